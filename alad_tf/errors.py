@@ -1,0 +1,15 @@
+"""Faults that a user can cause and mend; the command line prints them as one line."""
+
+from __future__ import annotations
+
+
+class AladError(Exception):
+    """Base of every error that alad_tf raises on purpose: the message is one clear line."""
+
+
+class DataError(AladError, ValueError):
+    """A data file or array that is missing, damaged or not what was expected."""
+
+
+class SettingsError(AladError, ValueError):
+    """An option, name or value that is not allowed, or that contradicts what is on disk."""
