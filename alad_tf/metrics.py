@@ -1,0 +1,60 @@
+"""How well scores tell anomalies from normal rows: the top fraction's precision, recall and F1, AUROC, average precision."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+
+def n_flagged(n: int, top_fraction: float) -> int:
+    """Rows flagged of n when those at or above the (1 - top_fraction) percentile are (Section V-A)."""
+    return n - math.ceil((1.0 - top_fraction) * (n - 1) - 1e-6)
+
+
+def top_fraction_metrics(y: np.ndarray, scores: np.ndarray, top_fraction: float) -> dict[str, float]:
+    """Precision, recall and F1 when the rows with the highest scores are flagged as anomalies.
+
+    Exactly `n_flagged` rows are flagged. Rows tied at the threshold count with the share of them that is flagged, which
+    is the mean over all orders of the tied rows.
+
+    Args:
+        y: [n] 1 for an anomaly, 0 for a normal row.
+        scores: [n] larger = more anomalous.
+        top_fraction: share of the rows to flag, in (0, 1).
+
+    Raises:
+        ValueError: shapes differ, scores are not finite, no anomaly or no normal row, fraction outside (0, 1).
+    """
+    y, scores = _checked(y, scores)
+    if not 0.0 < top_fraction < 1.0:
+        raise ValueError(f"Expected a top fraction above 0 and below 1. Received: {top_fraction}")
+    flagged = n_flagged(len(y), top_fraction)
+    threshold = np.partition(scores, len(y) - flagged)[len(y) - flagged]
+    above, tied = scores > threshold, scores == threshold
+    hits = y[above].sum() + (flagged - above.sum()) * y[tied].mean()
+    precision, recall = float(hits / flagged), float(hits / y.sum())
+    f1 = 2 * precision * recall / (precision + recall) if hits else 0.0
+    return {"precision": precision, "recall": recall, "f1": float(f1)}
+
+
+def evaluate(y: np.ndarray, scores: np.ndarray, top_fraction: float) -> dict[str, float]:
+    """All metrics of a report: `top_fraction_metrics`, and auroc and average_precision, which know no fraction."""
+    y, scores = _checked(y, scores)
+    return {
+        **top_fraction_metrics(y, scores, top_fraction),
+        "auroc": float(roc_auc_score(y, scores)),
+        "average_precision": float(average_precision_score(y, scores)),
+    }
+
+
+def _checked(y: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    y, scores = np.asarray(y), np.asarray(scores)
+    if y.ndim != 1 or y.shape != scores.shape:
+        raise ValueError(f"Expected labels and scores of one shape [n]. Received: {y.shape} and {scores.shape}")
+    if not np.isfinite(scores).all():
+        raise ValueError(f"Expected finite scores. Received: {np.count_nonzero(~np.isfinite(scores))} that are not")
+    if not np.isin(y, (0, 1)).all() or y.min() == y.max():
+        raise ValueError(f"Expected labels 0 and 1, both present. Received: {np.unique(y)[:5].tolist()}")
+    return y, scores

@@ -1,0 +1,195 @@
+"""Figure 1: an architecture table becomes the five networks, each an ordinary tf.keras.Model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from alad_tf import spectral
+from architectures.rows import Alad, Joint, Stack
+
+BATCH_NORM_MOMENTUM = 0.99
+BATCH_NORM_EPSILON = 1e-3
+DISCRIMINATORS = ("Dxz", "Dxx", "Dzz")
+
+
+@tf.keras.utils.register_keras_serializable(package="alad_tf")
+class Dropout(tf.keras.layers.Layer):
+    """Inverted dropout whose masks are addressed by (seed, number of the training call).
+
+    Unlike Keras' own layer, its random state is a weight: it is saved, restored, and equal in eager and compiled code.
+    """
+
+    def __init__(self, rate: float, seed: int = 0, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.rate = rate
+        self.seed = seed
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        """Create the counter of training calls."""
+        self.calls = self.add_weight("calls", shape=(), dtype=tf.int32, initializer="zeros", trainable=False)
+        super().build(input_shape)
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """Return `inputs` with the share `rate` of its entries zeroed and the others scaled up, in training only."""
+        if not training:
+            return inputs
+        seed = tf.stack([self.seed, self.calls.value()])
+        self.calls.assign_add(1)
+        return tf.nn.experimental.stateless_dropout(inputs, self.rate, seed, rng_alg="philox")
+
+    def get_config(self) -> dict[str, object]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+
+
+class Networks(tf.Module):
+    """G, E, Dxz, Dxx and Dzz of one model.
+
+    G maps z [n, latent] to x [n, d] and E maps x to z. A discriminator maps a pair of batches to (logits [n, 1],
+    features [n, units]): the features are the activations of the layer before the logits, f of Section IV-C.
+    Dzz is None in the ablation without the latent discriminator.
+    """
+
+    def __init__(
+        self,
+        G: tf.keras.Model,
+        E: tf.keras.Model,
+        Dxz: tf.keras.Model,
+        Dxx: tf.keras.Model,
+        Dzz: tf.keras.Model | None,
+    ) -> None:
+        super().__init__(name="ALAD")
+        self.G, self.E, self.Dxz, self.Dxx, self.Dzz = G, E, Dxz, Dxx, Dzz
+
+    @property
+    def models(self) -> dict[str, tf.keras.Model]:
+        """The networks that exist, by the paper's symbol."""
+        named = {"G": self.G, "E": self.E, "Dxz": self.Dxz, "Dxx": self.Dxx, "Dzz": self.Dzz}
+        return {name: model for name, model in named.items() if model is not None}
+
+    @property
+    def discriminator_weights(self) -> list[tf.Variable]:
+        """Trained weights of the discriminators: what the D step updates."""
+        return [w for name, model in self.models.items() if name in DISCRIMINATORS for w in model.trainable_variables]
+
+    @property
+    def generator_encoder_weights(self) -> list[tf.Variable]:
+        """Trained weights of G and E: what the G/E step updates."""
+        return [*self.G.trainable_variables, *self.E.trainable_variables]
+
+    @property
+    def trained_weights(self) -> list[tf.Variable]:
+        """All trained weights."""
+        return [*self.discriminator_weights, *self.generator_encoder_weights]
+
+    @property
+    def state(self) -> list[tf.Variable]:
+        """What training calls change without a gradient: u of spectral norm, batch-norm statistics, dropout counters."""
+        return [w for model in self.models.values() for w in model.non_trainable_variables]
+
+
+def build(
+    table: Alad, *, spectral_norm: str | None = "paper", latent_discriminator: bool = True, seed: int = 0
+) -> Networks:
+    """Build the networks of a table with freshly drawn weights.
+
+    Args:
+        table: an ALAD architecture table.
+        spectral_norm: "paper", "tfa" or None, on the hidden layers of E and of the discriminators.
+        latent_discriminator: False leaves out Dzz.
+        seed: governs the initial weights, u of spectral norm and the dropout masks.
+
+    Raises:
+        ValueError: unknown kind of spectral normalisation.
+    """
+    layers = _Layers(table, spectral_norm, seed)
+    x_dim, z_dim = table.data_dim, table.latent_dim
+    return Networks(
+        G=layers.network("G", z_dim, table.G, normalised=False),
+        E=layers.network("E", x_dim, table.E, normalised=True),
+        Dxz=layers.discriminator("Dxz", x_dim, z_dim, table.Dxz),
+        Dxx=layers.discriminator("Dxx", x_dim, x_dim, table.Dxx),
+        Dzz=layers.discriminator("Dzz", z_dim, z_dim, table.Dzz) if latent_discriminator else None,
+    )
+
+
+def get_arrays(networks: Networks) -> dict[str, np.ndarray]:
+    """All weights and state as arrays, named by network and position ("E/0", "E/1", ...)."""
+    return {
+        f"{name}/{position}": weight.numpy()
+        for name, model in networks.models.items()
+        for position, weight in enumerate(model.weights)
+    }
+
+
+def set_arrays(networks: Networks, arrays: dict[str, np.ndarray]) -> None:
+    """Set all weights and state from `get_arrays`.
+
+    Raises:
+        ValueError: an array is missing, left over or of another shape.
+    """
+    expected = {name: array.shape for name, array in get_arrays(networks).items()}
+    received = {name: array.shape for name, array in arrays.items()}
+    if expected != received:
+        names = sorted(name for name in {*expected, *received} if expected.get(name) != received.get(name))
+        name = names[0]
+        raise ValueError(f"Expected the weight {name} of shape {expected.get(name)}. Received: {received.get(name)}")
+    for name, model in networks.models.items():
+        model.set_weights([arrays[f"{name}/{position}"] for position in range(len(model.weights))])
+
+
+class _Layers:
+    """Turns rows into Keras layers; draws a fresh seed for every random initial value in the order of the table."""
+
+    def __init__(self, table: Alad, spectral_norm: str | None, seed: int) -> None:
+        self.table = table
+        self.normalise = spectral.wrapper(spectral_norm)
+        self.seeds = _seeds(seed)
+
+    def network(self, name: str, width: int, stack: Stack, normalised: bool) -> tf.keras.Model:
+        """A plain stack (G or E); its last row is the output layer, which spectral norm leaves alone."""
+        inputs = tf.keras.Input((width,))
+        hidden = self.rows(inputs, stack[:-1], normalised)
+        return tf.keras.Model(inputs, self.rows(hidden, stack[-1:], normalised=False), name=name)
+
+    def discriminator(self, name: str, width_a: int, width_b: int, rows: Joint) -> tf.keras.Model:
+        """A discriminator of pairs; the row with the probability gives its logits, so the sigmoid stays in the loss."""
+        pair = [tf.keras.Input((width_a,)), tf.keras.Input((width_b,))]
+        branches = [self.rows(pair[0], rows.only_x, True), self.rows(pair[1], rows.only_z, True)]
+        features = self.rows(tf.keras.layers.Concatenate()(branches), rows.joint[:-1], True)
+        logits = self.dense(rows.joint[-1].units)(features)
+        return tf.keras.Model(pair, [logits, features], name=name)
+
+    def rows(self, hidden: tf.Tensor, stack: Stack, normalised: bool) -> tf.Tensor:
+        """Apply each row: Dense, batch norm, non-linearity, dropout."""
+        for row in stack:
+            layer = self.dense(row.units)
+            hidden = (self.normalise(layer) if normalised else layer)(hidden)
+            if row.batch_norm:
+                hidden = tf.keras.layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON)(
+                    hidden
+                )
+            if row.activation == "LReLU":
+                hidden = tf.keras.layers.LeakyReLU(self.table.lrelu_slope)(hidden)
+            elif row.activation != "None":
+                hidden = tf.keras.layers.Activation(row.activation.lower())(hidden)
+            if row.dropout:
+                hidden = Dropout(row.dropout, seed=next(self.seeds))(hidden)
+        return hidden
+
+    def dense(self, units: int) -> tf.keras.layers.Dense:
+        """A linear layer with the table's initialisation."""
+        return tf.keras.layers.Dense(
+            units,
+            kernel_initializer=tf.keras.initializers.GlorotUniform(next(self.seeds)),
+            bias_initializer=tf.keras.initializers.Constant(self.table.initializer.bias),
+        )
+
+
+def _seeds(seed: int) -> Iterator[int]:
+    random = np.random.default_rng(seed)
+    while True:
+        yield int(random.integers(2**31 - 1))

@@ -1,0 +1,63 @@
+"""Spectral normalisation (Section IV-B) as a re-parametrisation; the only module that imports tensorflow_addons."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Callable
+
+import tensorflow as tf
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", UserWarning)  # its end-of-life notice; the versions are pinned
+    import tensorflow_addons as tfa
+
+KINDS = ("paper", "tfa")
+
+
+@tf.keras.utils.register_keras_serializable(package="alad_tf")
+class SpectralNormalization(tfa.layers.SpectralNormalization):
+    """Use W / sigma(W) in the wrapped layer and keep the trained W, with the gradient flowing through sigma.
+
+    The parent overwrites W with W / sigma at every training call. Here sigma divides the input instead: the wrapped
+    operation is linear in the input and in W, so layer(x / sigma) is the layer with kernel W / sigma. One power
+    iteration refines u at each training call; inference uses u as it stands. A kernel of zeros gives sigma = 0: the
+    division is then guarded and u is kept, so that training can go on.
+    """
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """Apply the layer with its kernel divided by sigma; inputs and outputs are those of the wrapped layer."""
+        return self.layer(inputs / self.sigma(update=bool(training)))
+
+    def sigma(self, update: bool = False) -> tf.Tensor:
+        """Largest singular value of the kernel as seen by u: a positive scalar, differentiable with respect to W."""
+        kernel = tf.reshape(self.w, [-1, self.w_shape[-1]])
+        u = self.u.value()
+        for _ in range(self.power_iterations):
+            v = tf.stop_gradient(tf.math.l2_normalize(tf.linalg.matvec(kernel, u[0])))
+            projection = tf.linalg.matvec(kernel, v, transpose_a=True)
+            norm = tf.stop_gradient(tf.norm(projection))
+            u = tf.where(norm > 0.0, tf.stop_gradient(projection)[None] / tf.maximum(norm, 1e-12), u)
+        if update:
+            self.u.assign(u)
+        return tf.maximum(tf.tensordot(projection, u[0], 1), 1e-12)
+
+
+def wrapper(kind: str | None) -> Callable[[tf.keras.layers.Layer], tf.keras.layers.Layer]:
+    """Return what a hidden layer of E and of the discriminators is wrapped in.
+
+    Args:
+        kind: "paper" (`SpectralNormalization`), "tfa" (stock tensorflow_addons, overwrites W) or None (no wrapping).
+
+    Raises:
+        ValueError: unknown kind.
+    """
+    wrappers: dict[str | None, Any] = {
+        "paper": SpectralNormalization,
+        "tfa": tfa.layers.SpectralNormalization,
+        None: lambda layer: layer,
+    }
+    if kind not in wrappers:
+        raise ValueError(
+            f"Expected a kind of spectral normalisation. Received: {kind!r}. Allowed: {', '.join(KINDS)}, None"
+        )
+    return wrappers[kind]

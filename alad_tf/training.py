@@ -1,0 +1,186 @@
+"""Section IV: alternating updates of the discriminators and of G and E, with the loop over batches inside the graph."""
+
+from __future__ import annotations
+
+
+import numpy as np
+import tensorflow as tf
+
+from alad_tf import losses
+from alad_tf.networks import DISCRIMINATORS, Networks
+from architectures.rows import Adam, Alad
+
+BLOCK_STEPS = 20  # of one compiled call, whose rows are gathered at once
+
+
+class Trainer:
+    """Trains networks on rows held on the device.
+
+    A step is one update of the discriminators on a batch, then `table.ge_steps` updates of G and E, each on a batch of
+    an independently shuffled copy of the training set, with fresh z every time. The last incomplete batch of an epoch
+    is dropped. Row order and z are addressed by (seed, epoch) and (seed, step), dropout by its own counters.
+
+    Args:
+        networks: what is trained, in place.
+        table: hyper-parameters.
+        x_train: [n, d] float32.
+        seed: governs row order and z.
+        average: networks of the same table that become the exponential moving average of the trained weights: the ones
+            to score with. None: no average is kept.
+        ema_decay: decay of that average, per step.
+        jit: compile blocks of steps with XLA.
+
+    Raises:
+        ValueError: x_train has another width than the table, or fewer rows than one batch.
+    """
+
+    def __init__(
+        self,
+        networks: Networks,
+        table: Alad,
+        x_train: np.ndarray,
+        *,
+        seed: int,
+        average: Networks | None = None,
+        ema_decay: float = 0.999,
+        jit: bool = True,
+    ) -> None:
+        if x_train.ndim != 2 or x_train.shape[1] != table.data_dim or len(x_train) < table.batch_size:
+            expected = f"[at least {table.batch_size}, {table.data_dim}]"
+            raise ValueError(f"Expected training rows {expected}. Received: {list(x_train.shape)}")
+        self.networks, self.table, self.seed = networks, table, seed
+        self.average, self.ema_decay = average, ema_decay
+        self.x_train = tf.constant(x_train, tf.float32)
+        self.steps_per_epoch = len(x_train) // table.batch_size
+        self.step = tf.Variable(0, trainable=False)
+        self._d_optimizer = _adam(table.optimizer, networks.discriminator_weights)
+        self._ge_optimizer = _adam(table.optimizer, networks.generator_encoder_weights)
+        self._block = tf.function(self._steps, jit_compile=True) if jit else self._steps
+        self._train = tf.function(self._loop, input_signature=[tf.TensorSpec([], tf.int32)])
+        if average is not None:
+            _copy(networks.trained_weights + networks.state, average.trained_weights + average.state)
+
+    @property
+    def scoring_networks(self) -> Networks:
+        """The networks to score with: the average where one is kept."""
+        return self.networks if self.average is None else self.average
+
+    def train(self, steps: int) -> dict[str, float]:
+        """Take a number of steps in one call of the graph.
+
+        Returns:
+            Means over the steps: loss_d, loss_ge and the part of loss_d of each discriminator.
+        """
+        means = self._train(tf.constant(steps)).numpy()
+        return dict(zip(("loss_d", "loss_ge", *self._discriminators), means.tolist()))
+
+    @property
+    def _discriminators(self) -> list[str]:
+        return [name for name in DISCRIMINATORS if name in self.networks.models]
+
+    def _loop(self, steps: tf.Tensor) -> tf.Tensor:
+        first, last = self.step.value(), self.step.value() + steps
+        total = tf.zeros([2 + len(self._discriminators)])
+        while first < last:
+            epoch = first // self.steps_per_epoch
+            epoch_start = epoch * self.steps_per_epoch
+            orders = self._orders(epoch)
+            until = tf.minimum(last, epoch_start + self.steps_per_epoch)
+            while first < until:
+                count = tf.minimum(BLOCK_STEPS, until - first)
+                total += self._block(self._rows(orders, first - epoch_start), first, count)
+                first += count
+        self.step.assign(last)
+        if self.average is not None:
+            _copy(self.networks.state, self.average.state)
+        return total / tf.cast(steps, tf.float32)
+
+    def _orders(self, epoch: tf.Tensor) -> tf.Tensor:
+        """Row numbers of an epoch, [1 + ge_steps, n + a block]: of the D updates, then of each G/E update.
+
+        The zeros behind the n are never trained on: they let every block have the same shape.
+        """
+        rows = tf.range(tf.shape(self.x_train)[0])
+        orders = [
+            tf.random.experimental.stateless_shuffle(rows, self._random("order", epoch, draw), alg="philox")
+            for draw in range(1 + self.table.ge_steps)
+        ]
+        return tf.pad(tf.stack(orders), [[0, 0], [0, BLOCK_STEPS * self.table.batch_size]])
+
+    def _rows(self, orders: tf.Tensor, step_of_epoch: tf.Tensor) -> tf.Tensor:
+        """Training rows of a block of steps: [1 + ge_steps, BLOCK_STEPS, batch, d]."""
+        start = step_of_epoch * self.table.batch_size
+        block = orders[:, start : start + BLOCK_STEPS * self.table.batch_size]
+        shape = [1 + self.table.ge_steps, BLOCK_STEPS, self.table.batch_size, self.table.data_dim]
+        return tf.reshape(tf.gather(self.x_train, block), shape)
+
+    def _steps(self, rows: tf.Tensor, first: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+        """The first `count` steps of a block; returns the sum of what they return."""
+        total = tf.zeros([2 + len(self._discriminators)])
+        position = tf.constant(0)
+        while position < count:
+            total += self.update(rows[0, position], rows[1:, position], first + position)
+            position += 1
+        return total
+
+    def update(self, x_d: tf.Tensor, x_ge: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        """One step: the D update, the G/E updates, then the average.
+
+        Args:
+            x_d: [batch, d] rows of the D update.
+            x_ge: [ge_steps, batch, d] rows of the G/E updates.
+            step: scalar int32, addresses z.
+
+        Returns:
+            [2 + discriminators]: loss_d, the last loss_ge, and the part of loss_d of each discriminator.
+        """
+        d_loss = self.discriminator_update(x_d, self._prior(step, draw=0))
+        for k in range(self.table.ge_steps):
+            ge_loss = self.generator_encoder_update(x_ge[k], self._prior(step, draw=1 + k))
+        if self.average is not None:
+            for shadow, weight in zip(self.average.trained_weights, self.networks.trained_weights):
+                shadow.assign_sub((1.0 - self.ema_decay) * (shadow - weight))
+        parts = [d_loss[name] for name in self._discriminators]
+        return tf.stack([tf.add_n(parts), tf.add_n(list(ge_loss.values())), *parts])
+
+    def discriminator_update(self, x: tf.Tensor, z: tf.Tensor) -> losses.Logits:
+        """Update the discriminators on x [batch, d] and z [batch, latent]; returns the loss of each."""
+        weights = self.networks.discriminator_weights
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(weights)
+            loss = losses.discriminator_loss(*losses.pair_logits(self.networks, x, z))
+            total = tf.add_n(list(loss.values()))
+        self._d_optimizer.apply_gradients(zip(tape.gradient(total, weights), weights))
+        return loss
+
+    def generator_encoder_update(self, x: tf.Tensor, z: tf.Tensor) -> losses.Logits:
+        """Update G and E on x [batch, d] and z [batch, latent]; returns the loss against each discriminator."""
+        weights = self.networks.generator_encoder_weights
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(weights)
+            loss = losses.generator_encoder_loss(*losses.pair_logits(self.networks, x, z))
+            total = tf.add_n(list(loss.values()))
+        self._ge_optimizer.apply_gradients(zip(tape.gradient(total, weights), weights))
+        return loss
+
+    def _prior(self, step: tf.Tensor, draw: int) -> tf.Tensor:
+        shape = [self.table.batch_size, self.table.latent_dim]
+        return tf.random.stateless_normal(shape, self._random("prior", step, draw), alg="philox")
+
+    def _random(self, purpose: str, index: tf.Tensor, draw: int) -> tf.Tensor:
+        """Seed [2] of one draw: every (seed, purpose, draw) has a stream of its own, addressed by epoch or step."""
+        stream = np.random.SeedSequence([self.seed, ("order", "prior").index(purpose), draw]).generate_state(1)[0]
+        return tf.stack([tf.constant(int(stream) % 2**31, tf.int32), index])
+
+
+def _adam(table: Adam, weights: list[tf.Variable]) -> tf.keras.optimizers.Optimizer:
+    """The optimizer with its counter and slots already made: they must exist before the first trace."""
+    optimizer = tf.keras.optimizers.legacy.Adam(table.learning_rate, table.beta1, table.beta2, table.epsilon)
+    _ = optimizer.iterations
+    optimizer._create_all_weights(weights)
+    return optimizer
+
+
+def _copy(source: list[tf.Variable], target: list[tf.Variable]) -> None:
+    for variable, value in zip(target, source):
+        variable.assign(value)
