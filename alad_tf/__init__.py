@@ -1,0 +1,20 @@
+"""ALAD, Adversarially Learned Anomaly Detection (Zenati et al., ICDM 2018), on TensorFlow and Keras.
+
+The map, in the direction that data flow (the tables themselves are in the package `architectures`):
+
+    data        Table I: raw files, the released splits
+    spectral    Section IV-B: spectral normalisation
+    networks    Figure 1: a table becomes G, E, Dxz, Dxx and Dzz
+    losses      Section IV: V(Dxz, Dxx, Dzz, E, G)
+    training    alternating updates, the loop inside the graph
+    scores      Algorithm 1 and Section V-F
+    metrics     Section V-A: precision, recall, F1 of the top fraction; AUROC
+    settings    what a run is: protocol, options, folder
+    experiment  one run -> result.json
+    runs        many runs, in processes of one thread
+    paper       the numbers that the paper prints
+    report      tables: ours beside the paper's
+    plots       figures
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,200 @@
+"""Many runs at once: a process for each, watched from here; complete runs are not repeated."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from alad_tf import files
+from alad_tf.errors import AladError
+from alad_tf.settings import PROTOCOLS, SCORES, Settings, is_complete, published_results
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+PLAIN_REPORT_SECONDS = 60.0  # between two lines of a run where no progress bar can be drawn
+
+
+def run_all(settings: Settings, seeds: Sequence[int], out: Path, *, jobs: int, data_dir: Path | None = None) -> None:
+    """Make every run that is not complete yet, `jobs` at a time.
+
+    Args:
+        settings: of all runs.
+        seeds: one run for each.
+        out: results folder; a run lives in `settings.folder(out, seed)`.
+        jobs: processes at a time.
+        data_dir: where the raw data are.
+
+    Raises:
+        AladError: one or more runs failed; the others were still made. The message names each seed and why.
+        KeyboardInterrupt: after the processes were stopped.
+    """
+    for seed in seeds:
+        settings.claim(settings.folder(out, seed), seed)
+    waiting = [seed for seed in seeds if not is_complete(settings.folder(out, seed))]
+    board = _Board(settings, done=[seed for seed in seeds if seed not in waiting], to_do=waiting)
+    messages = multiprocessing.get_context("spawn").Queue()
+    processes: dict[int, BaseProcess] = {}
+    failures: dict[int, str] = {}
+    try:
+        while waiting or processes:
+            while waiting and len(processes) < jobs:
+                seed = waiting.pop(0)
+                processes[seed] = _start(settings, seed, settings.folder(out, seed), data_dir, messages)
+            for seed, kind, content in _received(messages):
+                if kind == "failed":
+                    failures[seed] = content
+                else:
+                    board.show(seed, content)
+            for seed in [seed for seed, process in processes.items() if not process.is_alive()]:
+                process = processes.pop(seed)
+                if process.exitcode != 0:
+                    log = settings.folder(out, seed) / "log.txt"
+                    failures.setdefault(seed, f"its process ended with exit code {process.exitcode}, see {log}")
+                board.end(seed, failures.get(seed))
+    finally:
+        for process in processes.values():
+            process.terminate()
+        for process in processes.values():
+            process.join()
+        board.close()
+    if failures:
+        raise AladError("; ".join(f"seed {seed}: {reason}" for seed, reason in sorted(failures.items())))
+
+
+def sum_up(settings: Settings, out: Path) -> str:
+    """Write summary.json and the figures of a method's complete runs; return the tables beside the paper's, as text.
+
+    Raises:
+        AladError: a result is damaged, or the results belong to runs that cannot be summed up together.
+    """
+    from alad_tf import paper, plots, report
+
+    dataset, method = settings.dataset, settings.method
+    folder = out / dataset / method
+    results = report.load_results(out, dataset, method)
+    files.write_json(folder / "summary.json", report.summarise(results))
+    f1 = paper.printed(dataset, method).get("f1")
+    figures = plots.save_run_figures(
+        [settings.folder(out, result["seed"]) for result in results],
+        folder / "figures",
+        f"{dataset} {method}",
+        paper_f1=f1.mean if f1 else None,
+    )
+    beside = [method, *(name for name in PROTOCOLS[dataset].beside if name != method)]
+    tables = [
+        report.comparison(out, dataset, beside, published=published_results()),
+        report.comparison(out, dataset, [method], scores=SCORES, published=published_results()),
+    ]
+    return "\n".join([table.as_text() for table in tables] + [f"Figures: {folder / 'figures'}"] * bool(figures))
+
+
+def _start(settings: Settings, seed: int, run_dir: Path, data_dir: Path | None, messages: Any) -> BaseProcess:
+    process = multiprocessing.get_context("spawn").Process(
+        target=_work, args=(settings, seed, run_dir, data_dir, messages), name=f"seed {seed}", daemon=True
+    )
+    with _environment(dict.fromkeys(THREAD_VARIABLES, str(PROTOCOLS[settings.dataset].threads))):
+        process.start()
+    return process
+
+
+def _work(settings: Settings, seed: int, run_dir: Path, data_dir: Path | None, messages: Any) -> None:
+    """Body of a run's process: ends with exit code 0, or says why not in one line. Libraries talk to log.txt."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its runs
+    with open(run_dir / "log.txt", "ab") as log:
+        os.dup2(log.fileno(), sys.stderr.fileno())
+    try:
+        from alad_tf import experiment
+
+        experiment.run(
+            settings,
+            seed,
+            run_dir,
+            data_dir=data_dir,
+            report=lambda progress: messages.put((seed, "progress", progress)),
+        )
+    except (AladError, OSError, MemoryError) as error:
+        messages.put((seed, "failed", str(error) or type(error).__name__))
+        sys.exit(1)
+
+
+def _received(messages: Any) -> Iterator[tuple[int, str, Any]]:
+    """What the runs said since the last call; waits for it a little."""
+    timeout = 0.2
+    while True:
+        try:
+            yield messages.get(timeout=timeout)
+        except queue.Empty:
+            return
+        timeout = 0.0
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+class _Board:
+    """One line a run: a progress bar on a terminal, else a plain line now and then."""
+
+    def __init__(self, settings: Settings, done: list[int], to_do: list[int]) -> None:
+        self.title = f"{settings.dataset} {settings.method}"
+        self.bars: dict[int, tqdm] = {}
+        self.started: dict[int, float] = {}
+        self.printed: dict[int, float] = {}
+        self.terminal = sys.stderr.isatty()
+        if done:
+            self._say(f"{self.title}: complete already: seed {', '.join(map(str, done))}")
+        if to_do:
+            self._say(f"{self.title}: {settings.epochs} epochs each of seed {', '.join(map(str, to_do))}")
+
+    def show(self, seed: int, progress: Any) -> None:
+        """Bring a run's line up to date with an `experiment.Progress`."""
+        now = time.monotonic()
+        f1 = "" if progress.f1 is None else f", F1 {progress.f1:.4f}"
+        text = f"D {progress.losses['loss_d']:.3g}, G/E {progress.losses['loss_ge']:.3g}{f1}"
+        if self.terminal:
+            if seed not in self.bars:
+                self.bars[seed] = tqdm(total=progress.steps, desc=f"seed {seed}", unit="step", dynamic_ncols=True)
+            self.bars[seed].set_postfix_str(text, refresh=False)
+            self.bars[seed].update(progress.step - self.bars[seed].n)
+            return
+        first = self.started.setdefault(seed, now)
+        if now - self.printed.get(seed, first) >= PLAIN_REPORT_SECONDS:
+            self.printed[seed] = now
+            share = progress.step / progress.steps
+            left = (now - first) * (1 - share) / share
+            self._say(f"{self.title} seed {seed}: {share:.0%}, {text}, about {left / 60:.0f} min left")
+
+    def end(self, seed: int, failure: str | None) -> None:
+        """Close a run's line."""
+        if seed in self.bars:
+            self.bars.pop(seed).close()
+        self._say(f"{self.title} seed {seed}: {failure or 'complete'}")
+
+    def close(self) -> None:
+        """Close all lines."""
+        for bar in self.bars.values():
+            bar.close()
+
+    @staticmethod
+    def _say(line: str) -> None:
+        tqdm.write(line, file=sys.stderr)

@@ -1,0 +1,181 @@
+"""What a run is: the protocol of each data set (Section V-A), the options of a run, and the folder that they name."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import architectures
+from alad_tf import files
+from alad_tf.errors import DataError, SettingsError
+from architectures import Alad
+
+ABLATIONS = {  # Tables V and VI: method -> (spectral norm, Dzz)
+    "ALAD": (True, True),
+    "ALAD-noSN": (False, True),
+    "ALAD-noDzz": (True, False),
+    "ALAD-baseline": (False, False),
+}
+SCORES = ("features", "l1", "l2", "logits")  # Section V-F, in the order of reports
+RUN_FILES = ("config.json", "history.jsonl", "scores.npz", "weights.npz", "result.json")  # in the order of writing
+_ROOT = Path(__file__).resolve().parents[1]
+_CHECKOUT = _ROOT if (_ROOT / "reproduce.sh").exists() else None
+
+
+class Protocol(NamedTuple):
+    """How the runs of a data set are made and judged."""
+
+    top_fraction: float  # share of the test rows flagged as anomalies
+    runs: int
+    spectral_norm: str | None = "paper"
+    ema_decay: float | None = 0.999  # None: the trained weights score, not their average
+    threads: int = 1  # of a run's process; only large batches gain from a second one
+    beside: tuple[str, ...] = ()  # other methods shown in the same report
+
+
+PROTOCOLS = {
+    "kdd99": Protocol(0.20, runs=10, beside=("ALAD-noSN",)),
+    "arrhythmia": Protocol(0.15, runs=10, beside=("ALAD-noSN", "ALAD-noDzz", "ALAD-baseline")),
+    "toy": Protocol(100 / 2148, runs=1, spectral_norm=None, ema_decay=None, threads=2),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that a run depends on but its seed.
+
+    Raises:
+        SettingsError: a value outside its range, or an option that the data set does not have.
+    """
+
+    dataset: str
+    epochs: int
+    spectral_norm: str | None
+    latent_discriminator: bool
+    ema_decay: float | None
+    scaling: str | None = None
+    training_half: str = "clean"
+    jit: bool = True
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise SettingsError(f"Expected at least 1 epoch. Received: {self.epochs}.")
+        if self.ema_decay is not None and not 0.0 < self.ema_decay < 1.0:
+            raise SettingsError(f"Expected a decay of the average above 0 and below 1. Received: {self.ema_decay}.")
+
+    @classmethod
+    def of_protocol(cls, dataset: str, method: str = "ALAD", **options: Any) -> Settings:
+        """The paper's settings for a data set and one of `ABLATIONS`; options that are not None replace theirs.
+
+        Raises:
+            SettingsError: unknown data set or method.
+        """
+        if dataset not in PROTOCOLS:
+            raise SettingsError(
+                f"Expected the name of a data set. Received: {dataset!r}. Allowed: {', '.join(PROTOCOLS)}."
+            )
+        if method not in ABLATIONS:
+            raise SettingsError(
+                f"Expected the name of a method. Received: {method!r}. Allowed: {', '.join(ABLATIONS)}."
+            )
+        protocol, (normalised, latent_discriminator) = PROTOCOLS[dataset], ABLATIONS[method]
+        settings = cls(
+            dataset=dataset,
+            epochs=_alad(dataset).epochs,
+            spectral_norm=protocol.spectral_norm if normalised else None,
+            latent_discriminator=latent_discriminator,
+            ema_decay=protocol.ema_decay,
+        )
+        return replace(settings, **options)
+
+    @classmethod
+    def of_run(cls, run_dir: Path) -> tuple[Settings, int]:
+        """The settings and the seed of the run in a folder.
+
+        Raises:
+            DataError: its config.json is missing or damaged.
+        """
+        config = _read_config(run_dir / "config.json")
+        try:
+            return cls(**{field.name: config[field.name] for field in fields(cls)}), int(config["seed"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"Expected the settings of a run in {run_dir / 'config.json'}. Received: {error!r}."
+            ) from None
+
+    @property
+    def table(self) -> Alad:
+        """The architecture table of the data set."""
+        return _alad(self.dataset)
+
+    @property
+    def method(self) -> str:
+        """Name of the runs' folder and of their row in tables: the ablation, then each departure from the protocol."""
+        protocol = PROTOCOLS[self.dataset]
+        normalised = self.spectral_norm is not None or protocol.spectral_norm is None
+        name = {components: name for name, components in ABLATIONS.items()}[normalised, self.latent_discriminator]
+        if self.spectral_norm not in (None, protocol.spectral_norm):
+            name += f"-{self.spectral_norm}SN"
+        if self.ema_decay != protocol.ema_decay:
+            name += f"-EMA{self.ema_decay}" if self.ema_decay else "-noEMA"
+        if self.scaling is not None:
+            name += f"-{self.scaling}"
+        if self.training_half != "clean":
+            name += f"-{self.training_half}half"
+        return name
+
+    def folder(self, out: Path, seed: int) -> Path:
+        """Where the run with a seed lives."""
+        return out / self.dataset / self.method / f"seed{seed}"
+
+    def claim(self, run_dir: Path, seed: int) -> None:
+        """Write the folder's config.json, or check that the one there says the same.
+
+        Raises:
+            SettingsError: it is the folder of a run with other settings, of which the message names each.
+        """
+        path = run_dir / "config.json"
+        config = json.loads(
+            json.dumps({"method": self.method, "seed": seed, **asdict(self), "table": asdict(self.table)})
+        )
+        if not path.exists():
+            files.write_json(path, config)
+            return
+        found = _read_config(path)
+        differing = [key for key in config if found.get(key) != config[key]]
+        if differing:
+            differences = "; ".join(f"{key} is {found.get(key)!r} there and {config[key]!r} here" for key in differing)
+            raise SettingsError(
+                f"Expected a folder of a run with the same settings. Received: {run_dir}, where {differences}. "
+                "Choose another --out, or move that folder away."
+            )
+
+
+def default_out() -> Path:
+    """The results folder of the checkout, or of the current directory where the package is installed without one."""
+    return (_CHECKOUT or Path.cwd()) / "results"
+
+
+def published_results() -> Path | None:
+    """The folder of results that come with the checkout, in the layout of a results folder."""
+    return _CHECKOUT and _CHECKOUT / "results" / "published"
+
+
+def is_complete(run_dir: Path) -> bool:
+    """Whether the run of a folder has ended and all its files are there."""
+    return all((run_dir / name).exists() for name in RUN_FILES)
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise DataError(f"Expected the settings of a run as JSON in {path}. Received: {error}.") from None
+
+
+def _alad(dataset: str) -> Alad:
+    table = architectures.load(dataset)
+    assert isinstance(table, Alad)
+    return table
