@@ -7,7 +7,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Callable
 from zipfile import BadZipFile
@@ -16,20 +16,10 @@ import numpy as np
 
 from alad_tf import data, files, metrics, networks, plots, scores, training
 from alad_tf.errors import AladError, DataError
-from alad_tf.settings import PROTOCOLS, Settings
+from alad_tf.settings import PROTOCOLS, Progress, Settings
 
 CHUNK_STEPS = 1000  # at most, in one call of the graph: a few seconds between two reports
 RECORDS = 100  # at most, in a run's history; every fifth is scored on the test rows
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is, for whoever watches it."""
-
-    step: int
-    steps: int
-    losses: dict[str, float]
-    f1: float | None
 
 
 def run(
@@ -138,7 +128,7 @@ def _trainer(settings: Settings, seed: int, x_train: np.ndarray) -> training.Tra
 def _train(
     settings: Settings, trainer: training.Trainer, report: Callable[[Progress], None]
 ) -> Iterator[dict[str, float]]:
-    """Train to the end, yielding a record of the history every few epochs: epoch, step and mean losses since the last."""
+    """Train to the end; every few epochs yield a record of the history: epoch, step and mean losses since the last."""
     epochs_a_record = math.ceil(settings.epochs / RECORDS)
     steps, f1 = settings.epochs * trainer.steps_per_epoch, None
     for first in range(0, settings.epochs, epochs_a_record):
@@ -147,11 +137,7 @@ def _train(
         for start in range(first * trainer.steps_per_epoch, epoch * trainer.steps_per_epoch, CHUNK_STEPS):
             count = min(CHUNK_STEPS, epoch * trainer.steps_per_epoch - start)
             losses = trainer.train(count)
-            if not all(math.isfinite(loss) for loss in losses.values()):
-                bad = ", ".join(f"{name} {loss}" for name, loss in losses.items() if not math.isfinite(loss))
-                raise AladError(
-                    f"Expected finite losses. Received: {bad} after step {start + count}. Try scaled data or another seed."
-                )
+            _require_finite(losses, start + count)
             for name, loss in losses.items():
                 sums[name] += loss * count
             report(Progress(start + count, steps, losses, f1))
@@ -159,6 +145,14 @@ def _train(
         record.update({name: total / ((epoch - first) * trainer.steps_per_epoch) for name, total in sums.items()})
         yield record
         f1 = record.get("f1", f1)
+
+
+def _require_finite(losses: dict[str, float], step: int) -> None:
+    bad = ", ".join(f"{name} is {loss}" for name, loss in losses.items() if not math.isfinite(loss))
+    if bad:
+        raise AladError(
+            f"Expected finite losses. Received: {bad} at step {step}. Try --scaling minmax or another --seed."
+        )
 
 
 def _write(

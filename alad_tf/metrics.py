@@ -1,4 +1,4 @@
-"""How well scores tell anomalies from normal rows: the top fraction's precision, recall and F1, AUROC, average precision."""
+"""How well scores find anomalies (Section V-A): precision, recall and F1 of the top fraction, AUROC and AUPRC."""
 
 from __future__ import annotations
 

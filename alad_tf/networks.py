@@ -87,7 +87,7 @@ class Networks(tf.Module):
 
     @property
     def state(self) -> list[tf.Variable]:
-        """What training calls change without a gradient: u of spectral norm, batch-norm statistics, dropout counters."""
+        """What training calls change without a gradient: u of spectral norm, batch-norm statistics, counters."""
         return [w for model in self.models.values() for w in model.non_trainable_variables]
 
 

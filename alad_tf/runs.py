@@ -16,9 +16,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from alad_tf import files
+from alad_tf import data, files
 from alad_tf.errors import AladError
-from alad_tf.settings import PROTOCOLS, SCORES, Settings, is_complete, published_results
+from alad_tf.settings import PROTOCOLS, SCORES, Progress, Settings, is_complete, published_results
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 PLAIN_REPORT_SECONDS = 60.0  # between two lines of a run where no progress bar can be drawn
@@ -35,9 +35,11 @@ def run_all(settings: Settings, seeds: Sequence[int], out: Path, *, jobs: int, d
         data_dir: where the raw data are.
 
     Raises:
-        AladError: one or more runs failed; the others were still made. The message names each seed and why.
+        AladError: the data cannot be had, or a folder holds other settings: nothing is run. Or runs failed: the others
+            were still made, and the message names each seed and why.
         KeyboardInterrupt: after the processes were stopped.
     """
+    data.load(settings.dataset, data_dir=data_dir, scaling=settings.scaling, training_half=settings.training_half)
     for seed in seeds:
         settings.claim(settings.folder(out, seed), seed)
     waiting = [seed for seed in seeds if not is_complete(settings.folder(out, seed))]
@@ -166,8 +168,8 @@ class _Board:
         if to_do:
             self._say(f"{self.title}: {settings.epochs} epochs each of seed {', '.join(map(str, to_do))}")
 
-    def show(self, seed: int, progress: Any) -> None:
-        """Bring a run's line up to date with an `experiment.Progress`."""
+    def show(self, seed: int, progress: Progress) -> None:
+        """Bring a run's line up to date."""
         now = time.monotonic()
         f1 = "" if progress.f1 is None else f", F1 {progress.f1:.4f}"
         text = f"D {progress.losses['loss_d']:.3g}, G/E {progress.losses['loss_ge']:.3g}{f1}"

@@ -153,6 +153,16 @@ class Settings:
             )
 
 
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is, for whoever watches it."""
+
+    step: int
+    steps: int
+    losses: dict[str, float]
+    f1: float | None
+
+
 def default_out() -> Path:
     """The results folder of the checkout, or of the current directory where the package is installed without one."""
     return (_CHECKOUT or Path.cwd()) / "results"

@@ -16,17 +16,20 @@ KINDS = ("paper", "tfa")
 
 @tf.keras.utils.register_keras_serializable(package="alad_tf")
 class SpectralNormalization(tfa.layers.SpectralNormalization):
-    """Use W / sigma(W) in the wrapped layer and keep the trained W, with the gradient flowing through sigma.
+    """Use W / sigma(W) in the wrapped Dense or convolution and keep the trained W; the gradient flows through sigma.
 
-    The parent overwrites W with W / sigma at every training call. Here sigma divides the input instead: the wrapped
-    operation is linear in the input and in W, so layer(x / sigma) is the layer with kernel W / sigma. One power
-    iteration refines u at each training call; inference uses u as it stands. A kernel of zeros gives sigma = 0: the
-    division is then guarded and u is kept, so that training can go on.
+    The parent overwrites W with W / sigma at every training call. Here the output of the linear operation is divided
+    by sigma, which is the same as dividing W. One power iteration refines u at each training call; inference uses u as
+    it stands. A kernel of zeros gives sigma = 0: the division is then guarded and u is kept; training can go on.
     """
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Apply the layer with its kernel divided by sigma; inputs and outputs are those of the wrapped layer."""
-        return self.layer(inputs / self.sigma(update=bool(training)))
+        linear = getattr(self.layer, "convolution_op", tf.matmul)
+        outputs = linear(inputs, self.layer.kernel) / self.sigma(update=bool(training))
+        if self.layer.use_bias:
+            outputs = tf.nn.bias_add(outputs, self.layer.bias)
+        return self.layer.activation(outputs)
 
     def sigma(self, update: bool = False) -> tf.Tensor:
         """Largest singular value of the kernel as seen by u: a positive scalar, differentiable with respect to W."""

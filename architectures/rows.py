@@ -1,6 +1,6 @@
 """The vocabulary of the paper's architecture tables (appendix) and how a table is printed.
 
-Pure data: standard library only. A page of this package (`architectures.kdd99`, ...) is one literal made of these words.
+Pure data: standard library only. Each page of this package (`architectures.kdd99`, ...) is a literal of these words.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Stack = tuple[Dense, ...]
 
 @dataclass(frozen=True)
 class Joint:
-    """A discriminator of pairs: one stack per member ("only x", "only z"; may be empty), then one on their concatenation.
+    """A discriminator of pairs: a stack for each member ("only x", "only z"; may be empty), then one on both together.
 
     The last row of `joint` is the probability; the output of the row before it is the feature layer f of Section IV-C.
     """

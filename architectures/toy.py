@@ -1,4 +1,4 @@
-"""Toy data of Figure 2: four Gaussians in the plane, 2-D latent space. The paper prints no table; these are its released settings."""
+"""Toy data of Figure 2: four Gaussians in the plane, latent space of two dimensions. The paper prints no table."""
 
 from architectures.rows import Adam, Alad, Dense, Joint, Xavier
 
