@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 
 from alad_tf.networks import Networks
@@ -21,18 +23,24 @@ def pair_logits(networks: Networks, x: tf.Tensor, z: tf.Tensor) -> tuple[Logits,
         (real, fake): each maps "Dxz", "Dxx", "Dzz" to logits [n, 1].
     """
     z_hat = networks.E(x, training=True)
-    x_tilde = networks.G(z, training=True)
-    x_hat = networks.G(z_hat, training=True)
+    x_tilde, x_hat = _outputs(networks.G, (z,), (z_hat,))
     z_tilde = networks.E(x_tilde, training=True)
     real = {"Dxz": (x, z_hat), "Dxx": (x, x), "Dzz": (z, z)}
     fake = {"Dxz": (x_tilde, z), "Dxx": (x, x_hat), "Dzz": (z, z_tilde)}
-    if networks.Dzz is None:
-        del real["Dzz"], fake["Dzz"]
+    names = [name for name in real if name in networks.models]
+    outputs = {name: _outputs(networks.models[name], real[name], fake[name]) for name in names}
+    of_real, of_fake = ({name: outputs[name][which][0] for name in names} for which in (0, 1))
+    return of_real, of_fake
 
-    def logits(pairs: dict[str, tuple[tf.Tensor, tf.Tensor]]) -> Logits:
-        return {name: networks.models[name](list(pair), training=True)[0] for name, pair in pairs.items()}
 
-    return logits(real), logits(fake)
+def _outputs(network: tf.keras.Model, *batches: tuple[tf.Tensor, ...]) -> list[Any]:
+    """Outputs of a network for several batches: from one call, unless batch norm ties the rows of a batch together."""
+    if any(isinstance(layer, tf.keras.layers.BatchNormalization) for layer in network.layers):
+        return [network(list(batch), training=True) for batch in batches]
+    outputs = network([tf.concat(members, axis=0) for members in zip(*batches)], training=True)
+    if isinstance(outputs, tf.Tensor):
+        return tf.split(outputs, len(batches))
+    return list(zip(*(tf.split(output, len(batches)) for output in outputs)))
 
 
 def discriminator_loss(real: Logits, fake: Logits) -> Logits:

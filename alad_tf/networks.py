@@ -38,11 +38,20 @@ class Dropout(tf.keras.layers.Layer):
             return inputs
         seed = tf.stack([self.seed, self.calls.value()])
         self.calls.assign_add(1)
-        return tf.nn.experimental.stateless_dropout(inputs, self.rate, seed, rng_alg="philox")
+        keep = _random_words(inputs, seed) >= round(self.rate * 2**16)
+        return tf.where(keep, inputs * (1.0 / (1.0 - self.rate)), 0.0)
 
     def get_config(self) -> dict[str, object]:
         """Return the constructor's arguments."""
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+
+
+def _random_words(like: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Random whole numbers below 2**16 in the shape of `like`: four from each 64 bits, as floats are slow to draw."""
+    rows, units = tf.shape(like)[0], like.shape[1]
+    bits = tf.random.stateless_uniform([(rows + 3) // 4, units], seed, None, None, tf.int64, alg="philox")
+    words = [tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, 16 * k), 0xFFFF) for k in range(4)]
+    return tf.concat(words, axis=0)[:rows]
 
 
 class Networks(tf.Module):
@@ -107,13 +116,16 @@ def build(
     """
     layers = _Layers(table, spectral_norm, seed)
     x_dim, z_dim = table.data_dim, table.latent_dim
-    return Networks(
+    networks = Networks(
         G=layers.network("G", z_dim, table.G, normalised=False),
         E=layers.network("E", x_dim, table.E, normalised=True),
         Dxz=layers.discriminator("Dxz", x_dim, z_dim, table.Dxz),
         Dxx=layers.discriminator("Dxx", x_dim, x_dim, table.Dxx),
         Dzz=layers.discriminator("Dzz", z_dim, z_dim, table.Dzz) if latent_discriminator else None,
     )
+    for model in networks.models.values():
+        spectral.draw_u(model, layers.seeds)
+    return networks
 
 
 def get_arrays(networks: Networks) -> dict[str, np.ndarray]:

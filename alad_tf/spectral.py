@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import Any, Callable
 
 import tensorflow as tf
@@ -43,6 +44,13 @@ class SpectralNormalization(tfa.layers.SpectralNormalization):
         if update:
             self.u.assign(u)
         return tf.maximum(tf.tensordot(projection, u[0], 1), 1e-12)
+
+
+def draw_u(model: tf.keras.Model, seeds: Iterator[int]) -> None:
+    """Draw u of every normalised layer anew from N(0, 1): tensorflow_addons gives it an initial value without a seed."""
+    for layer in model.layers:
+        if isinstance(layer, tfa.layers.SpectralNormalization):
+            layer.u.assign(tf.random.stateless_normal(layer.u.shape, [next(seeds), 0]))
 
 
 def wrapper(kind: str | None) -> Callable[[tf.keras.layers.Layer], tf.keras.layers.Layer]:

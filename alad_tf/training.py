@@ -107,18 +107,19 @@ class Trainer:
         return tf.pad(tf.stack(orders), [[0, 0], [0, BLOCK_STEPS * self.table.batch_size]])
 
     def _rows(self, orders: tf.Tensor, step_of_epoch: tf.Tensor) -> tf.Tensor:
-        """Training rows of a block of steps: [1 + ge_steps, BLOCK_STEPS, batch, d]."""
+        """Training rows of a block of steps: [BLOCK_STEPS, 1 + ge_steps, batch, d]."""
         start = step_of_epoch * self.table.batch_size
         block = orders[:, start : start + BLOCK_STEPS * self.table.batch_size]
-        shape = [1 + self.table.ge_steps, BLOCK_STEPS, self.table.batch_size, self.table.data_dim]
-        return tf.reshape(tf.gather(self.x_train, block), shape)
+        batches = tf.reshape(block, [1 + self.table.ge_steps, BLOCK_STEPS, self.table.batch_size])
+        return tf.gather(self.x_train, tf.transpose(batches, [1, 0, 2]))
 
     def _steps(self, rows: tf.Tensor, first: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
         """The first `count` steps of a block; returns the sum of what they return."""
         total = tf.zeros([2 + len(self._discriminators)])
         position = tf.constant(0)
         while position < count:
-            total += self.update(rows[0, position], rows[1:, position], first + position)
+            batches = rows[position]
+            total += self.update(batches[0], batches[1:], first + position)
             position += 1
         return total
 
@@ -163,8 +164,11 @@ class Trainer:
         return loss
 
     def _prior(self, step: tf.Tensor, draw: int) -> tf.Tensor:
+        """z [batch, latent] from N(0, I), made of random bits: random floats of XLA and of TensorFlow's kernels differ."""
         shape = [self.table.batch_size, self.table.latent_dim]
-        return tf.random.stateless_normal(shape, self._random("prior", step, draw), alg="philox")
+        bits = tf.random.stateless_uniform(shape, self._random("prior", step, draw), None, None, tf.int64, alg="philox")
+        level = tf.cast(tf.bitwise.right_shift(bits, 64 - 23), tf.float32)  # -2**22 ... 2**22 - 1
+        return tf.math.ndtri((level + (2.0**22 + 0.5)) / 2.0**23)
 
     def _random(self, purpose: str, index: tf.Tensor, draw: int) -> tf.Tensor:
         """Seed [2] of one draw: every (seed, purpose, draw) has a stream of its own, addressed by epoch or step."""
