@@ -114,16 +114,17 @@ def _work(settings: Settings, seed: int, run_dir: Path, data_dir: Path | None, m
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its runs
     with open(run_dir / "log.txt", "ab") as log:
         os.dup2(log.fileno(), sys.stderr.fileno())
+
+    def report(progress: Progress) -> None:
+        parent = multiprocessing.parent_process()
+        if parent is None or not parent.is_alive():
+            sys.exit(1)  # nobody waits for this run any more
+        messages.put((seed, "progress", progress))
+
     try:
         from alad_tf import experiment
 
-        experiment.run(
-            settings,
-            seed,
-            run_dir,
-            data_dir=data_dir,
-            report=lambda progress: messages.put((seed, "progress", progress)),
-        )
+        experiment.run(settings, seed, run_dir, data_dir=data_dir, report=report)
     except (AladError, OSError, MemoryError) as error:
         messages.put((seed, "failed", str(error) or type(error).__name__))
         sys.exit(1)

@@ -47,7 +47,7 @@ class SpectralNormalization(tfa.layers.SpectralNormalization):
 
 
 def draw_u(model: tf.keras.Model, seeds: Iterator[int]) -> None:
-    """Draw u of every normalised layer anew from N(0, 1): tensorflow_addons gives it an initial value without a seed."""
+    """Draw u of every normalised layer from N(0, 1): tensorflow_addons gives it an initial value without a seed."""
     for layer in model.layers:
         if isinstance(layer, tfa.layers.SpectralNormalization):
             layer.u.assign(tf.random.stateless_normal(layer.u.shape, [next(seeds), 0]))

@@ -164,7 +164,7 @@ class Trainer:
         return loss
 
     def _prior(self, step: tf.Tensor, draw: int) -> tf.Tensor:
-        """z [batch, latent] from N(0, I), made of random bits: random floats of XLA and of TensorFlow's kernels differ."""
+        """z [batch, latent] from N(0, I), made of random bits: XLA draws other floats than TensorFlow's kernels."""
         shape = [self.table.batch_size, self.table.latent_dim]
         bits = tf.random.stateless_uniform(shape, self._random("prior", step, draw), None, None, tf.int64, alg="philox")
         level = tf.cast(tf.bitwise.right_shift(bits, 64 - 23), tf.float32)  # -2**22 ... 2**22 - 1

@@ -2,7 +2,7 @@
 
     python benchmarks/training_step.py [--dataset kdd99] [--no-spectral-norm] [--no-jit] [--rounds 40]
 
-The step is the one of `alad reproduce`: D update, G/E update, spectral norm, Dzz and the average. The products are those
+The step is the one of `alad reproduce`: D update, G/E update, spectral norm, Dzz, average. The products are those
 of its forward passes and gradients, on contiguous float32 operands that stay in the caches. Prints one JSON object.
 """
 
