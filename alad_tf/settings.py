@@ -181,7 +181,7 @@ def is_complete(run_dir: Path) -> bool:
 def _read_config(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
+    except (OSError, TypeError, ValueError) as error:
         raise DataError(f"Expected the settings of a run as JSON in {path}. Received: {error}.") from None
 
 

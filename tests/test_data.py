@@ -340,7 +340,7 @@ def test_arrhythmia_names_fit_the_columns(folder: Path) -> None:
     flags = [name for name in column if "ragged" in name or "diphasic" in name or name == "sex"]
     assert len(flags) == 12 * 6 + 1
     assert all(set(np.unique(column[name])) <= {0.0, 1.0} for name in flags)
-    assert 0 <= column["age"].min() and column["age"].max() < 100 < column["qt_interval"].min()
+    assert column["age"].min() >= 0 and column["age"].max() < 100 < column["qt_interval"].min()
     for channel in data.ARRHYTHMIA_CHANNELS:
         area = column[f"{channel}_qrsta"] - column[f"{channel}_qrsa"]
         assert np.corrcoef(area, column[f"{channel}_t_amplitude"])[0, 1] > 0.9
