@@ -1,0 +1,267 @@
+"""Slow, obvious NumPy versions (float64) of what alad_tf computes, and the small table that the tests train.
+
+A reference follows the architecture table, not the Keras graph: it takes only the weights from the network under test.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from alad_tf.networks import Networks
+from architectures import Alad
+from architectures.rows import Adam, Dense, Joint, Xavier
+
+# fmt: off
+TINY = Alad(
+    name="Tiny", source="none", data_dim=5,
+    E=(Dense(7, "LReLU"), Dense(3, "None")),
+    G=(Dense(6, "ReLU"), Dense(5, "None")),
+    Dxz=Joint(
+        only_x=(Dense(6, "LReLU", batch_norm=True),),
+        only_z=(Dense(9, "LReLU", dropout=0.5),),
+        joint=(Dense(8, "LReLU", dropout=0.5), Dense(1, "Sigmoid")),
+    ),
+    Dxx=Joint(joint=(Dense(10, "LReLU", dropout=0.2), Dense(4, "LReLU", dropout=0.2), Dense(1, "Sigmoid"))),
+    Dzz=Joint(joint=(Dense(4, "LReLU", dropout=0.2), Dense(1, "Sigmoid"))),
+    optimizer=Adam(1e-2, beta1=0.5), batch_size=8, latent_dim=3, epochs=2, lrelu_slope=0.3, initializer=Xavier(),
+)
+# fmt: on
+
+
+def without_dropout(table: Alad) -> Alad:
+    """The table with every dropout rate 0."""
+
+    def joint(rows: Joint) -> Joint:
+        return Joint(*(tuple(replace(row, dropout=0.0) for row in part) for part in _parts(rows)))
+
+    return replace(table, Dxz=joint(table.Dxz), Dxx=joint(table.Dxx), Dzz=joint(table.Dzz))
+
+
+def _parts(rows: Joint) -> tuple[tuple[Dense, ...], ...]:
+    return rows.joint, rows.only_x, rows.only_z
+
+
+def draw(seed: int, *shape: int) -> np.ndarray:
+    """Standard normal float32."""
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def randomise(networks: Networks, seed: int) -> None:
+    """Give every weight and statistic a value of its own, so that none can be left out unnoticed."""
+    random = np.random.default_rng(seed)
+    for model in networks.models.values():
+        for weight in model.weights:
+            value = 0.5 * random.standard_normal(weight.shape)
+            if weight.dtype.is_floating:
+                weight.assign(np.abs(value) + 0.5 if "variance" in weight.name else value)
+
+
+def converge(networks: Networks) -> None:
+    """Move every u of spectral normalisation to the singular vector of its kernel."""
+    for model in networks.models.values():
+        for layer in model.layers:
+            if hasattr(layer, "u"):
+                kernel = layer.layer.kernel.numpy().astype(np.float64)
+                layer.u.assign(np.linalg.svd(kernel.reshape(-1, kernel.shape[-1]))[2][:1])
+
+
+# Section IV-B: spectral normalisation
+
+
+def power_iteration(kernel: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """One iteration from u [units]: (v, new u, sigma), with the kernel seen as a matrix [everything else, units]."""
+    matrix = np.asarray(kernel, np.float64).reshape(-1, kernel.shape[-1])
+    v = matrix @ np.asarray(u, np.float64).ravel()
+    v /= np.linalg.norm(v)
+    u = matrix.T @ v
+    sigma = float(np.linalg.norm(u))
+    return v, u / sigma, sigma
+
+
+# Figure 1: forward passes
+
+
+class Stack:
+    """Rows of a table, with weights taken from the first fitting layers of a Keras model."""
+
+    def __init__(self, layers: list[Any], rows: tuple[Dense, ...], width: int, normalised: bool, slope: float) -> None:
+        self.rows, self.slope, self.weights = rows, slope, []
+        for row in rows:
+            found = next(layer for layer in layers if _kernel_shape(layer) == (width, row.units))
+            layers.remove(found)
+            dense = getattr(found, "layer", found)
+            weights = {"kernel": _float64(dense.kernel), "bias": _float64(dense.bias)}
+            if normalised:
+                weights["u"] = _float64(found.u)
+            if row.batch_norm:
+                norm = next(layer for layer in layers if isinstance(layer, tf.keras.layers.BatchNormalization))
+                layers.remove(norm)
+                weights.update(gamma=_float64(norm.gamma), beta=_float64(norm.beta))
+                weights.update(mean=_float64(norm.moving_mean), variance=_float64(norm.moving_variance))
+            self.weights.append(weights)
+            width = row.units
+        self.width = width
+
+    def __call__(self, hidden: np.ndarray, training: bool = False) -> np.ndarray:
+        for row, weights in zip(self.rows, self.weights):
+            kernel = weights["kernel"]
+            if "u" in weights:
+                _, u, sigma = power_iteration(kernel, weights["u"])
+                kernel = kernel / sigma
+                if training:
+                    weights["u"] = u
+            hidden = hidden @ kernel + weights["bias"]
+            if row.batch_norm:
+                mean = hidden.mean(axis=0) if training else weights["mean"]
+                variance = hidden.var(axis=0) if training else weights["variance"]
+                hidden = weights["gamma"] * (hidden - mean) / np.sqrt(variance + 1e-3) + weights["beta"]
+            if row.activation == "LReLU":
+                hidden = np.where(hidden > 0, hidden, self.slope * hidden)
+            elif row.activation == "ReLU":
+                hidden = np.where(hidden > 0, hidden, 0.0)
+            assert not (training and row.dropout), "the reference has no dropout"
+        return hidden
+
+
+def _kernel_shape(layer: Any) -> tuple[int, ...]:
+    kernel = getattr(getattr(layer, "layer", layer), "kernel", None)
+    return () if kernel is None else tuple(kernel.shape)
+
+
+def _float64(weight: tf.Variable) -> np.ndarray:
+    return weight.numpy().astype(np.float64)
+
+
+class Discriminator:
+    """A discriminator of pairs (a, b): (logits [n, 1], features of the last hidden row)."""
+
+    def __init__(self, model: Any, rows: Joint, widths: tuple[int, int], normalised: bool, slope: float) -> None:
+        layers = list(model.layers)
+        self.only_x = Stack(layers, rows.only_x, widths[0], normalised, slope)
+        self.only_z = Stack(layers, rows.only_z, widths[1], normalised, slope)
+        self.hidden = Stack(layers, rows.joint[:-1], self.only_x.width + self.only_z.width, normalised, slope)
+        self.logits = Stack(layers, (replace(rows.joint[-1], activation="None"),), self.hidden.width, False, slope)
+
+    def __call__(self, a: np.ndarray, b: np.ndarray, training: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        branches = np.concatenate([self.only_x(a, training), self.only_z(b, training)], axis=1)
+        features = self.hidden(branches, training)
+        return self.logits(features, training), features
+
+
+class Reference:
+    """The five networks with the weights that the networks under test have now."""
+
+    def __init__(self, networks: Networks, table: Alad, normalised: bool) -> None:
+        x, z, slope = table.data_dim, table.latent_dim, table.lrelu_slope
+
+        def network(model: Any, rows: tuple[Dense, ...], width: int, normalised: bool) -> Any:
+            layers = list(model.layers)
+            hidden = Stack(layers, rows[:-1], width, normalised, slope)
+            output = Stack(layers, rows[-1:], hidden.width, False, slope)
+            return lambda inputs, training=False: output(hidden(inputs, training), training)
+
+        self.G = network(networks.G, table.G, z, False)
+        self.E = network(networks.E, table.E, x, normalised)
+        self.discriminators = {
+            name: Discriminator(networks.models[name], rows, widths, normalised, slope)
+            for name, rows, widths in (
+                ("Dxz", table.Dxz, (x, z)),
+                ("Dxx", table.Dxx, (x, x)),
+                ("Dzz", table.Dzz, (z, z)),
+            )
+            if name in networks.models
+        }
+
+
+# Section IV: the losses
+
+
+def pair_logits(reference: Reference, x: np.ndarray, z: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Logits in training mode of each discriminator on its "real" and on its "fake" pairs."""
+    G, E = reference.G, reference.E
+    real: dict[str, Any] = {}
+    fake: dict[str, Any] = {}
+    for name, D in reference.discriminators.items():
+        if name == "Dxz":
+            real[name], _ = D(x, E(x, True), True)
+            fake[name], _ = D(G(z, True), z, True)
+        elif name == "Dxx":
+            real[name], _ = D(x, x, True)
+            fake[name], _ = D(x, G(E(x, True), True), True)
+        else:
+            real[name], _ = D(z, z, True)
+            fake[name], _ = D(z, E(G(z, True), True), True)
+    return real, fake
+
+
+def cross_entropy(logits: np.ndarray, label: int) -> float:
+    """Mean binary cross-entropy of the probabilities sigmoid(logits)."""
+    probability = 1.0 / (1.0 + np.exp(-np.asarray(logits, np.float64)))
+    return float(np.mean(-label * np.log(probability) - (1 - label) * np.log(1.0 - probability)))
+
+
+def discriminator_loss(real: dict[str, Any], fake: dict[str, Any]) -> dict[str, float]:
+    """Real pairs are labelled 1, fake pairs 0."""
+    return {name: cross_entropy(real[name], 1) + cross_entropy(fake[name], 0) for name in real}
+
+
+def generator_encoder_loss(real: dict[str, Any], fake: dict[str, Any]) -> dict[str, float]:
+    """Real pairs are labelled 0, fake pairs 1."""
+    return {name: cross_entropy(real[name], 0) + cross_entropy(fake[name], 1) for name in real}
+
+
+# Training
+
+
+class AdamReference:
+    """Adam as in TensorFlow 1: epsilon is added to the root of the uncorrected second moment."""
+
+    def __init__(self, table: Adam) -> None:
+        self.table, self.t = table, 0
+        self.m: dict[int, Any] = {}
+        self.v: dict[int, Any] = {}
+
+    def step(self, weights: list[np.ndarray], gradients: list[np.ndarray]) -> list[np.ndarray]:
+        """The weights after one update."""
+        beta1, beta2 = self.table.beta1, self.table.beta2
+        self.t += 1
+        rate = self.table.learning_rate * np.sqrt(1 - beta2**self.t) / (1 - beta1**self.t)
+        updated = []
+        for i, (weight, gradient) in enumerate(zip(weights, gradients)):
+            self.m[i] = beta1 * self.m.get(i, 0.0) + (1 - beta1) * gradient
+            self.v[i] = beta2 * self.v.get(i, 0.0) + (1 - beta2) * gradient**2
+            updated.append(weight - rate * self.m[i] / (np.sqrt(self.v[i]) + self.table.epsilon))
+        return updated
+
+
+# Algorithm 1 and Section V-F: scores; Section V-A: metrics
+
+
+def anomaly_scores(reference: Reference, x: np.ndarray) -> dict[str, np.ndarray]:
+    """The four scores of each row."""
+    x_hat = reference.G(reference.E(x))
+    _, f_real = reference.discriminators["Dxx"](x, x)
+    logits, f_fake = reference.discriminators["Dxx"](x, x_hat)
+    return {
+        "features": np.abs(f_real - f_fake).sum(axis=1),
+        "l1": np.abs(x - x_hat).sum(axis=1),
+        "l2": np.sqrt(((x - x_hat) ** 2).sum(axis=1)),
+        "logits": -np.log(1.0 / (1.0 + np.exp(-logits[:, 0]))),
+    }
+
+
+def expected_metrics(y: list[int], scores: list[float], flagged: int) -> dict[str, float]:
+    """Precision, recall and F1 averaged over every order of the rows in which scores do not increase."""
+    totals, orders = np.zeros(3), 0
+    for order in permutations(range(len(y))):
+        if all(scores[a] >= scores[b] for a, b in zip(order, order[1:])):
+            hits = sum(y[row] for row in order[:flagged])
+            precision, recall = hits / flagged, hits / sum(y)
+            f1 = 2 * precision * recall / (precision + recall) if hits else 0.0
+            totals, orders = totals + (precision, recall, f1), orders + 1
+    return dict(zip(("precision", "recall", "f1"), (totals / orders).tolist()))

@@ -1,0 +1,394 @@
+"""The command line: what it passes on, what it prints, and one clear line for whatever is wrong."""
+
+from __future__ import annotations
+
+import configparser
+import gzip
+import importlib
+import json
+import os
+import resource
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import CHECKOUT, Alad
+
+import architectures
+from alad_tf import __main__ as command_line
+from alad_tf import data, runs
+from alad_tf.settings import RUN_FILES, SCORES, Settings, default_out, is_complete
+
+KDD99 = "kddcup.data_10_percent.gz"
+REAL = data.data_directory()
+
+
+def refused(capfd: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """The one line that a wrong call prints; also processes that it starts print nothing else."""
+    try:
+        code: Any = command_line.main([str(argument) for argument in arguments])
+    except SystemExit as end:
+        code = end.code
+    captured = capfd.readouterr()
+    assert code in (1, 2) and captured.out == ""
+    assert captured.err.count("\n") == 1 and captured.err.endswith("\n")
+    assert captured.err.startswith("alad") and ": error: " in captured.err
+    return captured.err
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Downloads fail at once at a closed local port; the user's cache folder is empty."""
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+        monkeypatch.setenv(name.upper(), "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+class Calls:
+    """What `alad reproduce` hands on, instead of doing it."""
+
+    def __init__(self) -> None:
+        self.settings: Settings | None = None
+        self.seeds: Sequence[int] = ()
+        self.out = self.data_dir = Path()
+        self.jobs = 0
+
+    def run_all(self, settings: Settings, seeds: Sequence[int], out: Path, *, jobs: int, data_dir: Path | None) -> None:
+        self.settings, self.seeds, self.out, self.jobs = settings, seeds, out, jobs
+        self.data_dir = data_dir or Path()
+
+    def sum_up(self, settings: Settings, out: Path) -> str:
+        assert (settings, out) == (self.settings, self.out)
+        return "the table"
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    made = Calls()
+    monkeypatch.setattr(runs, "run_all", made.run_all)
+    monkeypatch.setattr(runs, "sum_up", made.sum_up)
+    return made
+
+
+# Options ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "changes"),
+    [
+        ("kdd99", {}),
+        ("arrhythmia", {}),
+        ("toy", {}),
+        ("kdd99 --method ALAD-noSN", {"spectral_norm": None}),
+        ("kdd99 --method ALAD-noDzz", {"latent_discriminator": False}),
+        ("kdd99 --method ALAD-baseline", {"spectral_norm": None, "latent_discriminator": False}),
+        ("kdd99 --epochs 3", {"epochs": 3}),
+        ("kdd99 --spectral-norm tfa", {"spectral_norm": "tfa"}),
+        ("toy --spectral-norm paper", {"spectral_norm": "paper"}),
+        ("kdd99 --no-spectral-norm", {"spectral_norm": None}),
+        ("kdd99 --no-dzz", {"latent_discriminator": False}),
+        ("kdd99 --no-ema", {"ema_decay": None}),
+        ("kdd99 --scaling minmax", {"scaling": "minmax"}),
+        ("arrhythmia --training-half released", {"training_half": "released"}),
+        ("kdd99 --no-jit", {"jit": False}),
+        ("kdd99 --no-dzz --no-ema --epochs 2", {"latent_discriminator": False, "ema_decay": None, "epochs": 2}),
+    ],
+)
+def test_options_become_settings(
+    calls: Calls, capfd: pytest.CaptureFixture[str], options: str, changes: dict[str, Any]
+) -> None:
+    assert command_line.main(["reproduce", *options.split()]) == 0
+    assert capfd.readouterr().out == "the table\n"
+    assert calls.settings == Settings.of_protocol(options.split()[0], **changes)
+
+
+@pytest.mark.parametrize(
+    ("options", "seeds"),
+    [
+        ("kdd99", range(10)),
+        ("arrhythmia", range(10)),
+        ("toy", range(1)),
+        ("kdd99 --runs 3", range(3)),
+        ("kdd99 --runs 2 --seed 5", range(5, 7)),
+        ("toy --seed 4", range(4, 5)),
+    ],
+)
+def test_seeds(calls: Calls, options: str, seeds: range) -> None:
+    assert command_line.main(["reproduce", *options.split()]) == 0
+    assert list(calls.seeds) == list(seeds)
+
+
+def test_folders_and_jobs(calls: Calls, tmp_path: Path) -> None:
+    assert command_line.main(["reproduce", "toy"]) == 0
+    assert (calls.out, calls.data_dir, calls.jobs) == (default_out(), Path(), os.cpu_count())
+    arguments = ["--out", str(tmp_path / "out"), "--data-dir", str(tmp_path / "data"), "--jobs", "7"]
+    assert command_line.main(["reproduce", "toy", *arguments]) == 0
+    assert (calls.out, calls.data_dir, calls.jobs) == (tmp_path / "out", tmp_path / "data", 7)
+
+
+def test_interrupted(calls: Calls, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    def run_all(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "run_all", run_all)
+    assert command_line.main(["reproduce", "toy"]) == 130
+    captured = capfd.readouterr()
+    assert captured.out == "" and captured.err.startswith("alad: interrupted") and captured.err.count("\n") == 1
+
+
+def test_console_script() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(CHECKOUT / "setup.cfg")
+    name, _, place = setup["options.entry_points"]["console_scripts"].strip().partition(" = ")
+    module, _, function = place.partition(":")
+    assert name == "alad"
+    assert getattr(importlib.import_module(module), function) is command_line.main
+
+
+# Help and tables --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["reproduce", "--help"], ["show", "--help"], ["table", "--help"]])
+def test_help(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        command_line.main(arguments)
+    assert end.value.code == 0
+    assert capfd.readouterr().out.startswith(f"usage: alad {' '.join(arguments[:-1])}".rstrip())
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["reproduce", "--help"]])
+def test_help_has_examples_that_parse(
+    arguments: list[str], capfd: pytest.CaptureFixture[str], calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SystemExit):
+        command_line.main(arguments)
+    _, _, text = capfd.readouterr().out.partition("examples:\n")
+    examples = [shlex.split(line.strip().split("   ")[0]) for line in text.splitlines() if line.strip()]
+    assert len(examples) >= 4
+    assert {example[0] for example in examples} == {"alad"}
+    assert {"show", "reproduce", "table"} <= {example[1] for example in examples}
+    for example in examples:
+        assert command_line.main(example[1:]) == 0
+
+
+@pytest.mark.parametrize("dataset", architectures.DATASETS)
+def test_show(dataset: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert command_line.main(["show", dataset]) == 0
+    assert capfd.readouterr().out == architectures.render(architectures.load(dataset)) + "\n"
+
+
+def test_show_the_table_of_another_method(capfd: pytest.CaptureFixture[str]) -> None:
+    assert command_line.main(["show", "kdd99", "--method", "AnoGAN"]) == 0
+    assert capfd.readouterr().out.startswith("KDD99 GAN (Table X)\n")
+
+
+def test_show_in_a_process_of_its_own(alad: Alad) -> None:
+    done = alad("show", "kdd99")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == architectures.render(architectures.load("kdd99")) + "\n"
+
+
+@pytest.mark.parametrize(("number", "rows", "first"), [(2, 14, "OC-SVM"), (5, 8, "Baseline"), (7, 12, "L1")])
+def test_table_without_results(
+    number: int,
+    rows: int,
+    first: str,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Missing cells are named, and nothing is written."""
+    monkeypatch.setattr(command_line, "published_results", lambda: None)
+    assert command_line.main(["table", str(number), "--out", str(tmp_path / "none")]) == 0
+    captured = capfd.readouterr()
+    lines = [line for line in captured.out.splitlines() if line.startswith("  ") and "not run" in line]
+    assert len(lines) == rows and lines[0].strip().startswith(first)
+    assert all(line.count("not run") >= 3 for line in lines)
+    assert captured.err == "" and not (tmp_path / "none").exists()
+
+
+def test_table_of_published_results(alad: Alad, tmp_path: Path) -> None:
+    done = alad("table", "5", "--out", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Baseline + SN + DL" in done.stdout and "0.950±0.002" in done.stdout
+
+
+# Bad input --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("", "COMMAND"),
+        ("train", "'train'"),
+        ("show", "DATASET"),
+        ("show mnist", "'mnist' kdd99 arrhythmia toy"),
+        ("show kdd99 --method DAGMM", "'DAGMM' ALAD AnoGAN"),
+        ("show toy --method AnoGAN", "AnoGAN toy ALAD"),
+        ("show kdd99 toy", "toy"),
+        ("reproduce", "DATASET"),
+        ("reproduce mnist", "'mnist' kdd99 arrhythmia toy"),
+        ("reproduce kdd99 --method AnoGAN", "'AnoGAN' ALAD-noSN ALAD-noDzz ALAD-baseline"),
+        ("reproduce toy --epochs 0", "--epochs '0' at least 1"),
+        ("reproduce toy --epochs -1", "--epochs '-1' at least 1"),
+        ("reproduce toy --epochs 1.5", "--epochs '1.5' whole number"),
+        ("reproduce toy --epochs many", "--epochs 'many' whole number"),
+        ("reproduce toy --epochs=", "--epochs '' whole number"),
+        ("reproduce toy --epochs", "--epochs"),
+        ("reproduce toy --runs 0", "--runs '0' at least 1"),
+        ("reproduce toy --runs -2", "--runs '-2' at least 1"),
+        ("reproduce toy --jobs 0", "--jobs '0' at least 1"),
+        ("reproduce toy --seed -1", "--seed '-1' at least 0"),
+        ("reproduce toy --seed x", "--seed 'x' whole number"),
+        ("reproduce toy --seed ²", "--seed"),
+        ("reproduce kdd99 --spectral-norm weak", "--spectral-norm 'weak' paper tfa"),
+        ("reproduce kdd99 --scaling standard", "--scaling 'standard' minmax"),
+        ("reproduce arrhythmia --training-half all", "--training-half 'all' clean released"),
+        ("reproduce kdd99 --training-half released", "'released' kdd99 'clean'"),
+        ("reproduce toy --training-half released", "'released' toy 'clean'"),
+        ("reproduce toy --no-such-option", "--no-such-option"),
+        ("table", "NUMBER"),
+        ("table x", "'x'"),
+        ("table 99", "99 2, 5, 7"),
+        ("table 3", "3 2, 5, 7"),
+        ("table -5", "-5"),
+    ],
+)
+def test_wrong_call(arguments: str, words: str, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    named = arguments.split()
+    if named[:1] in (["reproduce"], ["table"]):
+        named += ["--out", str(tmp_path / "out")]
+    line = refused(capfd, *named)
+    assert all(word in line for word in words.split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_wrong_call_in_a_process_of_its_own(alad: Alad) -> None:
+    for arguments, code in ((["reproduce", "mnist"], 2), (["table", "99"], 1)):
+        done = alad(*arguments)
+        assert (done.returncode, done.stdout) == (code, "")
+        assert done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("dataset", ["kdd99", "arrhythmia"])
+def test_missing_data(dataset: str, no_network: None, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    line = refused(
+        capfd, "reproduce", dataset, "--runs", 2, "--data-dir", tmp_path / "empty", "--out", tmp_path / "out"
+    )
+    for raw in data.RAW_FILES[dataset]:
+        assert raw.name in line and raw.sha256 in line and raw.urls[0] in line
+    assert str(tmp_path / "empty") in line and str(tmp_path / "cache" / "alad_tf") in line
+    assert "refused" in line and "./reproduce.sh toy" in line and "--data-dir" in line
+    assert line.count("Expected") == 1
+    assert not list(tmp_path.rglob("*.npz")) and not list(tmp_path.rglob("result.json"))
+
+
+@pytest.mark.parametrize("content", [gzip.compress(b"0,tcp,http,SF" * 1000)[:-12], b"", b"<html>Sign in</html>"])
+def test_damaged_data(content: bytes, no_network: None, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The file is set aside as it was; one of several runs does not go on to download another."""
+    path = tmp_path / "data" / KDD99
+    path.parent.mkdir()
+    path.write_bytes(content)
+    line = refused(capfd, "reproduce", "kdd99", "--runs", 2, "--data-dir", path.parent, "--out", tmp_path / "out")
+    assert data.RAW_FILES["kdd99"][0].sha256 in line and f"{len(content)} bytes of 2144903" in line
+    assert f"set aside as {path}.bad" in line
+    assert [entry.name for entry in path.parent.iterdir()] == [f"{KDD99}.bad"]
+    assert (path.parent / f"{KDD99}.bad").read_bytes() == content
+
+
+def test_data_directory_that_is_a_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("mine")
+    line = refused(capfd, "reproduce", "kdd99", "--data-dir", tmp_path / "file", "--out", tmp_path / "out")
+    assert str(tmp_path / "file") in line
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("below", ["", "below"])
+def test_results_folder_that_is_a_file(tmp_path: Path, capfd: pytest.CaptureFixture[str], below: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    line = refused(capfd, "reproduce", "toy", "--out", tmp_path / "file" / below)
+    assert str(tmp_path / "file") in line
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_results_of_other_settings(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    run_dir = Settings.of_protocol("toy").folder(tmp_path, 0)
+    Settings.of_protocol("toy", epochs=1).claim(run_dir, 0)
+    for name in RUN_FILES[1:]:
+        (run_dir / name).write_text("mine")
+    before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in run_dir.iterdir()}
+    line = refused(capfd, "reproduce", "toy", "--epochs", 2, "--no-jit", "--out", tmp_path)
+    assert "epochs is 1 there and 2 here" in line and "jit is True there and False here" in line
+    assert str(run_dir) in line and "--out" in line
+    assert {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in run_dir.iterdir()} == before
+
+
+@pytest.mark.parametrize("content", ["", "{", "5", "[1]"])
+def test_damaged_config(tmp_path: Path, capfd: pytest.CaptureFixture[str], content: str) -> None:
+    path = Settings.of_protocol("toy").folder(tmp_path, 0) / "config.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    assert str(path) in refused(capfd, "reproduce", "toy", "--out", tmp_path)
+    assert path.read_text() == content
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+@pytest.mark.parametrize("arguments", [["show", "kdd99"], ["table", "5"]])
+def test_standard_output_that_is_full(arguments: list[str], tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "alad_tf", *arguments],
+            cwd=CHECKOUT,
+            env=environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == ["alad: error: [Errno 28] No space left on device"]
+
+
+# The main job -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not (REAL / KDD99).is_file(), reason=f"{KDD99} not in {REAL}")
+def test_one_epoch_of_kdd99(alad: Alad, tmp_path: Path) -> None:
+    done = alad("reproduce", "kdd99", "--epochs", 1, "--runs", 1, "--out", tmp_path)
+    assert done.returncode == 0 and "Traceback" not in done.stderr
+    run_dir = tmp_path / "kdd99" / "ALAD" / "seed0"
+    assert is_complete(run_dir)
+    result = json.loads((run_dir / "result.json").read_text())
+    counts = {"n_train": 198_361, "n_test": 247_011, "n_anomalies": 48_629, "epochs": 1, "top_fraction": 0.2}
+    assert {key: result[key] for key in counts} == counts
+    assert result["settings"] == {
+        "dataset": "kdd99",
+        "epochs": 1,
+        "spectral_norm": "paper",
+        "latent_discriminator": True,
+        "ema_decay": 0.999,
+        "scaling": None,
+        "training_half": "clean",
+        "jit": True,
+    }
+    for name in SCORES:  # 49,402 rows are flagged of which 48,629 could be anomalies
+        metrics = result["scores"][name]
+        assert metrics["precision"] / metrics["recall"] == pytest.approx(48_629 / 49_402, rel=1e-4)
+    with np.load(run_dir / "scores.npz") as scores:
+        assert all(scores[name].shape == (247_011,) and np.isfinite(scores[name]).all() for name in SCORES)
+    (record,) = [json.loads(line) for line in (run_dir / "history.jsonl").read_text().splitlines()]
+    assert (record["epoch"], record["step"]) == (1, 198_361 // 50)
+    f1 = result["scores"]["features"]["f1"]
+    row = next(line for line in done.stdout.splitlines() if line.startswith("ALAD  "))
+    assert "1 this machine, 1 epoch" in row and f"{f1:.4f}" in row and "0.9501±0.0018" in row
+    assert any(line.startswith("ALAD-noSN") for line in done.stdout.splitlines())
+    if sys.platform == "linux":  # of all processes that the tests have waited for
+        assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 1.5 * 1024**2  # KiB

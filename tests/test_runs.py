@@ -1,0 +1,434 @@
+"""Runs in processes of their own: complete, skipped, remade, failed, killed and interrupted.
+
+Most workers here are scripted: `sitecustomize`, which Python imports at its start, puts a module that does as a plan
+says in the place of alad_tf.experiment. The rest train on the toy data.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import types
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+import pytest
+from conftest import CHECKOUT, Alad
+
+from alad_tf import data, report, runs
+from alad_tf.errors import AladError, DataError, SettingsError
+from alad_tf.settings import RUN_FILES, SCORES, Progress, Settings, is_complete
+
+TOY = Settings.of_protocol("toy", epochs=1, jit=False)
+PATIENCE = 300.0  # seconds until something that must happen has not
+
+SCRIPTED = """
+import json, os, signal, sys, time, types
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+def run(settings, seed, run_dir, *, data_dir=None, report=None):
+    from alad_tf.errors import AladError
+    from alad_tf.settings import Progress, RUN_FILES
+    plan = json.loads((HERE / "plan.json").read_text())
+    action, *rest = plan.get(str(seed), "complete").split()
+    facts = {"environment": dict(os.environ), "data_dir": str(data_dir), "pid": os.getpid(), "start": time.time()}
+    (run_dir / "facts.json.part").write_text(json.dumps(facts))
+    os.replace(run_dir / "facts.json.part", run_dir / "facts.json")
+    report(Progress(step=1, steps=4, losses={"loss_d": 1.5, "loss_ge": 2.5}, f1=None))
+    print("noise of Python", file=sys.stderr, flush=True)
+    os.write(2, b"noise of a library\\n")
+    if action == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if action == "crash":
+        raise RuntimeError("boom")
+    if action == "refuse":
+        raise AladError("Expected this. Received: that.")
+    if action == "disk":
+        raise OSError(28, "No space left on device")
+    if action == "memory":
+        raise MemoryError
+    if action == "hang":
+        time.sleep(600)
+    if action == "meet":
+        while not (run_dir.parent / f"seed{rest[0]}" / "facts.json").exists():
+            time.sleep(0.05)
+    for name in RUN_FILES[1:]:
+        (run_dir / name).write_text("made")
+    facts["end"] = time.time()
+    (run_dir / "facts.json").write_text(json.dumps(facts))
+
+sys.modules["alad_tf.experiment"] = types.ModuleType("alad_tf.experiment")
+sys.modules["alad_tf.experiment"].run = run
+if (HERE / "slow").exists() and os.environ["TF_NUM_INTRAOP_THREADS"] == "2":  # a worker of the toy data starts
+    (HERE / "starting").touch()
+    time.sleep(1)
+"""
+
+Script = Callable[[dict[int, str]], Path]
+
+
+@pytest.fixture
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
+    """`script({seed: action})` sets what workers that start from now on do; returns the script's folder."""
+    folder = tmp_path / "script"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(SCRIPTED)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]))
+
+    def plan(actions: dict[int, str]) -> Path:
+        (folder / "plan.json").write_text(json.dumps(actions))
+        return folder
+
+    plan({})
+    return plan
+
+
+def facts(out: Path, seed: int) -> dict[str, Any]:
+    return dict(json.loads((TOY.folder(out, seed) / "facts.json").read_text()))
+
+
+def state(run_dir: Path) -> dict[str, tuple[int, int]]:
+    """Every file's inode and time of change."""
+    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in run_dir.iterdir()}
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def group_is_empty(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def interrupted(out: Path, seeds: Sequence[int], ready: Callable[[], bool], jobs: int = 2) -> str:
+    """What the command says when Ctrl-C is pressed as soon as `ready`; checks how it ends."""
+    arguments = ["--epochs", "1", "--no-jit", "--runs", str(len(seeds)), "--jobs", str(jobs), "--out", str(out)]
+    command = [sys.executable, "-m", "alad_tf", "reproduce", "toy", *arguments]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, cwd=CHECKOUT, start_new_session=True, **pipes)
+    try:
+        wait_for(lambda: ready() or process.poll() is not None)
+        os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the whole group
+        output, error = process.communicate(timeout=PATIENCE)
+        wait_for(lambda: group_is_empty(process.pid))
+    finally:
+        if not group_is_empty(process.pid):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert (process.returncode, output) == (130, "")
+    return error
+
+
+# Scripted workers -------------------------------------------------------------------------------------------------
+
+
+def test_failures_are_named_by_seed_and_the_others_go_on(
+    script: Script, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    script({1: "kill", 2: "refuse", 3: "crash", 4: "disk", 5: "memory"})
+    with pytest.raises(AladError) as caught:
+        runs.run_all(TOY, range(7), tmp_path / "out", jobs=3)
+    folders = [TOY.folder(tmp_path / "out", seed) for seed in range(7)]
+    reasons = [
+        f"seed 1: its process ended with exit code -9, see {folders[1] / 'log.txt'}",
+        "seed 2: Expected this. Received: that.",
+        f"seed 3: its process ended with exit code 1, see {folders[3] / 'log.txt'}",
+        "seed 4: [Errno 28] No space left on device",
+        "seed 5: MemoryError",
+    ]
+    assert str(caught.value) == "; ".join(reasons)
+    assert [is_complete(folder) for folder in folders] == [True, False, False, False, False, False, True]
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    assert lines[0] == "toy ALAD: 1 epochs each of seed 0, 1, 2, 3, 4, 5, 6"
+    ends = [f"toy ALAD {reason}" for reason in reasons] + [f"toy ALAD seed {seed}: complete" for seed in (0, 6)]
+    assert sorted(lines[1:]) == sorted(ends)
+    assert "RuntimeError: boom" in (folders[3] / "log.txt").read_text()
+    assert (folders[0] / "log.txt").read_text() == "noise of Python\nnoise of a library\n"
+
+
+def test_next_call_makes_what_is_missing_and_nothing_else(
+    script: Script, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    script({1: "kill"})
+    with pytest.raises(AladError):
+        runs.run_all(TOY, range(3), tmp_path, jobs=3)
+    before = [state(TOY.folder(tmp_path, seed)) for seed in range(3)]
+    capfd.readouterr()
+    script({0: "kill", 2: "kill"})
+    runs.run_all(TOY, range(3), tmp_path, jobs=3)
+    assert is_complete(TOY.folder(tmp_path, 1))
+    assert [state(TOY.folder(tmp_path, seed)) == before[seed] for seed in range(3)] == [True, False, True]
+    assert capfd.readouterr().err.splitlines() == [
+        "toy ALAD: complete already: seed 0, 2",
+        "toy ALAD: 1 epochs each of seed 1",
+        "toy ALAD seed 1: complete",
+    ]
+
+
+def test_jobs_at_a_time(script: Script, tmp_path: Path) -> None:
+    """Seeds 0 and 1 can only end if both run at once; no third does."""
+    script({0: "meet 1", 1: "meet 0"})
+    runs.run_all(TOY, range(4), tmp_path / "two", jobs=2)
+    runs.run_all(TOY, [2, 3], tmp_path / "one", jobs=1)
+    for out, seeds, jobs in ((tmp_path / "two", [0, 1, 2, 3], 2), (tmp_path / "one", [2, 3], 1)):
+        spans = [(facts(out, seed)["start"], facts(out, seed)["end"]) for seed in seeds]
+        assert max(sum(start <= moment < end for start, end in spans) for moment, _ in spans) == jobs
+
+
+@pytest.mark.parametrize(("dataset", "threads"), [("toy", "2"), ("kdd99", "1")])
+def test_workers_have_the_protocols_threads(
+    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dataset: str, threads: str
+) -> None:
+    monkeypatch.setattr(data, "load", lambda *_, **__: None)
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("TF_NUM_INTEROP_THREADS")
+    settings = Settings.of_protocol(dataset)
+    runs.run_all(settings, [0], tmp_path, jobs=1, data_dir=tmp_path / "data")
+    received = json.loads((settings.folder(tmp_path, 0) / "facts.json").read_text())
+    assert received["data_dir"] == str(tmp_path / "data")
+    assert {received["environment"][name] for name in runs.THREAD_VARIABLES} == {threads}
+    assert os.environ["OMP_NUM_THREADS"] == "7" and "TF_NUM_INTEROP_THREADS" not in os.environ
+
+
+def test_data_are_looked_at_once_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def load(name: str, **options: Any) -> None:
+        calls.append((name, options))
+        raise DataError("Expected a file. Received: none.")
+
+    monkeypatch.setattr(data, "load", load)
+    settings = Settings.of_protocol("arrhythmia", scaling="minmax", training_half="released")
+    with pytest.raises(DataError):
+        runs.run_all(settings, range(3), tmp_path / "out", jobs=3, data_dir=tmp_path)
+    assert calls == [("arrhythmia", {"data_dir": tmp_path, "scaling": "minmax", "training_half": "released"})]
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_folder_of_other_settings_stops_all(script: Script, tmp_path: Path) -> None:
+    Settings.of_protocol("toy", epochs=2, jit=False).claim(TOY.folder(tmp_path, 2), 2)
+    content = (TOY.folder(tmp_path, 2) / "config.json").read_bytes()
+    with pytest.raises(SettingsError, match="epochs is 2 there and 1 here"):
+        runs.run_all(TOY, range(3), tmp_path, jobs=3)
+    assert not list(tmp_path.rglob("facts.json"))
+    assert (TOY.folder(tmp_path, 2) / "config.json").read_bytes() == content
+
+
+def test_log_that_cannot_be_written(script: Script, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    log = TOY.folder(tmp_path, 0) / "log.txt"
+    log.mkdir(parents=True)
+    with pytest.raises(AladError) as caught:
+        runs.run_all(TOY, range(2), tmp_path, jobs=2)
+    assert str(caught.value).startswith("seed 0: ") and str(log) in str(caught.value)
+    assert is_complete(TOY.folder(tmp_path, 1))
+    assert all(line.startswith("toy ALAD") for line in capfd.readouterr().err.splitlines())
+
+
+def test_parent_does_not_import_tensorflow(script: Script, tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from alad_tf import runs; from alad_tf.settings import Settings\n"
+        "runs.run_all(Settings.of_protocol('toy', epochs=1, jit=False), [0], Path(sys.argv[1]), jobs=1)\n"
+        "print(sorted({'tensorflow', 'tensorflow_addons', 'matplotlib', 'pandas'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "[]\n")
+    assert is_complete(TOY.folder(tmp_path, 0))
+
+
+def test_interrupted_in_the_middle(script: Script, tmp_path: Path) -> None:
+    out, folders = tmp_path / "out", [TOY.folder(tmp_path / "out", seed) for seed in range(4)]
+    script({1: "hang", 2: "hang"})
+    error = interrupted(out, range(4), lambda: all((folders[seed] / "facts.json").exists() for seed in (0, 1, 2)))
+    assert error.splitlines() == [
+        "toy ALAD: 1 epochs each of seed 0, 1, 2, 3",
+        "toy ALAD seed 0: complete",
+        "alad: interrupted; complete runs are kept, and the same command goes on with the others",
+    ]
+    assert [is_complete(folder) for folder in folders] == [True, False, False, False]
+    assert not (folders[3] / "facts.json").exists()
+    before = state(folders[0])
+    script({0: "kill"})
+    runs.run_all(TOY, range(4), out, jobs=2)
+    assert all(map(is_complete, folders))
+    assert state(folders[0]) == before
+
+
+def test_interrupted_while_processes_start(script: Script, tmp_path: Path) -> None:
+    folder = script({})
+    (folder / "slow").touch()
+    error = interrupted(tmp_path / "out", range(2), lambda: (folder / "starting").exists())
+    assert error.splitlines() == [
+        "toy ALAD: 1 epochs each of seed 0, 1",
+        "alad: interrupted; complete runs are kept, and the same command goes on with the others",
+    ]
+    assert not list(tmp_path.rglob("result.json"))
+
+
+# Lines of progress ------------------------------------------------------------------------------------------------
+
+
+def progress(step: int, f1: float | None = None) -> Progress:
+    return Progress(step, 400, {"loss_d": 1.23456, "loss_ge": 2.34567}, f1)
+
+
+def test_plain_lines(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """One line a run and minute; the time left counts from the first report."""
+    clock = iter([0.0, 59.0, 60.0, 100.0, 120.0, 180.0])
+    monkeypatch.setattr(runs, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
+    board = runs._Board(TOY, done=[], to_do=[4])
+    for step in (1, 50, 100, 150, 200):
+        board.show(4, progress(step))
+    board.show(4, progress(300, f1=0.87654))
+    board.end(4, None)
+    board.close()
+    assert capfd.readouterr().err.splitlines() == [
+        "toy ALAD: 1 epochs each of seed 4",
+        "toy ALAD seed 4: 25%, D 1.23, G/E 2.35, about 3 min left",
+        "toy ALAD seed 4: 50%, D 1.23, G/E 2.35, about 2 min left",
+        "toy ALAD seed 4: 75%, D 1.23, G/E 2.35, F1 0.8765, about 1 min left",
+        "toy ALAD seed 4: complete",
+    ]
+
+
+def test_bars_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    board = runs._Board(TOY, done=[2], to_do=[0, 1])
+    for seed in (0, 1):
+        board.show(seed, progress(100))
+    board.show(1, progress(400, f1=0.5))
+    board.bars[1].refresh()
+    board.end(1, None)
+    board.end(0, "Expected this. Received: that.")
+    board.close()
+    error = capfd.readouterr().err
+    assert "seed 0:" in error and "100%" in error and "400/400" in error
+    assert "D 1.23, G/E 2.35, F1 0.5000" in error
+    assert "toy ALAD seed 1: complete" in error
+    assert "toy ALAD seed 0: Expected this. Received: that." in error
+    assert not board.bars
+
+
+# Real workers on the toy data -------------------------------------------------------------------------------------
+
+REPRODUCE = ("reproduce", "toy", "--epochs", "2", "--runs", "2", "--jobs", "2", "--no-jit", "--out")
+
+
+class Made:
+    """The results folder of two runs, and what the command printed."""
+
+    def __init__(self, alad: Alad, out: Path) -> None:
+        self.out = out
+        self.done = alad(*REPRODUCE, out)
+        self.method = out / "toy" / "ALAD"
+        self.runs = [self.method / "seed0", self.method / "seed1"]
+
+
+@pytest.fixture(scope="module")
+def made(alad: Alad, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return Made(alad, tmp_path_factory.mktemp("made") / "results")
+
+
+def test_results_folder(made: Made) -> None:
+    assert made.done.returncode == 0
+    for seed, run_dir in enumerate(made.runs):
+        assert is_complete(run_dir)
+        assert {path.name for path in run_dir.iterdir()} == {*RUN_FILES, "log.txt", "reconstructions.png"}
+        result = json.loads((run_dir / "result.json").read_text())
+        assert (result["dataset"], result["method"], result["seed"], result["epochs"]) == ("toy", "ALAD", seed, 2)
+        assert (result["n_train"], result["n_test"]) == (2048, 2148)
+        assert result["settings"]["jit"] is False
+        assert set(result["scores"]) == set(SCORES)
+    assert {path.name for path in made.method.iterdir()} == {"seed0", "seed1", "summary.json", "figures"}
+    assert {path.name for path in (made.method / "figures").iterdir()} >= {"roc.png", "scores.png", "losses.png"}
+
+
+def test_seeds_differ(made: Made) -> None:
+    one, other = (dict(np.load(run_dir / "weights.npz")) for run_dir in made.runs)
+    assert not np.array_equal(one["G/0"], other["G/0"])
+
+
+def test_summary(made: Made) -> None:
+    summary = json.loads((made.method / "summary.json").read_text())
+    results = [json.loads((run_dir / "result.json").read_text()) for run_dir in made.runs]
+    assert summary == report.summarise(results)
+    assert summary["runs"] == [0, 1]
+
+
+def test_printed(made: Made) -> None:
+    f1 = json.loads((made.method / "summary.json").read_text())["scores"]["features"]["f1"]
+    assert f"{f1['mean']:.4f}±{f1['std']:.4f}" in made.done.stdout
+    assert "ALAD    2 this machine" in made.done.stdout
+    assert all(f"\n  {score}" in made.done.stdout for score in SCORES)
+    assert str(made.method / "figures") in made.done.stdout
+    lines = [line for line in made.done.stderr.splitlines() if line.startswith("toy ALAD")]
+    assert lines[0] == "toy ALAD: 2 epochs each of seed 0, 1"
+    assert sorted(lines[1:]) == ["toy ALAD seed 0: complete", "toy ALAD seed 1: complete"]
+    assert "Traceback" not in made.done.stderr and "tensorflow" not in made.done.stderr.lower()
+
+
+def test_second_call_leaves_complete_runs_alone(made: Made, alad: Alad) -> None:
+    before = [state(run_dir) for run_dir in made.runs]
+    again = alad(*REPRODUCE, made.out)
+    assert (again.returncode, again.stdout) == (0, made.done.stdout)
+    assert again.stderr.splitlines()[0] == "toy ALAD: complete already: seed 0, 1"
+    assert [state(run_dir) for run_dir in made.runs] == before
+
+
+def test_incomplete_run_is_remade_with_the_same_bits(made: Made, alad: Alad) -> None:
+    before = state(made.runs[0])
+    with np.load(made.runs[1] / "weights.npz") as stored:
+        weights = dict(stored)
+    scores = (made.runs[1] / "scores.npz").read_bytes()
+    (made.runs[1] / "weights.npz").unlink()
+    assert alad(*REPRODUCE, made.out).returncode == 0
+    assert state(made.runs[0]) == before
+    with np.load(made.runs[1] / "weights.npz") as stored:
+        assert {name: stored[name].tobytes() for name in stored} == {k: w.tobytes() for k, w in weights.items()}
+    with np.load(made.runs[1] / "scores.npz") as remade:
+        (made.runs[1] / "before.npz").write_bytes(scores)
+        with np.load(made.runs[1] / "before.npz") as first:
+            assert all(remade[name].tobytes() == first[name].tobytes() for name in (*SCORES, "y_test"))
+    (made.runs[1] / "before.npz").unlink()
+
+
+def test_interrupted_then_completed(alad: Alad, tmp_path: Path) -> None:
+    folders = [TOY.folder(tmp_path, seed) for seed in range(2)]
+    error = interrupted(tmp_path, range(2), lambda: (folders[1] / "log.txt").exists(), jobs=1)
+    assert "Traceback" not in error
+    assert [is_complete(folder) for folder in folders] == [True, False]
+    assert not (folders[1] / "result.json").exists()
+    before = state(folders[0])
+    done = alad("reproduce", "toy", "--epochs", "1", "--no-jit", "--runs", "2", "--out", tmp_path)
+    assert done.returncode == 0 and "2 this machine" in done.stdout
+    assert state(folders[0]) == before
+    for folder in folders:
+        assert set(json.loads((folder / "result.json").read_text())["scores"]) == set(SCORES)
+
+
+def test_damaged_result_is_named(made: Made, alad: Alad, tmp_path: Path) -> None:
+    run_dir = tmp_path / "toy" / "ALAD" / "seed0"
+    run_dir.mkdir(parents=True)
+    for name in RUN_FILES:
+        (run_dir / name).write_bytes((made.runs[0] / name).read_bytes())
+    (run_dir / "result.json").write_text('{"dataset": "toy"')
+    done = alad("reproduce", "toy", "--epochs", "2", "--runs", "1", "--no-jit", "--out", tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1].startswith("alad: error: Expected the complete result of a run.")
+    assert str(run_dir / "result.json") in done.stderr and "Traceback" not in done.stderr
