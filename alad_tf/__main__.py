@@ -36,7 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like an interrupt: the runs' processes with it
     try:
         options.command(options)
+        sys.stdout.flush()
     except (AladError, OSError) as error:
+        sys.stdout = None  # what is left in it could fail once more at exit
         print(f"alad: error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -79,9 +79,9 @@ def run(
         "settings": asdict(settings),
         "scores": {name: judge(score) for name, score in test_scores.items()},
     }
-    _write(run_dir, result, history, {"y_test": split.y_test, **test_scores}, trainer.scoring_networks)
     if settings.table.data_dim == 2:
         _draw_plane(run_dir, split, trainer.scoring_networks)
+    _write(run_dir, result, history, {"y_test": split.y_test, **test_scores}, trainer.scoring_networks)
     return result
 
 
@@ -95,9 +95,9 @@ def load_networks(run_dir: Path) -> networks.Networks:
     built = _build(settings, seed)
     path = run_dir / "weights.npz"
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             networks.set_arrays(built, dict(arrays))
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
         raise DataError(
             f"Expected the weights of a run with the table of its config.json in {path}. Received: {error}."
         ) from None

@@ -104,16 +104,17 @@ def _start(settings: Settings, seed: int, run_dir: Path, data_dir: Path | None, 
     process = multiprocessing.get_context("spawn").Process(
         target=_work, args=(settings, seed, run_dir, data_dir, messages), name=f"seed {seed}", daemon=True
     )
-    with _environment(dict.fromkeys(THREAD_VARIABLES, str(PROTOCOLS[settings.dataset].threads))):
-        process.start()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the process inherits it: its parent ends it
+    try:
+        with _environment(dict.fromkeys(THREAD_VARIABLES, str(PROTOCOLS[settings.dataset].threads))):
+            process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     return process
 
 
 def _work(settings: Settings, seed: int, run_dir: Path, data_dir: Path | None, messages: Any) -> None:
     """Body of a run's process: ends with exit code 0, or says why not in one line. Libraries talk to log.txt."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its runs
-    with open(run_dir / "log.txt", "ab") as log:
-        os.dup2(log.fileno(), sys.stderr.fileno())
 
     def report(progress: Progress) -> None:
         parent = multiprocessing.parent_process()
@@ -122,6 +123,8 @@ def _work(settings: Settings, seed: int, run_dir: Path, data_dir: Path | None, m
         messages.put((seed, "progress", progress))
 
     try:
+        with open(run_dir / "log.txt", "ab") as log:
+            os.dup2(log.fileno(), sys.stderr.fileno())
         from alad_tf import experiment
 
         experiment.run(settings, seed, run_dir, data_dir=data_dir, report=report)

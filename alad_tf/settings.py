@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ ABLATIONS = {  # Tables V and VI: method -> (spectral norm, Dzz)
     "ALAD-noDzz": (True, False),
     "ALAD-baseline": (False, False),
 }
+SPECTRAL_NORMS = ("paper", "tfa", None)
 SCORES = ("features", "l1", "l2", "logits")  # Section V-F, in the order of reports
 RUN_FILES = ("config.json", "history.jsonl", "scores.npz", "weights.npz", "result.json")  # in the order of writing
 _ROOT = Path(__file__).resolve().parents[1]
@@ -60,10 +62,18 @@ class Settings:
     jit: bool = True
 
     def __post_init__(self) -> None:
+        self._require("dataset", PROTOCOLS)
+        self._require("spectral_norm", SPECTRAL_NORMS)
         if self.epochs < 1:
             raise SettingsError(f"Expected at least 1 epoch. Received: {self.epochs}.")
         if self.ema_decay is not None and not 0.0 < self.ema_decay < 1.0:
             raise SettingsError(f"Expected a decay of the average above 0 and below 1. Received: {self.ema_decay}.")
+
+    def _require(self, name: str, allowed: Iterable[str | None]) -> None:
+        value = getattr(self, name)
+        if value not in allowed:
+            names = ", ".join(map(str, allowed))
+            raise SettingsError(f"Expected a known {name}. Received: {value!r}. Allowed: {names}.")
 
     @classmethod
     def of_protocol(cls, dataset: str, method: str = "ALAD", **options: Any) -> Settings:
@@ -73,9 +83,7 @@ class Settings:
             SettingsError: unknown data set or method.
         """
         if dataset not in PROTOCOLS:
-            raise SettingsError(
-                f"Expected the name of a data set. Received: {dataset!r}. Allowed: {', '.join(PROTOCOLS)}."
-            )
+            raise SettingsError(f"Expected a known dataset. Received: {dataset!r}. Allowed: {', '.join(PROTOCOLS)}.")
         if method not in ABLATIONS:
             raise SettingsError(
                 f"Expected the name of a method. Received: {method!r}. Allowed: {', '.join(ABLATIONS)}."

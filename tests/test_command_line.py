@@ -9,9 +9,10 @@ import json
 import os
 import resource
 import shlex
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,14 @@ def refused(capfd: pytest.CaptureFixture[str], *arguments: object) -> str:
     assert captured.err.count("\n") == 1 and captured.err.endswith("\n")
     assert captured.err.startswith("alad") and ": error: " in captured.err
     return captured.err
+
+
+@pytest.fixture(autouse=True)
+def handler_of_sigterm() -> Iterator[None]:
+    """`main` sets one of its own."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture

@@ -214,10 +214,9 @@ def test_labels_of_the_test_rows_choose_nothing(made: Made, tmp_path: Path, monk
     assert result["scores"] != made.result["scores"]
 
 
-def test_other_seed_other_weights(tmp_path: Path) -> None:
-    for seed in (0, 1):
-        experiment.run(settings(epochs=1), seed, tmp_path / str(seed))
-    one, other = (arrays(tmp_path / str(seed) / "weights.npz") for seed in (0, 1))
+def test_other_seed_other_weights(made: Made, tmp_path: Path) -> None:
+    experiment.run(settings(), 4, tmp_path)
+    one, other = (arrays(run_dir / "weights.npz") for run_dir in (made.run_dir, tmp_path))
     assert all(not np.array_equal(one[name], other[name]) for name in one if one[name].ndim == 2)
 
 
@@ -343,10 +342,6 @@ def test_full_disk_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, f
         experiment.run(settings(epochs=1), 0, tmp_path)
     written = files_in(tmp_path) - {"reconstructions.png"}
     assert written == {"config.json", "history.jsonl"} | ({"scores.npz"} if fails == "weights.npz" else set())
-    monkeypatch.undo()
-    monkeypatch.setattr(toy, "ALAD", SMALL)
-    experiment.run(settings(epochs=1), 0, tmp_path)
-    assert is_complete(tmp_path)
 
 
 def test_figure_that_cannot_be_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -252,6 +252,15 @@ def test_dropout_zeroes_its_share_and_scales_up_the_rest(rate: float) -> None:
     for axis in (0, 1):  # every row and every unit loses about that share
         length = kept.shape[axis]
         assert np.abs((~kept).mean(axis) - rate).max() < 6 * np.sqrt(rate * (1 - rate) / length)
+        assert np.unique(kept, axis=axis).shape == kept.shape
+        assert abs(np.corrcoef(kept.reshape(4, -1))[0, 1:]).max() < 5 / np.sqrt(n / 4)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 5, 50])
+def test_dropout_takes_any_number_of_rows(rows: int) -> None:
+    got = networks.Dropout(0.5, seed=7)(tf.ones([rows, 40]), training=True).numpy()
+    assert got.shape == (rows, 40)
+    assert set(got.ravel()) == {0.0, 2.0}
 
 
 def test_dropout_masks_are_addressed_by_seed_and_training_call() -> None:

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 import types
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Callable
 
@@ -57,6 +56,9 @@ def run(settings, seed, run_dir, *, data_dir=None, report=None):
         raise MemoryError
     if action == "hang":
         time.sleep(600)
+    while action == "report":
+        report(Progress(step=2, steps=4, losses={"loss_d": 1.5, "loss_ge": 2.5}, f1=None))
+        time.sleep(0.05)
     if action == "meet":
         while not (run_dir.parent / f"seed{rest[0]}" / "facts.json").exists():
             time.sleep(0.05)
@@ -67,9 +69,8 @@ def run(settings, seed, run_dir, *, data_dir=None, report=None):
 
 sys.modules["alad_tf.experiment"] = types.ModuleType("alad_tf.experiment")
 sys.modules["alad_tf.experiment"].run = run
-if (HERE / "slow").exists() and os.environ["TF_NUM_INTRAOP_THREADS"] == "2":  # a worker of the toy data starts
-    (HERE / "starting").touch()
-    time.sleep(1)
+if (HERE / "interrupt").exists() and os.environ["TF_NUM_INTRAOP_THREADS"] == "2":  # a worker of the toy data starts
+    os.kill(os.getpid(), signal.SIGINT)
 """
 
 Script = Callable[[dict[int, str]], Path]
@@ -100,6 +101,12 @@ def state(run_dir: Path) -> dict[str, tuple[int, int]]:
     return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in run_dir.iterdir()}
 
 
+def arrays(path: Path) -> dict[str, bytes]:
+    """The bits of an .npz file's arrays."""
+    with np.load(path) as stored:
+        return {name: stored[name].tobytes() for name in stored}
+
+
 def wait_for(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + PATIENCE
     while not condition():
@@ -115,22 +122,31 @@ def group_is_empty(group: int) -> bool:
     return False
 
 
-def interrupted(out: Path, seeds: Sequence[int], ready: Callable[[], bool], jobs: int = 2) -> str:
-    """What the command says when Ctrl-C is pressed as soon as `ready`; checks how it ends."""
-    arguments = ["--epochs", "1", "--no-jit", "--runs", str(len(seeds)), "--jobs", str(jobs), "--out", str(out)]
-    command = [sys.executable, "-m", "alad_tf", "reproduce", "toy", *arguments]
+def reproduce(out: Path, seeds: int, jobs: int) -> list[str]:
+    """Arguments of `alad` that make runs of `TOY`."""
+    counts = ["--epochs", str(TOY.epochs), "--runs", str(seeds), "--jobs", str(jobs)]
+    return ["reproduce", "toy", "--no-jit", *counts, "--out", str(out)]
+
+
+def stopped(arguments: list[str], ready: Callable[[], bool], stop: Callable[[int], None]) -> tuple[int, str]:
+    """Call `stop` with the command's process id once `ready`; its exit code and what it says, when all is over."""
+    command = [sys.executable, "-m", "alad_tf", *arguments]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(command, cwd=CHECKOUT, start_new_session=True, **pipes)
     try:
         wait_for(lambda: ready() or process.poll() is not None)
-        os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the whole group
+        stop(process.pid)
         output, error = process.communicate(timeout=PATIENCE)
         wait_for(lambda: group_is_empty(process.pid))
     finally:
         if not group_is_empty(process.pid):
             os.killpg(process.pid, signal.SIGKILL)
-    assert (process.returncode, output) == (130, "")
-    return error
+    assert output == ""
+    return process.returncode, error
+
+
+def press_control_c(process: int) -> None:
+    os.killpg(process, signal.SIGINT)  # a terminal sends it to the whole group
 
 
 # Scripted workers -------------------------------------------------------------------------------------------------
@@ -252,10 +268,15 @@ def test_parent_does_not_import_tensorflow(script: Script, tmp_path: Path) -> No
     assert is_complete(TOY.folder(tmp_path, 0))
 
 
-def test_interrupted_in_the_middle(script: Script, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "stop", [press_control_c, lambda process: os.kill(process, signal.SIGTERM)], ids=["control-c", "SIGTERM"]
+)
+def test_stopped_in_the_middle(script: Script, tmp_path: Path, stop: Callable[[int], None]) -> None:
     out, folders = tmp_path / "out", [TOY.folder(tmp_path / "out", seed) for seed in range(4)]
     script({1: "hang", 2: "hang"})
-    error = interrupted(out, range(4), lambda: all((folders[seed] / "facts.json").exists() for seed in (0, 1, 2)))
+    ready = [folder / name for folder, name in zip(folders, ("result.json", "facts.json", "facts.json"))]
+    code, error = stopped(reproduce(out, seeds=4, jobs=2), lambda: all(path.exists() for path in ready), stop)
+    assert code == 130
     assert error.splitlines() == [
         "toy ALAD: 1 epochs each of seed 0, 1, 2, 3",
         "toy ALAD seed 0: complete",
@@ -270,15 +291,26 @@ def test_interrupted_in_the_middle(script: Script, tmp_path: Path) -> None:
     assert state(folders[0]) == before
 
 
-def test_interrupted_while_processes_start(script: Script, tmp_path: Path) -> None:
-    folder = script({})
-    (folder / "slow").touch()
-    error = interrupted(tmp_path / "out", range(2), lambda: (folder / "starting").exists())
-    assert error.splitlines() == [
-        "toy ALAD: 1 epochs each of seed 0, 1",
-        "alad: interrupted; complete runs are kept, and the same command goes on with the others",
-    ]
+def test_workers_end_when_the_command_is_killed(script: Script, tmp_path: Path) -> None:
+    script({0: "report", 1: "report"})
+    started = [TOY.folder(tmp_path / "out", seed) / "facts.json" for seed in (0, 1)]
+    code, _ = stopped(
+        reproduce(tmp_path / "out", seeds=2, jobs=2),
+        lambda: all(path.exists() for path in started),
+        lambda process: os.kill(process, signal.SIGKILL),
+    )
+    assert code == -signal.SIGKILL
     assert not list(tmp_path.rglob("result.json"))
+
+
+def test_control_c_is_left_to_the_parent_from_a_workers_start(
+    script: Script, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A worker that dies of it, before it has even been told what to do, prints a traceback over the parent's line."""
+    (script({}) / "interrupt").touch()
+    runs.run_all(TOY, [0], tmp_path / "out", jobs=1)
+    assert is_complete(TOY.folder(tmp_path / "out", 0))
+    assert capfd.readouterr().err.splitlines() == ["toy ALAD: 1 epochs each of seed 0", "toy ALAD seed 0: complete"]
 
 
 # Lines of progress ------------------------------------------------------------------------------------------------
@@ -327,17 +359,19 @@ def test_bars_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
 
 # Real workers on the toy data -------------------------------------------------------------------------------------
 
-REPRODUCE = ("reproduce", "toy", "--epochs", "2", "--runs", "2", "--jobs", "2", "--no-jit", "--out")
-
 
 class Made:
-    """The results folder of two runs, and what the command printed."""
+    """The results folder of two runs, the second stopped at first, and what the command said."""
 
     def __init__(self, alad: Alad, out: Path) -> None:
-        self.out = out
-        self.done = alad(*REPRODUCE, out)
         self.method = out / "toy" / "ALAD"
         self.runs = [self.method / "seed0", self.method / "seed1"]
+        started = self.runs[1] / "log.txt"
+        self.stopped = stopped(reproduce(out, seeds=2, jobs=1), started.exists, press_control_c)
+        self.complete_then = [is_complete(run_dir) for run_dir in self.runs]
+        self.files_then = [state(run_dir) for run_dir in self.runs]
+        self.arguments = reproduce(out, seeds=2, jobs=2)
+        self.done = alad(*self.arguments)
 
 
 @pytest.fixture(scope="module")
@@ -345,13 +379,31 @@ def made(alad: Alad, tmp_path_factory: pytest.TempPathFactory) -> Made:
     return Made(alad, tmp_path_factory.mktemp("made") / "results")
 
 
-def test_results_folder(made: Made) -> None:
+def test_stopped_then_completed(made: Made) -> None:
+    code, error = made.stopped
+    assert code == 130
+    assert error.splitlines() == [
+        "toy ALAD: 1 epochs each of seed 0, 1",
+        "toy ALAD seed 0: complete",
+        "alad: interrupted; complete runs are kept, and the same command goes on with the others",
+    ]
+    assert made.complete_then == [True, False]
+    assert "result.json" not in made.files_then[1]
     assert made.done.returncode == 0
+    assert made.done.stderr.splitlines() == [
+        "toy ALAD: complete already: seed 0",
+        "toy ALAD: 1 epochs each of seed 1",
+        "toy ALAD seed 1: complete",
+    ]
+    assert state(made.runs[0]) == made.files_then[0]
+
+
+def test_results_folder(made: Made) -> None:
     for seed, run_dir in enumerate(made.runs):
         assert is_complete(run_dir)
         assert {path.name for path in run_dir.iterdir()} == {*RUN_FILES, "log.txt", "reconstructions.png"}
         result = json.loads((run_dir / "result.json").read_text())
-        assert (result["dataset"], result["method"], result["seed"], result["epochs"]) == ("toy", "ALAD", seed, 2)
+        assert (result["dataset"], result["method"], result["seed"], result["epochs"]) == ("toy", "ALAD", seed, 1)
         assert (result["n_train"], result["n_test"]) == (2048, 2148)
         assert result["settings"]["jit"] is False
         assert set(result["scores"]) == set(SCORES)
@@ -360,8 +412,7 @@ def test_results_folder(made: Made) -> None:
 
 
 def test_seeds_differ(made: Made) -> None:
-    one, other = (dict(np.load(run_dir / "weights.npz")) for run_dir in made.runs)
-    assert not np.array_equal(one["G/0"], other["G/0"])
+    assert arrays(made.runs[0] / "weights.npz") != arrays(made.runs[1] / "weights.npz")
 
 
 def test_summary(made: Made) -> None:
@@ -377,49 +428,23 @@ def test_printed(made: Made) -> None:
     assert "ALAD    2 this machine" in made.done.stdout
     assert all(f"\n  {score}" in made.done.stdout for score in SCORES)
     assert str(made.method / "figures") in made.done.stdout
-    lines = [line for line in made.done.stderr.splitlines() if line.startswith("toy ALAD")]
-    assert lines[0] == "toy ALAD: 2 epochs each of seed 0, 1"
-    assert sorted(lines[1:]) == ["toy ALAD seed 0: complete", "toy ALAD seed 1: complete"]
-    assert "Traceback" not in made.done.stderr and "tensorflow" not in made.done.stderr.lower()
 
 
 def test_second_call_leaves_complete_runs_alone(made: Made, alad: Alad) -> None:
     before = [state(run_dir) for run_dir in made.runs]
-    again = alad(*REPRODUCE, made.out)
+    again = alad(*made.arguments)
     assert (again.returncode, again.stdout) == (0, made.done.stdout)
-    assert again.stderr.splitlines()[0] == "toy ALAD: complete already: seed 0, 1"
+    assert again.stderr.splitlines() == ["toy ALAD: complete already: seed 0, 1"]
     assert [state(run_dir) for run_dir in made.runs] == before
 
 
 def test_incomplete_run_is_remade_with_the_same_bits(made: Made, alad: Alad) -> None:
-    before = state(made.runs[0])
-    with np.load(made.runs[1] / "weights.npz") as stored:
-        weights = dict(stored)
-    scores = (made.runs[1] / "scores.npz").read_bytes()
-    (made.runs[1] / "weights.npz").unlink()
-    assert alad(*REPRODUCE, made.out).returncode == 0
+    files = [made.runs[1] / name for name in ("weights.npz", "scores.npz")]
+    before, expected = state(made.runs[0]), [arrays(path) for path in files]
+    files[0].unlink()
+    assert alad(*made.arguments).returncode == 0
     assert state(made.runs[0]) == before
-    with np.load(made.runs[1] / "weights.npz") as stored:
-        assert {name: stored[name].tobytes() for name in stored} == {k: w.tobytes() for k, w in weights.items()}
-    with np.load(made.runs[1] / "scores.npz") as remade:
-        (made.runs[1] / "before.npz").write_bytes(scores)
-        with np.load(made.runs[1] / "before.npz") as first:
-            assert all(remade[name].tobytes() == first[name].tobytes() for name in (*SCORES, "y_test"))
-    (made.runs[1] / "before.npz").unlink()
-
-
-def test_interrupted_then_completed(alad: Alad, tmp_path: Path) -> None:
-    folders = [TOY.folder(tmp_path, seed) for seed in range(2)]
-    error = interrupted(tmp_path, range(2), lambda: (folders[1] / "log.txt").exists(), jobs=1)
-    assert "Traceback" not in error
-    assert [is_complete(folder) for folder in folders] == [True, False]
-    assert not (folders[1] / "result.json").exists()
-    before = state(folders[0])
-    done = alad("reproduce", "toy", "--epochs", "1", "--no-jit", "--runs", "2", "--out", tmp_path)
-    assert done.returncode == 0 and "2 this machine" in done.stdout
-    assert state(folders[0]) == before
-    for folder in folders:
-        assert set(json.loads((folder / "result.json").read_text())["scores"]) == set(SCORES)
+    assert [arrays(path) for path in files] == expected
 
 
 def test_damaged_result_is_named(made: Made, alad: Alad, tmp_path: Path) -> None:
@@ -428,7 +453,7 @@ def test_damaged_result_is_named(made: Made, alad: Alad, tmp_path: Path) -> None
     for name in RUN_FILES:
         (run_dir / name).write_bytes((made.runs[0] / name).read_bytes())
     (run_dir / "result.json").write_text('{"dataset": "toy"')
-    done = alad("reproduce", "toy", "--epochs", "2", "--runs", "1", "--no-jit", "--out", tmp_path)
+    done = alad(*reproduce(tmp_path, seeds=1, jobs=1))
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines()[-1].startswith("alad: error: Expected the complete result of a run.")
     assert str(run_dir / "result.json") in done.stderr and "Traceback" not in done.stderr
