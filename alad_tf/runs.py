@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import queue
 import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from multiprocessing.process import BaseProcess
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -44,30 +43,32 @@ def run_all(settings: Settings, seeds: Sequence[int], out: Path, *, jobs: int, d
         settings.claim(settings.folder(out, seed), seed)
     waiting = [seed for seed in seeds if not is_complete(settings.folder(out, seed))]
     board = _Board(settings, done=[seed for seed in seeds if seed not in waiting], to_do=waiting)
-    messages = multiprocessing.get_context("spawn").Queue()
-    processes: dict[int, BaseProcess] = {}
+    running: dict[int, _Run] = {}
     failures: dict[int, str] = {}
     try:
-        while waiting or processes:
-            while waiting and len(processes) < jobs:
+        while waiting or running:
+            while waiting and len(running) < jobs:
                 seed = waiting.pop(0)
-                processes[seed] = _start(settings, seed, settings.folder(out, seed), data_dir, messages)
-            for seed, kind, content in _received(messages):
-                if kind == "failed":
-                    failures[seed] = content
-                else:
-                    board.show(seed, content)
-            for seed in [seed for seed, process in processes.items() if not process.is_alive()]:
-                process = processes.pop(seed)
-                if process.exitcode != 0:
-                    log = settings.folder(out, seed) / "log.txt"
-                    failures.setdefault(seed, f"its process ended with exit code {process.exitcode}, see {log}")
-                board.end(seed, failures.get(seed))
+                running[seed] = _Run(settings, seed, settings.folder(out, seed), data_dir)
+            wait([run.process.sentinel for run in running.values()], timeout=0.2)
+            for seed, run in list(running.items()):
+                ended = not run.process.is_alive()
+                for message in run.messages():
+                    if isinstance(message, Progress):
+                        board.show(seed, message)
+                    else:
+                        failures[seed] = message
+                if ended:
+                    del running[seed]
+                    if run.process.exitcode != 0:
+                        log = settings.folder(out, seed) / "log.txt"
+                        failures.setdefault(seed, f"its process ended with exit code {run.process.exitcode}, see {log}")
+                    board.end(seed, failures.get(seed))
     finally:
-        for process in processes.values():
-            process.terminate()
-        for process in processes.values():
-            process.join()
+        for run in running.values():
+            run.process.terminate()
+        for run in running.values():
+            run.process.join()
         board.close()
     if failures:
         raise AladError("; ".join(f"seed {seed}: {reason}" for seed, reason in sorted(failures.items())))
@@ -100,27 +101,39 @@ def sum_up(settings: Settings, out: Path) -> str:
     return "\n".join([table.as_text() for table in tables] + [f"Figures: {folder / 'figures'}"] * bool(figures))
 
 
-def _start(settings: Settings, seed: int, run_dir: Path, data_dir: Path | None, messages: Any) -> BaseProcess:
-    process = multiprocessing.get_context("spawn").Process(
-        target=_work, args=(settings, seed, run_dir, data_dir, messages), name=f"seed {seed}", daemon=True
-    )
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the process inherits it: its parent ends it
-    try:
-        with _environment(dict.fromkeys(THREAD_VARIABLES, str(PROTOCOLS[settings.dataset].threads))):
-            process.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    return process
+class _Run:
+    """The process of one run and the pipe that it reports on: its own, so that a killed process holds up no other."""
+
+    def __init__(self, settings: Settings, seed: int, run_dir: Path, data_dir: Path | None) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.reader, writer = context.Pipe(duplex=False)
+        arguments = (settings, seed, run_dir, data_dir, writer)
+        self.process = context.Process(target=_work, args=arguments, name=f"seed {seed}", daemon=True)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the process inherits it: its parent ends it
+        try:
+            with _environment(dict.fromkeys(THREAD_VARIABLES, str(PROTOCOLS[settings.dataset].threads))):
+                self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        writer.close()
+
+    def messages(self) -> Iterator[Progress | str]:
+        """What the run has said since the last call: how far it is, or why it failed."""
+        try:
+            while self.reader.poll():
+                yield self.reader.recv()
+        except (EOFError, OSError):  # the process has ended
+            return
 
 
-def _work(settings: Settings, seed: int, run_dir: Path, data_dir: Path | None, messages: Any) -> None:
+def _work(settings: Settings, seed: int, run_dir: Path, data_dir: Path | None, writer: Any) -> None:
     """Body of a run's process: ends with exit code 0, or says why not in one line. Libraries talk to log.txt."""
 
     def report(progress: Progress) -> None:
         parent = multiprocessing.parent_process()
         if parent is None or not parent.is_alive():
             sys.exit(1)  # nobody waits for this run any more
-        messages.put((seed, "progress", progress))
+        writer.send(progress)
 
     try:
         with open(run_dir / "log.txt", "ab") as log:
@@ -129,19 +142,8 @@ def _work(settings: Settings, seed: int, run_dir: Path, data_dir: Path | None, m
 
         experiment.run(settings, seed, run_dir, data_dir=data_dir, report=report)
     except (AladError, OSError, MemoryError) as error:
-        messages.put((seed, "failed", str(error) or type(error).__name__))
+        writer.send(str(error) or type(error).__name__)
         sys.exit(1)
-
-
-def _received(messages: Any) -> Iterator[tuple[int, str, Any]]:
-    """What the runs said since the last call; waits for it a little."""
-    timeout = 0.2
-    while True:
-        try:
-            yield messages.get(timeout=timeout)
-        except queue.Empty:
-            return
-        timeout = 0.0
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Callable
+
 import numpy as np
 import tensorflow as tf
 
@@ -145,23 +147,28 @@ class Trainer:
 
     def discriminator_update(self, x: tf.Tensor, z: tf.Tensor) -> losses.Logits:
         """Update the discriminators on x [batch, d] and z [batch, latent]; returns the loss of each."""
-        weights = self.networks.discriminator_weights
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(weights)
-            loss = losses.discriminator_loss(*losses.pair_logits(self.networks, x, z))
-            total = tf.add_n(list(loss.values()))
-        self._d_optimizer.apply_gradients(zip(tape.gradient(total, weights), weights))
-        return loss
+        return self._minimise(losses.discriminator_loss, self.networks.discriminator_weights, self._d_optimizer, x, z)
 
     def generator_encoder_update(self, x: tf.Tensor, z: tf.Tensor) -> losses.Logits:
         """Update G and E on x [batch, d] and z [batch, latent]; returns the loss against each discriminator."""
-        weights = self.networks.generator_encoder_weights
+        return self._minimise(
+            losses.generator_encoder_loss, self.networks.generator_encoder_weights, self._ge_optimizer, x, z
+        )
+
+    def _minimise(
+        self,
+        loss: Callable[[losses.Logits, losses.Logits], losses.Logits],
+        weights: list[tf.Variable],
+        optimizer: tf.keras.optimizers.Optimizer,
+        x: tf.Tensor,
+        z: tf.Tensor,
+    ) -> losses.Logits:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
-            loss = losses.generator_encoder_loss(*losses.pair_logits(self.networks, x, z))
-            total = tf.add_n(list(loss.values()))
-        self._ge_optimizer.apply_gradients(zip(tape.gradient(total, weights), weights))
-        return loss
+            parts = loss(*losses.pair_logits(self.networks, x, z))
+            total = tf.add_n(list(parts.values()))
+        optimizer.apply_gradients(zip(tape.gradient(total, weights), weights))
+        return parts
 
     def _prior(self, step: tf.Tensor, draw: int) -> tf.Tensor:
         """z [batch, latent] from N(0, I), made of random bits: XLA draws other floats than TensorFlow's kernels."""
