@@ -132,7 +132,7 @@ def stopped(arguments: list[str], ready: Callable[[], bool], stop: Callable[[int
     """Call `stop` with the command's process id once `ready`; its exit code and what it says, when all is over."""
     command = [sys.executable, "-m", "alad_tf", *arguments]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen(command, cwd=CHECKOUT, start_new_session=True, **pipes)
+    process = subprocess.Popen(command, cwd=CHECKOUT, start_new_session=True, preexec_fn=obey_control_c, **pipes)
     try:
         wait_for(lambda: ready() or process.poll() is not None)
         stop(process.pid)
@@ -143,6 +143,11 @@ def stopped(arguments: list[str], ready: Callable[[], bool], stop: Callable[[int
             os.killpg(process.pid, signal.SIGKILL)
     assert output == ""
     return process.returncode, error
+
+
+def obey_control_c() -> None:
+    """Undo that processes in the background ignore it, and the processes that they start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def press_control_c(process: int) -> None:
@@ -308,7 +313,12 @@ def test_control_c_is_left_to_the_parent_from_a_workers_start(
 ) -> None:
     """A worker that dies of it, before it has even been told what to do, prints a traceback over the parent's line."""
     (script({}) / "interrupt").touch()
-    runs.run_all(TOY, [0], tmp_path / "out", jobs=1)
+    before = signal.getsignal(signal.SIGINT)
+    obey_control_c()
+    try:
+        runs.run_all(TOY, [0], tmp_path / "out", jobs=1)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert is_complete(TOY.folder(tmp_path / "out", 0))
     assert capfd.readouterr().err.splitlines() == ["toy ALAD: 1 epochs each of seed 0", "toy ALAD seed 0: complete"]
 
