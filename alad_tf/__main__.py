@@ -78,10 +78,11 @@ def table(options: argparse.Namespace) -> None:
 
 def _settings(options: argparse.Namespace) -> Settings:
     changes: dict[str, Any] = {
-        "jit": not options.no_jit,
         "scaling": options.scaling,
         "training_half": options.training_half,
     }
+    if options.jit is not None:
+        changes["jit"] = options.jit
     if options.epochs is not None:
         changes["epochs"] = options.epochs
     if options.spectral_norm is not None:
@@ -144,7 +145,11 @@ def _parser() -> argparse.ArgumentParser:
         default="clean",
         help="arrhythmia: normal rows only, or as released with 34 anomalies (default: clean)",
     )
-    command.add_argument("--no-jit", action="store_true", help="do not compile with XLA")
+    command.add_argument(
+        "--jit",
+        action=argparse.BooleanOptionalAction,
+        help="compile the training step with XLA, or not (default: yes; no for toy, whose batches are large)",
+    )
     command.add_argument(
         "--data-dir",
         type=Path,

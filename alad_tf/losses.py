@@ -37,10 +37,15 @@ def _outputs(network: tf.keras.Model, *batches: tuple[tf.Tensor, ...]) -> list[A
     """Outputs of a network for several batches: from one call, unless batch norm ties the rows of a batch together."""
     if any(isinstance(layer, tf.keras.layers.BatchNormalization) for layer in network.layers):
         return [network(list(batch), training=True) for batch in batches]
-    outputs = network([tf.concat(members, axis=0) for members in zip(*batches)], training=True)
+    outputs = network([_joined(members) for members in zip(*batches)], training=True)
     if isinstance(outputs, tf.Tensor):
         return tf.split(outputs, len(batches))
     return list(zip(*(tf.split(output, len(batches)) for output in outputs)))
+
+
+def _joined(members: tuple[tf.Tensor, ...]) -> tf.Tensor:
+    """Members of several batches as one; what they share stands once, as the discriminators of pairs take it."""
+    return members[0] if all(member is members[0] for member in members) else tf.concat(members, axis=0)
 
 
 def discriminator_loss(real: Logits, fake: Logits) -> Logits:

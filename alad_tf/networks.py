@@ -46,6 +46,35 @@ class Dropout(tf.keras.layers.Layer):
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
 
 
+@tf.keras.utils.register_keras_serializable(package="alad_tf")
+class PairDense(tf.keras.layers.Dense):
+    """A Dense layer on the members of pairs (a, b) side by side, [a, b] W, computed as a W[:p] + b W[p:].
+
+    Where a has fewer rows than b, it is the first member of several pairs: rows 0, n, 2n, ... of b belong to row 0 of
+    a [n, p]. Its product is then computed once.
+    """
+
+    def __init__(self, units: int, **kwargs: object) -> None:
+        super().__init__(units, **kwargs)
+        self.input_spec = None  # Dense asks for one input
+
+    def build(self, input_shape: list[tf.TensorShape]) -> None:
+        """Create the kernel [p + q, units] and the bias for members of widths p and q."""
+        super().build([None, sum(shape[-1] for shape in input_shape)])
+        self.input_spec = None
+
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
+        """Map a [n, p] and b [k n, q] to [k n, units]."""
+        return self.activation(tf.nn.bias_add(self.convolution_op(inputs, self.kernel), self.bias))
+
+    def convolution_op(self, inputs: list[tf.Tensor], kernel: tf.Tensor) -> tf.Tensor:
+        """The linear operation alone, under the name that Keras gives it in convolutions."""
+        a, b = inputs
+        width = a.shape[-1]
+        pairs_of_a = tf.shape(b)[0] // tf.maximum(tf.shape(a)[0], 1)
+        return tf.tile(tf.matmul(a, kernel[:width]), [pairs_of_a, 1]) + tf.matmul(b, kernel[width:])
+
+
 def _random_words(like: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Random whole numbers below 2**16 in the shape of `like`: four from each 64 bits, as floats are slow to draw."""
     rows, units = tf.shape(like)[0], like.shape[1]
@@ -171,14 +200,14 @@ class _Layers:
         """A discriminator of pairs; the row with the probability gives its logits, so the sigmoid stays in the loss."""
         pair = [tf.keras.Input((width_a,)), tf.keras.Input((width_b,))]
         branches = [self.rows(pair[0], rows.only_x, True), self.rows(pair[1], rows.only_z, True)]
-        features = self.rows(tf.keras.layers.Concatenate()(branches), rows.joint[:-1], True)
+        features = self.rows(branches, rows.joint[:-1], True)
         logits = self.dense(rows.joint[-1].units)(features)
         return tf.keras.Model(pair, [logits, features], name=name)
 
-    def rows(self, hidden: tf.Tensor, stack: Stack, normalised: bool) -> tf.Tensor:
-        """Apply each row: Dense, batch norm, non-linearity, dropout."""
+    def rows(self, hidden: tf.Tensor | list[tf.Tensor], stack: Stack, normalised: bool) -> tf.Tensor:
+        """Apply each row, the first one to a batch or to pairs: Dense, batch norm, non-linearity, dropout."""
         for row in stack:
-            layer = self.dense(row.units)
+            layer = self.dense(row.units, PairDense if isinstance(hidden, list) else tf.keras.layers.Dense)
             hidden = (self.normalise(layer) if normalised else layer)(hidden)
             if row.batch_norm:
                 hidden = tf.keras.layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON)(
@@ -192,9 +221,9 @@ class _Layers:
                 hidden = Dropout(row.dropout, seed=next(self.seeds))(hidden)
         return hidden
 
-    def dense(self, units: int) -> tf.keras.layers.Dense:
+    def dense(self, units: int, kind: type[tf.keras.layers.Dense] = tf.keras.layers.Dense) -> tf.keras.layers.Dense:
         """A linear layer with the table's initialisation."""
-        return tf.keras.layers.Dense(
+        return kind(
             units,
             kernel_initializer=tf.keras.initializers.GlorotUniform(next(self.seeds)),
             bias_initializer=tf.keras.initializers.Constant(self.table.initializer.bias),

@@ -16,12 +16,28 @@ KINDS = ("paper", "tfa")
 
 
 @tf.keras.utils.register_keras_serializable(package="alad_tf")
-class SpectralNormalization(tfa.layers.SpectralNormalization):
+class TfaSpectralNormalization(tfa.layers.SpectralNormalization):
+    """The layer of tensorflow_addons as it is, which also takes a layer on pairs: a list of two inputs."""
+
+    def build(self, input_shape: Any) -> None:
+        """Build the wrapped layer, and u."""
+        if not isinstance(input_shape, list):
+            return super().build(input_shape)
+        self.layer.build(input_shape)
+        self.layer.built = True
+        super().build([None, *self.layer.kernel.shape[:-1]])
+        self.input_spec = None
+        return None
+
+
+@tf.keras.utils.register_keras_serializable(package="alad_tf")
+class SpectralNormalization(TfaSpectralNormalization):
     """Use W / sigma(W) in the wrapped Dense or convolution and keep the trained W; the gradient flows through sigma.
 
-    The parent overwrites W with W / sigma at every training call. Here the output of the linear operation is divided
-    by sigma, which is the same as dividing W. One power iteration refines u at each training call; inference uses u as
-    it stands. A kernel of zeros gives sigma = 0: the division is then guarded and u is kept; training can go on.
+    tensorflow_addons overwrites W with W / sigma at every training call. Here the output of the linear operation is
+    divided by sigma, which is the same as dividing W. One power iteration refines u at each training call; inference
+    uses u as it stands. A kernel of zeros gives sigma = 0: the division is then guarded, u is kept and training can go
+    on.
     """
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
@@ -64,7 +80,7 @@ def wrapper(kind: str | None) -> Callable[[tf.keras.layers.Layer], tf.keras.laye
     """
     wrappers: dict[str | None, Any] = {
         "paper": SpectralNormalization,
-        "tfa": tfa.layers.SpectralNormalization,
+        "tfa": TfaSpectralNormalization,
         None: lambda layer: layer,
     }
     if kind not in wrappers:

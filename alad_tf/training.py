@@ -11,8 +11,6 @@ from alad_tf import losses
 from alad_tf.networks import DISCRIMINATORS, Networks
 from architectures.rows import Adam, Alad
 
-BLOCK_STEPS = 20  # of one compiled call, whose rows are gathered at once
-
 
 class Trainer:
     """Trains networks on rows held on the device.
@@ -29,7 +27,7 @@ class Trainer:
         average: networks of the same table that become the exponential moving average of the trained weights: the ones
             to score with. None: no average is kept.
         ema_decay: decay of that average, per step.
-        jit: compile blocks of steps with XLA.
+        jit: compile the step with XLA.
 
     Raises:
         ValueError: x_train has another width than the table, or fewer rows than one batch.
@@ -56,7 +54,7 @@ class Trainer:
         self.step = tf.Variable(0, trainable=False)
         self._d_optimizer = _adam(table.optimizer, networks.discriminator_weights)
         self._ge_optimizer = _adam(table.optimizer, networks.generator_encoder_weights)
-        self._block = tf.function(self._steps, jit_compile=True) if jit else self._steps
+        self._step = tf.function(self.update, jit_compile=True) if jit else self.update
         self._train = tf.function(self._loop, input_signature=[tf.TensorSpec([], tf.int32)])
         if average is not None:
             _copy(networks.trained_weights + networks.state, average.trained_weights + average.state)
@@ -88,57 +86,40 @@ class Trainer:
             orders = self._orders(epoch)
             until = tf.minimum(last, epoch_start + self.steps_per_epoch)
             while first < until:
-                count = tf.minimum(BLOCK_STEPS, until - first)
-                total += self._block(self._rows(orders, first - epoch_start), first, count)
-                first += count
+                total += self._step(self._rows(orders, first - epoch_start), first)
+                first += 1
         self.step.assign(last)
         if self.average is not None:
             _copy(self.networks.state, self.average.state)
         return total / tf.cast(steps, tf.float32)
 
     def _orders(self, epoch: tf.Tensor) -> tf.Tensor:
-        """Row numbers of an epoch, [1 + ge_steps, n + a block]: of the D updates, then of each G/E update.
-
-        The zeros behind the n are never trained on: they let every block have the same shape.
-        """
+        """Row numbers of an epoch, [1 + ge_steps, n]: of the D updates, then of each G/E update."""
         rows = tf.range(tf.shape(self.x_train)[0])
         orders = [
             tf.random.experimental.stateless_shuffle(rows, self._random("order", epoch, draw), alg="philox")
             for draw in range(1 + self.table.ge_steps)
         ]
-        return tf.pad(tf.stack(orders), [[0, 0], [0, BLOCK_STEPS * self.table.batch_size]])
+        return tf.stack(orders)
 
     def _rows(self, orders: tf.Tensor, step_of_epoch: tf.Tensor) -> tf.Tensor:
-        """Training rows of a block of steps: [BLOCK_STEPS, 1 + ge_steps, batch, d]."""
+        """Training rows of a step, [1 + ge_steps, batch, d]."""
         start = step_of_epoch * self.table.batch_size
-        block = orders[:, start : start + BLOCK_STEPS * self.table.batch_size]
-        batches = tf.reshape(block, [1 + self.table.ge_steps, BLOCK_STEPS, self.table.batch_size])
-        return tf.gather(self.x_train, tf.transpose(batches, [1, 0, 2]))
+        return tf.gather(self.x_train, orders[:, start : start + self.table.batch_size])
 
-    def _steps(self, rows: tf.Tensor, first: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-        """The first `count` steps of a block; returns the sum of what they return."""
-        total = tf.zeros([2 + len(self._discriminators)])
-        position = tf.constant(0)
-        while position < count:
-            batches = rows[position]
-            total += self.update(batches[0], batches[1:], first + position)
-            position += 1
-        return total
-
-    def update(self, x_d: tf.Tensor, x_ge: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+    def update(self, x: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         """One step: the D update, the G/E updates, then the average.
 
         Args:
-            x_d: [batch, d] rows of the D update.
-            x_ge: [ge_steps, batch, d] rows of the G/E updates.
+            x: [1 + ge_steps, batch, d] rows of the D update, then of each G/E update.
             step: scalar int32, addresses z.
 
         Returns:
             [2 + discriminators]: loss_d, the last loss_ge, and the part of loss_d of each discriminator.
         """
-        d_loss = self.discriminator_update(x_d, self._prior(step, draw=0))
+        d_loss = self.discriminator_update(x[0], self._prior(step, draw=0))
         for k in range(self.table.ge_steps):
-            ge_loss = self.generator_encoder_update(x_ge[k], self._prior(step, draw=1 + k))
+            ge_loss = self.generator_encoder_update(x[1 + k], self._prior(step, draw=1 + k))
         if self.average is not None:
             for shadow, weight in zip(self.average.trained_weights, self.networks.trained_weights):
                 shadow.assign_sub((1.0 - self.ema_decay) * (shadow - weight))

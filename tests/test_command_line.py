@@ -108,6 +108,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
         ("kdd99 --scaling minmax", {"scaling": "minmax"}),
         ("arrhythmia --training-half released", {"training_half": "released"}),
         ("kdd99 --no-jit", {"jit": False}),
+        ("toy --jit", {"jit": True}),
         ("kdd99 --no-dzz --no-ema --epochs 2", {"latent_discriminator": False, "ema_decay": None, "epochs": 2}),
     ],
 )
@@ -334,8 +335,8 @@ def test_results_of_other_settings(tmp_path: Path, capfd: pytest.CaptureFixture[
     for name in RUN_FILES[1:]:
         (run_dir / name).write_text("mine")
     before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in run_dir.iterdir()}
-    line = refused(capfd, "reproduce", "toy", "--epochs", 2, "--no-jit", "--out", tmp_path)
-    assert "epochs is 1 there and 2 here" in line and "jit is True there and False here" in line
+    line = refused(capfd, "reproduce", "toy", "--epochs", 2, "--jit", "--out", tmp_path)
+    assert "epochs is 1 there and 2 here" in line and "jit is False there and True here" in line
     assert str(run_dir) in line and "--out" in line
     assert {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in run_dir.iterdir()} == before
 

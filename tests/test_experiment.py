@@ -250,8 +250,8 @@ def test_average_scores_and_is_stored(made: Made, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({}, {"spectral_norm": None, "latent_discriminator": True, "average": False, "jit": True}),
-        ({"jit": False}, {"jit": False}),
+        ({}, {"spectral_norm": None, "latent_discriminator": True, "average": False, "jit": False}),
+        ({"jit": True}, {"jit": True}),
         ({"spectral_norm": "tfa"}, {"spectral_norm": "tfa"}),
         ({"latent_discriminator": False}, {"latent_discriminator": False}),
         ({"ema_decay": 0.5}, {"average": True, "ema_decay": 0.5}),

@@ -74,7 +74,10 @@ def test_losses_of_networks_equal_the_reference(kind: str | None, latent_discrim
 
 
 class Recorder:
-    """Stands in for a network: a function of each row, which remembers the rows that it has seen."""
+    """Stands in for a network: a function of each row, which remembers the rows that it has seen.
+
+    As in a discriminator of pairs, the first member may stand once for several second ones.
+    """
 
     def __init__(self, answer: Any, layers: list[Any]) -> None:
         self.answer, self.layers = answer, layers
@@ -83,6 +86,7 @@ class Recorder:
     def __call__(self, inputs: Any, training: bool | None = None) -> Any:
         assert training is True
         inputs = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+        inputs[0] = tf.tile(inputs[0], [len(inputs[-1]) // len(inputs[0]), 1])
         self.calls.append([member.numpy() for member in inputs])
         return self.answer(*inputs)
 

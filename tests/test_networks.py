@@ -347,3 +347,53 @@ def test_arrays_that_do_not_fit_are_refused_and_nothing_is_set(change: str, mess
     with pytest.raises(ValueError, match=message):
         networks.set_arrays(built, changed(arrays, change))
     assert all(equal(built, before).values())
+
+
+# Pairs
+
+
+PAIR_WRAPPERS = {None: lambda layer: layer, "paper": spectral.wrapper("paper"), "tfa": spectral.wrapper("tfa")}
+
+
+@pytest.mark.parametrize("kind", PAIR_WRAPPERS)
+def test_pair_layer_is_a_dense_layer_on_both_members_side_by_side(kind: str | None) -> None:
+    """Also in training calls, for the gradient with respect to the kernel, and for an empty batch."""
+    of_pairs = PAIR_WRAPPERS[kind](networks.PairDense(4, activation="tanh"))
+    dense = PAIR_WRAPPERS[kind](tf.keras.layers.Dense(4, activation="tanh"))
+    a, b = tf.constant(draw(0, 6, 3)), tf.constant(draw(1, 6, 2))
+    of_pairs([a, b]), dense(tf.concat([a, b], axis=1))
+    dense.set_weights([draw(2, *weight.shape) for weight in of_pairs.get_weights()])
+    of_pairs.set_weights(dense.get_weights())
+    arguments = {} if kind is None else {"training": True}
+    with tf.GradientTape() as tape:
+        got = of_pairs([a, b], **arguments)
+        got_gradient = tape.gradient(got, of_pairs.trainable_variables)
+    with tf.GradientTape() as tape:
+        expected = dense(tf.concat([a, b], axis=1), **arguments)
+        expected_gradient = tape.gradient(expected, dense.trainable_variables)
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+    for one, other in zip(got_gradient, expected_gradient):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+    for one, other in zip(of_pairs.get_weights(), dense.get_weights()):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+    assert of_pairs([a[:0], b[:0]]).shape == (0, 4)
+
+
+def test_first_member_may_stand_once_for_several_second_members() -> None:
+    layer = networks.PairDense(4)
+    a, b = tf.constant(draw(0, 6, 3)), tf.constant(draw(1, 18, 2))
+    np.testing.assert_allclose(layer([a, b]), layer([tf.concat([a, a, a], axis=0), b]), rtol=1e-6)
+    kernel = layer.kernel.numpy()
+    by_hand = [a[row % 6].numpy() @ kernel[:3] + b[row].numpy() @ kernel[3:] for row in range(18)]
+    np.testing.assert_allclose(layer([a, b]), by_hand, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("table", ["tiny", "kdd99", "toy"])
+def test_discriminators_take_a_shared_first_member(table: str) -> None:
+    built = networks.build(table_of(table))
+    randomise(built, seed=1)
+    for name, (width, other) in pair_widths(table_of(table)).items():
+        a, b = tf.constant(draw(2, 5, width)), tf.constant(draw(3, 10, other))
+        shared, plain = built.models[name]([a, b]), built.models[name]([tf.concat([a, a], axis=0), b])
+        for one, whole in zip(shared, plain):
+            np.testing.assert_allclose(one, whole, rtol=1e-4, atol=1e-5)

@@ -50,7 +50,7 @@ def test_protocol_of_section_v() -> None:
 def test_defaults_are_the_method_of_the_paper() -> None:
     assert Settings("kdd99", 100, "paper", True, 0.999, None, "clean", True) == KDD99
     assert Settings.of_protocol("arrhythmia") == Settings("arrhythmia", 1000, "paper", True, 0.999, None, "clean", True)
-    assert Settings.of_protocol("toy") == Settings("toy", 300, None, True, None, None, "clean", True)
+    assert Settings.of_protocol("toy") == Settings("toy", 300, None, True, None, None, "clean", False)
 
 
 @pytest.mark.parametrize("dataset", ["kdd99", "arrhythmia"])
