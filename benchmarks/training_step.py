@@ -1,32 +1,36 @@
-"""A training step beside its own matrix products done alone in NumPy, alternately in one process on one thread.
+"""A training step beside its matrix products done alone and beside the same step in PyTorch.
 
-    python benchmarks/training_step.py [--dataset kdd99] [--no-spectral-norm] [--no-jit] [--rounds 40]
+Alternately in one process, one thread each:
 
-The step is the one of `alad reproduce`: D update, G/E update, spectral norm, Dzz, average. The products are those
-of its forward passes and gradients, on contiguous float32 operands that stay in the caches. Prints one JSON object.
+    alad_tf                the step of `alad reproduce`: D update, G/E update, spectral norm, Dzz, average; compiled
+    products, NumPy        the products of its forward passes and gradients alone, on contiguous float32 operands
+    products, TensorFlow   the same in a loop in the graph
+    PyTorch, eager         the same networks, losses and updates (pytorch_step.py): pip install .[benchmark]
+
+    python benchmarks/training_step.py
+    python benchmarks/training_step.py --dataset arrhythmia --no-spectral-norm --json step.json
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import statistics
-import time
 from collections.abc import Iterator
+from typing import Any, Callable
 
-ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-os.environ.update({**dict.fromkeys(ONE_THREAD, "1"), "TF_CPP_MIN_LOG_LEVEL": "3"})
+import yardstick  # before NumPy: it sets the number of threads
 
-import numpy as np  # noqa: E402
+# isort: split
 
-from alad_tf import networks, training  # noqa: E402
-from alad_tf.settings import Settings  # noqa: E402
-from architectures import Alad  # noqa: E402
-from architectures.rows import Joint, Stack  # noqa: E402
+import numpy as np
+import tensorflow as tf
 
-STEPS = 25  # of a round
+from alad_tf import networks, training
+from alad_tf.settings import Settings
+from architectures import Alad
+from architectures.rows import Joint, Stack
+
+STEPS = 25  # of a call
 Product = tuple[int, int, int]  # [rows, inner] times [inner, columns]
+Call = Callable[[], object]
 
 
 def products(table: Alad) -> list[Product]:
@@ -79,49 +83,92 @@ def products(table: Alad) -> list[Product]:
     ]
 
 
+def products_in_numpy(sizes: list[Product]) -> Call:
+    """A call that does the products of some steps."""
+    operands = _operands(sizes)
+
+    def call() -> None:
+        for _ in range(STEPS):
+            for a, b in operands:
+                a @ b
+
+    return call
+
+
+def products_in_tensorflow(sizes: list[Product]) -> Call:
+    """The same in one call of a graph.
+
+    TensorFlow prunes a product that nobody reads and folds one of constants: each is summed up, and its operands are
+    variables, read anew every time. The sums cost nothing that can be measured beside single elements of the products.
+    """
+    operands = [(tf.Variable(a), tf.Variable(b)) for a, b in _operands(sizes)]
+
+    @tf.function
+    def graph(steps: tf.Tensor) -> tf.Tensor:
+        total = tf.zeros([])
+        for _ in tf.range(steps):
+            total += tf.add_n([tf.reduce_sum(a.value() @ b.value()) for a, b in operands])
+        return total
+
+    return lambda: graph(tf.constant(STEPS)).numpy()
+
+
+def _operands(sizes: list[Product]) -> list[tuple[np.ndarray, np.ndarray]]:
+    random = np.random.default_rng(1)
+    return [(random.random((m, k), np.float32), random.random((k, n), np.float32)) for m, k, n in sizes]
+
+
+def alad_tf(table: Alad, x_train: np.ndarray, spectral_norm: str | None, jit: bool) -> Call:
+    """A call that takes some steps with alad_tf."""
+    trained, average = (networks.build(table, spectral_norm=spectral_norm) for _ in range(2))
+    trainer = training.Trainer(trained, table, x_train, seed=0, average=average, jit=jit)
+    return lambda: trainer.train(STEPS)
+
+
+def pytorch(table: Alad, x_train: np.ndarray, spectral_norm: str | None) -> Call | None:
+    """A call that takes some steps with PyTorch; None where it is not installed."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    import pytorch_step
+
+    torch.set_num_threads(1)
+    trainer = pytorch_step.Trainer(table, x_train, spectral_norm=spectral_norm is not None)
+    return lambda: trainer.train(STEPS)
+
+
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = yardstick.parser(__doc__, rounds=40)
     parser.add_argument("--dataset", default="kdd99", choices=("kdd99", "arrhythmia"))
     parser.add_argument("--no-spectral-norm", action="store_true")
     parser.add_argument("--no-jit", action="store_true")
-    parser.add_argument("--rounds", type=int, default=40)
     options = parser.parse_args()
 
     table = Settings.of_protocol(options.dataset).table
     spectral_norm = None if options.no_spectral_norm else "paper"
-    trained, average = (networks.build(table, spectral_norm=spectral_norm) for _ in range(2))
     x_train = np.random.default_rng(0).random((400 * table.batch_size, table.data_dim), np.float32)
-    trainer = training.Trainer(trained, table, x_train, seed=0, average=average, jit=not options.no_jit)
-    started = time.perf_counter()
-    trainer.train(STEPS)
-    compile_seconds = time.perf_counter() - started
-
     sizes = products(table)
-    random = np.random.default_rng(1)
-    operands = [(random.random((m, k), np.float32), random.random((k, n), np.float32)) for m, k, n in sizes]
-    step_times, product_times = [], []
-    for _ in range(options.rounds):
-        started = time.perf_counter()
-        trainer.train(STEPS)
-        step_times.append((time.perf_counter() - started) / STEPS)
-        started = time.perf_counter()
-        for _ in range(STEPS):
-            for a, b in operands:
-                a @ b
-        product_times.append((time.perf_counter() - started) / STEPS)
-    report = {
-        "dataset": options.dataset,
-        "spectral_norm": spectral_norm,
-        "jit": not options.no_jit,
-        "products": len(sizes),
-        "mflop": round(sum(2 * m * k * n for m, k, n in sizes) / 1e6, 1),
-        "step_ms": round(1e3 * statistics.median(step_times), 3),
-        "products_ms": round(1e3 * statistics.median(product_times), 3),
-        "ratio": round(statistics.median(s / p for s, p in zip(step_times, product_times)), 3),
-        "compile_seconds": round(compile_seconds, 1),
+    ours = alad_tf(table, x_train, spectral_norm, not options.no_jit)
+    theirs = pytorch(table, x_train, spectral_norm)
+    calls = {
+        "alad_tf": ours,
+        "products, NumPy": products_in_numpy(sizes),
+        "products, TensorFlow": products_in_tensorflow(sizes),
+        **({"PyTorch, eager": theirs} if theirs else {}),
     }
-    print(json.dumps(report, indent=2))
+    facts: dict[str, Any] = {} if theirs else {"pytorch": "not measured: pip install .[benchmark]"}
+    facts["first_call_seconds"] = yardstick.time_of(ours)
+    yardstick.publish(
+        f"One training step, {options.dataset}",
+        yardstick.alternate(calls, options.rounds, parts=STEPS).rows("alad_tf"),
+        options.json,
+        spectral_norm=spectral_norm,
+        jit=not options.no_jit,
+        products=f"{len(sizes)}, {sum(2 * m * k * n for m, k, n in sizes) / 1e6:.1f} MFLOP",
+        **facts,
+    )
 
 
 if __name__ == "__main__":

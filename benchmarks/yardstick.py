@@ -1,0 +1,171 @@
+"""What the benchmarks share: one thread for each library, alternate measuring, medians, a report as text and JSON.
+
+Import it before NumPy, TensorFlow and PyTorch: they read the number of their threads when they are imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
+
+if TYPE_CHECKING:
+    from alad_tf.data import Split
+
+ONE_THREAD = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+)
+os.environ.update(dict.fromkeys(ONE_THREAD, "1"), TF_CPP_MIN_LOG_LEVEL="3")
+
+Row = dict[str, Any]
+
+
+class Times(NamedTuple):
+    """Seconds of several things, measured in the same rounds."""
+
+    of: dict[str, list[float]]  # name -> seconds, one for each round
+
+    def median(self, name: str) -> float:
+        """Median over the rounds."""
+        return statistics.median(self.of[name])
+
+    def ratio(self, name: str, yardstick: str) -> float:
+        """Median over the rounds of name / yardstick: a slow phase of the machine hits both of a round."""
+        return statistics.median(a / b for a, b in zip(self.of[name], self.of[yardstick]))
+
+    def fastest(self, names: Sequence[str]) -> str:
+        """The one with the smallest median."""
+        return min(names, key=self.median)
+
+    def rows(self, ours: str) -> list[Row]:
+        """One row for each thing: its times in milliseconds, and how many times as long ours takes."""
+        return [
+            {
+                "what": name,
+                "median ms": 1e3 * self.median(name),
+                "lowest ms": 1e3 * min(seconds),
+                "highest ms": 1e3 * max(seconds),
+                "ours / it": self.ratio(ours, name),
+            }
+            for name, seconds in self.of.items()
+        ]
+
+
+def alternate(calls: Mapping[str, Callable[[], object]], rounds: int, *, parts: int = 1) -> Times:
+    """Call each once to warm up, then each once a round, every round beginning with another one.
+
+    Args:
+        calls: name -> what is measured.
+        rounds: how often.
+        parts: of one call; times are those of one part.
+    """
+    for call in calls.values():
+        call()
+    names = list(calls)
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for first in range(rounds):
+        for position in range(len(names)):
+            name = names[(first + position) % len(names)]
+            seconds[name].append(time_of(calls[name]) / parts)
+    return Times(seconds)
+
+
+def time_of(call: Callable[[], object]) -> float:
+    """Seconds of one call."""
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def parser(description: str | None, *, rounds: int) -> argparse.ArgumentParser:
+    """A benchmark's command line, with the two options that all have."""
+    created = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    created.add_argument("--rounds", type=int, default=rounds, metavar="N", help="default: %(default)s")
+    created.add_argument("--json", type=Path, metavar="FILE", help="write the report to a file as well")
+    return created
+
+
+def publish(title: str, rows: list[Row], json: Path | None, **facts: object) -> None:
+    """Print a report: the title, a table with a column for each key of the rows, facts, the machine; and write it."""
+    from alad_tf import files
+
+    environment = machine()
+    print(title, "", *table(rows), "", sep="\n")
+    for name, fact in {**facts, **environment}.items():
+        print(f"{name.replace('_', ' ')}: {_cell(fact)}")
+    if json is not None:
+        files.write_json(json, {"title": title, "rows": rows, **facts, "machine": environment})
+
+
+def table(rows: list[Row]) -> list[str]:
+    """Lines of text: a heading, then a line for each row; columns aligned, numbers with three decimals."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    cells = [columns, *([_cell(row.get(column, "-")) for column in columns] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    return [
+        "  ".join([line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:]))])
+        for line in cells
+    ]
+
+
+def _cell(value: object) -> str:
+    return f"{value:,.3f}" if isinstance(value, float) else str(value)
+
+
+def machine() -> dict[str, str]:
+    """Processor, cores, versions, and the OpenBLAS kernel that NumPy runs: the environment can make it a slow one."""
+    return {
+        "processor": f"{_processor()}, {os.cpu_count()} cores",
+        "versions": ", ".join(f"{name} {_version(name)}" for name in ("tensorflow", "numpy", "torch")),
+        "numpy_openblas": _openblas(),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.split(": ")[1] for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _openblas() -> str:
+    import numpy  # noqa: F401
+    from threadpoolctl import threadpool_info
+
+    of_numpy = [pool for pool in threadpool_info() if "numpy" in pool["filepath"]]
+    kernels = ", ".join(f"{pool['architecture']}, threads {pool['num_threads']}" for pool in of_numpy) or "not found"
+    forced = [name for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE") if name in os.environ]
+    return f"{kernels}; {' and '.join(forced) or 'nothing'} set"
+
+
+def kdd99() -> tuple[Split, str]:
+    """KDD99 where its raw file is at hand, else random rows as many and as wide; and which of them it is."""
+    import numpy as np
+
+    from alad_tf import data
+
+    if (data.data_directory() / data.RAW_FILES["kdd99"][0].name).is_file():
+        return data.load("kdd99"), "KDD99"
+    counts, random = data.COUNTS["kdd99"], np.random.default_rng(0)
+    x_train, x_test = (random.random(shape, np.float32) for shape in (counts.train, counts.test))
+    return data.Split(x_train, None, x_test, np.zeros(len(x_test), np.uint8)), "random rows of KDD99's sizes"
