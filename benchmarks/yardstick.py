@@ -61,13 +61,15 @@ class Times(NamedTuple):
         ]
 
 
-def alternate(calls: Mapping[str, Callable[[], object]], rounds: int, *, parts: int = 1) -> Times:
+def alternate(
+    calls: Mapping[str, Callable[[], object]], rounds: int, *, parts: Mapping[str, int] | None = None
+) -> Times:
     """Call each once to warm up, then each once a round, every round beginning with another one.
 
     Args:
         calls: name -> what is measured.
         rounds: how often.
-        parts: of one call; times are those of one part.
+        parts: name -> how many of its parts one call does (default: 1); times are those of one part.
     """
     for call in calls.values():
         call()
@@ -76,7 +78,7 @@ def alternate(calls: Mapping[str, Callable[[], object]], rounds: int, *, parts: 
     for first in range(rounds):
         for position in range(len(names)):
             name = names[(first + position) % len(names)]
-            seconds[name].append(time_of(calls[name]) / parts)
+            seconds[name].append(time_of(calls[name]) / (parts or {}).get(name, 1))
     return Times(seconds)
 
 

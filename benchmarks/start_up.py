@@ -1,0 +1,90 @@
+"""What a run costs before its first step and beside its steps: imports, data, networks, compiling.
+
+    python benchmarks/start_up.py
+    python benchmarks/start_up.py --no-jit --json start_up.json
+
+Every round measures the stages in a fresh process, and `alad --help` in another one. The data are those of KDD99 where
+its raw file is at hand, cached by an earlier call.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import statistics
+import subprocess
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+
+import yardstick
+
+HELP = "alad --help"
+
+
+def stages(jit: bool) -> dict[str, float]:
+    """Seconds of each stage of a run, in the order in which it goes through them; for a process without TensorFlow."""
+    seconds: dict[str, float] = {}
+    started = time.perf_counter()
+
+    def end(stage: str) -> None:
+        nonlocal started
+        now = time.perf_counter()
+        seconds[stage], started = now - started, now
+
+    from alad_tf import experiment  # noqa: F401
+
+    end("import alad_tf.experiment")
+    from alad_tf import networks, scores, training
+    from alad_tf.settings import Settings
+
+    split, _ = yardstick.kdd99()
+    end("load the data")
+    table = Settings.of_protocol("kdd99").table
+    trained, average = (networks.build(table) for _ in range(2))
+    end("build the networks")
+    trainer = training.Trainer(trained, table, split.x_train, seed=0, average=average, jit=jit)
+    scorer = scores.Scorer(trainer.scoring_networks)
+    end("make the trainer")
+    trainer.train(1)
+    end("trace, compile, first step")
+    scorer(split.x_test[: table.batch_size])
+    end("first scores")
+    return seconds
+
+
+def help_text() -> None:
+    """`alad --help` in a process of its own."""
+    subprocess.run([sys.executable, "-m", "alad_tf", "--help"], check=True, stdout=subprocess.DEVNULL)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = yardstick.parser(__doc__, rounds=3)
+    parser.add_argument("--no-jit", action="store_true")
+    options = parser.parse_args()
+
+    _, source = yardstick.kdd99()  # parses and caches the raw file the first time
+    rounds = []
+    for _ in range(options.rounds):
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
+            of_run = fresh.submit(stages, not options.no_jit).result()
+        rounds.append({HELP: yardstick.time_of(help_text), **of_run, "a run in all": sum(of_run.values())})
+    yardstick.publish(
+        "Start-up of a run, KDD99",
+        [
+            {
+                "stage": stage,
+                "median s": statistics.median(of_round[stage] for of_round in rounds),
+                "lowest s": min(of_round[stage] for of_round in rounds),
+                "highest s": max(of_round[stage] for of_round in rounds),
+            }
+            for stage in rounds[0]
+        ],
+        options.json,
+        jit=not options.no_jit,
+        data=source,
+    )
+
+
+if __name__ == "__main__":
+    main()
