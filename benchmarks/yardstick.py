@@ -112,7 +112,7 @@ def publish(title: str, rows: list[Row], json: Path | None, **facts: object) -> 
 
 
 def table(rows: list[Row]) -> list[str]:
-    """Lines of text: a heading, then a line for each row; columns aligned, numbers with three decimals."""
+    """Lines of text: a heading, then a line for each row; columns aligned, numbers to four digits."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     cells = [columns, *([_cell(row.get(column, "-")) for column in columns] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells)]
@@ -123,7 +123,9 @@ def table(rows: list[Row]) -> list[str]:
 
 
 def _cell(value: object) -> str:
-    return f"{value:,.3f}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def machine() -> dict[str, str]:

@@ -1,0 +1,68 @@
+"""The harness of the benchmarks measures what it says, and AnoGAN's search is the one that Table IV times."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+
+import anogan_latency
+import numpy as np
+import pytest
+import tensorflow as tf
+import yardstick
+from reference import draw
+
+from architectures.kdd99 import GAN
+
+
+def test_calls_alternate_and_times_are_those_of_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    calls = {name: partial(order.append, name) for name in "ab"}
+    clock = iter([0.0, 1.0, 0.0, 4.0, 0.0, 6.0, 0.0, 3.0, 0.0, 2.0, 0.0, 8.0])
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    times = yardstick.alternate(calls, 3, parts={"b": 2})
+    monkeypatch.undo()
+    assert "".join(order) == "ab" + "ab" + "ba" + "ab"
+    assert times.of == {"a": [1.0, 3.0, 2.0], "b": [2.0, 3.0, 4.0]}
+    assert (times.median("a"), times.ratio("a", "b"), times.fastest(["b", "a"])) == (2.0, 0.5, "a")
+    assert times.rows("b")[0] == {
+        "what": "a", "median ms": 2e3, "lowest ms": 1e3, "highest ms": 3e3, "ours / it": 2.0
+    }  # fmt: skip
+
+
+def test_a_report_is_printed_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"what": "ours", "ms": 1.23456}, {"what": "theirs", "ms": 12345.6, "note": "slow"}]
+    yardstick.publish("Title", rows, tmp_path / "report.json", one_fact=3)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:5] == ["Title", "", "what        ms  note", "ours     1.235     -", "theirs  12,346  slow"]
+    assert "one fact: 3" in lines
+    assert any(line.startswith("numpy openblas: ") for line in lines)
+    written = json.loads((tmp_path / "report.json").read_text())
+    assert written["rows"] == rows and written["one_fact"] == 3 and "processor" in written["machine"]
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_search_takes_steps_of_adam_on_the_loss(monkeypatch: pytest.MonkeyPatch, jit: bool) -> None:
+    monkeypatch.setattr(anogan_latency, "SEARCH_STEPS", 3)
+    anogan = anogan_latency.AnoGan(GAN, jit=jit)
+    x, start = tf.constant(draw(0, 5, 121)), tf.constant(draw(1, 5, 32))
+    z = tf.Variable(start)
+    optimizer = tf.keras.optimizers.legacy.Adam(1e-3, epsilon=1e-8)
+    losses = []
+    for _ in range(4):
+        with tf.GradientTape() as tape:
+            x_hat = anogan.G(z)
+            features = tf.reduce_sum(tf.abs(anogan.f(x) - anogan.f(x_hat)), axis=1)
+            loss = 0.9 * tf.reduce_sum(tf.abs(x - x_hat), axis=1) + 0.1 * features
+        losses.append(loss.numpy())
+        optimizer.apply_gradients([(tape.gradient(loss, z), z)])
+    np.testing.assert_allclose(anogan.search(x, start), losses[3], rtol=1e-5)
+    assert losses[3].sum() < losses[0].sum()
+
+
+def test_multiplications_counted_by_hand() -> None:
+    of_G = 32 * 64 + 64 * 128 + 128 * 121
+    of_f = 121 * 256 + 256 * 128 + 128 * 128
+    assert anogan_latency.work_of_search(GAN) == 500 * 2 * (of_G + of_f)
+    assert anogan_latency.work_of_alad(anogan_latency.KDD99) == 121 * 64 + 64 * 32 + of_G + 2 * (242 * 128 + 128)
