@@ -7,8 +7,10 @@ import tensorflow as tf
 
 from alad_tf.networks import Networks
 from alad_tf.settings import SCORES
+from alad_tf.spectral import SpectralNormalization
 
-CHUNK_ROWS = 8192
+CHUNK_ROWS = 2048  # in one pass: what it computes stays in the caches
+BLOCK_ROWS = 2**16  # in one call of the graph: bounds what is copied of rows that are not contiguous float32
 
 
 def anomaly_scores(networks: Networks, x: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -25,23 +27,77 @@ def anomaly_scores(networks: Networks, x: tf.Tensor) -> dict[str, tf.Tensor]:
     x_hat = networks.G(networks.E(x, training=False), training=False)
     _, f_real = networks.Dxx([x, x], training=False)
     logits, f_fake = networks.Dxx([x, x_hat], training=False)
+    return _scores(x - x_hat, f_real, f_fake, logits)
+
+
+def _scores(difference: tf.Tensor, f_real: tf.Tensor, f_fake: tf.Tensor, logits: tf.Tensor) -> dict[str, tf.Tensor]:
     return {
         "features": tf.norm(f_real - f_fake, ord=1, axis=1),
-        "l1": tf.norm(x - x_hat, ord=1, axis=1),
-        "l2": tf.norm(x - x_hat, ord=2, axis=1),
+        "l1": tf.norm(difference, ord=1, axis=1),
+        "l2": tf.norm(difference, ord=2, axis=1),
         "logits": tf.nn.softplus(-logits[:, 0]),
     }
 
 
 class Scorer:
-    """Scores arrays of any length chunk by chunk, in one compiled pass for all four scores."""
+    """`anomaly_scores` of arrays of any length: chunk by chunk, what the pairs of Dxx share computed once.
+
+    Its graph is made once, with the object, and follows later changes of the weights.
+    """
 
     def __init__(self, networks: Networks) -> None:
-        width = networks.E.input_shape[-1]
-        signature = [tf.TensorSpec([None, width], tf.float32)]
-        self._scores = tf.function(lambda x: anomaly_scores(networks, x), input_signature=signature)
+        self._networks = networks
+        self._width = networks.E.input_shape[-1]
+        rows = tf.TensorSpec([None, self._width], tf.float32)
+        self._one_chunk = tf.function(self._chunk).get_concrete_function(rows)
+        self._many_chunks = tf.function(self._chunks).get_concrete_function(rows)
 
     def __call__(self, x: np.ndarray) -> dict[str, np.ndarray]:
-        """Scores of x [n, d] float32: name -> [n] float32."""
-        chunks = [self._scores(x[start : start + CHUNK_ROWS]) for start in range(0, max(len(x), 1), CHUNK_ROWS)]
-        return {name: np.concatenate([chunk[name].numpy() for chunk in chunks]) for name in SCORES}
+        """Scores of x [n, d]: name -> [n] float32. Contiguous float32 rows are read where they are, without a copy.
+
+        Raises:
+            ValueError: rows of another width than the networks'.
+        """
+        if x.ndim != 2 or x.shape[1] != self._width:
+            raise ValueError(f"Expected rows of shape [n, {self._width}]. Received: {list(x.shape)}")
+        blocks = [self._block(x[start : start + BLOCK_ROWS]) for start in range(0, max(len(x), 1), BLOCK_ROWS)]
+        return dict(zip(SCORES, np.concatenate(blocks, axis=1)))
+
+    def _block(self, x: np.ndarray) -> np.ndarray:
+        """Scores [4, n] of at most BLOCK_ROWS rows."""
+        scores = self._one_chunk if len(x) <= CHUNK_ROWS else self._many_chunks  # a loop costs few rows 0.1 ms
+        # A raw operation takes the memory of an array as it is; tf.constant would copy it.
+        return scores(tf.raw_ops.Identity(input=np.ascontiguousarray(x, np.float32))).numpy()
+
+    def _chunks(self, x: tf.Tensor) -> tf.Tensor:
+        """Scores [4, n] of many rows."""
+        rows = tf.TensorArray(tf.float32, 0, dynamic_size=True, infer_shape=False, element_shape=[None, len(SCORES)])
+        for start in tf.range(0, tf.shape(x)[0], CHUNK_ROWS):
+            rows = rows.write(rows.size(), tf.transpose(self._chunk(x[start : start + CHUNK_ROWS])))
+        return tf.transpose(rows.concat())
+
+    def _chunk(self, x: tf.Tensor) -> tf.Tensor:
+        """Scores [4, n] of few rows."""
+        networks, Dxx = self._networks, self._networks.Dxx
+        if len(Dxx.layers) < 5 or not isinstance(Dxx.layers[2], tf.keras.layers.Concatenate):
+            scores = anomaly_scores(networks, x)  # Dxx has branches, or no hidden layer: nothing to share
+        else:
+            difference = x - networks.G(networks.E(x, training=False), training=False)
+            scores = _scores(difference, *_pairs(Dxx, x, difference))
+        return tf.stack([scores[name] for name in SCORES])
+
+
+def _pairs(Dxx: tf.keras.Model, x: tf.Tensor, difference: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """f_xx(x, x), f_xx(x, x') and the logits of (x, x'), where x' = x - difference, of a Dxx without branches.
+
+    Its first layer is linear: x W_1 + x W_2 = x (W_1 + W_2) for (x, x), and that minus (x - x') W_2 for (x, x').
+    """
+    _, _, _, linear, *hidden, last = Dxx.layers
+    dense = getattr(linear, "layer", linear)
+    kernel = dense.kernel / linear.sigma() if isinstance(linear, SpectralNormalization) else dense.kernel
+    W_1, W_2 = tf.split(kernel, 2)
+    real = tf.nn.bias_add(x @ (W_1 + W_2), dense.bias)
+    fake = real - difference @ W_2
+    for layer in hidden:
+        real, fake = layer(real, training=False), layer(fake, training=False)
+    return real, fake, last(fake)

@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "settings": "errors files architectures",
     "networks": "spectral architectures",
     "losses": "networks settings architectures",
-    "scores": "networks settings architectures",
+    "scores": "networks settings spectral architectures",
     "training": "networks losses architectures",
     "experiment": "data errors files metrics networks plots scores settings training",
     "runs": "data errors files settings experiment paper plots report",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,13 +14,24 @@ from reference import TINY, Reference, draw, randomise
 
 from alad_tf import networks, scores
 from alad_tf.networks import Networks
+from architectures import Alad
+from architectures.rows import Dense, Joint
 
 NAMES = ["features", "l1", "l2", "logits"]
+LOGITS = Dense(1, "Sigmoid")
+PAIRS = {  # Dxx with and without what its two pairs can share
+    "two rows": TINY.Dxx,
+    "one row": Joint(joint=(Dense(4, "LReLU", dropout=0.2), LOGITS)),
+    "batch norm": Joint(joint=(Dense(4, "ReLU", batch_norm=True), Dense(6, "None", batch_norm=True), LOGITS)),
+    "no hidden row": Joint(joint=(LOGITS,)),
+    "branches": Joint(joint=(Dense(6, "LReLU"), LOGITS), only_x=(Dense(3, "LReLU"),), only_z=(Dense(2, "None"),)),
+    "one branch": Joint(joint=(Dense(6, "LReLU"), LOGITS), only_z=(Dense(2, "LReLU", batch_norm=True),)),
+}
 
 
-def moved(kind: str | None = "paper") -> Networks:
+def moved(kind: str | None = "paper", table: Alad = TINY) -> Networks:
     """Networks with dropout, whose weights, batch-norm statistics and u all have values of their own."""
-    built = networks.build(TINY, spectral_norm=kind)
+    built = networks.build(table, spectral_norm=kind)
     randomise(built, seed=1)
     return built
 
@@ -76,28 +89,113 @@ def test_logits_score_of_a_certain_discriminator_is_finite() -> None:
     assert float(scores.anomaly_scores(by_hand(), x)["logits"][0]) == pytest.approx(9998.0)
 
 
-@pytest.mark.parametrize("rows", [19, 21, 7, 1])
-def test_chunks_give_the_scores_of_one_pass(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
-    built, x = moved(), draw(3, rows, 5)
-    whole = scores.anomaly_scores(built, tf.constant(x))
-    monkeypatch.setattr(scores, "CHUNK_ROWS", 7)
+@pytest.mark.parametrize("kind", ["paper", "tfa", None])
+@pytest.mark.parametrize("pairs", PAIRS)
+def test_scorer_gives_the_scores_of_every_kind_of_networks(pairs: str, kind: str | None) -> None:
+    built, x = moved(kind, replace(TINY, Dxx=PAIRS[pairs])), draw(3, 30, 5)
+    expected = scores.anomaly_scores(built, tf.constant(x))
     for name, score in scores.Scorer(built)(x).items():
-        np.testing.assert_allclose(score, whole[name], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(score, expected[name], rtol=1e-4, atol=1e-5)
 
 
-def test_no_rows_give_no_scores() -> None:
-    got = scores.Scorer(moved())(np.zeros((0, 5), np.float32))
-    assert {name: score.shape for name, score in got.items()} == {name: (0,) for name in NAMES}
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(scores, "CHUNK_ROWS", 7)
+    monkeypatch.setattr(scores, "BLOCK_ROWS", 17)
+    yield
+
+
+@pytest.mark.parametrize("rows", [0, 1, 6, 7, 8, 14, 16, 17, 18, 24, 25, 34, 52])
+@pytest.mark.parametrize("pairs", ["two rows", "branches"])
+def test_chunks_give_the_scores_of_one_pass(small_chunks: None, pairs: str, rows: int) -> None:
+    built, x = moved(table=replace(TINY, Dxx=PAIRS[pairs])), draw(3, rows, 5)
+    whole, got = scores.anomaly_scores(built, tf.constant(x)), scores.Scorer(built)(x)
+    assert list(got) == NAMES
+    for name, score in got.items():
+        assert (score.shape, score.dtype) == ((rows,), np.float32)
+        np.testing.assert_allclose(score, whole[name], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        lambda x: x.astype(np.float64),
+        lambda x: np.asfortranarray(x),
+        lambda x: np.repeat(x, 2, axis=0)[::2],
+        lambda x: np.pad(x, [(0, 0), (1, 1)])[:, 1:-1],
+        lambda x: x[::-1].copy()[::-1],
+    ],
+    ids=["float64", "columns first", "every other row", "some columns", "backwards"],
+)
+def test_arrays_of_any_layout(small_chunks: None, same: Any) -> None:
+    scorer, x = scores.Scorer(moved()), draw(4, 40, 5)
+    other = same(x)
+    assert other.dtype != x.dtype or not other.flags.c_contiguous
+    for name, score in scorer(other).items():
+        np.testing.assert_array_equal(score, scorer(x)[name])
+
+
+def aligned(x: np.ndarray) -> np.ndarray:
+    """A copy that starts at a multiple of 64 bytes, as memory-mapped arrays do."""
+    memory = np.zeros(x.nbytes + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    copy = memory[start : start + x.nbytes].view(x.dtype).reshape(x.shape)
+    copy[:] = x
+    return copy
+
+
+def test_rows_are_read_where_they_are_and_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer, before = scores.Scorer(moved()), draw(5, 64, 5)
+    x, score, seen = aligned(before), scorer._one_chunk, []
+    x.flags.writeable = False
+
+    def watched(rows: tf.Tensor) -> tf.Tensor:
+        seen.append(np.asarray(memoryview(rows)))
+        return score(rows)
+
+    monkeypatch.setattr(scorer, "_one_chunk", watched)
+    scorer(x)
+    assert len(seen) == 1 and seen[0].ctypes.data == x.ctypes.data
+    np.testing.assert_array_equal(x, before)
+
+
+def test_rows_are_converted_a_block_at_a_time(small_chunks: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer, converted, convert = scores.Scorer(moved()), [], np.ascontiguousarray
+
+    def watched(x: np.ndarray, dtype: type) -> np.ndarray:
+        converted.append(len(x))
+        return convert(x, dtype)
+
+    monkeypatch.setattr(np, "ascontiguousarray", watched)
+    scorer(draw(7, 40, 5).astype(np.float64))
+    assert converted == [17, 17, 6]
+
+
+def test_scorer_is_traced_when_it_is_built_and_never_again(small_chunks: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    traces, stack = [], tf.stack
+
+    def counted(tensors: list[tf.Tensor]) -> tf.Tensor:
+        traces.append(tensors)
+        return stack(tensors)
+
+    monkeypatch.setattr(tf, "stack", counted)
+    scorer = scores.Scorer(moved())
+    built = len(traces)
+    for rows in range(40):
+        scorer(draw(6, rows, 5))
+        scorer(draw(6, rows, 5).astype(np.float64))
+    assert 0 < built == len(traces)
 
 
 @pytest.mark.parametrize("width", [4, 6])
 def test_rows_of_another_width_are_refused(width: int) -> None:
-    with pytest.raises((TypeError, ValueError)):
+    with pytest.raises(ValueError, match=rf"Expected rows of shape \[n, 5\]. Received: \[3, {width}\]"):
         scores.Scorer(moved())(np.zeros((3, width), np.float32))
 
 
-def test_scorer_follows_the_weights() -> None:
-    built, x = moved(), draw(4, 9, 5)
+@pytest.mark.parametrize("rows", [7, 9])
+def test_scorer_follows_the_weights(small_chunks: None, rows: int) -> None:
+    built, x = moved(), draw(4, rows, 5)
     scorer = scores.Scorer(built)
     before = scorer(x)
     randomise(built, seed=2)
