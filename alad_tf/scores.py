@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from alad_tf.networks import Networks
+from alad_tf.networks import Networks, PairDense
 from alad_tf.settings import SCORES
 from alad_tf.spectral import SpectralNormalization
 
@@ -79,8 +79,9 @@ class Scorer:
     def _chunk(self, x: tf.Tensor) -> tf.Tensor:
         """Scores [4, n] of few rows."""
         networks, Dxx = self._networks, self._networks.Dxx
-        if len(Dxx.layers) < 5 or not isinstance(Dxx.layers[2], tf.keras.layers.Concatenate):
-            scores = anomaly_scores(networks, x)  # Dxx has branches, or no hidden layer: nothing to share
+        linear = Dxx.layers[2]  # behind the two inputs
+        if not isinstance(getattr(linear, "layer", linear), PairDense):
+            scores = anomaly_scores(networks, x)  # Dxx has branches: nothing to share
         else:
             difference = x - networks.G(networks.E(x, training=False), training=False)
             scores = _scores(difference, *_pairs(Dxx, x, difference))
@@ -92,7 +93,7 @@ def _pairs(Dxx: tf.keras.Model, x: tf.Tensor, difference: tf.Tensor) -> tuple[tf
 
     Its first layer is linear: x W_1 + x W_2 = x (W_1 + W_2) for (x, x), and that minus (x - x') W_2 for (x, x').
     """
-    _, _, _, linear, *hidden, last = Dxx.layers
+    _, _, linear, *hidden, last = Dxx.layers
     dense = getattr(linear, "layer", linear)
     kernel = dense.kernel / linear.sigma() if isinstance(linear, SpectralNormalization) else dense.kernel
     W_1, W_2 = tf.split(kernel, 2)

@@ -36,6 +36,12 @@ class Joint:
     only_x: Stack = ()
     only_z: Stack = ()
 
+    def __post_init__(self) -> None:
+        if len(self.joint) < 2:
+            raise ValueError(
+                f"Expected a feature row and the probability in the rows of both members. Received: {self.joint}"
+            )
+
 
 @dataclass(frozen=True)
 class Adam:

@@ -204,6 +204,12 @@ def test_unknown_method(method: str) -> None:
         architectures.load("kdd99", method)
 
 
+@pytest.mark.parametrize("joint", [(), (rows.Dense(1, "Sigmoid"),)])
+def test_discriminator_without_a_feature_layer_is_refused(joint: rows.Stack) -> None:
+    with pytest.raises(ValueError, match="Expected a feature row and the probability"):
+        rows.Joint(joint=joint, only_x=(rows.Dense(4, "LReLU"),))
+
+
 def test_toy_has_no_gan() -> None:
     assert ("toy", "GAN") not in TABLES
     with pytest.raises(ValueError, match="AnoGAN for toy.*Allowed for toy: ALAD"):

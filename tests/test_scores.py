@@ -23,7 +23,6 @@ PAIRS = {  # Dxx with and without what its two pairs can share
     "two rows": TINY.Dxx,
     "one row": Joint(joint=(Dense(4, "LReLU", dropout=0.2), LOGITS)),
     "batch norm": Joint(joint=(Dense(4, "ReLU", batch_norm=True), Dense(6, "None", batch_norm=True), LOGITS)),
-    "no hidden row": Joint(joint=(LOGITS,)),
     "branches": Joint(joint=(Dense(6, "LReLU"), LOGITS), only_x=(Dense(3, "LReLU"),), only_z=(Dense(2, "None"),)),
     "one branch": Joint(joint=(Dense(6, "LReLU"), LOGITS), only_z=(Dense(2, "LReLU", batch_norm=True),)),
 }
