@@ -104,8 +104,8 @@ class Trainer:
 
     def _rows(self, orders: tf.Tensor, step_of_epoch: tf.Tensor) -> tf.Tensor:
         """Training rows of a step, [1 + ge_steps, batch, d]."""
-        start = step_of_epoch * self.table.batch_size
-        return tf.gather(self.x_train, orders[:, start : start + self.table.batch_size])
+        size = self.table.batch_size
+        return tf.gather(self.x_train, tf.slice(orders, [0, step_of_epoch * size], [1 + self.table.ge_steps, size]))
 
     def update(self, x: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         """One step: the D update, the G/E updates, then the average.
