@@ -28,7 +28,7 @@ from alad_tf.settings import Settings
 from architectures import Alad
 from architectures.rows import Joint, Stack
 
-STEPS = 25  # of a call
+STEPS = 200  # of a call; a run takes up to 1,000
 Product = tuple[int, int, int]  # [rows, inner] times [inner, columns]
 Call = Callable[[], object]
 
@@ -140,7 +140,7 @@ def pytorch(table: Alad, x_train: np.ndarray, spectral_norm: str | None) -> Call
 
 def main() -> None:
     """Measure and print."""
-    parser = yardstick.parser(__doc__, rounds=40)
+    parser = yardstick.parser(__doc__, rounds=20)
     parser.add_argument("--dataset", default="kdd99", choices=("kdd99", "arrhythmia"))
     parser.add_argument("--no-spectral-norm", action="store_true")
     parser.add_argument("--no-jit", action="store_true")
