@@ -13,3 +13,7 @@ class DataError(AladError, ValueError):
 
 class SettingsError(AladError, ValueError):
     """An option, name or value that is not allowed, or that contradicts what is on disk."""
+
+
+class Stopped(AladError):  # noqa: N818  # no fault
+    """A run that was asked to stop, and did so with its state in a checkpoint."""
