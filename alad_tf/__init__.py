@@ -7,6 +7,7 @@ The map, in the direction that data flow (the tables themselves are in the packa
     networks    Figure 1: a table becomes G, E, Dxz, Dxx and Dzz
     losses      Section IV: V(Dxz, Dxx, Dzz, E, G)
     training    alternating updates, the loop inside the graph
+    checkpoints what a stopped run goes on from
     scores      Algorithm 1 and Section V-F
     metrics     Section V-A: precision, recall, F1 of the top fraction; AUROC
     settings    what a run is: protocol, options, folder

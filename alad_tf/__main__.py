@@ -23,6 +23,9 @@ EXAMPLES = """examples:
 """
 
 
+GOES_ON = "the same command goes on: complete runs are kept, the others continue from their last checkpoint"
+
+
 class _Parser(argparse.ArgumentParser):
     """Prints one line for a wrong call instead of the usage and a line."""
 
@@ -42,9 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"alad: error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(
-            "alad: interrupted; complete runs are kept, and the same command goes on with the others", file=sys.stderr
-        )
+        print(f"alad: interrupted; {GOES_ON}", file=sys.stderr)
         return 130
     return 0
 

@@ -8,18 +8,20 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
 from alad_tf import data, files
-from alad_tf.errors import AladError
+from alad_tf.errors import AladError, Stopped
 from alad_tf.settings import PROTOCOLS, SCORES, Progress, Settings, is_complete, published_results
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+GRACE_SECONDS = 30.0  # that an interrupted run has for its chunk of steps and its checkpoint
+STOPPED = 75  # exit code of a run that was asked to stop and is in its checkpoint: EX_TEMPFAIL of sysexits.h
 PLAIN_REPORT_SECONDS = 60.0  # between two lines of a run where no progress bar can be drawn
 
 
@@ -36,7 +38,7 @@ def run_all(settings: Settings, seeds: Sequence[int], out: Path, *, jobs: int, d
     Raises:
         AladError: the data cannot be had, or a folder holds other settings: nothing is run. Or runs failed: the others
             were still made, and the message names each seed and why.
-        KeyboardInterrupt: after the processes were stopped.
+        KeyboardInterrupt: after the processes saved a checkpoint and ended; a second interrupt ends them at once.
     """
     data.load(settings.dataset, data_dir=data_dir, scaling=settings.scaling, training_half=settings.training_half)
     for seed in seeds:
@@ -56,6 +58,8 @@ def run_all(settings: Settings, seeds: Sequence[int], out: Path, *, jobs: int, d
                 for message in run.messages():
                     if isinstance(message, Progress):
                         board.show(seed, message)
+                    elif isinstance(message, _Warning):
+                        board.say(f"{board.title} seed {seed}: warning: {message.text}")
                     else:
                         failures[seed] = message
                 if ended:
@@ -65,11 +69,8 @@ def run_all(settings: Settings, seeds: Sequence[int], out: Path, *, jobs: int, d
                         failures.setdefault(seed, f"its process ended with exit code {run.process.exitcode}, see {log}")
                     board.end(seed, failures.get(seed))
     finally:
-        for run in running.values():
-            run.process.terminate()
-        for run in running.values():
-            run.process.join()
         board.close()
+        _stop(running, board)
     if failures:
         raise AladError("; ".join(f"seed {seed}: {reason}" for seed, reason in sorted(failures.items())))
 
@@ -101,6 +102,30 @@ def sum_up(settings: Settings, out: Path) -> str:
     return "\n".join([table.as_text() for table in tables] + [f"Figures: {folder / 'figures'}"] * bool(figures))
 
 
+def _stop(running: dict[int, _Run], board: _Board) -> None:
+    """Ask processes to save and end; what is left after the grace, or at a second interrupt, is killed."""
+    deadline = time.monotonic() + GRACE_SECONDS
+    try:
+        for run in running.values():
+            run.process.terminate()
+        for seed, run in running.items():
+            run.process.join(max(0.0, deadline - time.monotonic()))
+            for message in run.messages():
+                if isinstance(message, str):
+                    board.end(seed, message)
+    finally:
+        for run in running.values():
+            run.process.kill()
+        for run in running.values():
+            run.process.join()
+
+
+class _Warning(NamedTuple):
+    """What a run goes on in spite of."""
+
+    text: str
+
+
 class _Run:
     """The process of one run and the pipe that it reports on: its own, so that a killed process holds up no other."""
 
@@ -117,8 +142,8 @@ class _Run:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         writer.close()
 
-    def messages(self) -> Iterator[Progress | str]:
-        """What the run has said since the last call: how far it is, or why it failed."""
+    def messages(self) -> Iterator[Progress | _Warning | str]:
+        """What the run has said since the last call: how far it is, or why it ended early."""
         try:
             while self.reader.poll():
                 yield self.reader.recv()
@@ -127,23 +152,41 @@ class _Run:
 
 
 def _work(settings: Settings, seed: int, run_dir: Path, data_dir: Path | None, writer: Any) -> None:
-    """Body of a run's process: ends with exit code 0, or says why not in one line. Libraries talk to log.txt."""
+    """Body of a run's process: ends with exit code 0, or says why not in one line. Libraries talk to log.txt.
+
+    SIGTERM ends it at once until its first report, for there is nothing to save; then at the end of a chunk of steps.
+    """
+    asked: list[int] = []
+
+    def say(message: Progress | _Warning | str) -> None:
+        with suppress(BrokenPipeError):  # nobody listens any more: `stopping` sees that too
+            writer.send(message)
 
     def report(progress: Progress) -> None:
+        signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
+        say(progress)
+
+    def stopping() -> bool:
         parent = multiprocessing.parent_process()
-        if parent is None or not parent.is_alive():
-            sys.exit(1)  # nobody waits for this run any more
-        writer.send(progress)
+        return bool(asked) or parent is None or not parent.is_alive()
 
     try:
         with open(run_dir / "log.txt", "ab") as log:
             os.dup2(log.fileno(), sys.stderr.fileno())
         from alad_tf import experiment
 
-        experiment.run(settings, seed, run_dir, data_dir=data_dir, report=report)
+        experiment.run(
+            settings,
+            seed,
+            run_dir,
+            data_dir=data_dir,
+            report=report,
+            warn=lambda text: say(_Warning(text)),
+            stopping=stopping,
+        )
     except (AladError, OSError, MemoryError) as error:
-        writer.send(str(error) or type(error).__name__)
-        sys.exit(1)
+        say(str(error) or type(error).__name__)
+        sys.exit(STOPPED if isinstance(error, Stopped) else 1)
 
 
 @contextmanager
@@ -166,13 +209,13 @@ class _Board:
     def __init__(self, settings: Settings, done: list[int], to_do: list[int]) -> None:
         self.title = f"{settings.dataset} {settings.method}"
         self.bars: dict[int, tqdm] = {}
-        self.started: dict[int, float] = {}
+        self.started: dict[int, tuple[float, int]] = {}  # time and step of the first report
         self.printed: dict[int, float] = {}
         self.terminal = sys.stderr.isatty()
         if done:
-            self._say(f"{self.title}: complete already: seed {', '.join(map(str, done))}")
+            self.say(f"{self.title}: complete already: seed {', '.join(map(str, done))}")
         if to_do:
-            self._say(f"{self.title}: {settings.epochs} epochs each of seed {', '.join(map(str, to_do))}")
+            self.say(f"{self.title}: {settings.epochs} epochs each of seed {', '.join(map(str, to_do))}")
 
     def show(self, seed: int, progress: Progress) -> None:
         """Bring a run's line up to date."""
@@ -181,22 +224,28 @@ class _Board:
         text = f"D {progress.losses['loss_d']:.3g}, G/E {progress.losses['loss_ge']:.3g}{f1}"
         if self.terminal:
             if seed not in self.bars:
-                self.bars[seed] = tqdm(total=progress.steps, desc=f"seed {seed}", unit="step", dynamic_ncols=True)
+                self.bars[seed] = tqdm(
+                    total=progress.steps,
+                    initial=progress.step,
+                    desc=f"seed {seed}",
+                    unit="step",
+                    dynamic_ncols=True,
+                )
             self.bars[seed].set_postfix_str(text, refresh=False)
             self.bars[seed].update(progress.step - self.bars[seed].n)
             return
-        first = self.started.setdefault(seed, now)
+        first, first_step = self.started.setdefault(seed, (now, progress.step))
         if now - self.printed.get(seed, first) >= PLAIN_REPORT_SECONDS:
             self.printed[seed] = now
+            left = (now - first) * (progress.steps - progress.step) / max(progress.step - first_step, 1)
             share = progress.step / progress.steps
-            left = (now - first) * (1 - share) / share
-            self._say(f"{self.title} seed {seed}: {share:.0%}, {text}, about {left / 60:.0f} min left")
+            self.say(f"{self.title} seed {seed}: {share:.0%}, {text}, about {left / 60:.0f} min left")
 
     def end(self, seed: int, failure: str | None) -> None:
         """Close a run's line."""
         if seed in self.bars:
             self.bars.pop(seed).close()
-        self._say(f"{self.title} seed {seed}: {failure or 'complete'}")
+        self.say(f"{self.title} seed {seed}: {failure or 'complete'}")
 
     def close(self) -> None:
         """Close all lines."""
@@ -204,5 +253,6 @@ class _Board:
             bar.close()
 
     @staticmethod
-    def _say(line: str) -> None:
+    def say(line: str) -> None:
+        """Print a line above the bars."""
         tqdm.write(line, file=sys.stderr)

@@ -64,6 +64,12 @@ class Trainer:
         """The networks to score with: the average where one is kept."""
         return self.networks if self.average is None else self.average
 
+    @property
+    def variables(self) -> tf.train.Checkpoint:
+        """All that later steps depend on: stored and restored, training goes on with the same bits."""
+        parts = {"step": self.step, "networks": self.networks, "d": self._d_optimizer, "ge": self._ge_optimizer}
+        return tf.train.Checkpoint(**parts, **({} if self.average is None else {"average": self.average}))
+
     def train(self, steps: int) -> dict[str, float]:
         """Take a number of steps in one call of the graph.
 

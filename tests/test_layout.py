@@ -30,12 +30,13 @@ MAY_IMPORT = {
     "networks": "spectral architectures",
     "losses": "networks settings architectures",
     "scores": "networks settings spectral architectures",
+    "checkpoints": "errors files",
     "training": "networks losses architectures",
-    "experiment": "data errors files metrics networks plots scores settings training",
+    "experiment": "checkpoints data errors files metrics networks plots scores settings training",
     "runs": "data errors files settings experiment paper plots report",
     "__main__": "errors settings runs report architectures",
 }
-WITH_TENSORFLOW = {"spectral", "networks", "losses", "scores", "training"}
+WITH_TENSORFLOW = {"spectral", "checkpoints", "networks", "losses", "scores", "training"}
 HEAVY = "tensorflow tensorflow_addons keras numpy scipy pandas sklearn matplotlib".split()
 
 

@@ -21,6 +21,7 @@ import pytest
 from conftest import CHECKOUT, Alad
 
 from alad_tf import data, report, runs
+from alad_tf.__main__ import GOES_ON
 from alad_tf.errors import AladError, DataError, SettingsError
 from alad_tf.settings import RUN_FILES, SCORES, Progress, Settings, is_complete
 
@@ -33,8 +34,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 
-def run(settings, seed, run_dir, *, data_dir=None, report=None):
-    from alad_tf.errors import AladError
+def run(settings, seed, run_dir, *, data_dir=None, report=None, warn=None, stopping=None):
+    from alad_tf.errors import AladError, Stopped
     from alad_tf.settings import Progress, RUN_FILES
     plan = json.loads((HERE / "plan.json").read_text())
     action, *rest = plan.get(str(seed), "complete").split()
@@ -56,7 +57,18 @@ def run(settings, seed, run_dir, *, data_dir=None, report=None):
         raise MemoryError
     if action == "hang":
         time.sleep(600)
+    if action == "stop":
+        os.kill(os.getpid(), signal.SIGTERM)
+        action = "wait"
+    if action == "warn":
+        warn("not as it should be")
+    if action == "wait":
+        while not stopping():
+            time.sleep(0.05)
+        raise Stopped("stopped at step 1 of 4, where the same command goes on")
     while action == "report":
+        if stopping():
+            raise Stopped("stopped")
         report(Progress(step=2, steps=4, losses={"loss_d": 1.5, "loss_ge": 2.5}, f1=None))
         time.sleep(0.05)
     if action == "meet":
@@ -278,14 +290,16 @@ def test_parent_does_not_import_tensorflow(script: Script, tmp_path: Path) -> No
 )
 def test_stopped_in_the_middle(script: Script, tmp_path: Path, stop: Callable[[int], None]) -> None:
     out, folders = tmp_path / "out", [TOY.folder(tmp_path / "out", seed) for seed in range(4)]
-    script({1: "hang", 2: "hang"})
+    script({1: "wait", 2: "wait"})
     ready = [folder / name for folder, name in zip(folders, ("result.json", "facts.json", "facts.json"))]
     code, error = stopped(reproduce(out, seeds=4, jobs=2), lambda: all(path.exists() for path in ready), stop)
     assert code == 130
     assert error.splitlines() == [
         "toy ALAD: 1 epochs each of seed 0, 1, 2, 3",
         "toy ALAD seed 0: complete",
-        "alad: interrupted; complete runs are kept, and the same command goes on with the others",
+        "toy ALAD seed 1: stopped at step 1 of 4, where the same command goes on",
+        "toy ALAD seed 2: stopped at step 1 of 4, where the same command goes on",
+        f"alad: interrupted; {GOES_ON}",
     ]
     assert [is_complete(folder) for folder in folders] == [True, False, False, False]
     assert not (folders[3] / "facts.json").exists()
@@ -323,6 +337,56 @@ def test_control_c_is_left_to_the_parent_from_a_workers_start(
     assert capfd.readouterr().err.splitlines() == ["toy ALAD: 1 epochs each of seed 0", "toy ALAD seed 0: complete"]
 
 
+def test_second_control_c_ends_at_once(script: Script, tmp_path: Path) -> None:
+    script({0: "hang"})
+    started = TOY.folder(tmp_path, 0) / "facts.json"
+    begin: list[float] = []
+
+    def twice(process: int) -> None:
+        press_control_c(process)
+        time.sleep(1.0)  # the run does not do as it is asked
+        assert not group_is_empty(process)
+        begin.append(time.monotonic())
+        press_control_c(process)
+
+    code, error = stopped(reproduce(tmp_path, seeds=1, jobs=1), started.exists, twice)
+    assert time.monotonic() - begin[0] < runs.GRACE_SECONDS / 2
+    assert code == 130 and error.splitlines()[1:] == [f"alad: interrupted; {GOES_ON}"]
+
+
+def test_the_grace_ends(script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that does not stop is killed after it."""
+    script({0: "hang"})
+    monkeypatch.setattr(runs, "GRACE_SECONDS", 0.5)
+    started = TOY.folder(tmp_path, 0) / "facts.json"
+
+    def wait(*_: Any, **__: Any) -> None:
+        wait_for(started.exists)
+        time.sleep(0.5)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "wait", wait)
+    begin = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        runs.run_all(TOY, [0], tmp_path, jobs=1)
+    assert time.monotonic() - begin < 100  # it would sleep for 600
+
+
+def test_warning_of_a_run_is_no_failure(script: Script, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    script({0: "warn"})
+    runs.run_all(TOY, [0], tmp_path, jobs=1)
+    assert capfd.readouterr().err.splitlines()[1:] == [
+        "toy ALAD seed 0: warning: not as it should be",
+        "toy ALAD seed 0: complete",
+    ]
+
+
+def test_run_stopped_alone_says_how_to_go_on(script: Script, tmp_path: Path) -> None:
+    script({0: "stop"})
+    with pytest.raises(AladError, match="^seed 0: stopped at step 1 of 4, where the same command goes on$"):
+        runs.run_all(TOY, [0], tmp_path, jobs=1)
+
+
 # Lines of progress ------------------------------------------------------------------------------------------------
 
 
@@ -347,6 +411,16 @@ def test_plain_lines(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixtu
         "toy ALAD seed 4: 75%, D 1.23, G/E 2.35, F1 0.8765, about 1 min left",
         "toy ALAD seed 4: complete",
     ]
+
+
+def test_time_left_of_a_resumed_run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """It counts the steps of this call only: 50 in a minute, 50 to go."""
+    clock = iter([0.0, 60.0])
+    monkeypatch.setattr(runs, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
+    board = runs._Board(TOY, done=[], to_do=[4])
+    for step in (300, 350):
+        board.show(4, progress(step))
+    assert "88%, D 1.23, G/E 2.35, about 1 min left" in capfd.readouterr().err
 
 
 def test_bars_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
@@ -395,7 +469,7 @@ def test_stopped_then_completed(made: Made) -> None:
     assert error.splitlines() == [
         "toy ALAD: 1 epochs each of seed 0, 1",
         "toy ALAD seed 0: complete",
-        "alad: interrupted; complete runs are kept, and the same command goes on with the others",
+        f"alad: interrupted; {GOES_ON}",
     ]
     assert made.complete_then == [True, False]
     assert "result.json" not in made.files_then[1]

@@ -1,0 +1,118 @@
+"""Kill short training runs at random times, go on with each until it is complete, and compare with one left alone.
+
+    python tests/kill_runs.py --kills 200
+
+A run is made in a process of its own (`small_run.py`), stores a checkpoint after every chunk of three steps, and gets
+SIGKILL again and again. In the end its weights, scores, history and result must equal bit for bit those of the run that
+nobody killed, and after every kill each file under a final name must be whole.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import small_run
+
+from alad_tf import checkpoints
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+EPOCHS = 100
+KILLS_A_RUN = 5
+
+
+@dataclass
+class Outcome:
+    """What was done and what went wrong."""
+
+    kills: int = 0
+    resumed: int = 0  # kills that left a checkpoint
+    runs: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of_kills(cls, folder: Path, kills: int, seed: int) -> Outcome:
+        """Make runs below a folder until the given number of kills is reached."""
+        outcome, chance = cls(), random.Random(seed)
+        _complete(folder / "whole")
+        whole = small_run.outcome(folder / "whole")
+        while outcome.kills < kills:
+            run_dir = folder / f"run{outcome.runs}"
+            for _ in range(min(KILLS_A_RUN, kills - outcome.kills)):
+                if not _kill(run_dir, chance):
+                    break
+                outcome.kills += 1
+                outcome.resumed += any(run_dir.glob("checkpoints/step*"))
+                outcome.problems += _unreadable(run_dir)
+            if not (run_dir / "result.json").exists():
+                _complete(run_dir)
+            outcome.runs += 1
+            if small_run.outcome(run_dir) != whole:
+                outcome.problems.append(f"{run_dir}: not the bits of the run that nobody killed")
+        return outcome
+
+
+def _command(run_dir: Path) -> list[str]:
+    return [sys.executable, str(Path(__file__).with_name("small_run.py")), str(run_dir), str(EPOCHS)]
+
+
+def _environment() -> dict[str, str]:
+    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+    path = os.pathsep.join([str(CHECKOUT), os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, **dict.fromkeys(threads, "1"), "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "2"}
+
+
+def _complete(run_dir: Path) -> None:
+    subprocess.run(_command(run_dir), env=_environment(), check=True, stderr=subprocess.PIPE)
+
+
+def _kill(run_dir: Path, chance: random.Random) -> bool:
+    """Start or go on with a run and kill it a random time after it has begun; False: it was complete before."""
+    config, before = run_dir / "lock", (run_dir / "config.json").exists()
+    process = subprocess.Popen(_command(run_dir), env=_environment(), stderr=subprocess.DEVNULL)
+    while process.poll() is None and not (config.exists() and (before or (run_dir / "config.json").exists())):
+        time.sleep(0.01)
+    time.sleep(chance.uniform(0.0, 6.0))
+    process.kill()
+    return process.wait() < 0
+
+
+def _unreadable(run_dir: Path) -> list[str]:
+    """Files and checkpoints under a final name that cannot be read as what they are."""
+    problems = []
+    for path in (*run_dir.glob("*.json*"), *run_dir.glob("*.npz"), *run_dir.glob("checkpoints/step*")):
+        if path.name.startswith("."):
+            continue
+        try:
+            if path.is_dir():
+                checkpoints._verify(path)
+            elif path.suffix == ".npz":
+                with np.load(path) as stored:
+                    _ = {name: stored[name] for name in stored}
+            else:
+                for line in [path.read_text()] if path.suffix == ".json" else path.read_text().splitlines():
+                    json.loads(line)
+        except Exception as error:
+            problems.append(f"{path}: {error}")
+    return problems
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        done = Outcome.of_kills(Path(temporary), options.kills, options.seed)
+    print(f"{done.kills} kills, {done.resumed} with a checkpoint, of {done.runs} runs; problems: {len(done.problems)}")
+    print("\n".join(done.problems), end="")
+    sys.exit(bool(done.problems))

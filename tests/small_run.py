@@ -1,0 +1,73 @@
+"""A short run on the toy data with every kind of state, and a checkpoint after each chunk; also as a script.
+
+`python tests/small_run.py DIR [EPOCHS]` makes the run, or goes on with it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+
+from alad_tf import experiment, runs
+from alad_tf.settings import Settings
+from architectures import toy
+from architectures.rows import Dense, Joint
+
+TABLE = dataclasses.replace(
+    toy.ALAD,
+    E=(Dense(8, "LReLU"), Dense(2, "None")),
+    G=(Dense(8, "ReLU"), Dense(2, "None")),
+    Dxz=Joint(only_x=(Dense(8, "LReLU", True),), joint=(Dense(8, "LReLU", dropout=0.5), Dense(1, "Sigmoid"))),
+    Dxx=Joint(joint=(Dense(8, "LReLU", dropout=0.2), Dense(1, "Sigmoid"))),
+    Dzz=Joint(joint=(Dense(4, "LReLU", dropout=0.2), Dense(1, "Sigmoid"))),
+    batch_size=512,
+    ge_steps=1,
+)
+STEPS = 4  # an epoch
+
+
+@contextmanager
+def small(chunk: int = 3, seconds: float = 0.0, epochs_a_record: int = 2, epochs: int = 6) -> Iterator[None]:
+    """The small table, chunks that end in the middle of epochs, and checkpoints this often."""
+    records = epochs // epochs_a_record
+    constants: dict[str, Any] = {"CHUNK_STEPS": chunk, "CHECKPOINT_SECONDS": seconds, "RECORDS": records}
+    with patch.multiple(experiment, **constants), patch.object(toy, "ALAD", TABLE):
+        yield
+
+
+def settings(epochs: int = 6, **options: Any) -> Settings:
+    everything = {"spectral_norm": "paper", "ema_decay": 0.9, "jit": False, **options}
+    return Settings.of_protocol("toy", epochs=epochs, **everything)
+
+
+def outcome(run_dir: Path) -> dict[str, Any]:
+    """All that must not depend on interruptions: bits of weights and scores, history and result but the seconds."""
+    found: dict[str, Any] = {}
+    for name in ("weights.npz", "scores.npz"):
+        with np.load(run_dir / name, allow_pickle=False) as stored:
+            found.update({f"{name}/{key}": stored[key].tobytes() for key in stored})
+    found["history"] = [json.loads(line) for line in (run_dir / "history.jsonl").read_text().splitlines()]
+    found["result"] = json.loads((run_dir / "result.json").read_text())
+    for record in (*found["history"], found["result"]):
+        del record["seconds"]
+    return found
+
+
+def work(run_dir: Path, writer: Any) -> None:
+    """Body of a process: a long run as the command line makes it."""
+    with small(epochs=1000):
+        runs._work(settings(1000), 3, run_dir, None, writer)
+
+
+if __name__ == "__main__":
+    number = int(sys.argv[2]) if len(sys.argv) > 2 else 6
+    with small(epochs=number):
+        experiment.run(settings(number), 3, Path(sys.argv[1]))
