@@ -76,14 +76,24 @@ def _complete(run_dir: Path) -> None:
 
 
 def _kill(run_dir: Path, chance: random.Random) -> bool:
-    """Start or go on with a run and kill it a random time after it has begun; False: it was complete before."""
-    config, before = run_dir / "lock", (run_dir / "config.json").exists()
+    """Start or go on with a run and kill it at a random time; False: it was complete before.
+
+    A quarter of the kills come while the run starts, the others while it trains, stores checkpoints and ends.
+    """
+    before = _newest_step(run_dir)
     process = subprocess.Popen(_command(run_dir), env=_environment(), stderr=subprocess.DEVNULL)
-    while process.poll() is None and not (config.exists() and (before or (run_dir / "config.json").exists())):
-        time.sleep(0.01)
-    time.sleep(chance.uniform(0.0, 6.0))
+    if chance.random() < 0.25:
+        time.sleep(chance.uniform(0.0, 6.0))
+    else:
+        while process.poll() is None and _newest_step(run_dir) <= before:
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0.0, 0.5))
     process.kill()
     return process.wait() < 0
+
+
+def _newest_step(run_dir: Path) -> int:
+    return max((int(path.name[len("step") :]) for path in run_dir.glob("checkpoints/step*")), default=0)
 
 
 def _unreadable(run_dir: Path) -> list[str]:
