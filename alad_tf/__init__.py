@@ -16,6 +16,26 @@ The map, in the direction that data flow (the tables themselves are in the packa
     paper       the numbers that the paper prints
     report      tables: ours beside the paper's
     plots       figures
+
+and for data of one's own:
+
+    calibration   thresholds and tail probabilities without labels
+    model_folder  JSON, arrays and a manifest
+    fitting       training with Keras callbacks and early stopping
+    estimator     ALAD as a scikit-learn outlier detector: `from alad_tf import ALAD`
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Import the estimator, and TensorFlow with it, when it is asked for."""
+    if name == "ALAD":
+        from alad_tf.estimator import ALAD
+
+        return ALAD
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

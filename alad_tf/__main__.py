@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import architectures
 from alad_tf.errors import AladError, SettingsError
 from alad_tf.settings import ABLATIONS, PROTOCOLS, Settings, default_out, published_results
+from architectures.tabular import KDD99_ROWS, tabular
 
 EXAMPLES = """examples:
   alad show kdd99                              the architecture table, to hold beside the paper's
@@ -53,7 +54,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def show(options: argparse.Namespace) -> None:
     """`alad show`: print an architecture table."""
     try:
-        print(architectures.render(architectures.load(options.dataset, options.method)))
+        if options.dataset == "tabular":
+            if not options.features:
+                raise ValueError("Expected --features N with tabular. Received: none")
+            table: Any = tabular(options.features, n_rows=options.rows or KDD99_ROWS)
+        elif options.features or options.rows:
+            raise ValueError(f"Expected --features and --rows with tabular only. Received: them with {options.dataset}")
+        else:
+            table = architectures.load(options.dataset, options.method)
+        print(architectures.render(table))
     except ValueError as error:
         raise SettingsError(str(error)) from None
 
@@ -107,9 +116,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
 
     command = commands.add_parser("show", help="print an architecture table as the paper does")
-    command.add_argument(
-        "dataset", choices=architectures.DATASETS, metavar="DATASET", help=", ".join(architectures.DATASETS)
-    )
+    tables = (*architectures.DATASETS, "tabular")
+    command.add_argument("dataset", choices=tables, metavar="DATASET", help=", ".join(tables))
+    command.add_argument("--features", type=_positive, metavar="N", help="tabular: number of features")
+    command.add_argument("--rows", type=_positive, metavar="N", help="tabular: training rows (default: KDD99's)")
     command.add_argument(
         "--method", choices=architectures.METHODS, default="ALAD", help="ALAD or AnoGAN (default: ALAD)"
     )

@@ -27,7 +27,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         sync(temporary)
-        os.chmod(temporary, 0o666 & ~_umask())
+        os.chmod(temporary, 0o666 & ~umask())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -88,7 +88,8 @@ def _open_locked(path: Path) -> int:
         os.close(descriptor)  # its owner removed the file between the two calls: a lock on it keeps nobody out
 
 
-def _umask() -> int:
+def umask() -> int:
+    """Return the mask of permissions of the process."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from alad_tf.networks import Networks
+from alad_tf.networks import Networks, PairDense
 
 Logits = dict[str, tf.Tensor]
 
@@ -34,13 +34,21 @@ def pair_logits(networks: Networks, x: tf.Tensor, z: tf.Tensor) -> tuple[Logits,
 
 
 def _outputs(network: tf.keras.Model, *batches: tuple[tf.Tensor, ...]) -> list[Any]:
-    """Outputs of a network for several batches: from one call, unless batch norm ties the rows of a batch together."""
-    if any(isinstance(layer, tf.keras.layers.BatchNormalization) for layer in network.layers):
+    """Outputs of a network for several batches, from one call where it `_takes_several`."""
+    if not _takes_several(network):
         return [network(list(batch), training=True) for batch in batches]
     outputs = network([_joined(members) for members in zip(*batches)], training=True)
     if isinstance(outputs, tf.Tensor):
         return tf.split(outputs, len(batches))
     return list(zip(*(tf.split(output, len(batches)) for output in outputs)))
+
+
+def _takes_several(network: tf.keras.Model) -> bool:
+    """Whether batches can be joined: no batch norm ties their rows together, a member that pairs share may be short."""
+    modules = network.submodules
+    if any(isinstance(module, tf.keras.layers.BatchNormalization) for module in modules):
+        return False
+    return len(network.inputs) == 1 or any(isinstance(module, PairDense) for module in modules)
 
 
 def _joined(members: tuple[tf.Tensor, ...]) -> tf.Tensor:

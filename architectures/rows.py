@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Activation = Literal["LReLU", "ReLU", "Sigmoid", "Tanh", "None"]
 
@@ -96,6 +96,24 @@ class Gan:
     epochs: int
     lrelu_slope: float
     initializer: Xavier
+
+
+def alad(document: dict[str, Any]) -> Alad:
+    """The table that `dataclasses.asdict` made a document of, as JSON gives it back.
+
+    Raises:
+        TypeError, KeyError, ValueError: it is no document of a table.
+    """
+
+    def stack(rows: list[dict[str, Any]]) -> Stack:
+        return tuple(Dense(**row) for row in rows)
+
+    parts: dict[str, Any] = {name: stack(document[name]) for name in ("E", "G")}
+    for name in ("Dxz", "Dxx", "Dzz"):
+        parts[name] = Joint(**{part: stack(rows) for part, rows in document[name].items()})
+    parts["optimizer"] = Adam(**document["optimizer"])
+    parts["initializer"] = Xavier(**document["initializer"])
+    return Alad(**{**document, **parts})
 
 
 def render(table: Alad | Gan) -> str:

@@ -80,7 +80,7 @@ class Recorder:
     """
 
     def __init__(self, answer: Any, layers: list[Any]) -> None:
-        self.answer, self.layers = answer, layers
+        self.answer, self.submodules, self.inputs = answer, layers, [None, None]
         self.calls: list[list[np.ndarray]] = []
 
     def __call__(self, inputs: Any, training: bool | None = None) -> Any:
@@ -118,10 +118,14 @@ def test_each_discriminator_sees_its_pairs(latent_discriminator: bool, batch_nor
     }
     if not latent_discriminator:
         del pairs["Dzz"]
-    layers = [tf.keras.layers.BatchNormalization()] if batch_norm else []
+    layers: list[Any] = [networks.PairDense(1)] + [tf.keras.layers.BatchNormalization()] * batch_norm
     discriminators = {name: Recorder(D, layers) for name in pairs}
     built: Any = networks.Networks(
-        Recorder(G, []), Recorder(E, []), discriminators["Dxz"], discriminators["Dxx"], discriminators.get("Dzz")
+        Recorder(G, layers[:1]),
+        Recorder(E, layers[:1]),
+        discriminators["Dxz"],
+        discriminators["Dxx"],
+        discriminators.get("Dzz"),
     )
     real, fake = losses.pair_logits(built, x, z)
     assert list(real) == list(fake) == list(pairs)

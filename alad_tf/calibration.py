@@ -1,0 +1,42 @@
+"""From scores to decisions without labels: thresholds and tail probabilities from the scores of normal rows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def quantile_threshold(scores: np.ndarray, contamination: float) -> float:
+    """The score above which the share `contamination` of the rows lies.
+
+    Args:
+        scores: [n] of the training rows.
+        contamination: in (0, 0.5].
+    """
+    return -float(np.percentile(-scores.astype(np.float64), 100.0 * contamination))
+
+
+def false_positive_threshold(scores: np.ndarray, rate: float) -> float:
+    """The smallest score of normal rows that at most the share `rate` of them exceeds.
+
+    Rows exceed a threshold strictly, and so does what is flagged.
+
+    Args:
+        scores: [n] of normal rows that were not trained on.
+        rate: in (0, 1).
+    """
+    allowed = int(np.floor(rate * len(scores) + 1e-9))
+    return float(np.sort(scores)[len(scores) - 1 - allowed])
+
+
+def p_values(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Empirical tail probability of each score: (1 + how many of the reference are as large) / (1 + all of them).
+
+    Args:
+        scores: [n].
+        reference: [m] scores of normal rows, ascending.
+
+    Returns:
+        [n] in (0, 1]; small = anomalous. For a fresh normal row, the chance of a value of at most p is at most p.
+    """
+    as_large = len(reference) - np.searchsorted(reference, scores, side="left")
+    return (1.0 + as_large) / (1.0 + len(reference))
