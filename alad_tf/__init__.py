@@ -19,10 +19,14 @@ The map, in the direction that data flow (the tables themselves are in the packa
 
 and for data of one's own:
 
+    frames        tables of rows in files, whole or chunk by chunk
+    columns       which columns are numbers or categories, and what their cells must be
+    preprocessing mixed columns to numbers, in JSON instead of a pickle
     calibration   thresholds and tail probabilities without labels
     model_folder  JSON, arrays and a manifest
     fitting       training with Keras callbacks and early stopping
     estimator     ALAD as a scikit-learn outlier detector: `from alad_tf import ALAD`
+    own_data      from files to a model and to scored rows: `alad fit`, `score`, `inspect`
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import architectures
 from alad_tf.errors import AladError, SettingsError
-from alad_tf.settings import ABLATIONS, PROTOCOLS, Settings, default_out, published_results
+from alad_tf.settings import ABLATIONS, PROTOCOLS, SCORES, Settings, default_out, published_results
 from architectures.tabular import KDD99_ROWS, tabular
 
 EXAMPLES = """examples:
@@ -21,9 +21,27 @@ EXAMPLES = """examples:
   alad reproduce kdd99 --runs 1 --epochs 1     a quick look
   alad reproduce arrhythmia --no-dzz           a row of the ablation
   alad table 5                                 Table V from the results that exist
+  alad fit train.csv --model model             your own data: train on rows that are normal
+  alad score new.csv --model model --output scored.csv
 """
+FIT_EXAMPLES = """examples:
+  alad fit train.csv --model model
+  alad fit train.csv --model model --drop id --categorical country --impute
+  alad fit all.parquet --model model --label kind --normal benign --test test.parquet
+  alad fit train.csv --model model --epochs 20 --validation 0.2 --false-positive-rate 0.01 --seed 0
 
+All rows are trained on, or with --label those that are normal. Columns of numbers are numeric, the others categorical.
+"""
+SCORE_EXAMPLES = """examples:
+  alad score new.csv --model model --output scored.csv
+  alad score new.parquet --model model --output scored.parquet --explain 5
+  alad score new.csv --model model --output scored.csv --id customer --label kind --normal benign
 
+Columns are matched by name, in any order. Output: row (from 1) or the --id column, score (larger = more anomalous),
+p_value, is_anomaly, is_valid (False: a missing or infinite cell; such a row has the largest score), and with --explain
+the columns that are reconstructed worst, each with its share.
+"""
+FILES = ".csv, .tsv (also .gz), .parquet, .feather, .npy or .npz"
 GOES_ON = "the same command goes on: complete runs are kept, the others continue from their last checkpoint"
 
 
@@ -46,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"alad: error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"alad: interrupted; {GOES_ON}", file=sys.stderr)
+        print(f"alad: interrupted; {options.interrupted}", file=sys.stderr)
         return 130
     return 0
 
@@ -86,6 +104,91 @@ def table(options: argparse.Namespace) -> None:
     print(report.table(options.number, options.out, published_results()).as_text())
 
 
+def fit(options: argparse.Namespace) -> None:
+    """`alad fit`: train on a file of rows and write a model folder."""
+    _quiet_tensorflow()
+    from alad_tf import own_data
+
+    preparation = own_data.Preparation(
+        drop=options.drop,
+        categorical=options.categorical,
+        numeric=options.numeric,
+        scaling=options.scaling,
+        impute=options.impute,
+        labels=_labels(options),
+    )
+    changes = {
+        "architecture": options.architecture,
+        "epochs": options.epochs,
+        "batch_size": options.batch_size,
+        "learning_rate": options.learning_rate,
+        "patience": options.patience,
+        "log_dir": options.log_dir,
+        "random_state": options.seed,
+        "score": options.score,
+        "contamination": options.contamination,
+        "spectral_norm": None if options.no_spectral_norm else options.spectral_norm,
+        "latent_discriminator": not options.no_dzz,
+    }
+    report = own_data.fit_file(
+        options.data,
+        options.model,
+        preparation=preparation,
+        test=options.test,
+        validation=options.validation,
+        false_positive_rate=options.false_positive_rate,
+        options={name: value for name, value in changes.items() if value is not None or name == "spectral_norm"},
+        overwrite=options.overwrite,
+        say=_warn,
+    )
+    print(report)
+
+
+def score(options: argparse.Namespace) -> None:
+    """`alad score`: score a file of rows with a model folder."""
+    _quiet_tensorflow()
+    from alad_tf import own_data
+
+    report = own_data.score_file(
+        options.data,
+        options.model,
+        options.output,
+        explain=options.explain,
+        chunk_rows=options.chunk_rows,
+        id_column=options.id,
+        labels=_labels(options),
+        overwrite=options.overwrite,
+        say=_warn,
+    )
+    print(report)
+
+
+def inspect(options: argparse.Namespace) -> None:
+    """`alad inspect`: say what a model folder holds."""
+    _quiet_tensorflow()
+    from alad_tf import own_data
+
+    print(own_data.inspect_model(options.model))
+
+
+def _labels(options: argparse.Namespace) -> Any:
+    from alad_tf.own_data import Labels
+
+    if (options.label is None) != (options.normal is None):
+        given = "--label" if options.normal is None else "--normal"
+        raise SettingsError(f"Expected both --label COL and --normal VALUE. Received: {given} alone.")
+    return options.label and Labels(options.label, tuple(options.normal))
+
+
+def _warn(line: str) -> None:
+    print(f"alad: warning: {line}", file=sys.stderr)
+
+
+def _quiet_tensorflow() -> None:
+    """Before it is imported: what it found on this machine is of no interest to who scores a file."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
 def _settings(options: argparse.Namespace) -> Settings:
     changes: dict[str, Any] = {
         "scaling": options.scaling,
@@ -113,6 +216,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.set_defaults(interrupted=GOES_ON)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
 
     command = commands.add_parser("show", help="print an architecture table as the paper does")
@@ -174,7 +278,113 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("number", type=int, metavar="NUMBER", help="2, 5 or 7")
     _add_out(command)
     command.set_defaults(command=table)
+    _add_fit(commands)
+    _add_score(commands)
+
+    command = commands.add_parser("inspect", help="say what a model folder holds, and check its files")
+    command.add_argument("model", type=Path, metavar="DIR", help="model folder")
+    command.set_defaults(command=inspect)
     return parser
+
+
+def _add_fit(commands: Any) -> None:
+    command = commands.add_parser(
+        "fit",
+        help="train on a file of your own rows and write a model folder",
+        epilog=FIT_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.set_defaults(command=fit, interrupted="no model was written")
+    command.add_argument("data", type=Path, metavar="DATA", help=f"training rows: {FILES}")
+    command.add_argument("--model", type=Path, required=True, metavar="DIR", help="folder to write, new")
+    command.add_argument("--overwrite", action="store_true", help="replace a model that is there")
+
+    columns = command.add_argument_group("columns")
+    columns.add_argument("--drop", nargs="+", action="extend", default=[], metavar="COL", help="columns to leave out")
+    columns.add_argument(
+        "--categorical", nargs="+", action="extend", default=[], metavar="COL", help="to encode one-hot"
+    )
+    columns.add_argument("--numeric", nargs="+", action="extend", default=[], metavar="COL", help="to take as numbers")
+    columns.add_argument(
+        "--impute", action="store_true", help="allow missing cells: numbers by the median (default: refused)"
+    )
+    columns.add_argument(
+        "--scaling",
+        choices=("standard", "minmax", "none"),
+        default="standard",
+        help="of numeric columns (default: %(default)s)",
+    )
+    _add_label(columns, "train on normal rows only and leave the column out")
+    columns.add_argument("--test", type=Path, metavar="FILE", help="rows with the label column, for AUROC and the like")
+
+    training = command.add_argument_group("training")
+    training.add_argument(
+        "--architecture",
+        choices=architectures.DATASETS,
+        metavar="NAME",
+        help=f"{', '.join(architectures.DATASETS)} (default: KDD99's for these columns)",
+    )
+    training.add_argument("--epochs", type=_positive, metavar="N", help="passes over the rows (default: the table's)")
+    training.add_argument("--batch-size", type=_positive, metavar="N", help="rows of a step (default: the table's)")
+    training.add_argument("--learning-rate", type=_above_zero, metavar="R", help="of Adam (default: the table's)")
+    training.add_argument("--seed", type=_not_negative, metavar="S", help="default: drawn, and kept with the model")
+    training.add_argument("--spectral-norm", choices=("paper", "tfa"), default="paper", help="default: %(default)s")
+    training.add_argument("--no-spectral-norm", action="store_true", help="leave out spectral normalisation (SN)")
+    training.add_argument("--no-dzz", action="store_true", help="leave out the latent discriminator Dzz (DL)")
+    training.add_argument(
+        "--validation",
+        type=_share,
+        default=0.1,
+        metavar="FRACTION",
+        help="of the rows, held out for p-values and --patience (default: %(default)s)",
+    )
+    training.add_argument("--patience", type=_positive, metavar="N", help="stop after N epochs without a better one")
+    training.add_argument("--log-dir", type=Path, metavar="DIR", help="write scalars and histograms for TensorBoard")
+
+    decision = command.add_argument_group("scores and threshold")
+    decision.add_argument("--score", choices=SCORES, default="features", help="of Section V-F (default: %(default)s)")
+    threshold = decision.add_mutually_exclusive_group()
+    threshold.add_argument(
+        "--contamination",
+        type=_half_at_most,
+        metavar="C",
+        help="share of the training rows above the threshold (default: 0.1)",
+    )
+    threshold.add_argument(
+        "--false-positive-rate",
+        type=_above_zero_share,
+        metavar="R",
+        help="at most this share of the rows held out is above it",
+    )
+
+
+def _add_score(commands: Any) -> None:
+    command = commands.add_parser(
+        "score",
+        help="score a file of rows with a model folder",
+        epilog=SCORE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.set_defaults(command=score, interrupted="no scores were written")
+    command.add_argument("data", type=Path, metavar="DATA", help=f"rows to score: {FILES}")
+    command.add_argument("--model", type=Path, required=True, metavar="DIR", help="what `alad fit` wrote")
+    command.add_argument("--output", type=Path, required=True, metavar="FILE", help="in .csv or .parquet")
+    command.add_argument("--overwrite", action="store_true", help="replace an output that is there")
+    command.add_argument("--explain", type=_not_negative, default=0, metavar="K", help="columns to name for each row")
+    command.add_argument(
+        "--chunk-rows",
+        type=_positive,
+        default=16384,
+        metavar="N",
+        help="rows in memory at a time (default: %(default)s)",
+    )
+    command.add_argument("--id", metavar="COL", help="a column to copy in place of row numbers")
+    _add_label(command, "print AUROC and the like")
+
+
+def _add_label(parser: Any, help_text: str) -> None:
+    parser.add_argument("--label", metavar="COL", help=f"column that says what a row is: {help_text}")
+    parser.add_argument("--normal", nargs="+", metavar="VALUE", help="its values of normal rows")
 
 
 def _add_out(command: argparse.ArgumentParser) -> None:
@@ -189,6 +399,40 @@ def _positive(text: str) -> int:
 
 def _not_negative(text: str) -> int:
     return _whole_number(text, smallest=0)
+
+
+def _above_zero(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0.0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, received {text!r}")
+    return number
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0.0 <= share < 1.0:
+        raise argparse.ArgumentTypeError(f"expected a share of at least 0 and below 1, received {text!r}")
+    return share
+
+
+def _above_zero_share(text: str) -> float:
+    share = _above_zero(text)
+    if share >= 1.0:
+        raise argparse.ArgumentTypeError(f"expected a share above 0 and below 1, received {text!r}")
+    return share
+
+
+def _half_at_most(text: str) -> float:
+    share = _above_zero(text)
+    if share > 0.5:
+        raise argparse.ArgumentTypeError(f"expected a share above 0 and at most 0.5, received {text!r}")
+    return share
 
 
 def _whole_number(text: str, smallest: int) -> int:

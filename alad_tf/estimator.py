@@ -230,9 +230,12 @@ class ALAD(OutlierMixin, BaseEstimator):
         if len(rules) != 1:
             raise SettingsError(f"Expected one of {', '.join(given)}. Received: {', '.join(rules) or 'none'}.")
         ((rule, number),) = rules.items()
-        upper = {"contamination": 0.5, "false_positive_rate": 1.0}.get(rule, np.inf)
-        if not np.isfinite(number) or (rule != "value" and not 0.0 < number <= upper):
-            raise SettingsError(f"Expected {rule} above 0 and at most {upper:g}. Received: {number}.")
+        if not np.isfinite(number):
+            raise SettingsError(f"Expected a finite {rule}. Received: {number}.")
+        if rule == "contamination" and not 0.0 < number <= 0.5:
+            raise SettingsError(f"Expected contamination above 0 and at most 0.5. Received: {number}.")
+        if rule == "false_positive_rate" and not 0.0 < number < 1.0:
+            raise SettingsError(f"Expected false_positive_rate above 0 and below 1. Received: {number}.")
         if X is not None:
             if rule != "false_positive_rate":
                 raise SettingsError(f"Expected rows X with false_positive_rate only. Received: X with {rule}.")

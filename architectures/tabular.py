@@ -28,7 +28,7 @@ def tabular(
 
     Training: as many epochs as KDD99's, but at least `LEAST_STEPS` steps and at most the 396,700 of KDD99. The learning
     rate times the number of steps is that of KDD99, with a learning rate of at most `LARGEST_RATE`. These two numbers
-    were chosen on wine and digits.
+    were chosen by AUROC on two labelled data sets of scikit-learn, wine and digits.
 
     Args:
         n_features: columns of the data.

@@ -36,12 +36,16 @@ MAY_IMPORT = {
     "model_folder": "errors files",
     "fitting": "errors networks scores training",
     "estimator": "__version__ calibration errors fitting model_folder networks scores settings training architectures",
+    "columns": "errors",
+    "frames": "errors",
+    "preprocessing": "columns errors",
+    "own_data": "calibration columns errors estimator files frames metrics model_folder preprocessing",
     "experiment": "checkpoints data errors files metrics networks plots scores settings training",
     "runs": "data errors files settings experiment paper plots report",
-    "__main__": "errors settings runs report architectures",
+    "__main__": "errors own_data settings runs report architectures",
 }
 WITH_TENSORFLOW = {"spectral", "checkpoints", "networks", "losses", "scores", "training", "fitting", "estimator"}
-HEAVY = "tensorflow tensorflow_addons keras numpy scipy pandas sklearn matplotlib".split()
+HEAVY = "tensorflow tensorflow_addons keras numpy scipy pandas pyarrow sklearn matplotlib".split()
 
 
 def modules() -> dict[str, Path]:

@@ -58,7 +58,7 @@ def test_epochs_and_batch_size_given() -> None:
         ("rows in a batch", {"n_features": 3, "batch_size": -1}),
     ],
 )
-def test_numbers_below_one_are_refused(what: str, call: dict[str, int]) -> None:
+def test_numbers_below_one_are_refused(what: str, call: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=re.escape(f"Expected at least 1 for the number of {what}. Received: ")):
         tabular(**call)
 
