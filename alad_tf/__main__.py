@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Callable, NoReturn
 
 import architectures
 from alad_tf.errors import AladError, SettingsError
@@ -402,37 +402,29 @@ def _not_negative(text: str) -> int:
 
 
 def _above_zero(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0.0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number above 0, received {text!r}")
-    return number
+    return _number(text, lambda number: 0.0 < number < float("inf"), "a number above 0")
 
 
 def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0.0 <= share < 1.0:
-        raise argparse.ArgumentTypeError(f"expected a share of at least 0 and below 1, received {text!r}")
-    return share
+    return _number(text, lambda share: 0.0 <= share < 1.0, "a share of at least 0 and below 1")
 
 
 def _above_zero_share(text: str) -> float:
-    share = _above_zero(text)
-    if share >= 1.0:
-        raise argparse.ArgumentTypeError(f"expected a share above 0 and below 1, received {text!r}")
-    return share
+    return _number(text, lambda share: 0.0 < share < 1.0, "a share above 0 and below 1")
 
 
 def _half_at_most(text: str) -> float:
-    share = _above_zero(text)
-    if share > 0.5:
-        raise argparse.ArgumentTypeError(f"expected a share above 0 and at most 0.5, received {text!r}")
-    return share
+    return _number(text, lambda share: 0.0 < share <= 0.5, "a share above 0 and at most 0.5")
+
+
+def _number(text: str, fits: Callable[[float], bool], wanted: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if not fits(number):
+        raise argparse.ArgumentTypeError(f"expected {wanted}, received {text!r}")
+    return number
 
 
 def _whole_number(text: str, smallest: int) -> int:

@@ -44,7 +44,7 @@ def write(folder: Path, documents: dict[str, Any], arrays: dict[str, dict[str, n
         entries = {path.name: _entry(path) for path in sorted(temporary.iterdir())}
         files.write_json(temporary / MANIFEST, {"kind": KIND, "format": FORMAT, "files": entries})
         os.chmod(temporary, 0o777 & ~files.umask())
-        _sync(temporary)
+        files.sync(temporary)
         _put_in_place(temporary, folder)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -144,7 +144,7 @@ def _put_in_place(temporary: Path, folder: Path) -> None:
     """Rename the complete folder; one that it replaces is moved aside first and removed last."""
     if not folder.exists() or _is_empty(folder):
         os.rename(temporary, folder)  # takes the place of an empty folder
-        _sync(folder.parent)
+        files.sync(folder.parent)
         return
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.replaced.", dir=folder.parent))
     os.rename(folder, aside)
@@ -153,13 +153,5 @@ def _put_in_place(temporary: Path, folder: Path) -> None:
     except BaseException:
         os.rename(aside, folder)
         raise
-    _sync(folder.parent)
+    files.sync(folder.parent)
     shutil.rmtree(aside, ignore_errors=True)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

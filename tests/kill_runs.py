@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import small_run
 
-from alad_tf import checkpoints
+from alad_tf import checkpoints, runs
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 EPOCHS = 100
@@ -66,9 +66,8 @@ def _command(run_dir: Path) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
     path = os.pathsep.join([str(CHECKOUT), os.environ.get("PYTHONPATH", "")])
-    return {**os.environ, **dict.fromkeys(threads, "1"), "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "2"}
+    return {**os.environ, **dict.fromkeys(runs.THREAD_VARIABLES, "1"), "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
 def _complete(run_dir: Path) -> None:

@@ -21,6 +21,7 @@ from alad_tf.settings import Settings
 from architectures import toy
 from architectures.rows import Dense, Joint
 
+# Figure 2's table, smaller, with every kind of state that a network can have.
 TABLE = dataclasses.replace(
     toy.ALAD,
     E=(Dense(8, "LReLU"), Dense(2, "None")),

@@ -12,31 +12,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import small_run
 
 from alad_tf import data, experiment, metrics, networks, plots, training
 from alad_tf.errors import AladError, DataError, SettingsError
 from alad_tf.scores import Scorer
 from alad_tf.settings import RUN_FILES, SCORES, Progress, Settings, is_complete
 from architectures import toy
-from architectures.rows import Dense, Joint
 
-# Figure 2's table, smaller, with every kind of state that a network can have; 4 steps an epoch.
-SMALL = dataclasses.replace(
-    toy.ALAD,
-    E=(Dense(8, "LReLU"), Dense(2, "None")),
-    G=(Dense(8, "ReLU"), Dense(2, "None")),
-    Dxz=Joint(only_x=(Dense(8, "LReLU", True),), joint=(Dense(8, "LReLU", dropout=0.5), Dense(1, "Sigmoid"))),
-    Dxx=Joint(joint=(Dense(8, "LReLU", dropout=0.2), Dense(1, "Sigmoid"))),
-    Dzz=Joint(joint=(Dense(4, "LReLU", dropout=0.2), Dense(1, "Sigmoid"))),
-    batch_size=512,
-    ge_steps=1,
-)
-STEPS = 4
+SMALL, STEPS = small_run.TABLE, small_run.STEPS
 
 
 def settings(epochs: int = 7, **options: Any) -> Settings:
-    everything = {"spectral_norm": "paper", "ema_decay": 0.9, "jit": False, **options}
-    return Settings.of_protocol("toy", epochs=epochs, **everything)
+    return small_run.settings(epochs, **options)
 
 
 def arrays(path: Path) -> dict[str, np.ndarray]:
