@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from alad_tf import spectral
-from architectures.rows import Alad, Joint, Stack
+from architectures.rows import Alad, Concatenate, Conv2D, Dense, Flatten, Joint, Normal, Stack, TransConv2D, Xavier
 
 BATCH_NORM_MOMENTUM = 0.99
 BATCH_NORM_EPSILON = 1e-3
@@ -70,24 +72,31 @@ class PairDense(tf.keras.layers.Dense):
     def convolution_op(self, inputs: list[tf.Tensor], kernel: tf.Tensor) -> tf.Tensor:
         """The linear operation alone, under the name that Keras gives it in convolutions."""
         a, b = inputs
-        width = a.shape[-1]
+        W_a, W_b = tf.split(kernel, [a.shape[-1], b.shape[-1]])
         pairs_of_a = tf.shape(b)[0] // tf.maximum(tf.shape(a)[0], 1)
-        return tf.tile(tf.matmul(a, kernel[:width]), [pairs_of_a, 1]) + tf.matmul(b, kernel[width:])
+        return tf.tile(tf.matmul(a, W_a), [pairs_of_a, 1]) + tf.matmul(b, W_b)
 
 
 def _random_words(like: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Random whole numbers below 2**16 in the shape of `like`: four from each 64 bits, as floats are slow to draw."""
-    rows, units = tf.shape(like)[0], like.shape[1]
+    rows, units = tf.shape(like)[0], math.prod(like.shape[1:])
     bits = tf.random.stateless_uniform([(rows + 3) // 4, units], seed, None, None, tf.int64, alg="philox")
     words = [tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, 16 * k), 0xFFFF) for k in range(4)]
-    return tf.concat(words, axis=0)[:rows]
+    return tf.reshape(tf.concat(words, axis=0)[:rows], tf.shape(like))
+
+
+def as_input(x: tf.Tensor) -> tf.Tensor:
+    """What the networks take: images of bytes with pixels mapped from 0 ... 255 to [-1, 1], floats as they are."""
+    x = tf.convert_to_tensor(x)
+    return tf.cast(x, tf.float32) * (2.0 / 255.0) - 1.0 if x.dtype == tf.uint8 else x
 
 
 class Networks(tf.Module):
     """G, E, Dxz, Dxx and Dzz of one model.
 
-    G maps z [n, latent] to x [n, d] and E maps x to z. A discriminator maps a pair of batches to (logits [n, 1],
-    features [n, units]): the features are the activations of the layer before the logits, f of Section IV-C.
+    G maps z [n, latent] to x [n, d], or to images [n, height, width, channels], and E maps x to z. A discriminator maps
+    a pair of batches to (logits [n, 1], features [n, units]): the features are the activations of the layer before the
+    logits, f of Section IV-C.
     Dzz is None in the ablation without the latent discriminator.
     """
 
@@ -101,6 +110,10 @@ class Networks(tf.Module):
     ) -> None:
         super().__init__(name="ALAD")
         self.G, self.E, self.Dxz, self.Dxx, self.Dzz = G, E, Dxz, Dxx, Dzz
+
+    def reconstruct(self, x: tf.Tensor) -> tf.Tensor:
+        """x' = G(E(x)) in inference mode, of rows [n, d] or images in [-1, 1]."""
+        return self.G(self.E(x, training=False), training=False)
 
     @property
     def models(self) -> dict[str, tf.keras.Model]:
@@ -144,13 +157,13 @@ def build(
         ValueError: unknown kind of spectral normalisation.
     """
     layers = _Layers(table, spectral_norm, seed)
-    x_dim, z_dim = table.data_dim, table.latent_dim
+    x, z = table.data_shape, (table.latent_dim,)
     networks = Networks(
-        G=layers.network("G", z_dim, table.G, normalised=False),
-        E=layers.network("E", x_dim, table.E, normalised=True),
-        Dxz=layers.discriminator("Dxz", x_dim, z_dim, table.Dxz),
-        Dxx=layers.discriminator("Dxx", x_dim, x_dim, table.Dxx),
-        Dzz=layers.discriminator("Dzz", z_dim, z_dim, table.Dzz) if latent_discriminator else None,
+        G=layers.network("G", z, table.G, normalised=False),
+        E=layers.network("E", x, table.E, normalised=True),
+        Dxz=layers.discriminator("Dxz", x, z, table.Dxz),
+        Dxx=layers.discriminator("Dxx", x, x, table.Dxx),
+        Dzz=layers.discriminator("Dzz", z, z, table.Dzz) if latent_discriminator else None,
     )
     for model in networks.models.values():
         spectral.draw_u(model, layers.seeds)
@@ -190,44 +203,75 @@ class _Layers:
         self.normalise = spectral.wrapper(spectral_norm)
         self.seeds = _seeds(seed)
 
-    def network(self, name: str, width: int, stack: Stack, normalised: bool) -> tf.keras.Model:
+    def network(self, name: str, shape: tuple[int, ...], stack: Stack, normalised: bool) -> tf.keras.Model:
         """A plain stack (G or E); its last row is the output layer, which spectral norm leaves alone."""
-        inputs = tf.keras.Input((width,))
-        hidden = self.rows(inputs, stack[:-1], normalised)
-        return tf.keras.Model(inputs, self.rows(hidden, stack[-1:], normalised=False), name=name)
+        inputs = tf.keras.Input(shape)
+        outputs = self.rows(self.rows(inputs, stack[:-1], normalised), stack[-1:], normalised=False)
+        return tf.keras.Model(inputs, _without_single_pixels(outputs), name=name)
 
-    def discriminator(self, name: str, width_a: int, width_b: int, rows: Joint) -> tf.keras.Model:
+    def discriminator(
+        self, name: str, shape_a: tuple[int, ...], shape_b: tuple[int, ...], rows: Joint
+    ) -> tf.keras.Model:
         """A discriminator of pairs; the row with the probability gives its logits, so the sigmoid stays in the loss."""
-        pair = [tf.keras.Input((width_a,)), tf.keras.Input((width_b,))]
+        pair = [tf.keras.Input(shape_a), tf.keras.Input(shape_b)]
         branches = [self.rows(pair[0], rows.only_x, True), self.rows(pair[1], rows.only_z, True)]
         features = self.rows(branches, rows.joint[:-1], True)
-        logits = self.dense(rows.joint[-1].units)(features)
-        return tf.keras.Model(pair, [logits, features], name=name)
+        return tf.keras.Model(pair, [self.row(features, rows.logits, False), features], name=name)
 
-    def rows(self, hidden: tf.Tensor | list[tf.Tensor], stack: Stack, normalised: bool) -> tf.Tensor:
-        """Apply each row, the first one to a batch or to pairs: Dense, batch norm, non-linearity, dropout."""
+    def rows(self, hidden: Any, stack: Stack, normalised: bool) -> tf.Tensor:
+        """Apply each row, the first one to a batch or to pairs: linear, batch norm, non-linearity, dropout."""
         for row in stack:
-            layer = self.dense(row.units, PairDense if isinstance(hidden, list) else tf.keras.layers.Dense)
-            hidden = (self.normalise(layer) if normalised else layer)(hidden)
-            if row.batch_norm:
-                hidden = tf.keras.layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON)(
-                    hidden
-                )
-            if row.activation == "LReLU":
-                hidden = tf.keras.layers.LeakyReLU(self.table.lrelu_slope)(hidden)
-            elif row.activation != "None":
-                hidden = tf.keras.layers.Activation(row.activation.lower())(hidden)
-            if row.dropout:
-                hidden = Dropout(row.dropout, seed=next(self.seeds))(hidden)
+            if isinstance(row, Concatenate):
+                hidden = tf.keras.layers.Concatenate({"height": 1, "channels": 3}[row.along])(hidden)
+            elif isinstance(row, Flatten):
+                hidden = tf.keras.layers.Flatten()(hidden)
+            else:
+                hidden = self.row(hidden, row, normalised)
         return hidden
 
-    def dense(self, units: int, kind: type[tf.keras.layers.Dense] = tf.keras.layers.Dense) -> tf.keras.layers.Dense:
-        """A linear layer with the table's initialisation."""
-        return kind(
-            units,
-            kernel_initializer=tf.keras.initializers.GlorotUniform(next(self.seeds)),
-            bias_initializer=tf.keras.initializers.Constant(self.table.initializer.bias),
-        )
+    def row(self, hidden: Any, row: Any, normalised: bool) -> tf.Tensor:
+        """Apply one row with weights. A 1x1 convolution of rows, maps of one pixel, is a product and built as one."""
+        rows = isinstance(hidden, list) or hidden.shape.rank == 2
+        if rows and not isinstance(row, Dense):  # D12
+            if row.kernel == 1:
+                row = Dense(row.maps, row.activation, row.batch_norm, row.dropout)
+            else:
+                hidden = tf.keras.layers.Reshape((1, 1, hidden.shape[-1]))(hidden)
+        layer = self.linear(row, pairs=isinstance(hidden, list))
+        hidden = (self.normalise(layer) if normalised else layer)(hidden)
+        if row.batch_norm:
+            hidden = tf.keras.layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON)(
+                hidden
+            )
+        if row.activation == "LReLU":
+            hidden = tf.keras.layers.LeakyReLU(self.table.lrelu_slope)(hidden)
+        elif row.activation != "None":
+            hidden = tf.keras.layers.Activation(row.activation.lower())(hidden)
+        if row.dropout:
+            hidden = Dropout(row.dropout, seed=next(self.seeds))(hidden)
+        return hidden
+
+    def linear(self, row: Dense | Conv2D | TransConv2D, pairs: bool = False) -> tf.keras.layers.Layer:
+        """The linear layer of a row with the table's initialisation."""
+        initializers = {
+            "kernel_initializer": _kernels(self.table.initializer, next(self.seeds)),
+            "bias_initializer": tf.keras.initializers.Constant(self.table.initializer.bias),
+        }
+        if isinstance(row, Dense):
+            return (PairDense if pairs else tf.keras.layers.Dense)(row.units, **initializers)
+        kind = tf.keras.layers.Conv2D if isinstance(row, Conv2D) else tf.keras.layers.Conv2DTranspose
+        return kind(row.maps, row.kernel, row.strides, row.padding, **initializers)
+
+
+def _kernels(initializer: Xavier | Normal, seed: int) -> Any:
+    if isinstance(initializer, Normal):
+        return tf.keras.initializers.RandomNormal(0.0, initializer.stddev, seed)
+    return tf.keras.initializers.GlorotUniform(seed)
+
+
+def _without_single_pixels(hidden: tf.Tensor) -> tf.Tensor:
+    """Maps of one pixel [n, 1, 1, d] as rows [n, d]; all else as it is."""
+    return tf.keras.layers.Flatten()(hidden) if hidden.shape[1:-1] == (1, 1) else hidden
 
 
 def _seeds(seed: int) -> Iterator[int]:

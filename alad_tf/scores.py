@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import tensorflow as tf
 
-from alad_tf.networks import Networks, PairDense
+from alad_tf.networks import Networks, PairDense, as_input
 from alad_tf.settings import SCORES
 from alad_tf.spectral import SpectralNormalization
 
 CHUNK_ROWS = 2048  # in one pass: what it computes stays in the caches
+CHUNK_IMAGES = 128
 BLOCK_ROWS = 2**16  # in one call of the graph: bounds what is copied of rows that are not contiguous float32
 
 
@@ -18,16 +21,18 @@ def anomaly_scores(networks: Networks, x: tf.Tensor) -> dict[str, tf.Tensor]:
 
     Args:
         networks: the trained networks.
-        x: [n, d] rows of data.
+        x: [n, d] rows of data, or images [n, height, width, channels], bytes or pixels in [-1, 1].
 
     Returns:
         name -> [n]: "features" ||f_xx(x, x) - f_xx(x, x')||_1 (Algorithm 1), "l1" and "l2" norms of x - x' and
         "logits" -log Dxx(x, x'), where x' = G(E(x)).
     """
-    x_hat = networks.G(networks.E(x, training=False), training=False)
+    x = as_input(x)
+    x_hat = networks.reconstruct(x)
     _, f_real = networks.Dxx([x, x], training=False)
     logits, f_fake = networks.Dxx([x, x_hat], training=False)
-    return _scores(x - x_hat, f_real, f_fake, logits)
+    rows = tf.reshape(x - x_hat, [-1, math.prod(x.shape[1:])])
+    return _scores(rows, f_real, f_fake, logits)
 
 
 def _scores(difference: tf.Tensor, f_real: tf.Tensor, f_fake: tf.Tensor, logits: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -42,38 +47,45 @@ def _scores(difference: tf.Tensor, f_real: tf.Tensor, f_fake: tf.Tensor, logits:
 class Scorer:
     """`anomaly_scores` of arrays of any length: chunk by chunk, what the pairs of Dxx share computed once.
 
-    Its graph is made once, with the object, and follows later changes of the weights.
+    Its graph is made once, with the object, and follows later changes of the weights. Images are scored from bytes.
     """
 
     def __init__(self, networks: Networks) -> None:
         self._networks = networks
-        self._width = networks.E.input_shape[-1]
-        rows = tf.TensorSpec([None, self._width], tf.float32)
+        self._shape = networks.E.input_shape[1:]
+        images = len(self._shape) > 1
+        self._dtype: type = np.uint8 if images else np.float32
+        self._size = CHUNK_IMAGES if images else CHUNK_ROWS
+        rows = tf.TensorSpec([None, *self._shape], self._dtype)
         self._one_chunk = tf.function(self._chunk).get_concrete_function(rows)
         self._many_chunks = tf.function(self._chunks).get_concrete_function(rows)
 
     def __call__(self, x: np.ndarray) -> dict[str, np.ndarray]:
-        """Scores of x [n, d]: name -> [n] float32. Contiguous float32 rows are read where they are, without a copy.
+        """Scores of x [n, d], or of images [n, height, width, channels] uint8: name -> [n] float32.
+
+        Contiguous float32 rows and images are read where they are, without a copy.
 
         Raises:
-            ValueError: rows of another width than the networks'.
+            ValueError: rows of another width than the networks', images of another size or not of bytes.
         """
-        if x.ndim != 2 or x.shape[1] != self._width:
-            raise ValueError(f"Expected rows of shape [n, {self._width}]. Received: {list(x.shape)}")
+        if x.shape[1:] != self._shape or (self._dtype == np.uint8 and x.dtype != np.uint8):
+            shape = ", ".join(map(str, self._shape))
+            kind = "images of bytes" if self._dtype == np.uint8 else "rows"
+            raise ValueError(f"Expected {kind} of shape [n, {shape}]. Received: {x.dtype} {list(x.shape)}")
         blocks = [self._block(x[start : start + BLOCK_ROWS]) for start in range(0, max(len(x), 1), BLOCK_ROWS)]
         return dict(zip(SCORES, np.concatenate(blocks, axis=1)))
 
     def _block(self, x: np.ndarray) -> np.ndarray:
         """Scores [4, n] of at most BLOCK_ROWS rows."""
-        scores = self._one_chunk if len(x) <= CHUNK_ROWS else self._many_chunks  # a loop costs few rows 0.1 ms
+        scores = self._one_chunk if len(x) <= self._size else self._many_chunks  # a loop costs few rows 0.1 ms
         # A raw operation takes the memory of an array as it is; tf.constant would copy it.
-        return scores(tf.raw_ops.Identity(input=np.ascontiguousarray(x, np.float32))).numpy()
+        return scores(tf.raw_ops.Identity(input=np.ascontiguousarray(x, self._dtype))).numpy()
 
     def _chunks(self, x: tf.Tensor) -> tf.Tensor:
         """Scores [4, n] of many rows."""
         rows = tf.TensorArray(tf.float32, 0, dynamic_size=True, infer_shape=False, element_shape=[None, len(SCORES)])
-        for start in tf.range(0, tf.shape(x)[0], CHUNK_ROWS):
-            rows = rows.write(rows.size(), tf.transpose(self._chunk(x[start : start + CHUNK_ROWS])))
+        for start in tf.range(0, tf.shape(x)[0], self._size):
+            rows = rows.write(rows.size(), tf.transpose(self._chunk(x[start : start + self._size])))
         return tf.transpose(rows.concat())
 
     def _chunk(self, x: tf.Tensor) -> tf.Tensor:
@@ -83,7 +95,7 @@ class Scorer:
         if not isinstance(getattr(linear, "layer", linear), PairDense):
             scores = anomaly_scores(networks, x)  # Dxx has branches: nothing to share
         else:
-            difference = x - networks.G(networks.E(x, training=False), training=False)
+            difference = x - networks.reconstruct(x)
             scores = _scores(difference, *_pairs(Dxx, x, difference))
         return tf.stack([scores[name] for name in SCORES])
 

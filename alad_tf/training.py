@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from alad_tf import losses
-from alad_tf.networks import DISCRIMINATORS, Networks
+from alad_tf.networks import DISCRIMINATORS, Networks, as_input
 from architectures.rows import Adam, Alad
 
 
@@ -22,7 +22,7 @@ class Trainer:
     Args:
         networks: what is trained, in place.
         table: hyper-parameters.
-        x_train: [n, d] float32.
+        x_train: [n, d] float32, or images [n, height, width, channels] uint8.
         seed: governs row order and z.
         average: networks of the same table that become the exponential moving average of the trained weights: the ones
             to score with. None: no average is kept.
@@ -30,7 +30,7 @@ class Trainer:
         jit: compile the step with XLA.
 
     Raises:
-        ValueError: x_train has another width than the table, or fewer rows than one batch.
+        ValueError: x_train has another shape than the table's samples, or fewer than one batch.
     """
 
     def __init__(
@@ -44,12 +44,12 @@ class Trainer:
         ema_decay: float = 0.999,
         jit: bool = True,
     ) -> None:
-        if x_train.ndim != 2 or x_train.shape[1] != table.data_dim or len(x_train) < table.batch_size:
-            expected = f"[at least {table.batch_size}, {table.data_dim}]"
+        if x_train.shape[1:] != table.data_shape or len(x_train) < table.batch_size:
+            expected = f"[at least {table.batch_size}, {', '.join(map(str, table.data_shape))}]"
             raise ValueError(f"Expected training rows {expected}. Received: {list(x_train.shape)}")
         self.networks, self.table, self.seed = networks, table, seed
         self.average, self.ema_decay = average, ema_decay
-        self.x_train = tf.constant(x_train, tf.float32)
+        self.x_train = tf.constant(x_train, tf.uint8 if x_train.dtype == np.uint8 else tf.float32)
         self.steps_per_epoch = len(x_train) // table.batch_size
         self.step = tf.Variable(0, trainable=False)
         self._d_optimizer = _adam(table.optimizer, networks.discriminator_weights)
@@ -69,6 +69,11 @@ class Trainer:
         """All that later steps depend on: stored and restored, training goes on with the same bits."""
         parts = {"step": self.step, "networks": self.networks, "d": self._d_optimizer, "ge": self._ge_optimizer}
         return tf.train.Checkpoint(**parts, **({} if self.average is None else {"average": self.average}))
+
+    @property
+    def scoring_variables(self) -> tf.train.Checkpoint:
+        """The part of `variables` that scores depend on."""
+        return tf.train.Checkpoint(networks=self.scoring_networks)
 
     def train(self, steps: int) -> dict[str, float]:
         """Take a number of steps in one call of the graph.
@@ -111,7 +116,8 @@ class Trainer:
     def _rows(self, orders: tf.Tensor, step_of_epoch: tf.Tensor) -> tf.Tensor:
         """Training rows of a step, [1 + ge_steps, batch, d]."""
         size = self.table.batch_size
-        return tf.gather(self.x_train, tf.slice(orders, [0, step_of_epoch * size], [1 + self.table.ge_steps, size]))
+        rows = tf.slice(orders, [0, step_of_epoch * size], [1 + self.table.ge_steps, size])
+        return as_input(tf.gather(self.x_train, rows))
 
     def update(self, x: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         """One step: the D update, the G/E updates, then the average.

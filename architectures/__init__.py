@@ -6,7 +6,7 @@ from importlib import import_module
 
 from architectures.rows import Alad, Gan, render
 
-DATASETS = ("kdd99", "arrhythmia", "toy")
+DATASETS = ("kdd99", "arrhythmia", "svhn", "cifar10", "toy")
 METHODS = {"ALAD": "ALAD", "AnoGAN": "GAN"}
 
 __all__ = ["DATASETS", "METHODS", "Alad", "Gan", "load", "render"]

@@ -6,10 +6,11 @@ Pure data: standard library only. Each page of this package (`architectures.kdd9
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Union
 
 Activation = Literal["LReLU", "ReLU", "Sigmoid", "Tanh", "None"]
+Padding = Literal["same", "valid"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,58 @@ class Dense:
     dropout: float = 0.0
 
 
-Stack = tuple[Dense, ...]
+@dataclass(frozen=True)
+class Conv2D:
+    """One row "Conv2D": kernel and strides (both square), padding, feature maps, then the columns of `Dense`.
+
+    Flat rows [n, d] are taken as maps of one pixel, [n, 1, 1, d].
+    """
+
+    kernel: int
+    strides: int
+    padding: Padding
+    maps: int
+    batch_norm: bool
+    activation: Activation
+    dropout: float = 0.0
+    operation: str = field(default="Conv2D", init=False)
+
+
+@dataclass(frozen=True)
+class TransConv2D:
+    """One row "TransConv2D", a transposed convolution: the columns of `Conv2D`."""
+
+    kernel: int
+    strides: int
+    padding: Padding
+    maps: int
+    batch_norm: bool
+    activation: Activation
+    dropout: float = 0.0
+    operation: str = field(default="TransConv2D", init=False)
+
+
+@dataclass(frozen=True)
+class Flatten:
+    """One row "Flatten": maps [n, h, w, c] become rows [n, h w c]."""
+
+    operation: str = field(default="Flatten", init=False)
+
+
+@dataclass(frozen=True)
+class Concatenate:
+    """One row "Concatenate": how both members of a pair of images are put together, one above the other or in depth.
+
+    It comes first. Without it the units of both are put side by side.
+    """
+
+    along: Literal["height", "channels"]
+    operation: str = field(default="Concatenate", init=False)
+
+
+Row = Union[Dense, Conv2D, TransConv2D, Flatten, Concatenate]
+Stack = tuple[Any, ...]  # of Row; of what kind they are is the table's affair
+OPERATIONS = {kind.__name__: kind for kind in (Conv2D, TransConv2D, Flatten, Concatenate)}
 
 
 @dataclass(frozen=True)
@@ -37,10 +89,15 @@ class Joint:
     only_z: Stack = ()
 
     def __post_init__(self) -> None:
-        if len(self.joint) < 2:
+        if sum(not isinstance(row, Concatenate) for row in self.joint) < 2:
             raise ValueError(
                 f"Expected a feature row and the probability in the rows of both members. Received: {self.joint}"
             )
+
+    @property
+    def logits(self) -> Row:
+        """The last row without its non-linearity."""
+        return replace(self.joint[-1], activation="None")
 
 
 @dataclass(frozen=True)
@@ -61,12 +118,23 @@ class Xavier:
 
 
 @dataclass(frozen=True)
+class Normal:
+    """Kernels from N(0, stddev^2), a constant for biases."""
+
+    stddev: float
+    bias: float = 0.0
+
+
+@dataclass(frozen=True)
 class Alad:
-    """An ALAD table: encoder E, generator G, the three discriminators and the hyper-parameters in printed order."""
+    """An ALAD table: encoder E, generator G, the three discriminators and the hyper-parameters in printed order.
+
+    `data_dim` is the number of features of a row, or (height, width, channels) of an image.
+    """
 
     name: str
     source: str
-    data_dim: int
+    data_dim: Any
     E: Stack
     G: Stack
     Dxz: Joint
@@ -77,8 +145,13 @@ class Alad:
     latent_dim: int
     epochs: int
     lrelu_slope: float
-    initializer: Xavier
+    initializer: Xavier | Normal
     ge_steps: int = 1
+
+    @property
+    def data_shape(self) -> tuple[int, ...]:
+        """Shape of one sample: (features,) or (height, width, channels)."""
+        return self.data_dim if isinstance(self.data_dim, tuple) else (self.data_dim,)
 
 
 @dataclass(frozen=True)
@@ -87,7 +160,7 @@ class Gan:
 
     name: str
     source: str
-    data_dim: int
+    data_dim: Any
     G: Stack
     D: Stack
     optimizer: Adam
@@ -95,7 +168,7 @@ class Gan:
     latent_dim: int
     epochs: int
     lrelu_slope: float
-    initializer: Xavier
+    initializer: Xavier | Normal
 
 
 def alad(document: dict[str, Any]) -> Alad:
@@ -105,14 +178,20 @@ def alad(document: dict[str, Any]) -> Alad:
         TypeError, KeyError, ValueError: it is no document of a table.
     """
 
+    def row(columns: dict[str, Any]) -> Row:
+        kind = OPERATIONS.get(columns.get("operation", ""), Dense)
+        return kind(**{name: value for name, value in columns.items() if name != "operation"})
+
     def stack(rows: list[dict[str, Any]]) -> Stack:
-        return tuple(Dense(**row) for row in rows)
+        return tuple(map(row, rows))
 
     parts: dict[str, Any] = {name: stack(document[name]) for name in ("E", "G")}
     for name in ("Dxz", "Dxx", "Dzz"):
         parts[name] = Joint(**{part: stack(rows) for part, rows in document[name].items()})
     parts["optimizer"] = Adam(**document["optimizer"])
-    parts["initializer"] = Xavier(**document["initializer"])
+    parts["initializer"] = (Normal if "stddev" in document["initializer"] else Xavier)(**document["initializer"])
+    if isinstance(document["data_dim"], list):
+        parts["data_dim"] = tuple(document["data_dim"])
     return Alad(**{**document, **parts})
 
 
@@ -125,16 +204,37 @@ def render(table: Alad | Gan) -> str:
     Returns:
         Text of one line per row, columns aligned.
     """
-    with_batch_norm = isinstance(table, Alad)
-    header = ["Operation", "Units", "Non-linearity", *(["Batch norm"] if with_batch_norm else []), "Dropout"]
-    method = "ALAD" if with_batch_norm else "GAN"
-    lines = [f"{table.name} {method} ({table.source})", _columns(header)]
+    method = "ALAD" if isinstance(table, Alad) else "GAN"
+    layout = _columns_of(table)
+    lines = [f"{table.name} {method} ({table.source})", _line(layout, {name: name for name in layout})]
     for title, stack in _sections(table):
         lines.append(title)
-        for row in stack:
-            batch_norm = ["yes" if row.batch_norm else "no"] if with_batch_norm else []
-            lines.append(_columns(["Dense", str(row.units), row.activation, *batch_norm, str(row.dropout)]))
+        lines += [_line(layout, _cells(row)) for row in stack if not isinstance(row, Concatenate)]
     return "\n".join([*lines, *_hyper_parameters(table)])
+
+
+def _columns_of(table: Alad | Gan) -> dict[str, int]:
+    """The columns that a table has and their widths: batch norm in ALAD's, the columns of convolutions in images'."""
+    images = isinstance(table.data_dim, tuple)
+    widths = {"Operation": 12, "Kernel": 8, "Strides": 9, "Padding": 9, "Units": 8, "Non-linearity": 16}
+    widths |= {"Batch norm": 13, "Dropout": 8}
+    left_out = () if images else ("Kernel", "Strides", "Padding", *(() if isinstance(table, Alad) else ("Batch norm",)))
+    return {name: width for name, width in widths.items() if name not in left_out}
+
+
+def _cells(row: Row) -> dict[str, str]:
+    if isinstance(row, (Flatten, Concatenate)):
+        return {"Operation": row.operation}
+    cells = {"Non-linearity": row.activation, "Dropout": str(row.dropout)}
+    cells["Batch norm"] = "yes" if row.batch_norm else "no"
+    if isinstance(row, Dense):
+        return {**cells, "Operation": "Dense", "Units": str(row.units)}
+    size = {"Kernel": f"{row.kernel}x{row.kernel}", "Strides": f"{row.strides}x{row.strides}", "Padding": row.padding}
+    return {**cells, **size, "Operation": row.operation, "Units": str(row.maps)}
+
+
+def _line(layout: dict[str, int], cells: dict[str, str]) -> str:
+    return "  " + "".join(f"{cells.get(name, ''):<{width}}" for name, width in layout.items()).rstrip()
 
 
 def _sections(table: Alad | Gan) -> Iterator[tuple[str, Stack]]:
@@ -154,8 +254,9 @@ def _sections(table: Alad | Gan) -> Iterator[tuple[str, Stack]]:
             yield "Only x", discriminator.only_x
         if discriminator.only_z:
             yield "Only z", discriminator.only_z
-        branches = discriminator.only_x or discriminator.only_z
-        yield "Concatenate outputs" if branches else f"Concatenate {pair}", discriminator.joint
+        first, branches = discriminator.joint[0], discriminator.only_x or discriminator.only_z
+        along = f" along {first.along}" if isinstance(first, Concatenate) else ""
+        yield ("Concatenate outputs" if branches else f"Concatenate {pair}") + along, discriminator.joint
 
 
 def _hyper_parameters(table: Alad | Gan) -> Iterator[str]:
@@ -164,13 +265,9 @@ def _hyper_parameters(table: Alad | Gan) -> Iterator[str]:
     yield f"{'Batch size':<24}{table.batch_size}"
     yield f"{'Latent dimension':<24}{table.latent_dim}"
     yield f"{'Epochs':<24}{table.epochs}"
-    if any(row.activation == "LReLU" for row in stacks):
+    if any(getattr(row, "activation", None) == "LReLU" for row in stacks):
         yield f"{'LReLU slope':<24}{table.lrelu_slope}"
     if isinstance(table, Alad) and table.ge_steps != 1:
         yield f"{'G/E steps per D step':<24}{table.ge_steps}"
-    yield f"{'Initializer':<24}Xavier, bias {table.initializer.bias:g}"
-
-
-def _columns(cells: list[str]) -> str:
-    widths = (12, 8, 16, 13, 8)[: len(cells)]
-    return "  " + "".join(f"{cell:<{width}}" for cell, width in zip(cells, widths)).rstrip()
+    kernels = f"Normal(0, {table.initializer.stddev})" if isinstance(table.initializer, Normal) else "Xavier"
+    yield f"{'Initializer':<24}{kernels}, bias {table.initializer.bias:g}"

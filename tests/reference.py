@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from scipy.signal import convolve2d, correlate2d
 
+import architectures
 from alad_tf.networks import Networks
 from architectures import Alad
-from architectures.rows import Adam, Dense, Joint, Xavier
+from architectures.rows import Adam, Concatenate, Conv2D, Dense, Flatten, Joint, TransConv2D, Xavier
 
 # fmt: off
 TINY = Alad(
@@ -35,15 +37,27 @@ TINY = Alad(
 
 def without_dropout(table: Alad) -> Alad:
     """The table with every dropout rate 0."""
+    return _with_rows(table, lambda row: replace(row, dropout=0.0) if hasattr(row, "dropout") else row)
+
+
+def narrow_images() -> Alad:
+    """The table of images with few feature maps: images, kernels, strides and padding are the table's."""
+    table = architectures.load("cifar10")
+    assert isinstance(table, Alad)
+    few = {128: 4, 256: 5, 512: 6, 100: 7, 1024: 8, 64: 3}
+    narrow = _with_rows(table, lambda row: replace(row, maps=few[row.maps]) if getattr(row, "maps", 0) > 3 else row)
+    return replace(narrow, latent_dim=7, batch_size=4)
+
+
+def _with_rows(table: Alad, change: Any) -> Alad:
+    def stack(rows: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(map(change, rows))
 
     def joint(rows: Joint) -> Joint:
-        return Joint(*(tuple(replace(row, dropout=0.0) for row in part) for part in _parts(rows)))
+        return Joint(stack(rows.joint), stack(rows.only_x), stack(rows.only_z))
 
-    return replace(table, Dxz=joint(table.Dxz), Dxx=joint(table.Dxx), Dzz=joint(table.Dzz))
-
-
-def _parts(rows: Joint) -> tuple[tuple[Dense, ...], ...]:
-    return rows.joint, rows.only_x, rows.only_z
+    discriminators: dict[str, Any] = {name: joint(getattr(table, name)) for name in ("Dxz", "Dxx", "Dzz")}
+    return replace(table, E=stack(table.E), G=stack(table.G), **discriminators)
 
 
 def draw(seed: int, *shape: int) -> np.ndarray:
@@ -89,43 +103,106 @@ def power_iteration(kernel: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.n
 class Stack:
     """Rows of a table, with weights taken from the first fitting layers of a Keras model."""
 
-    def __init__(self, layers: list[Any], rows: tuple[Dense, ...], width: int, normalised: bool, slope: float) -> None:
-        self.rows, self.slope, self.weights = rows, slope, []
+    def __init__(self, layers: list[Any], rows: Any, shape: tuple[int, ...], normalised: bool, slope: float) -> None:
+        self.rows, self.slope = rows, slope
+        self.weights: list[dict[str, Any]] = []
         for row in rows:
-            found = next(layer for layer in layers if _kernel_shape(layer) == (width, row.units))
+            kernel_shape, shape = _shapes(row, shape)
+            if kernel_shape is None:
+                self.weights.append({})
+                continue
+            found = next(layer for layer in layers if _kernel_shape(layer) == kernel_shape)
             layers.remove(found)
-            dense = getattr(found, "layer", found)
-            weights = {"kernel": _float64(dense.kernel), "bias": _float64(dense.bias)}
+            linear = getattr(found, "layer", found)
+            weights = {"kernel": _float64(linear.kernel), "bias": _float64(linear.bias)}
             if normalised:
                 weights["u"] = _float64(found.u)
             if row.batch_norm:
-                norm = next(layer for layer in layers if isinstance(layer, tf.keras.layers.BatchNormalization))
+                norms = (layer for layer in layers if isinstance(layer, tf.keras.layers.BatchNormalization))
+                norm = next(layer for layer in norms if layer.gamma.shape == shape[-1:])
                 layers.remove(norm)
                 weights.update(gamma=_float64(norm.gamma), beta=_float64(norm.beta))
                 weights.update(mean=_float64(norm.moving_mean), variance=_float64(norm.moving_variance))
             self.weights.append(weights)
-            width = row.units
-        self.width = width
+        self.shape = shape
 
-    def __call__(self, hidden: np.ndarray, training: bool = False) -> np.ndarray:
+    def __call__(self, hidden: Any, training: bool = False) -> np.ndarray:
         for row, weights in zip(self.rows, self.weights):
+            if isinstance(row, Flatten):
+                hidden = hidden.reshape(len(hidden), -1)
+                continue
             kernel = weights["kernel"]
             if "u" in weights:
                 _, u, sigma = power_iteration(kernel, weights["u"])
                 kernel = kernel / sigma
                 if training:
                     weights["u"] = u
-            hidden = hidden @ kernel + weights["bias"]
+            hidden = linear(row, hidden, kernel) + weights["bias"]
             if row.batch_norm:
-                mean = hidden.mean(axis=0) if training else weights["mean"]
-                variance = hidden.var(axis=0) if training else weights["variance"]
+                axes = tuple(range(hidden.ndim - 1))
+                mean = hidden.mean(axes) if training else weights["mean"]
+                variance = hidden.var(axes) if training else weights["variance"]
                 hidden = weights["gamma"] * (hidden - mean) / np.sqrt(variance + 1e-3) + weights["beta"]
             if row.activation == "LReLU":
                 hidden = np.where(hidden > 0, hidden, self.slope * hidden)
             elif row.activation == "ReLU":
                 hidden = np.where(hidden > 0, hidden, 0.0)
+            elif row.activation == "Tanh":
+                hidden = np.tanh(hidden)
             assert not (training and row.dropout), "the reference has no dropout"
-        return hidden
+        return np.asarray(hidden)
+
+
+def _shapes(row: Any, shape: tuple[int, ...]) -> tuple[tuple[int, ...] | None, tuple[int, ...]]:
+    """Shapes of a row's kernel and of its output for samples of a shape."""
+    if isinstance(row, Flatten):
+        return None, (int(np.prod(shape)),)
+    if isinstance(row, Dense):
+        return (shape[-1], row.units), (row.units,)
+    if len(shape) == 1 and row.kernel == 1:
+        return (shape[-1], row.maps), (row.maps,)
+    height, width, maps = shape if len(shape) == 3 else (1, 1, *shape)
+    k, s, same = row.kernel, row.strides, row.padding == "same"
+    if isinstance(row, TransConv2D):
+        sizes = [n * s if same else (n - 1) * s + k for n in (height, width)]
+        return (k, k, row.maps, maps), (*sizes, row.maps)
+    sizes = [-(-n // s) if same else (n - k) // s + 1 for n in (height, width)]
+    return (k, k, maps, row.maps), (*sizes, row.maps)
+
+
+def linear(row: Any, x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """A matrix product, a convolution or a transposed one, map by map through SciPy."""
+    if kernel.ndim == 2:
+        return x @ kernel
+    x = x if x.ndim == 4 else x[:, None, None, :]
+    return np.stack([(convolution if isinstance(row, Conv2D) else transposed)(row, image, kernel) for image in x])
+
+
+def convolution(row: Conv2D, x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """x [h, w, c] and kernel [k, k, c, maps]; "same" pads so that a stride s leaves 1 / s of the size, rounded up."""
+    if row.padding == "same":
+        pads = [max((-(-n // row.strides) - 1) * row.strides + row.kernel - n, 0) for n in x.shape[:2]]
+        x = np.pad(x, [*((pad // 2, pad - pad // 2) for pad in pads), (0, 0)])
+    maps = [
+        sum(correlate2d(x[..., i], kernel[..., i, j], "valid") for i in range(x.shape[-1]))
+        for j in range(kernel.shape[-1])
+    ]
+    return np.stack(maps, axis=-1)[:: row.strides, :: row.strides]
+
+
+def transposed(row: TransConv2D, x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """x [h, w, c] and kernel [k, k, maps, c]: zeros are put between the pixels, then the kernel is laid over each."""
+    height, width, channels = x.shape
+    spread = np.zeros(((height - 1) * row.strides + 1, (width - 1) * row.strides + 1, channels))
+    spread[:: row.strides, :: row.strides] = x
+    full = [
+        sum(convolve2d(spread[..., i], kernel[..., j, i]) for i in range(channels)) for j in range(kernel.shape[-2])
+    ]
+    out = np.stack(full, axis=-1)
+    if row.padding == "same":
+        before = (row.kernel - row.strides) // 2
+        out = out[before : before + height * row.strides, before : before + width * row.strides]
+    return out
 
 
 def _kernel_shape(layer: Any) -> tuple[int, ...]:
@@ -140,15 +217,21 @@ def _float64(weight: tf.Variable) -> np.ndarray:
 class Discriminator:
     """A discriminator of pairs (a, b): (logits [n, 1], features of the last hidden row)."""
 
-    def __init__(self, model: Any, rows: Joint, widths: tuple[int, int], normalised: bool, slope: float) -> None:
+    def __init__(self, model: Any, rows: Joint, shapes: Any, normalised: bool, slope: float) -> None:
         layers = list(model.layers)
-        self.only_x = Stack(layers, rows.only_x, widths[0], normalised, slope)
-        self.only_z = Stack(layers, rows.only_z, widths[1], normalised, slope)
-        self.hidden = Stack(layers, rows.joint[:-1], self.only_x.width + self.only_z.width, normalised, slope)
-        self.logits = Stack(layers, (replace(rows.joint[-1], activation="None"),), self.hidden.width, False, slope)
+        first, joint = rows.joint[0], rows.joint
+        self.axis = -1
+        if isinstance(first, Concatenate):
+            self.axis, joint = {"height": 1, "channels": -1}[first.along], joint[1:]
+        self.only_x = Stack(layers, rows.only_x, shapes[0], normalised, slope)
+        self.only_z = Stack(layers, rows.only_z, shapes[1], normalised, slope)
+        both = [np.zeros((1, *stack.shape)) for stack in (self.only_x, self.only_z)]
+        shape = np.concatenate(both, axis=self.axis).shape[1:]
+        self.hidden = Stack(layers, joint[:-1], shape, normalised, slope)
+        self.logits = Stack(layers, (replace(joint[-1], activation="None"),), self.hidden.shape, False, slope)
 
     def __call__(self, a: np.ndarray, b: np.ndarray, training: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        branches = np.concatenate([self.only_x(a, training), self.only_z(b, training)], axis=1)
+        branches = np.concatenate([self.only_x(a, training), self.only_z(b, training)], axis=self.axis)
         features = self.hidden(branches, training)
         return self.logits(features, training), features
 
@@ -157,19 +240,24 @@ class Reference:
     """The five networks with the weights that the networks under test have now."""
 
     def __init__(self, networks: Networks, table: Alad, normalised: bool) -> None:
-        x, z, slope = table.data_dim, table.latent_dim, table.lrelu_slope
+        x, z, slope = table.data_shape, (table.latent_dim,), table.lrelu_slope
 
-        def network(model: Any, rows: tuple[Dense, ...], width: int, normalised: bool) -> Any:
+        def network(model: Any, rows: Any, shape: tuple[int, ...], normalised: bool) -> Any:
             layers = list(model.layers)
-            hidden = Stack(layers, rows[:-1], width, normalised, slope)
-            output = Stack(layers, rows[-1:], hidden.width, False, slope)
-            return lambda inputs, training=False: output(hidden(inputs, training), training)
+            hidden = Stack(layers, rows[:-1], shape, normalised, slope)
+            output = Stack(layers, rows[-1:], hidden.shape, False, slope)
+
+            def apply(inputs: np.ndarray, training: bool = False) -> np.ndarray:
+                outputs = output(hidden(inputs, training), training)
+                return outputs.reshape(len(outputs), -1) if output.shape[:-1] == (1, 1) else outputs
+
+            return apply
 
         self.G = network(networks.G, table.G, z, False)
         self.E = network(networks.E, table.E, x, normalised)
         self.discriminators = {
-            name: Discriminator(networks.models[name], rows, widths, normalised, slope)
-            for name, rows, widths in (
+            name: Discriminator(networks.models[name], rows, shapes, normalised, slope)
+            for name, rows, shapes in (
                 ("Dxz", table.Dxz, (x, z)),
                 ("Dxx", table.Dxx, (x, x)),
                 ("Dzz", table.Dzz, (z, z)),
@@ -247,6 +335,7 @@ def anomaly_scores(reference: Reference, x: np.ndarray) -> dict[str, np.ndarray]
     x_hat = reference.G(reference.E(x))
     _, f_real = reference.discriminators["Dxx"](x, x)
     logits, f_fake = reference.discriminators["Dxx"](x, x_hat)
+    x, x_hat = x.reshape(len(x), -1), x_hat.reshape(len(x), -1)
     return {
         "features": np.abs(f_real - f_fake).sum(axis=1),
         "l1": np.abs(x - x_hat).sum(axis=1),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import io
+import json
 import re
 import subprocess
 import sys
@@ -26,7 +27,9 @@ TABLES = [
     for variable in METHOD_OF
     if re.search(rf"^{variable} = ", (CHECKOUT / "architectures" / f"{name}.py").read_text(), re.MULTILINE)
 ]
+OTHERS_TABLE = {"svhn": "cifar10"}  # one table for both in the paper
 MARK = re.compile(r"#\s*(D\d+)\s*$")
+MARKED = "Dense Conv2D TransConv2D Concatenate Flatten Initializer Normal Xavier".split()
 
 every_table = pytest.mark.parametrize(("name", "variable"), TABLES)
 
@@ -51,8 +54,8 @@ def comments(path: Path) -> dict[int, str]:
 
 
 def marks_of_page(name: str, variable: str) -> dict[int, str]:
-    """Position of the row in the table, counted over its Dense rows -> mark, as written in the page."""
-    path = CHECKOUT / "architectures" / f"{name}.py"
+    """Position in the table, counted over its rows and the initialiser -> mark, as written in the page."""
+    path = CHECKOUT / "architectures" / f"{OTHERS_TABLE.get(name, name)}.py"
     tree = ast.parse(path.read_text(encoding="utf-8"))
     (table,) = [
         node
@@ -62,7 +65,7 @@ def marks_of_page(name: str, variable: str) -> dict[int, str]:
     lines = sorted(
         node.lineno
         for node in ast.walk(table)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Dense"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in MARKED
     )
     marked = {line: match[1] for line, text in comments(path).items() if (match := MARK.match(text))}
     inside = {line for line in marked if table.lineno <= line <= (table.end_lineno or 0)}
@@ -71,7 +74,12 @@ def marks_of_page(name: str, variable: str) -> dict[int, str]:
 
 
 def marks_of_transcription(name: str, variable: str) -> dict[int, str]:
-    lines = [line for line in transcription(name, variable).splitlines() if line.split()[:1] == ["Dense"]]
+    plain = {"Concatenate x and x'", "Concatenate z and z'", "Concatenate outputs"}  # no row of its own in a page
+    lines = [
+        line
+        for line in transcription(name, variable).splitlines()
+        if line.split(" ")[0] in MARKED and line not in plain
+    ]
     return {position: match[1] for position, line in enumerate(lines) if (match := MARK.search(line))}
 
 
@@ -106,6 +114,7 @@ def test_marks_are_found() -> None:
     assert marks_of_page("kdd99", "ALAD") == {1: "D1"}
     assert list(marks_of_page("arrhythmia", "ALAD").values()) == ["D2"]
     assert marks_of_page("kdd99", "GAN") == {}
+    assert sorted(marks_of_page("cifar10", "ALAD").values()) == ["D10", "D11"]
 
 
 def test_every_mark_is_explained_in_the_readme() -> None:
@@ -126,7 +135,7 @@ def test_every_mark_is_explained_in_the_readme() -> None:
 def test_tables_are_immutable(name: str, variable: str) -> None:
     table = load(name, variable)
     assert isinstance(hash(table), int)  # no list or dict in it
-    words = [table, table.G, table.G[0], table.optimizer, table.initializer]
+    words = [table, table.G, table.G[0], table.optimizer, table.initializer, rows.Flatten(), rows.Concatenate("height")]
     words += [table.Dxz, table.Dxz.joint] if variable == "ALAD" else [table.D]
     for word in words:
         if isinstance(word, tuple):
@@ -140,14 +149,31 @@ def test_tables_are_immutable(name: str, variable: str) -> None:
 @every_table
 def test_ends_of_the_stacks_fit_together(name: str, variable: str) -> None:
     table = load(name, variable)
-    assert table.G[-1].units == table.data_dim
+    images = isinstance(table.data_dim, tuple)
+    probability: Any = "None" if images else "Sigmoid"  # the table of images prints logits
+    assert width(table.G[-1]) == (table.data_dim[-1] if images else table.data_dim)
     if variable == "GAN":
-        assert table.D[-1] == rows.Dense(1, "Sigmoid")
+        assert table.D[-1] == rows.Dense(1, probability)
         return
-    assert table.E[-1].units == table.latent_dim
+    assert width(table.E[-1]) == table.latent_dim
+    assert table.data_shape == (table.data_dim if images else (table.data_dim,))
     for discriminator in (table.Dxz, table.Dxx, table.Dzz):
-        assert discriminator.joint[-1] == rows.Dense(1, "Sigmoid")
+        last = discriminator.joint[-1]
+        assert (width(last), last.activation, last.batch_norm, last.dropout) == (1, probability, False, 0.0)
+        assert discriminator.logits == dataclasses.replace(last, activation="None")
         assert len(discriminator.joint) > 1  # a feature layer
+
+
+def width(row: Any) -> int:
+    units: int = row.units if isinstance(row, rows.Dense) else row.maps
+    return units
+
+
+@every_table
+def test_table_comes_back_from_its_document(name: str, variable: str) -> None:
+    table = load(name, variable)
+    if variable == "ALAD":
+        assert rows.alad(json.loads(json.dumps(dataclasses.asdict(table)))) == table
 
 
 def test_render_shows_every_entry() -> None:
@@ -181,9 +207,41 @@ def test_render_shows_every_entry() -> None:
         {"initializer": rows.Xavier(bias=0.5)},
         {"ge_steps": 5},
     ]
-    printed = {architectures.render(dataclasses.replace(kdd99, **change)) for change in changes}
+    _differ_in_print(kdd99, changes)
+
+
+def test_render_shows_every_entry_of_a_convolution() -> None:
+    cifar10 = architectures.load("cifar10")
+    assert isinstance(cifar10, rows.Alad)
+    conv, *others = cifar10.E
+    changes: list[dict[str, Any]] = [
+        {"E": (dataclasses.replace(conv, **change), *others)}
+        for change in (
+            {"kernel": 3},
+            {"strides": 1},
+            {"padding": "valid"},
+            {"maps": 129},
+            {"batch_norm": False},
+            {"activation": "ReLU"},
+            {"dropout": 0.1},
+        )
+    ]
+    changes += [
+        {"E": cifar10.G},
+        {"E": (*cifar10.E, rows.Flatten())},
+        {"Dxx": dataclasses.replace(cifar10.Dxx, joint=cifar10.Dxx.joint[1:])},
+        {"Dxx": dataclasses.replace(cifar10.Dxx, joint=(rows.Concatenate("channels"), *cifar10.Dxx.joint[1:]))},
+        {"initializer": rows.Normal(0.02)},
+        {"initializer": rows.Normal(0.01, bias=0.5)},
+        {"initializer": rows.Xavier()},
+    ]
+    _differ_in_print(cifar10, changes)
+
+
+def _differ_in_print(table: rows.Alad, changes: list[dict[str, Any]]) -> None:
+    printed = {architectures.render(dataclasses.replace(table, **change)) for change in changes}
     assert len(printed) == len(changes)
-    assert architectures.render(kdd99) not in printed
+    assert architectures.render(table) not in printed
 
 
 def test_adam_has_the_constants_of_tensorflow_1() -> None:
@@ -194,7 +252,9 @@ def test_adam_has_the_constants_of_tensorflow_1() -> None:
 
 @pytest.mark.parametrize("name", ["mnist", "", "KDD99", "rows", "__init__"])
 def test_unknown_data_set(name: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(f"Received: {name!r}. Allowed: kdd99, arrhythmia, toy")):
+    with pytest.raises(
+        ValueError, match=re.escape(f"Received: {name!r}. Allowed: kdd99, arrhythmia, svhn, cifar10, toy")
+    ):
         architectures.load(name)
 
 
@@ -204,7 +264,9 @@ def test_unknown_method(method: str) -> None:
         architectures.load("kdd99", method)
 
 
-@pytest.mark.parametrize("joint", [(), (rows.Dense(1, "Sigmoid"),)])
+@pytest.mark.parametrize(
+    "joint", [(), (rows.Dense(1, "Sigmoid"),), (rows.Concatenate("height"), rows.Dense(1, "Sigmoid"))]
+)
 def test_discriminator_without_a_feature_layer_is_refused(joint: rows.Stack) -> None:
     with pytest.raises(ValueError, match="Expected a feature row and the probability"):
         rows.Joint(joint=joint, only_x=(rows.Dense(4, "LReLU"),))

@@ -61,7 +61,7 @@ def copy_weights(built: networks.Networks, table: Alad, normalised: bool, theirs
 
     def copy(layers: list[Any], rows: Stack, module: Any, normalised: bool = normalised) -> None:
         width = next((layer.in_features for layer in module.modules() if hasattr(layer, "in_features")), 0)
-        ours = reference.Stack(layers, rows, width, normalised, table.lrelu_slope).weights
+        ours = reference.Stack(layers, rows, (width,), normalised, table.lrelu_slope).weights
         _set([layer for layer in module.modules() if hasattr(layer, "in_features")], ours, KERNEL)
         _set([layer for layer in module.modules() if hasattr(layer, "running_mean")], ours, BATCH_NORM)
 
