@@ -1,9 +1,11 @@
-"""The tabular data sets of Table I, split as the released code splits them, and the toy data of Figure 2.
+"""The data sets of Table I, split as the released code splits them, and the toy data of Figure 2.
+
+Images are in `alad_tf.images`; what follows is about the tabular ones.
 
 Raw files are found in the data directory or the user's cache folder, or else downloaded; only files with the known
 checksum are ever used. What is parsed from them is cached as memory-mapped arrays that processes share.
 
-x is float32, one row per sample; y is uint8, 1 = anomaly. Arrays may be read-only. No validation half (`x_valid`) here.
+x is float32, one row per sample; y is uint8, 1 = anomaly. Arrays may be read-only. Only images have a validation part.
 """
 
 from __future__ import annotations
@@ -21,10 +23,11 @@ from typing import Any, Callable, NamedTuple
 
 import numpy as np
 
+from alad_tf import images
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.files import replacing
 
-DATA_SETS = ("kdd99", "arrhythmia", "toy")
+DATA_SETS = ("kdd99", "arrhythmia", *images.SOURCES, "toy")
 SCALINGS = (None, "minmax")
 TRAINING_HALVES = ("clean", "released")
 
@@ -36,10 +39,11 @@ TIMEOUT = 30.0  # seconds without a byte before a download is given up
 class Split(NamedTuple):
     """What a method trains and is scored on."""
 
-    x_train: np.ndarray  # [n_train, d] float32
+    x_train: np.ndarray  # [n_train, d] float32, or images [n_train, 32, 32, 3] uint8
     x_valid: np.ndarray | None
     x_test: np.ndarray  # [n_test, d] float32
     y_test: np.ndarray  # [n_test] uint8, 1 = anomaly
+    stand_in: str | None = None  # how the data differ from those of Table I; None: they do not
 
 
 class Halves(NamedTuple):
@@ -241,13 +245,18 @@ COUNTS = {
 
 
 def load(
-    name: str, *, data_dir: Path | str | None = None, scaling: str | None = None, training_half: str = "clean"
+    name: str,
+    *,
+    data_dir: Path | str | None = None,
+    scaling: str | None = None,
+    training_half: str = "clean",
+    normal_class: int | None = None,
 ) -> Split:
     """A data set with the paper's protocol (Section V-A) on the released split.
 
     kdd99: 198,361 training rows, 247,011 test rows, 121 features; the attacks are the normal class.
     arrhythmia: 192 training rows (226 with training_half="released", which leaves its 34 anomalies in), 226 test
-    rows, 274 features. toy: 2,048 training rows, 2,148 test rows, 2 features.
+    rows, 274 features. toy: 2,048 training rows, 2,148 test rows, 2 features. svhn, cifar10: see `images.load`.
 
     Values are raw; scaling="minmax" maps the training half that is used to [0, 1] per feature, and the test half alike.
 
@@ -257,11 +266,19 @@ def load(
     _require("data set", name, DATA_SETS)
     _require("scaling", scaling, SCALINGS)
     _require("training half", training_half, TRAINING_HALVES)
+    if scaling is not None and name in images.SOURCES:
+        raise SettingsError(f"Expected no scaling for {name}: its pixels are mapped to [-1, 1]. Received: {scaling!r}.")
     if training_half == "released" and name != "arrhythmia":
         raise SettingsError(
             f"Expected training half 'clean' for {name}: its training half is already normals only (the released KDD99 "
             "half is attacks only). Received: 'released'. Only arrhythmia has both."
         )
+    if name in images.SOURCES:
+        if scaling is not None:
+            raise SettingsError(
+                f"Expected no scaling for {name}: its pixels are mapped to [-1, 1]. Received: {scaling!r}."
+            )
+        return Split(*images.load(name, normal_class, _unique(data_directory(data_dir), _user_cache())))
     halves = _toy() if name == "toy" else _tabular(name, data_dir)
     x_train, x_test = halves.x_train, halves.x_test
     if training_half == "clean" and halves.y_train.any():
@@ -274,9 +291,19 @@ def load(
     return Split(x_train, None, x_test, halves.y_test)
 
 
+def prepare(
+    name: str, *, data_dir: Path | str | None = None, scaling: str | None = None, training_half: str = "clean"
+) -> None:
+    """Have a data set in place for processes that load it: raises what `load` would, but for damaged images."""
+    if name in images.SOURCES:
+        images.prepared(name, _folders(data_dir))
+    else:
+        load(name, data_dir=data_dir, scaling=scaling, training_half=training_half)
+
+
 def feature_names(name: str) -> list[str]:
     """One name per column of x: 121, 274 or 2. A one-hot column is named as in `service=http`."""
-    _require("data set", name, DATA_SETS)
+    _require("tabular data set", name, tuple(COUNTS) + ("toy",))
     if name == "toy":
         return ["x1", "x2"]
     if name == "kdd99":
@@ -304,6 +331,10 @@ def data_directory(data_dir: Path | str | None = None) -> Path:
             if folder.is_dir():
                 return folder
     return _user_cache()
+
+
+def _folders(data_dir: Path | str | None) -> list[Path]:
+    return _unique(data_directory(data_dir), _user_cache())
 
 
 def _user_cache() -> Path:
@@ -369,7 +400,7 @@ def _check_counts(name: str, halves: Halves) -> None:
 
 def _raw_file(name: str, data_dir: Path | str | None) -> tuple[RawFile, Path, bytes]:
     """The data set's first file that is in the data directory or the user's cache folder, or else a downloaded one."""
-    folders = _unique(data_directory(data_dir), _user_cache())
+    folders = _folders(data_dir)
     for folder in folders:
         for raw in RAW_FILES[name]:
             path = folder / raw.name

@@ -34,7 +34,7 @@ def pytest_configure() -> None:
     _data_dir = data.data_directory().resolve()
     _LINKS.mkdir()
     for name in _raw_names():
-        if (_data_dir / name).is_file():
+        if (_data_dir / name).exists():
             (_LINKS / name).symlink_to(_data_dir / name)
     # Parsed arrays are cached beside the links, and a file with the wrong checksum would be a link set aside.
     os.environ["ALAD_DATA_DIR"] = str(_LINKS)
@@ -82,4 +82,4 @@ def alad() -> Alad:
 def _raw_names() -> list[str]:
     from alad_tf import data
 
-    return [raw.name for raws in data.RAW_FILES.values() for raw in raws]
+    return [*(raw.name for raws in data.RAW_FILES.values() for raw in raws), "tensorflow_datasets"]

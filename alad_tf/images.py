@@ -1,0 +1,161 @@
+"""The image data sets of Table I through tensorflow-datasets, split as the released code splits them.
+
+x is uint8 [n, 32, 32, 3], as it comes: the networks map pixels to [-1, 1]. y is uint8, 1 = anomaly.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from alad_tf.errors import DataError, SettingsError
+
+CLASSES = 10
+SHAPE = (32, 32, 3)
+
+
+class Source(NamedTuple):
+    """A data set of tensorflow-datasets and the images that its two parts hold."""
+
+    builder: str
+    train: int
+    test: int
+
+
+SOURCES = {  # Table I: 99,289 and 60,000 images
+    "svhn": Source("svhn_cropped", 73_257, 26_032),
+    "cifar10": Source("cifar10", 50_000, 10_000),
+}
+
+
+class Images(NamedTuple):
+    """All images of a data set, the training part first, each part in the order of its original file."""
+
+    x: np.ndarray  # [n, 32, 32, 3] uint8
+    label: np.ndarray  # [n] uint8, 0 to 9
+    stand_in: str | None  # how they differ from the data set of Table I; None: they do not
+
+
+class Parts(NamedTuple):
+    """One task: one class is normal, the others are anomalies."""
+
+    x_train: np.ndarray
+    x_valid: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+    stand_in: str | None
+
+
+def load(name: str, normal_class: int | None, folders: list[Path]) -> Parts:
+    """One of the ten tasks of an image data set (Section V-A).
+
+    A fifth of all images are for testing, a quarter of the rest for validation; only normal images are kept of the
+    training and validation parts.
+
+    Args:
+        name: "svhn" or "cifar10".
+        normal_class: 0 to 9.
+        folders: data directories, the first that holds the prepared data set is read; else it is downloaded into the
+            first, in the subfolder tensorflow_datasets.
+
+    Raises:
+        SettingsError: unknown class.
+        DataError: the data cannot be had, are damaged, or hold other images than [32, 32, 3] of ten classes.
+    """
+    from sklearn.model_selection import train_test_split
+
+    if normal_class not in range(CLASSES):
+        raise SettingsError(f"Expected a normal class from 0 to {CLASSES - 1}. Received: {normal_class!r}.")
+    images = read(name, folders)
+    rows = np.arange(len(images.x))
+    rows, test = train_test_split(rows, test_size=0.2, random_state=42)
+    train, valid = train_test_split(rows, test_size=0.25, random_state=42)
+    train, valid = (part[images.label[part] == normal_class] for part in (train, valid))
+    y_test = (images.label[test] != normal_class).astype(np.uint8)
+    for part, count in (("training", len(train)), ("validation", len(valid)), ("test", len(test) - int(y_test.sum()))):
+        if not count:
+            raise DataError(f"Expected images of class {normal_class} in the {part} part of {name}. Received: none.")
+    return Parts(images.x[train], images.x[valid], images.x[test], y_test, images.stand_in)
+
+
+def read(name: str, folders: list[Path]) -> Images:
+    """All images of a data set in the original order.
+
+    Raises:
+        DataError: as `load`.
+    """
+    source = SOURCES[name]
+    builder = prepared(name, folders)
+    try:
+        parts = [_part(builder, split) for split in ("train", "test")]
+    except Exception as error:  # whatever the readers of damaged files raise
+        raise DataError(
+            f"Expected a prepared {source.builder} in {builder.data_dir}. Received: {_line(error)}. Remove that folder "
+            "to have it prepared anew."
+        ) from None
+    x, label = (np.concatenate(arrays) for arrays in zip(*parts))
+    if x.dtype != np.uint8 or x.shape[1:] != SHAPE or label.max(initial=0) >= CLASSES or label.min(initial=0) < 0:
+        raise DataError(
+            f"Expected uint8 images {list(SHAPE)} of classes 0 to {CLASSES - 1} in {builder.data_dir}. Received: "
+            f"{x.dtype} {list(x.shape[1:])}, classes {label.min(initial=0)} to {label.max(initial=0)}."
+        )
+    counts = tuple(len(part[1]) for part in parts)
+    expected = (source.train, source.test)
+    stand_in = (
+        None
+        if counts == expected
+        else (
+            f"stand-in data: {counts[0]:,} + {counts[1]:,} images, not the {expected[0]:,} + {expected[1]:,} of Table I"
+        )
+    )
+    return Images(x, label.astype(np.uint8), stand_in)
+
+
+def prepared(name: str, folders: list[Path]) -> Any:
+    """The builder of the first folder that holds the prepared data set, or else of the first one after a download.
+
+    Raises:
+        DataError: there is none, and no download succeeded; or its description is damaged.
+    """
+    source = SOURCES[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its own imports
+        import tensorflow_datasets as tfds
+
+    places = [folder / "tensorflow_datasets" for folder in folders]
+    for place in places:
+        versions = sorted(os.listdir(place / source.builder)) if (place / source.builder).is_dir() else []
+        for version in reversed(versions):
+            if (place / source.builder / version / "dataset_info.json").is_file():
+                try:
+                    return tfds.builder_from_directory(place / source.builder / version)
+                except Exception as error:  # whatever damaged descriptions raise
+                    raise DataError(
+                        f"Expected a prepared {source.builder} in {place / source.builder / version}. Received: "
+                        f"{_line(error)}. Remove that folder to have it prepared anew."
+                    ) from None
+    try:
+        builder = tfds.builder(source.builder, data_dir=places[0])
+        builder.download_and_prepare()
+    except Exception as error:  # of the network, of the disk, of a mirror
+        looked = " or ".join(map(str, places))
+        raise DataError(
+            f"Expected {source.builder}, prepared by tensorflow-datasets, in {looked}. Received: no such folder, and "
+            f"the download failed ({_line(error)}). Name the directory that has it with --data-dir or ALAD_DATA_DIR."
+        ) from None
+    return builder
+
+
+def _part(builder: Any, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels of an official part in the order of the original file, which their `id` counts."""
+    examples = builder.as_dataset(split=split, batch_size=-1)
+    order = np.argsort(examples["id"].numpy())
+    return examples["image"].numpy()[order], examples["label"].numpy()[order]
+
+
+def _line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
