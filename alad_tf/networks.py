@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from alad_tf import spectral
+from alad_tf import replicas, spectral
 from architectures.rows import Alad, Concatenate, Conv2D, Dense, Flatten, Joint, Normal, Stack, TransConv2D, Xavier
 
 BATCH_NORM_MOMENTUM = 0.99
@@ -31,14 +31,21 @@ class Dropout(tf.keras.layers.Layer):
 
     def build(self, input_shape: tf.TensorShape) -> None:
         """Create the counter of training calls."""
-        self.calls = self.add_weight("calls", shape=(), dtype=tf.int32, initializer="zeros", trainable=False)
+        self.calls = self.add_weight(
+            "calls",
+            shape=(),
+            dtype=tf.int32,
+            initializer="zeros",
+            trainable=False,
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
         super().build(input_shape)
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Return `inputs` with the share `rate` of its entries zeroed and the others scaled up, in training only."""
         if not training:
             return inputs
-        seed = tf.stack([self.seed, self.calls.value()])
+        seed = tf.stack([self.seed + replicas.number(), self.calls.value()])
         self.calls.assign_add(1)
         keep = _random_words(inputs, seed) >= round(self.rate * 2**16)
         return tf.where(keep, inputs * (1.0 / (1.0 - self.rate)), 0.0)

@@ -17,7 +17,14 @@ KINDS = ("paper", "tfa")
 
 @tf.keras.utils.register_keras_serializable(package="alad_tf")
 class TfaSpectralNormalization(tfa.layers.SpectralNormalization):
-    """The layer of tensorflow_addons as it is, which also takes a layer on pairs: a list of two inputs."""
+    """The layer of tensorflow_addons as it is, which also takes a layer on pairs: a list of two inputs.
+
+    Of several replicas, which all see the same W, the first one's u is kept.
+    """
+
+    def add_weight(self, *args: Any, **kwargs: Any) -> tf.Variable:
+        """Create u."""
+        return super().add_weight(*args, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA, **kwargs)
 
     def build(self, input_shape: Any) -> None:
         """Build the wrapped layer, and u."""

@@ -7,7 +7,8 @@ from typing import Callable
 import numpy as np
 import tensorflow as tf
 
-from alad_tf import losses
+from alad_tf import losses, replicas
+from alad_tf.errors import SettingsError
 from alad_tf.networks import DISCRIMINATORS, Networks, as_input
 from architectures.rows import Adam, Alad
 
@@ -28,9 +29,12 @@ class Trainer:
             to score with. None: no average is kept.
         ema_decay: decay of that average, per step.
         jit: compile the step with XLA.
+        strategy: in whose scope the networks were built: each replica takes its share of every batch. Losses and
+            gradients are those of the whole batch, batch norm is that of a replica's share.
 
     Raises:
         ValueError: x_train has another shape than the table's samples, or fewer than one batch.
+        SettingsError: the replicas cannot share a batch equally.
     """
 
     def __init__(
@@ -43,17 +47,24 @@ class Trainer:
         average: Networks | None = None,
         ema_decay: float = 0.999,
         jit: bool = True,
+        strategy: tf.distribute.Strategy | None = None,
     ) -> None:
         if x_train.shape[1:] != table.data_shape or len(x_train) < table.batch_size:
             expected = f"[at least {table.batch_size}, {', '.join(map(str, table.data_shape))}]"
             raise ValueError(f"Expected training rows {expected}. Received: {list(x_train.shape)}")
-        self.networks, self.table, self.seed = networks, table, seed
+        replicas_ = 1 if strategy is None else strategy.num_replicas_in_sync
+        if table.batch_size % replicas_:
+            raise SettingsError(
+                f"Expected a batch that {replicas_} replicas share equally. Received: {table.batch_size}"
+            )
+        self.networks, self.table, self.seed, self.strategy = networks, table, seed, strategy
         self.average, self.ema_decay = average, ema_decay
         self.x_train = tf.constant(x_train, tf.uint8 if x_train.dtype == np.uint8 else tf.float32)
         self.steps_per_epoch = len(x_train) // table.batch_size
-        self.step = tf.Variable(0, trainable=False)
-        self._d_optimizer = _adam(table.optimizer, networks.discriminator_weights)
-        self._ge_optimizer = _adam(table.optimizer, networks.generator_encoder_weights)
+        with replicas.scope(strategy):
+            self.step = tf.Variable(0, trainable=False)
+            self._d_optimizer = _adam(table.optimizer, networks.discriminator_weights)
+            self._ge_optimizer = _adam(table.optimizer, networks.generator_encoder_weights)
         self._step = tf.function(self.update, jit_compile=True) if jit else self.update
         self._train = tf.function(self._loop, input_signature=[tf.TensorSpec([], tf.int32)])
         if average is not None:
@@ -129,12 +140,22 @@ class Trainer:
         Returns:
             [2 + discriminators]: loss_d, the last loss_ge, and the part of loss_d of each discriminator.
         """
-        d_loss = self.discriminator_update(x[0], self._prior(step, draw=0))
-        for k in range(self.table.ge_steps):
-            ge_loss = self.generator_encoder_update(x[1 + k], self._prior(step, draw=1 + k))
+        if self.strategy is None:
+            losses_ = self._updates(x, step)
+        else:
+            shares = self.strategy.run(self._updates, args=(x, step))
+            losses_ = self.strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None)
         if self.average is not None:
             for shadow, weight in zip(self.average.trained_weights, self.networks.trained_weights):
                 shadow.assign_sub((1.0 - self.ema_decay) * (shadow - weight))
+        return losses_
+
+    def _updates(self, x: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        """The updates of a step on this replica's share of x; the losses are its part of the batch's."""
+        x = replicas.share(x, axis=1)
+        d_loss = self.discriminator_update(x[0], self._prior(step, draw=0))
+        for k in range(self.table.ge_steps):
+            ge_loss = self.generator_encoder_update(x[1 + k], self._prior(step, draw=1 + k))
         parts = [d_loss[name] for name in self._discriminators]
         return tf.stack([tf.add_n(parts), tf.add_n(list(ge_loss.values())), *parts])
 
@@ -159,21 +180,41 @@ class Trainer:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
             parts = loss(*losses.pair_logits(self.networks, x, z))
+            if replicas.count() > 1:
+                parts = {name: part / replicas.count() for name, part in parts.items()}
             total = tf.add_n(list(parts.values()))
         optimizer.apply_gradients(zip(tape.gradient(total, weights), weights))
         return parts
 
     def _prior(self, step: tf.Tensor, draw: int) -> tf.Tensor:
-        """z [batch, latent] from N(0, I), made of random bits: XLA draws other floats than TensorFlow's kernels."""
+        """This replica's share of z [batch, latent] from N(0, I).
+
+        Made of random bits: XLA draws other floats than TensorFlow's kernels.
+        """
         shape = [self.table.batch_size, self.table.latent_dim]
         bits = tf.random.stateless_uniform(shape, self._random("prior", step, draw), None, None, tf.int64, alg="philox")
         level = tf.cast(tf.bitwise.right_shift(bits, 64 - 23), tf.float32)  # -2**22 ... 2**22 - 1
-        return tf.math.ndtri((level + (2.0**22 + 0.5)) / 2.0**23)
+        return replicas.share(tf.math.ndtri((level + (2.0**22 + 0.5)) / 2.0**23))
 
     def _random(self, purpose: str, index: tf.Tensor, draw: int) -> tf.Tensor:
         """Seed [2] of one draw: every (seed, purpose, draw) has a stream of its own, addressed by epoch or step."""
         stream = np.random.SeedSequence([self.seed, ("order", "prior").index(purpose), draw]).generate_state(1)[0]
         return tf.stack([tf.constant(int(stream) % 2**31, tf.int32), index])
+
+
+def set_precision(kind: str | None) -> None:
+    """Let this process's graphs do convolutions and matrix products in bfloat16 ("bfloat16"), or in float32 (None).
+
+    Weights, updates and all else stay float32. oneDNN rewrites graphs so on CPUs; XLA code it leaves alone.
+
+    Raises:
+        SettingsError: unknown kind, or there are GPUs, which the rewriting passes over.
+    """
+    if kind not in (None, "bfloat16"):
+        raise SettingsError(f"Expected a precision. Received: {kind!r}. Allowed: bfloat16, None.")
+    if kind and tf.config.list_physical_devices("GPU"):
+        raise SettingsError(f"Expected CPUs alone with precision {kind!r}. Received: a GPU. Hide it or leave it out.")
+    tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": kind is not None})
 
 
 def _adam(table: Adam, weights: list[tf.Variable]) -> tf.keras.optimizers.Optimizer:
