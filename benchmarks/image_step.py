@@ -1,0 +1,173 @@
+"""A training step on images beside its own convolutions and matrix products done alone; and where its images come from.
+
+Alternately in one process:
+
+    alad_tf                       the step of `alad reproduce cifar10`, everything on, as in training_step.py
+    convolutions and products     those of the step's graph alone: forward, gradients by kernels and by inputs
+    one by one                    the same, each in a call of its own
+    images, bytes                 the images of a step: gathered as bytes in the graph, then scaled
+    images, floats                the same, kept as float32
+    images, tf.data               the same from a shuffled tf.data pipeline of bytes, read in Python
+
+    python benchmarks/image_step.py
+    python benchmarks/image_step.py --threads 1 --no-spectral-norm --json step.json
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import yardstick  # before NumPy: it sets the number of threads
+
+# isort: split
+
+import numpy as np
+import tensorflow as tf
+
+from alad_tf import networks, training
+from alad_tf.settings import Settings
+from architectures import Alad
+
+STEPS = 4  # of a call
+IMAGES = 3_600  # of a class of CIFAR-10
+CONVOLUTIONS = ("Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter")
+Call = Callable[[], object]
+
+
+def linear_operations(trainer: training.Trainer) -> list[tf.Operation]:
+    """The convolutions and matrix products in the graph of a step."""
+    table = trainer.table
+    x = tf.TensorSpec([1 + table.ge_steps, table.batch_size, *table.data_shape], tf.float32)
+    graph = tf.function(trainer.update).get_concrete_function(x, tf.TensorSpec([], tf.int32)).graph
+    return [operation for operation in graph.get_operations() if operation.type in (*CONVOLUTIONS, "MatMul")]
+
+
+def multiplications(operation: tf.Operation) -> int:
+    """Multiplications of one: places of the kernel times places that it is laid on."""
+    a, b, out = (tuple(tensor.shape) for tensor in (*operation.inputs[:2], operation.outputs[0]))
+    if operation.type == "MatMul":
+        inner = a[0] if operation.get_attr("transpose_a") else a[1]
+        return int(np.prod(out)) * int(inner)
+    if operation.type == "Conv2D":
+        return int(np.prod(out[:3]) * np.prod(b))
+    gradient = tuple(operation.inputs[2].shape)
+    kernel = b if operation.type == "Conv2DBackpropInput" else out
+    return int(np.prod(gradient[:3]) * np.prod(kernel))
+
+
+def alone(operation: tf.Operation, random: np.random.Generator) -> Callable[[], tf.Tensor]:
+    """The operation on operands of its own: variables, for TensorFlow would fold constants."""
+
+    def operand(position: int) -> tf.Variable:
+        return tf.Variable(random.standard_normal(operation.inputs[position].shape).astype(np.float32))
+
+    if operation.type == "MatMul":
+        a, b = operand(0), operand(1)
+        flags = {name: operation.get_attr(name) for name in ("transpose_a", "transpose_b")}
+        return lambda: tf.matmul(a.value(), b.value(), **flags)
+    common = {"strides": operation.get_attr("strides"), "padding": operation.get_attr("padding").decode()}
+    sizes = tf.constant(operation.outputs[0].shape.as_list())
+    if operation.type == "Conv2D":
+        a, b = operand(0), operand(1)
+        return lambda: tf.raw_ops.Conv2D(input=a.value(), filter=b.value(), **common)
+    if operation.type == "Conv2DBackpropInput":
+        b, c = operand(1), operand(2)
+        return lambda: tf.raw_ops.Conv2DBackpropInput(
+            input_sizes=sizes, filter=b.value(), out_backprop=c.value(), **common
+        )
+    a, c = operand(0), operand(2)
+    return lambda: tf.raw_ops.Conv2DBackpropFilter(
+        input=a.value(), filter_sizes=sizes, out_backprop=c.value(), **common
+    )
+
+
+def together(operations: list[tf.Operation]) -> Call:
+    """A call that does them all for some steps in one graph: one element of each result is read."""
+    random = np.random.default_rng(1)
+    calls = [alone(operation, random) for operation in operations]
+
+    @tf.function
+    def graph(steps: tf.Tensor) -> tf.Tensor:
+        total = tf.zeros([])
+        for _ in tf.range(steps):
+            total += tf.add_n([tf.reshape(call(), [-1])[0] for call in calls])
+        return total
+
+    return lambda: graph(tf.constant(STEPS)).numpy()
+
+
+def one_by_one(operations: list[tf.Operation]) -> Call:
+    """A call that does them one after the other, each in a graph of its own, for some steps."""
+    random = np.random.default_rng(1)
+    calls = [tf.function(alone(operation, random)).get_concrete_function() for operation in operations]
+
+    def call() -> None:
+        for _ in range(STEPS):
+            for one in calls:
+                one()
+
+    return call
+
+
+def step(table: Alad, spectral_norm: str | None) -> training.Trainer:
+    """A trainer of the table on random images."""
+    x_train = np.random.default_rng(0).integers(0, 256, (IMAGES, *table.data_shape), np.uint8)
+    trained, average = (networks.build(table, spectral_norm=spectral_norm) for _ in range(2))
+    return training.Trainer(trained, table, x_train, seed=0, average=average, jit=False)
+
+
+def image_sources(trainer: training.Trainer) -> dict[str, Call]:
+    """Calls that fetch the images of some steps."""
+    rows = (1 + trainer.table.ge_steps) * trainer.table.batch_size
+    floats = networks.as_input(trainer.x_train)
+
+    @tf.function
+    def gathered(x: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
+        total = tf.zeros([])
+        for first in tf.range(steps):
+            order = tf.random.stateless_uniform([rows], [0, first], 0, IMAGES, tf.int32)
+            total += networks.as_input(tf.gather(x, order))[0, 0, 0, 0]
+        return total
+
+    pipeline = tf.data.Dataset.from_tensor_slices(trainer.x_train).shuffle(IMAGES, seed=0).repeat()
+    batches = iter(pipeline.batch(rows).map(networks.as_input).prefetch(2))
+    return {
+        "images, bytes": lambda: gathered(trainer.x_train, tf.constant(STEPS)).numpy(),
+        "images, floats": lambda: gathered(floats, tf.constant(STEPS)).numpy(),
+        "images, tf.data": lambda: [next(batches) for _ in range(STEPS)],
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = yardstick.parser(__doc__, rounds=7)
+    parser.add_argument("--threads", type=int, default=2, metavar="N", help="of TensorFlow (default: %(default)s)")
+    parser.add_argument("--no-spectral-norm", action="store_true")
+    options = parser.parse_args()
+    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(options.threads)
+
+    table = Settings.of_protocol("cifar10", normal_class=0).table
+    trainer = step(table, None if options.no_spectral_norm else "paper")
+    operations = linear_operations(trainer)
+    counts = {kind: sum(one.type == kind for one in operations) for kind in (*CONVOLUTIONS, "MatMul")}
+    calls: dict[str, Call] = {
+        "alad_tf": lambda: trainer.train(STEPS),
+        "convolutions and products": together(operations),
+        "one by one": one_by_one(operations),
+        **image_sources(trainer),
+    }
+    times = yardstick.alternate(calls, options.rounds, parts=dict.fromkeys(calls, STEPS))
+    flop = 2 * sum(map(multiplications, operations))
+    facts: dict[str, Any] = {
+        "operations": ", ".join(f"{count} {kind}" for kind, count in counts.items()),
+        "gflop_of_a_step": flop / 1e9,
+        "gflop_per_second": flop / 1e9 / times.median("alad_tf"),
+        "threads": options.threads,
+        "spectral_norm": not options.no_spectral_norm,
+    }
+    yardstick.publish("One training step on images", times.rows("alad_tf"), options.json, **facts)
+
+
+if __name__ == "__main__":
+    main()
