@@ -12,7 +12,17 @@ from typing import Any, Callable, NoReturn
 
 import architectures
 from alad_tf.errors import AladError, SettingsError
-from alad_tf.settings import ABLATIONS, PROTOCOLS, SCORES, Settings, default_out, published_results
+from alad_tf.settings import (
+    ABLATIONS,
+    CLASSES,
+    PRECISIONS,
+    PROTOCOLS,
+    SCORES,
+    STRATEGIES,
+    Settings,
+    default_out,
+    published_results,
+)
 from architectures.tabular import KDD99_ROWS, tabular
 
 EXAMPLES = """examples:
@@ -20,6 +30,7 @@ EXAMPLES = """examples:
   alad reproduce kdd99                         the paper's 10 runs, then the table
   alad reproduce kdd99 --runs 1 --epochs 1     a quick look
   alad reproduce arrhythmia --no-dzz           a row of the ablation
+  alad reproduce cifar10 --normal-class 0,1    two of the ten tasks of an image data set
   alad table 5                                 Table V from the results that exist
   alad fit train.csv --model model             your own data: train on rows that are normal
   alad score new.csv --model model --output scored.csv
@@ -42,6 +53,7 @@ p_value, is_anomaly, is_valid (False: a missing or infinite cell; such a row has
 the columns that are reconstructed worst, each with its share.
 """
 FILES = ".csv, .tsv (also .gz), .parquet, .feather, .npy or .npz"
+TABULAR = tuple(name for name, protocol in PROTOCOLS.items() if protocol.metric == "f1")
 GOES_ON = "the same command goes on: complete runs are kept, the others continue from their last checkpoint"
 
 
@@ -90,10 +102,10 @@ def reproduce(options: argparse.Namespace) -> None:
     from alad_tf import runs
 
     settings = _settings(options)
-    first = options.seed
-    seeds = range(first, first + (options.runs or PROTOCOLS[settings.dataset].runs))
+    seeds = range(options.seed, options.seed + (options.runs or PROTOCOLS[settings.dataset].runs))
     jobs = options.jobs or os.cpu_count() or 1
-    runs.run_all(settings, seeds, options.out, jobs=jobs, data_dir=options.data_dir)
+    classes = None if settings.normal_class is None else options.normal_class or list(range(CLASSES))
+    runs.run_all(settings, seeds, options.out, jobs=jobs, data_dir=options.data_dir, classes=classes)
     print(runs.sum_up(settings, options.out))
 
 
@@ -206,6 +218,17 @@ def _settings(options: argparse.Namespace) -> Settings:
         changes["latent_discriminator"] = False
     if options.no_ema:
         changes["ema_decay"] = None
+    if options.normal_class:
+        changes["normal_class"] = options.normal_class[0]
+    if options.patience is not None:
+        changes["patience"] = options.patience
+    if options.no_early_stopping:
+        changes["patience"] = None
+    if options.last_weights:
+        changes["weights"] = "last"
+    for name in ("strategy", "precision"):
+        if getattr(options, name) is not None:
+            changes[name] = getattr(options, name)
     return Settings.of_protocol(options.dataset, options.method, **changes)
 
 
@@ -266,6 +289,31 @@ def _parser() -> argparse.ArgumentParser:
         help="compile the training step with XLA, or not (default: yes; no for toy, whose batches are large)",
     )
     command.add_argument(
+        "--strategy",
+        choices=tuple(name for name in STRATEGIES if name),
+        help="mirrored: all GPUs of this machine share each batch, without XLA (default: one device)",
+    )
+    command.add_argument(
+        "--precision",
+        choices=tuple(name for name in PRECISIONS if name),
+        help="bfloat16: convolutions and products in it, on CPUs without XLA (default: float32)",
+    )
+    images = command.add_argument_group("images")
+    images.add_argument(
+        "--normal-class",
+        type=_classes,
+        metavar="K",
+        help="0 to 9, several as in 0,3,5, or all: one task each (default: all)",
+    )
+    stopping = images.add_mutually_exclusive_group()
+    stopping.add_argument(
+        "--patience", type=_positive, metavar="N", help="epochs without a better validation score (default: 10)"
+    )
+    stopping.add_argument("--no-early-stopping", action="store_true", help="train for all epochs")
+    images.add_argument(
+        "--last-weights", action="store_true", help="score with the last weights, as released, not with the best"
+    )
+    command.add_argument(
         "--data-dir",
         type=Path,
         metavar="DIR",
@@ -274,8 +322,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_out(command)
     command.set_defaults(command=reproduce)
 
-    command = commands.add_parser("table", help="print Table 2, 5 or 7 of the paper with our results beside it")
-    command.add_argument("number", type=int, metavar="NUMBER", help="2, 5 or 7")
+    command = commands.add_parser("table", help="print a table of the paper with our results beside it")
+    command.add_argument("number", type=int, metavar="NUMBER", help="2, 3 or 5 to 8")
     _add_out(command)
     command.set_defaults(command=table)
     _add_fit(commands)
@@ -320,9 +368,9 @@ def _add_fit(commands: Any) -> None:
     training = command.add_argument_group("training")
     training.add_argument(
         "--architecture",
-        choices=architectures.DATASETS,
+        choices=TABULAR,
         metavar="NAME",
-        help=f"{', '.join(architectures.DATASETS)} (default: KDD99's for these columns)",
+        help=f"{', '.join(TABULAR)} (default: KDD99's for these columns)",
     )
     training.add_argument("--epochs", type=_positive, metavar="N", help="passes over the rows (default: the table's)")
     training.add_argument("--batch-size", type=_positive, metavar="N", help="rows of a step (default: the table's)")
@@ -391,6 +439,15 @@ def _add_out(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--out", type=Path, default=default_out(), metavar="DIR", help="results folder (default: %(default)s)"
     )
+
+
+def _classes(text: str) -> list[int]:
+    if text == "all":
+        return list(range(CLASSES))
+    numbers = text.split(",")
+    if not all(number.isdigit() and int(number) < CLASSES for number in numbers):
+        raise argparse.ArgumentTypeError(f"expected classes from 0 to {CLASSES - 1} or all, received {text!r}")
+    return sorted({int(number) for number in numbers})
 
 
 def _positive(text: str) -> int:

@@ -16,11 +16,12 @@ from alad_tf import files
 from alad_tf.errors import AladError, DataError
 
 KEEP = 2  # the second newest is there for the day when the newest is damaged
+_DAMAGE = (OSError, ValueError, AssertionError, tf.errors.OpError)
 SUMS = "SHA256SUMS"  # as sha256sum writes it: `sha256sum -c SHA256SUMS` checks a checkpoint by hand
 
 
 class Checkpoints:
-    """The newest checkpoints of one run, a folder `step<n>` each.
+    """The newest checkpoints of one run, a folder `step<n>` each, and the best weights so far in `best<n>`.
 
     Variables are stored by `tf.train.Checkpoint`; `log.json` beside them holds what the run has gathered otherwise.
     TensorFlow's own checksums leave parts of its files unprotected, hence the list of SHA-256 sums.
@@ -28,10 +29,13 @@ class Checkpoints:
     Args:
         folder: of the run's checkpoints.
         variables: what to store and to restore.
+        weights: the part of them that scores, of which the best are kept; None: all.
     """
 
-    def __init__(self, folder: Path, variables: tf.train.Checkpoint) -> None:
-        self.folder, self.variables = folder, variables
+    def __init__(
+        self, folder: Path, variables: tf.train.Checkpoint, weights: tf.train.Checkpoint | None = None
+    ) -> None:
+        self.folder, self.variables, self.weights = folder, variables, weights or variables
 
     def save(self, step: int, log: dict[str, Any]) -> None:
         """Store the variables and a JSON-able log as the checkpoint of a step; then drop all but the newest `KEEP`.
@@ -39,23 +43,36 @@ class Checkpoints:
         Raises:
             OSError, AladError: it cannot be written. The earlier checkpoints are untouched.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".step", dir=self.folder))
-        try:
-            self._write(temporary, log)
-            target = self.folder / f"step{step}"
-            if target.exists():  # damaged: an intact one would have been restored
-                self._remove(target)
-            os.rename(temporary, target)
-            files.sync(self.folder)
-        except tf.errors.OpError as error:
-            reason = error.message.splitlines()[0]
-            raise AladError(f"Expected to write a checkpoint in {self.folder}. Received: {reason}") from None
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-        kept = [path for path in self._newest_first() if _step(path) <= step][:KEEP]
-        for path in set(self._newest_first()) - set(kept):
+        self._store(f"step{step}", self.variables, log)
+        kept = [path for path in self._newest_first("step") if _step(path) <= step][:KEEP]
+        for path in set(self._newest_first("step")) - set(kept):
             self._remove(path)
+
+    def save_best(self, step: int) -> None:
+        """Store the weights of a step as the best so far, in place of the last ones.
+
+        Raises:
+            OSError, AladError: they cannot be written.
+        """
+        self._store(f"best{step}", self.weights, {})
+        for path in self._newest_first("best"):
+            if _step(path) != step:
+                self._remove(path)
+
+    def restore_best(self, step: int) -> None:
+        """Set the weights to those of `save_best`.
+
+        Raises:
+            DataError: they are not there or damaged.
+        """
+        path = self.folder / f"best{step}"
+        try:
+            self._read(path, self.weights)
+        except _DAMAGE as error:
+            raise DataError(
+                f"Expected the best weights in {path}. Received: {str(error).splitlines()[0]}. "
+                f"To begin the run anew, remove {self.folder}."
+            ) from None
 
     def restore(self, warn: Callable[[str], None]) -> dict[str, Any] | None:
         """Set the variables from the newest intact checkpoint; returns its log, or None where there is no checkpoint.
@@ -69,12 +86,10 @@ class Checkpoints:
         for left_over in self.folder.glob(".step*"):
             shutil.rmtree(left_over, ignore_errors=True)
         reasons = []
-        for path in self._newest_first():
+        for path in self._newest_first("step"):
             try:
-                _verify(path)
-                self.variables.read(str(path / "variables")).assert_consumed()
-                log = dict(json.loads((path / "log.json").read_text(encoding="utf-8")))
-            except (OSError, ValueError, AssertionError, tf.errors.OpError) as error:
+                log = self._read(path, self.variables)
+            except _DAMAGE as error:
                 reasons.append(f"{path.name}: {str(error).splitlines()[0]}")
                 continue
             for reason in reasons:
@@ -89,16 +104,39 @@ class Checkpoints:
 
     def remove(self) -> None:
         """Remove all checkpoints and their folder."""
-        for path in self._newest_first():
+        for path in (*self._newest_first("step"), *self._newest_first("best")):
             self._remove(path)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _newest_first(self) -> list[Path]:
-        found = [path for path in self.folder.glob("step*") if path.name[len("step") :].isdigit()]
+    def _newest_first(self, kind: str) -> list[Path]:
+        found = [path for path in self.folder.glob(f"{kind}*") if path.name[len(kind) :].isdigit()]
         return sorted(found, key=_step, reverse=True)
 
-    def _write(self, folder: Path, log: dict[str, Any]) -> None:
-        self.variables.write(str(folder / "variables"))
+    def _store(self, name: str, variables: tf.train.Checkpoint, log: dict[str, Any]) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".step", dir=self.folder))
+        try:
+            self._write(temporary, variables, log)
+            target = self.folder / name
+            if target.exists():  # damaged, or of a run that was killed behind it
+                self._remove(target)
+            os.rename(temporary, target)
+            files.sync(self.folder)
+        except tf.errors.OpError as error:
+            reason = error.message.splitlines()[0]
+            raise AladError(f"Expected to write a checkpoint in {self.folder}. Received: {reason}") from None
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    @staticmethod
+    def _read(path: Path, variables: tf.train.Checkpoint) -> dict[str, Any]:
+        _verify(path)
+        variables.read(str(path / "variables")).assert_consumed()
+        return dict(json.loads((path / "log.json").read_text(encoding="utf-8")))
+
+    @staticmethod
+    def _write(folder: Path, variables: tf.train.Checkpoint, log: dict[str, Any]) -> None:
+        variables.write(str(folder / "variables"))
         (folder / "log.json").write_text(json.dumps(log, allow_nan=False) + "\n", encoding="utf-8")
         sums = "".join(f"{_sha256(path)}  {path.name}\n" for path in sorted(folder.iterdir()))
         (folder / SUMS).write_text(sums, encoding="utf-8")
@@ -113,7 +151,7 @@ class Checkpoints:
 
 
 def _step(path: Path) -> int:
-    return int(path.name[len("step") :])
+    return int(path.name[len("step") :])  # "best" is as long
 
 
 def _verify(path: Path) -> None:

@@ -13,11 +13,12 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from alad_tf import checkpoints, data, files, metrics, networks, plots, scores, training
+from alad_tf import checkpoints, data, files, metrics, networks, plots, replicas, scores, training
 from alad_tf.errors import AladError, DataError, Stopped
 from alad_tf.settings import PROTOCOLS, Progress, Settings
 
 CHUNK_STEPS = 1000  # at most, in one call of the graph: a few seconds between two reports
+CHUNK_IMAGE_STEPS = 10
 CHECKPOINT_SECONDS = 120.0  # between two checkpoints
 COLLAPSED = 1e-3  # mean loss_d below which a warning is due; 2 log 2 for each discriminator that cannot tell
 RECORDS = 100  # at most, in a run's history; every fifth is scored on the test rows
@@ -31,11 +32,11 @@ class Log:
     seconds: float = 0.0
     sums: dict[str, float] = field(default_factory=dict)  # of the losses over the steps since the last record
     history: list[dict[str, float]] = field(default_factory=list)
+    best: dict[str, float] | None = None  # epoch, step and validation: of the smallest mean validation score
 
-    @property
-    def f1(self) -> float | None:
-        """The last one of the history."""
-        return next((record["f1"] for record in reversed(self.history) if "f1" in record), None)
+    def last(self, metric: str) -> float | None:
+        """The last value of a metric in the history."""
+        return next((record[metric] for record in reversed(self.history) if metric in record), None)
 
     def add(self, steps: int, losses: dict[str, float]) -> None:
         """Count the mean losses of a number of steps."""
@@ -43,11 +44,15 @@ class Log:
         for name, loss in losses.items():
             self.sums[name] = self.sums.get(name, 0.0) + loss * steps
 
-    def record(self, epoch: int, steps: int, judge: Callable[[], dict[str, float]]) -> None:
+    def record(self, epoch: int, steps: int, judge: Callable[[], dict[str, float]], validation: float | None) -> None:
         """Close a record of the history: the means over the steps since the last one; every fifth is judged."""
         record: dict[str, float] = {"epoch": epoch, "step": self.step}
         record.update({name: total / steps for name, total in self.sums.items()})
         record["seconds"] = round(self.seconds, 3)
+        if validation is not None:
+            record["validation"] = validation
+            if self.best is None or validation < self.best["validation"]:
+                self.best = {"epoch": epoch, "step": self.step, "validation": validation}
         if len(self.history) % 5 == 4:
             record.update(judge())
         self.history.append(record)
@@ -88,11 +93,15 @@ def run(
     settings.claim(run_dir, seed)
     with files.locked(run_dir):
         split = data.load(
-            settings.dataset, data_dir=data_dir, scaling=settings.scaling, training_half=settings.training_half
+            settings.dataset,
+            data_dir=data_dir,
+            scaling=settings.scaling,
+            training_half=settings.training_half,
+            normal_class=settings.normal_class,
         )
         started = time.monotonic()
         trainer = _trainer(settings, seed, split.x_train)
-        saved = checkpoints.Checkpoints(run_dir / "checkpoints", trainer.variables)
+        saved = checkpoints.Checkpoints(run_dir / "checkpoints", trainer.variables, trainer.scoring_variables)
         log = Log(**(saved.restore(warn) or {}))
         started -= log.seconds
         scorer = scores.Scorer(trainer.scoring_networks)
@@ -101,7 +110,16 @@ def run(
         def judge(score: np.ndarray) -> dict[str, float]:
             return metrics.evaluate(split.y_test, score, top_fraction)
 
-        _train(settings, trainer, log, saved, lambda: judge(scorer(split.x_test)["features"]), report, warn, stopping)
+        def judge_all() -> dict[str, float]:
+            judged = {name: judge(score) for name, score in scorer(split.x_test).items()}
+            return {**judged["features"], **{f"auroc_{name}": judged[name]["auroc"] for name in judged}}
+
+        def validate() -> float | None:
+            return None if split.x_valid is None else float(scorer(split.x_valid)["features"].mean())
+
+        _train(settings, trainer, log, saved, judge_all, validate, report, warn, stopping)
+        if settings.weights == "best" and log.best is not None:
+            saved.restore_best(int(log.best["step"]))
         test_scores = scorer(split.x_test)
         for name, score in test_scores.items():
             if np.ptp(score) == 0.0:
@@ -111,6 +129,8 @@ def run(
             "method": settings.method,
             "seed": seed,
             "epochs": settings.epochs,
+            **({} if log.best is None else {"last_epoch": log.history[-1]["epoch"], "best": log.best}),
+            **({} if split.stand_in is None else {"stand_in": split.stand_in}),
             "n_train": len(split.x_train),
             "n_test": len(split.x_test),
             "n_anomalies": int(split.y_test.sum()),
@@ -121,6 +141,8 @@ def run(
         }
         if settings.table.data_dim == 2:
             _draw_plane(run_dir, split, trainer.scoring_networks)
+        if split.x_test.ndim == 4:
+            _draw_images(run_dir, split, test_scores["features"], trainer.scoring_networks)
         _write(run_dir, result, log.history, {"y_test": split.y_test, **test_scores}, trainer.scoring_networks)
         saved.remove()
         return result
@@ -155,14 +177,20 @@ def _build(settings: Settings, seed: int) -> networks.Networks:
 
 
 def _trainer(settings: Settings, seed: int, x_train: np.ndarray) -> training.Trainer:
+    training.set_precision(settings.precision)
+    strategy = replicas.strategy(settings.strategy)
+    with replicas.scope(strategy):
+        trained = _build(settings, seed)
+        average = None if settings.ema_decay is None else _build(settings, seed)
     return training.Trainer(
-        _build(settings, seed),
+        trained,
         settings.table,
         x_train,
         seed=seed,
-        average=None if settings.ema_decay is None else _build(settings, seed),
+        average=average,
         ema_decay=settings.ema_decay or 0.0,
         jit=settings.jit,
+        strategy=strategy,
     )
 
 
@@ -172,25 +200,32 @@ def _train(
     log: Log,
     saved: checkpoints.Checkpoints,
     judge: Callable[[], dict[str, float]],
+    validate: Callable[[], float | None],
     report: Callable[[Progress], None],
     warn: Callable[[str], None],
     stopping: Callable[[], bool],
 ) -> None:
-    """Train from the log's step to the end; every few epochs the log gets a record of the history.
+    """Train from the log's step to the end, or until validation no longer improves.
+
+    Every few epochs the log gets a record of the history; the weights are kept where validation is better than ever.
 
     Chunks begin at the same steps however often the run was stopped, so that the means of the losses are the same too.
     """
     started, last_saved, warned = time.monotonic() - log.seconds, time.monotonic(), False
-    steps = settings.epochs * trainer.steps_per_epoch
+    protocol, steps = PROTOCOLS[settings.dataset], settings.epochs * trainer.steps_per_epoch
     record_steps = math.ceil(settings.epochs / RECORDS) * trainer.steps_per_epoch
-    while log.step < steps:
+    chunk = CHUNK_STEPS if settings.normal_class is None else CHUNK_IMAGE_STEPS
+    while log.step < steps and not _patience_ended(settings, log):
         first = log.step // record_steps * record_steps
         until = min(first + record_steps, steps)
-        count = min(CHUNK_STEPS, until - log.step)
+        count = min(chunk, until - log.step)
         losses = trainer.train(count)
         _require_finite(losses, trainer, log.step + 1, log.step + count)
         log.add(count, losses)
-        report(Progress(log.step, steps, losses, log.f1))
+        quality = log.last(protocol.metric)
+        report(
+            Progress(log.step, steps, losses, None if quality is None else f"{protocol.metric.upper()} {quality:.4f}")
+        )
         if losses["loss_d"] < COLLAPSED and not warned:
             warned = True
             warn(
@@ -199,13 +234,21 @@ def _train(
             )
         log.seconds = time.monotonic() - started
         if log.step == until:
-            log.record(log.step // trainer.steps_per_epoch, until - first, judge)
+            log.record(log.step // trainer.steps_per_epoch, until - first, judge, validate())
+            if log.best is not None and log.best["step"] == log.step:
+                saved.save_best(log.step)
         stop = stopping() and log.step < steps
         if stop or time.monotonic() - last_saved >= CHECKPOINT_SECONDS:
             saved.save(log.step, asdict(log))
             last_saved = time.monotonic()
         if stop:
             raise Stopped(f"stopped at step {log.step} of {steps}, where the same command goes on")
+
+
+def _patience_ended(settings: Settings, log: Log) -> bool:
+    if settings.patience is None or log.best is None:
+        return False
+    return bool(log.history[-1]["epoch"] - log.best["epoch"] >= settings.patience)
 
 
 def _require_finite(losses: dict[str, float], trainer: training.Trainer, first: int, last: int) -> None:
@@ -244,3 +287,13 @@ def _draw_plane(run_dir: Path, split: data.Split, trained: networks.Networks) ->
     z = trained.E(split.x_test, training=False)
     x_hat = trained.G(z, training=False)
     plots.save_toy_figure(split.x_test, x_hat.numpy(), z.numpy(), split.y_test, run_dir / "reconstructions.png")
+
+
+def _draw_images(run_dir: Path, split: data.Split, score: np.ndarray, trained: networks.Networks) -> None:
+    """Figures 5 and 6: normal and anomalous test images over their reconstructions."""
+    shown = {}
+    for kind, name in enumerate(("normal", "anomalous")):
+        rows = np.flatnonzero(split.y_test == kind)[:10]
+        x_hat = trained.reconstruct(networks.as_input(split.x_test[rows]))
+        shown[name] = (split.x_test[rows], ((x_hat.numpy() + 1.0) * 127.5).round().astype(np.uint8), score[rows])
+    plots.save_images_figure(shown, run_dir / "reconstructions.png")

@@ -99,14 +99,14 @@ def bin_edges(values: Array, bins: int = 80) -> tuple[Array, bool]:
 
 
 def save_run_figures(
-    run_dirs: Sequence[Path], figure_dir: Path, title: str, paper_f1: float | None = None
+    run_dirs: Sequence[Path], figure_dir: Path, title: str, paper_mean: float | None = None, metric: str = "f1"
 ) -> list[Path]:
     """Draw the runs of one experiment into `figure_dir` and return the paths of the PNG files written.
 
     Of the runs' scores.npz: roc.png, precision_recall.png and scores.png; of their history.jsonl: losses.png and
-    f1.png (`paper_f1`, the paper's mean, as a line across). Runs that lack a file are left out of its figures; a figure
-    with nothing to show is not written, and none at all where no run has scores. Raises DataError, naming the file, for
-    a file that is damaged.
+    f1.png or auroc.png, by the metric (`paper_mean`, the paper's, as a line across). Runs that lack a file are left out
+    of its figures; a figure with nothing to show is not written, and none at all where no run has scores. Raises
+    DataError, naming the file, for a file that is damaged.
     """
     runs = [_read_scores(folder / "scores.npz") for folder in run_dirs if (folder / "scores.npz").exists()]
     if not runs:
@@ -120,9 +120,9 @@ def save_run_figures(
     losses = {name: _courses(histories, name) for name in ("loss_d", "loss_ge")}
     if any(losses.values()):
         figures["losses.png"] = _losses_figure(losses, title)
-    f1 = _courses(histories, "f1")
-    if f1:
-        figures["f1.png"] = _f1_figure(f1, paper_f1, title)
+    courses = _courses(histories, metric)
+    if courses:
+        figures[f"{metric}.png"] = _metric_figure(courses, metric, paper_mean, title)
     return [_save(figure, figure_dir / name) for name, figure in figures.items()]
 
 
@@ -153,6 +153,59 @@ def save_toy_figure(x_test: Array, x_hat: Array, z: Array, y_test: Array, path: 
         axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, markerscale=1.8)
+    return _save(figure, path)
+
+
+def save_class_bars(
+    groups: Mapping[str, Mapping[int, Sequence[float]]], path: Path, title: str, means: Mapping[str, float | None]
+) -> Path:
+    """Bars of AUROC for each normal class, side by side: Figures 3, 4 and 7 to 10.
+
+    Args:
+        groups: name of a method or score -> class -> AUROC of each run; a class without runs has no bar.
+        path: of the PNG file.
+        title: over the figure.
+        means: name -> the paper's mean over all classes, drawn as a line across in the colour of its bars.
+    """
+    classes = sorted({label for tasks in groups.values() for label in tasks})
+    figure = _figure(max(5.0, 0.35 * len(classes) * len(groups) + 2.0), 4.2)
+    axes, width = figure.subplots(), 0.8 / len(groups)
+    for number, ((name, tasks), colour) in enumerate(zip(groups.items(), (_BLUE, _VERMILION, _GREEN, _PURPLE))):
+        there = [label for label in classes if label in tasks]
+        x = [classes.index(label) + (number - (len(groups) - 1) / 2) * width for label in there]
+        heights = [float(np.mean(tasks[label])) for label in there]
+        spread = [float(np.std(tasks[label], ddof=1)) if len(tasks[label]) > 1 else 0.0 for label in there]
+        axes.bar(x, heights, 0.9 * width, color=colour, yerr=spread, error_kw={"linewidth": 0.8}, label=name)
+        mean = means.get(name)
+        if mean is not None:
+            label = f"{name}: paper's mean over ten classes, {mean:.4g}"
+            axes.axhline(mean, color=colour, linewidth=1.0, linestyle="--", label=label)
+    axes.axhline(0.5, color=_GREY, linewidth=0.8)
+    axes.set_xticks(range(len(classes)), [str(label) for label in classes])
+    axes.set_ylim(0.0, 1.0)
+    _finish(axes, title, "Normal class", "AUROC")
+    return _save(figure, path)
+
+
+def save_images_figure(shown: Mapping[str, tuple[Array, Array, Array]], path: Path) -> Path:
+    """Images over their reconstructions with the score of each: Figures 5 and 6, one pair of rows for each kind.
+
+    Args:
+        shown: kind ("normal", "anomalous") -> images and reconstructions [n, height, width, channels] uint8, A(x) [n].
+        path: of the PNG file.
+    """
+    columns = max(len(images) for images, _, _ in shown.values())
+    figure = _figure(0.8 * columns + 0.4, 1.9 * len(shown))
+    axes = figure.subplots(2 * len(shown), columns, squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for block, (kind, (images, reconstructions, scores)) in enumerate(shown.items()):
+        for column, (x, x_hat, score) in enumerate(zip(images, reconstructions, scores)):
+            axes[2 * block, column].imshow(x)
+            axes[2 * block, column].set_title(f"{score:.4g}", fontsize=7, pad=2)
+            axes[2 * block + 1, column].imshow(x_hat)
+        axes[2 * block, 0].text(-0.15, 0.0, f"{kind}, A(x)", transform=axes[2 * block, 0].transAxes, rotation=90,
+                                ha="right", va="center", fontsize=8)  # fmt: skip
     return _save(figure, path)
 
 
@@ -226,7 +279,7 @@ def _losses_figure(losses: Mapping[str, Sequence[tuple[Array, Array]]], title: s
     return figure
 
 
-def _f1_figure(courses: Sequence[tuple[Array, Array]], paper_f1: float | None, title: str) -> Figure:
+def _metric_figure(courses: Sequence[tuple[Array, Array]], metric: str, paper_mean: float | None, title: str) -> Figure:
     figure = _figure(6.6, 4.2)
     axes = figure.subplots()
     # A run that was evaluated once is a single point and needs a marker to be seen.
@@ -234,9 +287,10 @@ def _f1_figure(courses: Sequence[tuple[Array, Array]], paper_f1: float | None, t
         marker = "o" if len(epochs) < 30 else ""
         label = "ours, one line a run" if number == 0 else None
         axes.plot(epochs, values, color=_BLUE, linewidth=1.0, alpha=0.75, marker=marker, markersize=3, label=label)
-    if paper_f1 is not None:
-        axes.axhline(paper_f1, color=_VERMILION, linewidth=1.2, linestyle="--", label=f"paper's mean, {paper_f1:.4g}")
-    _finish(axes, title, "Epoch", "F1 on the test rows", f"{len(courses)} run{'s' * (len(courses) > 1)}")
+    if paper_mean is not None:
+        label = f"paper's mean, {paper_mean:.4g}"
+        axes.axhline(paper_mean, color=_VERMILION, linewidth=1.2, linestyle="--", label=label)
+    _finish(axes, title, "Epoch", f"{metric.upper()} on the test rows", f"{len(courses)} run{'s' * (len(courses) > 1)}")
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Results on disk, summed up and set beside the paper's (Tables II, V and VII). No TensorFlow.
+"""Results on disk, summed up and set beside the paper's (Tables II, III and V to VIII). No TensorFlow.
 
 A run's result is `<out>/<dataset>/<method>/[class<k>/]seed<s>/result.json`; the project ships results of its own in a
 folder of the same layout, here called `published`. Runs found in `out` come first; published ones stand in where it has
@@ -26,6 +26,7 @@ METRICS = ("precision", "recall", "f1", "auroc", "average_precision")
 
 _Figures = Mapping[str, Mapping[str, Any]]  # metric -> {"mean", "std"}
 _TABULAR_METRICS = ("precision", "recall", "f1")
+_TASKS = 10  # of an image data set: one class each is normal
 _RUN_FOLDER = re.compile(r"(?:class(\d+)/)?seed(\d+)/result\.json")
 _HEADINGS = {
     "precision": "Precision", "recall": "Recall", "f1": "F1", "auroc": "AUROC", "average_precision": "Average precision"
@@ -35,6 +36,7 @@ _CEILINGS = {
     "kdd99": "KDD99: 20 % of the test rows are flagged and 19.69 % are anomalies, so that F1 <= 0.992.",
     "arrhythmia": "Arrhythmia: 34 test rows are flagged and 32 are anomalies, so that F1 <= 0.970; one hit is 0.03.",
 }
+_OF_IMAGES = "Of images: the runs of a task are averaged; mean ± sample standard deviation are those over the tasks."
 _ORIGINS = {
     "this machine": "this machine: mean ± sample standard deviation over the runs in the output directory.",
     "published": "published: the same, over the runs whose results come with the project.",
@@ -101,20 +103,39 @@ def load_results(out: Path, dataset: str, method: str) -> list[dict[str, Any]]:
 def summarise(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Mean and sample standard deviation (ddof = 1; None for one run) over runs of one method, the paper's beside them.
 
+    Of images the runs of a task are averaged, and mean and deviation are those over the tasks.
+
     Returns dataset, method, runs (the seeds), epochs, seconds {mean, std, total}, scores {score: {metric: {mean, std}}}
-    and paper in the same form. Raises AladError where the runs differ in method, epochs or scores.
+    and paper in the same form; of images also tasks {class: {score: AUROC of each run}}, and stand_in where the data
+    are not the paper's. Raises AladError where the runs differ in method, epochs, data or scores.
     """
     if not results:
         raise SettingsError("Expected the result of at least one run to sum up. Received: none.")
     dataset, method = results[0]["dataset"], results[0]["method"]
-    for key in ("dataset", "method", "epochs", "scores"):
+    for key in ("dataset", "method", "epochs", "scores", "stand_in"):
         _require_same(key, results)
 
     seconds = [float(result["seconds"]) for result in results]
+    tasks: dict[int | None, list[Mapping[str, Any]]] = {}
+    for result in results:
+        tasks.setdefault(result["settings"].get("normal_class"), []).append(result)
+    images = None not in tasks
+    groups = list(tasks.values()) if images else [[result] for result in results]
+
+    def mean(group: Sequence[Mapping[str, Any]], score: str, metric: str) -> float:
+        return float(np.mean([result["scores"][score][metric] for result in group]))
+
     scores = {
-        score: {metric: _mean_std([result["scores"][score][metric] for result in results]) for metric in METRICS}
+        score: {metric: _mean_std([mean(group, score, metric) for group in groups]) for metric in METRICS}
         for score in results[0]["scores"]
     }
+    of_images = {
+        "tasks": {
+            label: {score: [result["scores"][score]["auroc"] for result in group] for score in scores}
+            for label, group in tasks.items()
+        }
+    }
+    stand_in = results[0].get("stand_in")
     beside = {score: paper.printed(dataset, method, score) for score in scores}
     return {
         "dataset": dataset,
@@ -123,6 +144,8 @@ def summarise(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "epochs": results[0]["epochs"],
         "seconds": {**_mean_std(seconds), "total": sum(seconds)},
         "scores": scores,
+        **(of_images if images else {}),
+        **({"stand_in": stand_in} if stand_in else {}),
         "paper": {
             score: {metric: figure._asdict() for metric, figure in row.items()} for score, row in beside.items() if row
         },
@@ -147,11 +170,12 @@ def comparison(
     metrics = next((tuple(row) for row in rows_printed if row), ())
     for method in methods:
         runs = sheet.find(dataset, method)
+        data = sheet.mark(runs.note)
         if several:
-            sheet.rows.append([f"{method}: {runs.label}"])
+            sheet.rows.append([f"{method}{data}: {runs.label}"])
         for score in scores:
             mark = sheet.mark(paper.note(dataset, method, score)) if metrics else ""
-            lead = [f"  {score}{mark}"] if several else [f"{method}{mark}", runs.label]
+            lead = [f"  {score}{mark}"] if several else [f"{method}{mark}{data}", runs.label]
             ours = runs.scores.get(score)
             if metrics:
                 number, _ = paper.place(dataset, method, score) or (0, "")
@@ -169,48 +193,65 @@ def comparison(
 
 
 def table(number: int, out: Path, published: Path | None = None) -> Table:
-    """Table II, V or VII of the paper (`number` 2, 5 or 7) in its order of rows, ours beside it.
+    """Table II, III, V, VI, VII or VIII of the paper (`number` 2, 3, 5 to 8) in its order of rows, ours beside it.
 
     Raises SettingsError for another number, AladError for damaged results and runs of unequal epochs.
     """
     sheet = _Sheet(out, published)
-    if number == 2:
-        methods = {method: method for method in paper.TABLE_II["kdd99"]}
-        return _methods_table(2, "Table II: tabular data sets, ours beside the paper's", methods, sheet)
-    if number == 5:
-        title = "Table V: ablation on the tabular data sets, ours beside the paper's"
-        result = _methods_table(5, title, _ABLATIONS, sheet)
-        names = "; ".join(f"{printed} = {method}" for method, printed in _ABLATIONS.items())
-        result.footnotes.append(f"Our names: {names}. SN: spectral normalisation; DL: the latent discriminator D_zz.")
-        return result
-    if number == 7:
-        return _scores_table(sheet)
-    raise SettingsError(f"Expected the number of a table that can be printed. Received: {number}. Allowed: 2, 5, 7.")
+    titles = {
+        2: "Table II: tabular data sets, ours beside the paper's",
+        3: "Table III: image data sets, ours beside the paper's",
+        5: "Table V: ablation on the tabular data sets, ours beside the paper's",
+        6: "Table VI: ablation on the image data sets, ours beside the paper's",
+        7: "Table VII: anomaly scores on the tabular data sets, ours beside the paper's",
+        8: "Table VIII: anomaly scores on the image data sets, ours beside the paper's",
+    }
+    if number not in titles:
+        allowed = ", ".join(map(str, titles))
+        raise SettingsError(
+            f"Expected the number of a table that can be printed. Received: {number}. Allowed: {allowed}."
+        )
+    if number in (7, 8):
+        return _scores_table(number, titles[number], sheet)
+    if number in (2, 3):
+        printed: Mapping[str, Any] = paper.TABLE_II["kdd99"] if number == 2 else paper.TABLE_III["cifar10"]
+        return _methods_table(number, titles[number], {method: method for method in printed}, sheet)
+    result = _methods_table(number, titles[number], _ABLATIONS, sheet)
+    names = "; ".join(f"{printed} = {method}" for method, printed in _ABLATIONS.items())
+    result.footnotes.append(f"Our names: {names}. SN: spectral normalisation; DL: the latent discriminator D_zz.")
+    return result
 
 
 def _methods_table(number: int, title: str, methods: Mapping[str, str], sheet: _Sheet) -> Table:
-    """A table of methods (ours -> as printed) under each tabular data set, by the score of Algorithm 1."""
-    for dataset in paper.TABLE_II:
+    """A table of methods (ours -> as printed) under each data set, by the score of Algorithm 1."""
+    datasets, metrics = _of_table(number)
+    for dataset in datasets:
         sheet.rows.append([_DATASET_NAMES[dataset]])
         for method, name in methods.items():
             runs = sheet.find(dataset, method)
-            mark = sheet.mark(paper.NOTES.get((number, dataset, method)))
+            mark = sheet.mark(paper.NOTES.get((number, dataset, method))) + sheet.mark(runs.note)
             cells = _printed_beside(number, dataset, method, runs.scores.get("features"))
             sheet.rows.append([f"  {name}{mark}", runs.label, *cells])
-    header = ["Model", "Runs", *_beside_header(_TABULAR_METRICS)]
-    return Table(title, header, sheet.rows, sheet.footnotes(paper.TABLE_II))
+    header = ["Model", "Runs", *_beside_header(metrics)]
+    return Table(title, header, sheet.rows, sheet.footnotes(datasets))
 
 
-def _scores_table(sheet: _Sheet) -> Table:
-    """Table VII; Arrhythmia twice, as ALAD (the paper's name) and as ALAD-noDzz (whose row of Table V it repeats)."""
-    for dataset, method in (("kdd99", "ALAD"), ("arrhythmia", "ALAD"), ("arrhythmia", "ALAD-noDzz")):
-        runs = sheet.find(dataset, method)
-        mark = sheet.mark(paper.NOTES.get((7, dataset, "features")))
-        sheet.rows.append([f"{_DATASET_NAMES[dataset]}, {method}{mark}: {runs.label}"])
-        for score, name in _SCORE_NAMES.items():
-            sheet.rows.append([f"  {name}", *_printed_beside(7, dataset, score, runs.scores.get(score))])
-    title = "Table VII: anomaly scores on the tabular data sets, ours beside the paper's"
-    return Table(title, ["Score", *_beside_header(_TABULAR_METRICS)], sheet.rows, sheet.footnotes(paper.TABLE_VII))
+def _scores_table(number: int, title: str, sheet: _Sheet) -> Table:
+    """Tables VII and VIII; Arrhythmia as ALAD, the paper's name, and as ALAD-noDzz, whose row of Table V it repeats."""
+    datasets, metrics = _of_table(number)
+    for dataset in datasets:
+        for method in dict.fromkeys(("ALAD", paper.SCORE_STUDY[dataset])):
+            runs = sheet.find(dataset, method)
+            mark = sheet.mark(paper.NOTES.get((number, dataset, "features"))) + sheet.mark(runs.note)
+            sheet.rows.append([f"{_DATASET_NAMES[dataset]}, {method}{mark}: {runs.label}"])
+            for score, name in _SCORE_NAMES.items():
+                sheet.rows.append([f"  {name}", *_printed_beside(number, dataset, score, runs.scores.get(score))])
+    return Table(title, ["Score", *_beside_header(metrics)], sheet.rows, sheet.footnotes(datasets))
+
+
+def _of_table(number: int) -> tuple[Sequence[str], Sequence[str]]:
+    """Data sets and metrics of a table."""
+    return (tuple(paper.TABLE_III), ("auroc",)) if number in (3, 6, 8) else (tuple(paper.TABLE_II), _TABULAR_METRICS)
 
 
 class _Runs(NamedTuple):
@@ -218,6 +259,7 @@ class _Runs(NamedTuple):
 
     label: str
     scores: Mapping[str, _Figures]
+    note: str | None = None  # what has to be known about their data
 
 
 class _Sheet:
@@ -237,9 +279,14 @@ class _Sheet:
                 self.origins.add(origin)
                 summary = summarise(results)
                 label, epochs = f"{len(results)} {origin}", summary["epochs"]
+                if "tasks" in summary:
+                    label = f"{len(summary['tasks'])} of {_TASKS} tasks, {label}"
                 if epochs != paper.EPOCHS.get(dataset, epochs):
                     label += f", {epochs} epoch{'s' * (epochs != 1)}"
-                return _Runs(label, summary["scores"])
+                note = (
+                    summary.get("stand_in") and f"{_DATASET_NAMES[dataset]}: {summary['stand_in']}; not a figure of it."
+                )
+                return _Runs(label, summary["scores"], note)
         return _Runs("not run", {})
 
     def mark(self, note: str | None) -> str:
@@ -253,7 +300,8 @@ class _Sheet:
     def footnotes(self, datasets: Iterable[str]) -> list[str]:
         numbered = [f"[{number}] {note}" for number, note in enumerate(self.notes, start=1)]
         origins = [text for origin, text in _ORIGINS.items() if origin in self.origins]
-        return [*numbered, *origins, *(_CEILINGS[dataset] for dataset in datasets if dataset in _CEILINGS)]
+        images = [_OF_IMAGES] if origins and set(datasets) & set(paper.TABLE_III) else []
+        return [*numbered, *origins, *images, *(_CEILINGS[dataset] for dataset in datasets if dataset in _CEILINGS)]
 
 
 def _beside_header(metrics: Sequence[str]) -> list[str]:
@@ -263,7 +311,7 @@ def _beside_header(metrics: Sequence[str]) -> list[str]:
 
 def _printed_beside(number: int, dataset: str, row: str, ours: _Figures | None) -> list[str]:
     digits = (paper.DECIMALS[number], paper.DECIMALS[number])
-    return _beside(ours, paper.cells(number, dataset, row), dict.fromkeys(_TABULAR_METRICS, digits))
+    return _beside(ours, paper.cells(number, dataset, row), dict.fromkeys(_of_table(number)[1], digits))
 
 
 def _beside(ours: _Figures | None, printed: Mapping[str, Printed], places: Mapping[str, tuple[int, int]]) -> list[str]:
@@ -291,7 +339,7 @@ def _require_same(key: str, results: Sequence[Mapping[str, Any]]) -> None:
     first = results[0]
     for result in results:
         # Of the scores the names, of the rest the values.
-        expected, received = (sorted(one[key]) if key == "scores" else one[key] for one in (first, result))
+        expected, received = (sorted(one[key]) if key == "scores" else one.get(key) for one in (first, result))
         if received != expected:
             raise AladError(
                 f"Expected the same {key} in all runs of {first['method']} on {first['dataset']}. Received: {expected} "

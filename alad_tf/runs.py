@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,10 +23,19 @@ from alad_tf.settings import PROTOCOLS, SCORES, Progress, Settings, is_complete,
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 GRACE_SECONDS = 30.0  # that an interrupted run has for its chunk of steps and its checkpoint
 STOPPED = 75  # exit code of a run that was asked to stop and is in its checkpoint: EX_TEMPFAIL of sysexits.h
-PLAIN_REPORT_SECONDS = 60.0  # between two lines of a run where no progress bar can be drawn
+FIRST_REPORT_SECONDS = 15.0  # of training, before the first line of a run where no progress bar can be drawn
+PLAIN_REPORT_SECONDS = 60.0  # between two of them
 
 
-def run_all(settings: Settings, seeds: Sequence[int], out: Path, *, jobs: int, data_dir: Path | None = None) -> None:
+def run_all(
+    settings: Settings,
+    seeds: Sequence[int],
+    out: Path,
+    *,
+    jobs: int,
+    data_dir: Path | None = None,
+    classes: Sequence[int] | None = None,
+) -> None:
     """Make every run that is not complete yet, `jobs` at a time.
 
     Args:
@@ -34,45 +44,48 @@ def run_all(settings: Settings, seeds: Sequence[int], out: Path, *, jobs: int, d
         out: results folder; a run lives in `settings.folder(out, seed)`.
         jobs: processes at a time.
         data_dir: where the raw data are.
+        classes: images: one run of each seed for each normal class. None: for the one of the settings.
 
     Raises:
         AladError: the data cannot be had, or a folder holds other settings: nothing is run. Or runs failed: the others
-            were still made, and the message names each seed and why.
+            were still made, and the message names each and why.
         KeyboardInterrupt: after the processes saved a checkpoint and ended; a second interrupt ends them at once.
     """
-    data.load(settings.dataset, data_dir=data_dir, scaling=settings.scaling, training_half=settings.training_half)
-    for seed in seeds:
-        settings.claim(settings.folder(out, seed), seed)
-    waiting = [seed for seed in seeds if not is_complete(settings.folder(out, seed))]
-    board = _Board(settings, done=[seed for seed in seeds if seed not in waiting], to_do=waiting)
-    running: dict[int, _Run] = {}
-    failures: dict[int, str] = {}
+    tasks = _tasks(settings, seeds, classes)
+    data.prepare(settings.dataset, data_dir=data_dir, scaling=settings.scaling, training_half=settings.training_half)
+    folders = {name: task.settings.folder(out, task.seed) for name, task in tasks.items()}
+    for name, task in tasks.items():
+        task.settings.claim(folders[name], task.seed)
+    waiting = [name for name in tasks if not is_complete(folders[name])]
+    board = _Board(settings, done=[name for name in tasks if name not in waiting], to_do=waiting)
+    running: dict[str, _Run] = {}
+    failures: dict[str, str] = {}
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
-                seed = waiting.pop(0)
-                running[seed] = _Run(settings, seed, settings.folder(out, seed), data_dir)
+                name = waiting.pop(0)
+                running[name] = _Run(name, *tasks[name], folders[name], data_dir)
             wait([run.process.sentinel for run in running.values()], timeout=0.2)
-            for seed, run in list(running.items()):
+            for name, run in list(running.items()):
                 ended = not run.process.is_alive()
                 for message in run.messages():
                     if isinstance(message, Progress):
-                        board.show(seed, message)
+                        board.show(name, message)
                     elif isinstance(message, _Warning):
-                        board.say(f"{board.title} seed {seed}: warning: {message.text}")
+                        board.say(f"{board.title} {name}: warning: {message.text}")
                     else:
-                        failures[seed] = message
+                        failures[name] = message
                 if ended:
-                    del running[seed]
+                    del running[name]
                     if run.process.exitcode != 0:
-                        log = settings.folder(out, seed) / "log.txt"
-                        failures.setdefault(seed, f"its process ended with exit code {run.process.exitcode}, see {log}")
-                    board.end(seed, failures.get(seed))
+                        log = folders[name] / "log.txt"
+                        failures.setdefault(name, f"its process ended with exit code {run.process.exitcode}, see {log}")
+                    board.end(name, failures.get(name))
     finally:
         board.close()
         _stop(running, board)
     if failures:
-        raise AladError("; ".join(f"seed {seed}: {reason}" for seed, reason in sorted(failures.items())))
+        raise AladError("; ".join(f"{name}: {failures[name]}" for name in tasks if name in failures))
 
 
 def sum_up(settings: Settings, out: Path) -> str:
@@ -84,16 +97,23 @@ def sum_up(settings: Settings, out: Path) -> str:
     from alad_tf import paper, plots, report
 
     dataset, method = settings.dataset, settings.method
-    folder = out / dataset / method
+    folder, metric = out / dataset / method, PROTOCOLS[dataset].metric
     results = report.load_results(out, dataset, method)
-    files.write_json(folder / "summary.json", report.summarise(results))
-    f1 = paper.printed(dataset, method).get("f1")
+    summary = report.summarise(results)
+    files.write_json(folder / "summary.json", summary)
+    printed = paper.printed(dataset, method).get(metric)
     figures = plots.save_run_figures(
-        [settings.folder(out, result["seed"]) for result in results],
+        [
+            replace(settings, normal_class=result["settings"].get("normal_class")).folder(out, result["seed"])
+            for result in results
+        ],
         folder / "figures",
         f"{dataset} {method}",
-        paper_f1=f1.mean if f1 else None,
+        paper_mean=printed.mean if printed else None,
+        metric=metric,
     )
+    if "tasks" in summary:
+        figures += _class_figures(summary, out, folder / "figures")
     beside = [method, *(name for name in PROTOCOLS[dataset].beside if name != method)]
     tables = [
         report.comparison(out, dataset, beside, published=published_results()),
@@ -102,22 +122,68 @@ def sum_up(settings: Settings, out: Path) -> str:
     return "\n".join([table.as_text() for table in tables] + [f"Figures: {folder / 'figures'}"] * bool(figures))
 
 
-def _stop(running: dict[int, _Run], board: _Board) -> None:
+def _class_figures(summary: dict[str, Any], out: Path, folder: Path) -> list[Path]:
+    """Figures 3 and 4 (classes), 7 and 8 (ablation), 9 and 10 (scores), from the runs that there are."""
+    from alad_tf import paper, plots, report
+
+    dataset, method = summary["dataset"], summary["method"]
+    data = f"{dataset}, {summary['stand_in']}" if "stand_in" in summary else dataset
+
+    def mean(name: str, score: str = "features") -> float | None:
+        figure = paper.printed(dataset, name, score).get("auroc")
+        return figure and figure.mean
+
+    def tasks(name: str, score: str = "features") -> dict[int, list[float]]:
+        results = report.load_results(out, dataset, name)
+        return {label: row[score] for label, row in report.summarise(results)["tasks"].items()} if results else {}
+
+    ablation = {name: found for name in (method, *PROTOCOLS[dataset].beside) if (found := tasks(name))}
+    scores = {score: tasks(method, score) for score in SCORES}
+    return [
+        plots.save_class_bars({method: ablation[method]}, folder / "classes.png", data, {method: mean(method)}),
+        plots.save_class_bars(
+            ablation, folder / "ablation.png", f"{data}: components", {name: mean(name) for name in ablation}
+        ),
+        plots.save_class_bars(
+            scores, folder / "score_ablation.png", f"{data}, {method}: scores", {s: mean(method, s) for s in scores}
+        ),
+    ]
+
+
+def _stop(running: dict[str, _Run], board: _Board) -> None:
     """Ask processes to save and end; what is left after the grace, or at a second interrupt, is killed."""
     deadline = time.monotonic() + GRACE_SECONDS
     try:
         for run in running.values():
             run.process.terminate()
-        for seed, run in running.items():
+        for name, run in running.items():
             run.process.join(max(0.0, deadline - time.monotonic()))
             for message in run.messages():
                 if isinstance(message, str):
-                    board.end(seed, message)
+                    board.end(name, message)
     finally:
         for run in running.values():
             run.process.kill()
         for run in running.values():
             run.process.join()
+
+
+class _Task(NamedTuple):
+    """What one run makes."""
+
+    settings: Settings
+    seed: int
+
+
+def _tasks(settings: Settings, seeds: Sequence[int], classes: Sequence[int] | None) -> dict[str, _Task]:
+    """The runs by the name that lines of progress have for them: "seed 0", of images "class 3 seed 0"."""
+    if settings.normal_class is None:
+        return {f"seed {seed}": _Task(settings, seed) for seed in seeds}
+    return {
+        f"class {label} seed {seed}": _Task(replace(settings, normal_class=label), seed)
+        for seed in seeds
+        for label in classes or [settings.normal_class]
+    }
 
 
 class _Warning(NamedTuple):
@@ -129,11 +195,11 @@ class _Warning(NamedTuple):
 class _Run:
     """The process of one run and the pipe that it reports on: its own, so that a killed process holds up no other."""
 
-    def __init__(self, settings: Settings, seed: int, run_dir: Path, data_dir: Path | None) -> None:
+    def __init__(self, name: str, settings: Settings, seed: int, run_dir: Path, data_dir: Path | None) -> None:
         context = multiprocessing.get_context("spawn")
         self.reader, writer = context.Pipe(duplex=False)
         arguments = (settings, seed, run_dir, data_dir, writer)
-        self.process = context.Process(target=_work, args=arguments, name=f"seed {seed}", daemon=True)
+        self.process = context.Process(target=_work, args=arguments, name=name, daemon=True)
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the process inherits it: its parent ends it
         try:
             with _environment(dict.fromkeys(THREAD_VARIABLES, str(PROTOCOLS[settings.dataset].threads))):
@@ -206,46 +272,47 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 class _Board:
     """One line a run: a progress bar on a terminal, else a plain line now and then."""
 
-    def __init__(self, settings: Settings, done: list[int], to_do: list[int]) -> None:
+    def __init__(self, settings: Settings, done: list[str], to_do: list[str]) -> None:
         self.title = f"{settings.dataset} {settings.method}"
-        self.bars: dict[int, tqdm] = {}
-        self.started: dict[int, tuple[float, int]] = {}  # time and step of the first report
-        self.printed: dict[int, float] = {}
+        self.bars: dict[str, tqdm] = {}
+        self.started: dict[str, tuple[float, int]] = {}  # time and step of the first report
+        self.printed: dict[str, float] = {}
         self.terminal = sys.stderr.isatty()
         if done:
-            self.say(f"{self.title}: complete already: seed {', '.join(map(str, done))}")
+            self.say(f"{self.title}: complete already: {', '.join(done)}")
         if to_do:
-            self.say(f"{self.title}: {settings.epochs} epochs each of seed {', '.join(map(str, to_do))}")
+            self.say(f"{self.title}: {settings.epochs} epochs each of {', '.join(to_do)}")
 
-    def show(self, seed: int, progress: Progress) -> None:
+    def show(self, name: str, progress: Progress) -> None:
         """Bring a run's line up to date."""
         now = time.monotonic()
-        f1 = "" if progress.f1 is None else f", F1 {progress.f1:.4f}"
-        text = f"D {progress.losses['loss_d']:.3g}, G/E {progress.losses['loss_ge']:.3g}{f1}"
+        quality = "" if progress.quality is None else f", {progress.quality}"
+        text = f"D {progress.losses['loss_d']:.3g}, G/E {progress.losses['loss_ge']:.3g}{quality}"
         if self.terminal:
-            if seed not in self.bars:
-                self.bars[seed] = tqdm(
+            if name not in self.bars:
+                self.bars[name] = tqdm(
                     total=progress.steps,
                     initial=progress.step,
-                    desc=f"seed {seed}",
+                    desc=name,
                     unit="step",
                     dynamic_ncols=True,
                 )
-            self.bars[seed].set_postfix_str(text, refresh=False)
-            self.bars[seed].update(progress.step - self.bars[seed].n)
+            self.bars[name].set_postfix_str(text, refresh=False)
+            self.bars[name].update(progress.step - self.bars[name].n)
             return
-        first, first_step = self.started.setdefault(seed, (now, progress.step))
-        if now - self.printed.get(seed, first) >= PLAIN_REPORT_SECONDS:
-            self.printed[seed] = now
+        first, first_step = self.started.setdefault(name, (now, progress.step))
+        early = name not in self.printed and now - first >= FIRST_REPORT_SECONDS
+        if early or now - self.printed.get(name, first) >= PLAIN_REPORT_SECONDS:
+            self.printed[name] = now
             left = (now - first) * (progress.steps - progress.step) / max(progress.step - first_step, 1)
             share = progress.step / progress.steps
-            self.say(f"{self.title} seed {seed}: {share:.0%}, {text}, about {left / 60:.0f} min left")
+            self.say(f"{self.title} {name}: {share:.0%}, {text}, about {left / 60:.0f} min left")
 
-    def end(self, seed: int, failure: str | None) -> None:
+    def end(self, name: str, failure: str | None) -> None:
         """Close a run's line."""
-        if seed in self.bars:
-            self.bars.pop(seed).close()
-        self.say(f"{self.title} seed {seed}: {failure or 'complete'}")
+        if name in self.bars:
+            self.bars.pop(name).close()
+        self.say(f"{self.title} {name}: {failure or 'complete'}")
 
     def close(self) -> None:
         """Close all lines."""

@@ -20,6 +20,10 @@ ABLATIONS = {  # Tables V and VI: method -> (spectral norm, Dzz)
     "ALAD-baseline": (False, False),
 }
 SPECTRAL_NORMS = ("paper", "tfa", None)
+WEIGHTS = ("best", "last")
+STRATEGIES = (None, "mirrored")
+PRECISIONS = (None, "bfloat16")
+CLASSES = 10  # of the image data sets
 SCORES = ("features", "l1", "l2", "logits")  # Section V-F, in the order of reports
 RUN_FILES = ("config.json", "history.jsonl", "scores.npz", "weights.npz", "result.json")  # in the order of writing
 _ROOT = Path(__file__).resolve().parents[1]
@@ -36,11 +40,21 @@ class Protocol(NamedTuple):
     threads: int = 1  # of a run's process; only large batches gain from a second one
     jit: bool = True  # compile the step with XLA, which gains where batches are small
     beside: tuple[str, ...] = ()  # other methods shown in the same report
+    metric: str = "f1"  # that the paper reports
+    patience: int | None = None  # epochs without a better validation score before training stops
+
+
+# AUROC is what the paper reports; nine classes of ten are anomalies.
+_IMAGES = Protocol(
+    0.9, runs=3, jit=False, beside=("ALAD-noSN", "ALAD-noDzz", "ALAD-baseline"), metric="auroc", patience=10
+)
 
 
 PROTOCOLS = {
     "kdd99": Protocol(0.20, runs=10, beside=("ALAD-noSN",)),
     "arrhythmia": Protocol(0.15, runs=10, beside=("ALAD-noSN", "ALAD-noDzz", "ALAD-baseline")),
+    "svhn": _IMAGES,
+    "cifar10": _IMAGES,
     "toy": Protocol(100 / 2148, runs=1, spectral_norm=None, ema_decay=None, threads=2, jit=False),
 }
 
@@ -61,12 +75,30 @@ class Settings:
     scaling: str | None = None
     training_half: str = "clean"
     jit: bool = True
+    normal_class: int | None = None  # images: the class that is not anomalous
+    patience: int | None = None  # images: epochs without a smaller mean validation score before training stops
+    weights: str | None = None  # images: "best" on the validation images, or "last"
+    strategy: str | None = None  # None: one device; else how several share each batch
+    precision: str | None = None  # of convolutions and products; None: float32
 
     def __post_init__(self) -> None:
         self._require("dataset", PROTOCOLS)
         self._require("spectral_norm", SPECTRAL_NORMS)
         if self.epochs < 1:
             raise SettingsError(f"Expected at least 1 epoch. Received: {self.epochs}.")
+        self._require("strategy", STRATEGIES)
+        self._require("precision", PRECISIONS)
+        for name in ("strategy", "precision"):
+            if getattr(self, name) is not None and self.jit:
+                raise SettingsError(f"Expected no XLA with {name} {getattr(self, name)!r}. Received: jit=True.")
+        images = isinstance(self.table.data_dim, tuple)
+        if images != (self.normal_class in range(CLASSES)):
+            wanted = f"a normal class from 0 to {CLASSES - 1}" if images else "no normal class"
+            raise SettingsError(f"Expected {wanted} for {self.dataset}. Received: {self.normal_class}.")
+        if self.patience is not None and not (images and self.patience >= 1):
+            wanted = "a patience of at least 1 epoch" if images else "no patience"
+            raise SettingsError(f"Expected {wanted} for {self.dataset}. Received: {self.patience}.")
+        self._require("weights", WEIGHTS if images else (None,))
         if self.ema_decay is not None and not 0.0 < self.ema_decay < 1.0:
             raise SettingsError(f"Expected a decay of the average above 0 and below 1. Received: {self.ema_decay}.")
 
@@ -96,7 +128,8 @@ class Settings:
             spectral_norm=protocol.spectral_norm if normalised else None,
             latent_discriminator=latent_discriminator,
             ema_decay=protocol.ema_decay,
-            jit=protocol.jit,
+            jit=protocol.jit and not (options.get("strategy") or options.get("precision")),
+            **_of_images(dataset, options),
         )
         return replace(settings, **options)
 
@@ -109,7 +142,8 @@ class Settings:
         """
         config = _read_config(run_dir / "config.json")
         try:
-            return cls(**{field.name: config[field.name] for field in fields(cls)}), int(config["seed"])
+            known = {field.name for field in fields(cls)}
+            return cls(**{name: value for name, value in config.items() if name in known}), int(config["seed"])
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"Expected the settings of a run in {run_dir / 'config.json'}. Received: {error!r}."
@@ -134,11 +168,20 @@ class Settings:
             name += f"-{self.scaling}"
         if self.training_half != "clean":
             name += f"-{self.training_half}half"
+        if self.patience != protocol.patience:
+            name += f"-patience{self.patience}" if self.patience else "-noStopping"
+        if self.weights == "last":
+            name += "-lastWeights"
+        if self.strategy is not None:
+            name += f"-{self.strategy}"
+        if self.precision is not None:
+            name += f"-{self.precision}"
         return name
 
     def folder(self, out: Path, seed: int) -> Path:
         """Where the run with a seed lives."""
-        return out / self.dataset / self.method / f"seed{seed}"
+        task = "" if self.normal_class is None else f"class{self.normal_class}"
+        return out / self.dataset / self.method / task / f"seed{seed}"
 
     def claim(self, run_dir: Path, seed: int) -> None:
         """Write the folder's config.json, or check that the one there says the same.
@@ -170,7 +213,7 @@ class Progress:
     step: int
     steps: int
     losses: dict[str, float]
-    f1: float | None
+    quality: str | None = None  # the last known metric of the paper's, as "F1 0.9502"
 
 
 def default_out() -> Path:
@@ -186,6 +229,16 @@ def published_results() -> Path | None:
 def is_complete(run_dir: Path) -> bool:
     """Whether the run of a folder has ended and all its files are there."""
     return all((run_dir / name).exists() for name in RUN_FILES)
+
+
+def _of_images(dataset: str, options: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(_alad(dataset).data_dim, tuple):
+        return {}
+    return {
+        "normal_class": options.get("normal_class", 0),
+        "patience": PROTOCOLS[dataset].patience,
+        "weights": "best",
+    }
 
 
 def _read_config(path: Path) -> dict[str, Any]:

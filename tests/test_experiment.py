@@ -147,7 +147,7 @@ def test_history(made: Made) -> None:
     assert [record["epoch"] for record in records] == [1, 2, 3, 4, 5, 6, 7]
     assert [record["step"] for record in records] == [STEPS * epoch for epoch in range(1, 8)]
     losses = {"loss_d", "loss_ge", "Dxz", "Dxx", "Dzz"}
-    judged = {"precision", "recall", "f1", "auroc", "average_precision"}
+    judged = {"precision", "recall", "f1", "auroc", "average_precision", *(f"auroc_{score}" for score in SCORES)}
     for number, record in enumerate(records, start=1):
         assert set(record) == {"epoch", "step", "seconds"} | losses | (judged if number == 5 else set())
         assert record["loss_d"] == pytest.approx(record["Dxz"] + record["Dxx"] + record["Dzz"], rel=1e-5)
@@ -164,7 +164,7 @@ def test_reports(made: Made) -> None:
     records = history(made.run_dir)
     assert [report.losses["loss_ge"] for report in made.reports] == pytest.approx([r["loss_ge"] for r in records])
     assert all(type(report) is Progress for report in made.reports)
-    assert [report.f1 for report in made.reports] == [None] * 5 + [records[4]["f1"]] * 2
+    assert [report.quality for report in made.reports] == [None] * 5 + [f"F1 {records[4]['f1']:.4f}"] * 2
 
 
 def test_figure_of_the_plane(made: Made) -> None:

@@ -20,18 +20,20 @@ MAY_IMPORT = {
     "__init__": "estimator",
     "errors": "",
     "files": "errors",
-    "data": "errors files",
+    "images": "errors",
+    "data": "errors files images",
     "metrics": "errors files",
     "paper": "errors files",
     "spectral": "errors files",
     "plots": "errors files",
     "report": "errors files paper",
     "settings": "errors files architectures",
-    "networks": "spectral architectures",
+    "replicas": "errors",
+    "networks": "replicas spectral architectures",
     "losses": "networks settings architectures",
     "scores": "networks settings spectral architectures",
     "checkpoints": "errors files",
-    "training": "networks losses architectures",
+    "training": "errors losses networks replicas architectures",
     "calibration": "",
     "model_folder": "errors files",
     "fitting": "errors networks scores training",
@@ -40,11 +42,21 @@ MAY_IMPORT = {
     "frames": "errors",
     "preprocessing": "columns errors",
     "own_data": "calibration columns errors estimator files frames metrics model_folder preprocessing",
-    "experiment": "checkpoints data errors files metrics networks plots scores settings training",
+    "experiment": "checkpoints data errors files metrics networks plots replicas scores settings training",
     "runs": "data errors files settings experiment paper plots report",
     "__main__": "errors own_data settings runs report architectures",
 }
-WITH_TENSORFLOW = {"spectral", "checkpoints", "networks", "losses", "scores", "training", "fitting", "estimator"}
+WITH_TENSORFLOW = {
+    "replicas",
+    "spectral",
+    "checkpoints",
+    "networks",
+    "losses",
+    "scores",
+    "training",
+    "fitting",
+    "estimator",
+}
 HEAVY = "tensorflow tensorflow_addons keras numpy scipy pandas pyarrow sklearn matplotlib".split()
 
 

@@ -134,7 +134,7 @@ def test_bin_edges_are_linear_for_narrow_negative_or_equal_scores(values: np.nda
 
 def test_run_figures_are_written(tmp_path: Path) -> None:
     runs = [write_run(tmp_path / f"seed{seed}", seed) for seed in range(3)]
-    paths = plots.save_run_figures(runs, tmp_path / "figures", "KDD99, ALAD", paper_f1=0.95)
+    paths = plots.save_run_figures(runs, tmp_path / "figures", "KDD99, ALAD", paper_mean=0.95)
     names = ["roc.png", "precision_recall.png", "scores.png", "losses.png", "f1.png"]
     assert paths == [tmp_path / "figures" / name for name in names]
     assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == sorted(names)
@@ -201,7 +201,7 @@ def test_histogram_shows_rare_rows_beside_a_crowded_bin(tmp_path: Path, drawn: d
 
 def test_courses_are_those_of_the_history(tmp_path: Path, drawn: dict[str, Any]) -> None:
     runs = [write_run(tmp_path / f"seed{seed}", seed) for seed in range(2)]
-    plots.save_run_figures(runs, tmp_path, "Title", paper_f1=0.95)
+    plots.save_run_figures(runs, tmp_path, "Title", paper_mean=0.95)
     losses, f1 = drawn["losses.png"].axes[0], drawn["f1.png"].axes[0]
     assert len(losses.lines) == 4
     np.testing.assert_allclose(line(losses, "discriminators").get_data(), [[1.0, 2.0, 3.0], [4.0, 2.0, 4 / 3]])
@@ -330,3 +330,38 @@ def test_drawing_leaves_pyplot_alone(tmp_path: Path) -> None:
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "False"
+
+
+# Images
+
+
+def test_class_bars(tmp_path: Path, drawn: dict[str, Any]) -> None:
+    groups = {"ALAD": {0: [0.5, 0.7], 7: [0.4]}, "ALAD-noSN": {7: [0.8]}}
+    plots.save_class_bars(groups, tmp_path / "classes.png", "svhn", {"ALAD": 0.5753, "ALAD-noSN": None})
+    axes = drawn["classes.png"].axes[0]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["0", "7"]
+    bars = {container.get_label(): container for container in axes.containers if hasattr(container, "patches")}
+    assert [bar.get_height() for bar in bars["ALAD"]] == pytest.approx([0.6, 0.4])
+    assert [bar.get_height() for bar in bars["ALAD-noSN"]] == pytest.approx([0.8])
+    centres = [bar.get_x() + bar.get_width() / 2 for name in bars for bar in bars[name]]
+    assert centres == pytest.approx([-0.2, 0.8, 1.2])  # of class 0, and of class 7 side by side
+    assert list(line(axes, "ALAD: paper's mean over ten classes, 0.5753").get_ydata()) == [0.5753, 0.5753]
+    assert png_size(tmp_path / "classes.png")[0] > 400
+
+
+def test_images_stand_over_their_reconstructions_with_their_scores(tmp_path: Path, drawn: dict[str, Any]) -> None:
+    random = np.random.default_rng(0)
+    shown: dict[str, Any] = {
+        kind: (*(random.integers(0, 256, (count, 8, 8, 3), np.uint8) for _ in range(2)), np.arange(count) + 0.5)
+        for kind, count in (("normal", 3), ("anomalous", 2))
+    }
+    plots.save_images_figure(shown, tmp_path / "images.png")
+    axes = np.array(drawn["images.png"].axes).reshape(4, 3)
+    for block, (images, reconstructions, scores) in enumerate(shown.values()):
+        for column, score in enumerate(scores):
+            above, below = axes[2 * block, column], axes[2 * block + 1, column]
+            np.testing.assert_array_equal(above.images[0].get_array(), images[column])
+            np.testing.assert_array_equal(below.images[0].get_array(), reconstructions[column])
+            assert above.get_title() == f"{score:.4g}"
+    assert not axes[2, 2].images and not axes[3, 2].images
+    assert "anomalous, A(x)" in [text.get_text() for text in axes[2, 0].texts]

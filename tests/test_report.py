@@ -203,16 +203,70 @@ def test_comparison_shows_all_metrics_where_the_paper_prints_none(tmp_path: Path
     assert table.rows == [["ALAD", "1 this machine", "0.7400", "0.7600", "0.7500", "0.5000", "0.2500"]]
 
 
+def write_image_run(out: Path, dataset: str, label: int, seed: int, auroc: float, /, **changes: Any) -> Path:
+    """A complete run of an image task with one AUROC in all scores."""
+    scores = {score: metrics(0.9, auroc=auroc) for score in ("features", "l1", "l2", "logits")}
+    changes = {"settings": {"normal_class": label}, "scores": scores, **changes}
+    return write_run(out, dataset, changes.pop("method", "ALAD"), seed, place=f"class{label}", **changes)
+
+
 def test_comparison_of_images_is_by_auroc(tmp_path: Path) -> None:
-    write_run(tmp_path, "svhn", "ALAD", 0, place="class3")
+    write_image_run(tmp_path, "svhn", 3, 0, 0.5)
     table = report.comparison(tmp_path, "svhn", ["ALAD"])
     assert table.header[2:] == ["AUROC", "paper", "diff."]
-    assert line_of(table, "ALAD")[2:] == ["0.5000", "0.5753±0.0268", "-0.0753"]
+    assert line_of(table, "ALAD")[1:] == ["1 of 10 tasks, 1 this machine", "0.5000", "0.5753±0.0268", "-0.0753"]
 
 
-@pytest.mark.parametrize("number", [0, 3, 4, 6, 8, 9])
+def test_runs_of_a_task_are_averaged_before_the_tasks(tmp_path: Path) -> None:
+    for label, seed, auroc in ((0, 0, 0.5), (0, 1, 0.7), (4, 0, 0.8)):
+        write_image_run(tmp_path, "cifar10", label, seed, auroc)
+    summary = report.summarise(report.load_results(tmp_path, "cifar10", "ALAD"))
+    # Tasks 0.6 and 0.8: the mean is 0.7, the deviations are 0.1, and 2 times 0.01 by 1 has the root 0.1414.
+    assert summary["scores"]["features"]["auroc"] == pytest.approx({"mean": 0.7, "std": 0.02**0.5})
+    assert summary["tasks"] == {
+        label: dict.fromkeys(("features", "l1", "l2", "logits"), aurocs)
+        for label, aurocs in ((0, [0.5, 0.7]), (4, [0.8]))
+    }
+    table = report.table(6, tmp_path)
+    (row,) = [row for row in table.rows if row[1:] and row[1].endswith("this machine")]
+    assert row == ["  Baseline + SN + DL", "2 of 10 tasks, 3 this machine", "0.7000±0.1414", "0.6072±0.1201", "+0.0928"]
+    assert any("mean ± sample standard deviation are those over the tasks" in note for note in table.footnotes)
+    assert [row[:2] for row in report.table(3, tmp_path).rows if row[0] == "  ALAD"] == [
+        ["  ALAD", "not run"],
+        ["  ALAD", "2 of 10 tasks, 3 this machine"],
+    ]
+
+
+@pytest.mark.parametrize("number", [3, 6, 8])
+def test_stand_in_data_are_named_in_every_table(tmp_path: Path, number: int) -> None:
+    write_image_run(tmp_path, "svhn", 3, 0, 0.5, stand_in="stand-in data: 5 images, not 9")
+    note = "SVHN: stand-in data: 5 images, not 9; not a figure of it."
+    for table in (report.table(number, tmp_path), report.comparison(tmp_path, "svhn", ["ALAD"])):
+        (footnote,) = [line for line in table.footnotes if line.endswith(note)]
+        mark = footnote.split(" ")[0]
+        assert any(mark in row[0] for row in table.rows if "0.5000" in row or "this machine" in row[0])
+    assert report.summarise(report.load_results(tmp_path, "svhn", "ALAD"))["stand_in"].startswith("stand-in data")
+
+
+def test_runs_on_other_data_are_not_summed_up_together(tmp_path: Path) -> None:
+    write_image_run(tmp_path, "svhn", 3, 0, 0.5, stand_in="stand-in data: 5 images, not 9")
+    write_image_run(tmp_path, "svhn", 4, 0, 0.5)
+    with pytest.raises(AladError, match="Expected the same stand_in in all runs of ALAD on svhn"):
+        report.summarise(report.load_results(tmp_path, "svhn", "ALAD"))
+
+
+def test_table_viii_has_the_four_scores_of_both_data_sets(tmp_path: Path) -> None:
+    write_image_run(tmp_path, "cifar10", 1, 0, 0.6)
+    rows = report.table(8, tmp_path).rows
+    assert [row[0].strip() for row in rows[:6]] == [
+        "SVHN, ALAD: not run", "L1", "L2", "Logits", "Features", "CIFAR-10, ALAD: 1 of 10 tasks, 1 this machine"
+    ]  # fmt: skip
+    assert rows[8] == ["  Logits", "0.6000", "0.5396±0.0783", "+0.0604"]
+
+
+@pytest.mark.parametrize("number", [0, 1, 4, 9])
 def test_table_names_the_ones_available(tmp_path: Path, number: int) -> None:
-    with pytest.raises(SettingsError, match=rf"Received: {number}\. Allowed: 2, 5, 7"):
+    with pytest.raises(SettingsError, match=rf"Received: {number}\. Allowed: 2, 3, 5, 6, 7, 8\."):
         report.table(number, tmp_path)
 
 
@@ -263,15 +317,16 @@ def test_text_is_aligned_and_fits(tmp_path: Path) -> None:
         for seed in range(10):
             write_run(tmp_path, "kdd99", method, seed, 0.9 + seed / 1000)
             write_run(tmp_path, "arrhythmia", method, seed, 0.5 + seed / 100)
-    for number in (2, 5, 7):
+    for number in (2, 3, 5, 6, 7, 8):
         table = report.table(number, tmp_path)
         lines = table.as_text().splitlines()
         assert lines[0] == table.title
         assert max(len(line) for line in lines) <= 127
-        start = lines[2].index("F1")
+        metric = "F1" if number in (2, 5, 7) else "AUROC"
+        start = lines[2].index(metric)
         full = [row for row in table.rows if len(row) > 1]
         cells = [line[start : start + 6] for line in lines[4:] if line.startswith("  ")][: len(full)]
-        assert cells == [row[table.header.index("F1")][:6] for row in full]
+        assert cells == [row[table.header.index(metric)][:6] for row in full]
         assert all(line == line.rstrip() for line in lines)
 
 

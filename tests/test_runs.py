@@ -42,7 +42,7 @@ def run(settings, seed, run_dir, *, data_dir=None, report=None, warn=None, stopp
     facts = {"environment": dict(os.environ), "data_dir": str(data_dir), "pid": os.getpid(), "start": time.time()}
     (run_dir / "facts.json.part").write_text(json.dumps(facts))
     os.replace(run_dir / "facts.json.part", run_dir / "facts.json")
-    report(Progress(step=1, steps=4, losses={"loss_d": 1.5, "loss_ge": 2.5}, f1=None))
+    report(Progress(step=1, steps=4, losses={"loss_d": 1.5, "loss_ge": 2.5}))
     print("noise of Python", file=sys.stderr, flush=True)
     os.write(2, b"noise of a library\\n")
     if action == "kill":
@@ -69,7 +69,7 @@ def run(settings, seed, run_dir, *, data_dir=None, report=None, warn=None, stopp
     while action == "report":
         if stopping():
             raise Stopped("stopped")
-        report(Progress(step=2, steps=4, losses={"loss_d": 1.5, "loss_ge": 2.5}, f1=None))
+        report(Progress(step=2, steps=4, losses={"loss_d": 1.5, "loss_ge": 2.5}))
         time.sleep(0.05)
     if action == "meet":
         while not (run_dir.parent / f"seed{rest[0]}" / "facts.json").exists():
@@ -188,7 +188,7 @@ def test_failures_are_named_by_seed_and_the_others_go_on(
     captured = capfd.readouterr()
     assert captured.out == ""
     lines = captured.err.splitlines()
-    assert lines[0] == "toy ALAD: 1 epochs each of seed 0, 1, 2, 3, 4, 5, 6"
+    assert lines[0] == "toy ALAD: 1 epochs each of seed 0, seed 1, seed 2, seed 3, seed 4, seed 5, seed 6"
     ends = [f"toy ALAD {reason}" for reason in reasons] + [f"toy ALAD seed {seed}: complete" for seed in (0, 6)]
     assert sorted(lines[1:]) == sorted(ends)
     assert "RuntimeError: boom" in (folders[3] / "log.txt").read_text()
@@ -208,7 +208,7 @@ def test_next_call_makes_what_is_missing_and_nothing_else(
     assert is_complete(TOY.folder(tmp_path, 1))
     assert [state(TOY.folder(tmp_path, seed)) == before[seed] for seed in range(3)] == [True, False, True]
     assert capfd.readouterr().err.splitlines() == [
-        "toy ALAD: complete already: seed 0, 2",
+        "toy ALAD: complete already: seed 0, seed 2",
         "toy ALAD: 1 epochs each of seed 1",
         "toy ALAD seed 1: complete",
     ]
@@ -295,7 +295,7 @@ def test_stopped_in_the_middle(script: Script, tmp_path: Path, stop: Callable[[i
     code, error = stopped(reproduce(out, seeds=4, jobs=2), lambda: all(path.exists() for path in ready), stop)
     assert code == 130
     assert error.splitlines() == [
-        "toy ALAD: 1 epochs each of seed 0, 1, 2, 3",
+        "toy ALAD: 1 epochs each of seed 0, seed 1, seed 2, seed 3",
         "toy ALAD seed 0: complete",
         "toy ALAD seed 1: stopped at step 1 of 4, where the same command goes on",
         "toy ALAD seed 2: stopped at step 1 of 4, where the same command goes on",
@@ -390,23 +390,23 @@ def test_run_stopped_alone_says_how_to_go_on(script: Script, tmp_path: Path) -> 
 # Lines of progress ------------------------------------------------------------------------------------------------
 
 
-def progress(step: int, f1: float | None = None) -> Progress:
-    return Progress(step, 400, {"loss_d": 1.23456, "loss_ge": 2.34567}, f1)
+def progress(step: int, quality: str | None = None) -> Progress:
+    return Progress(step, 400, {"loss_d": 1.23456, "loss_ge": 2.34567}, quality)
 
 
 def test_plain_lines(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    """One line a run and minute; the time left counts from the first report."""
+    """One line a run and minute, the first one earlier; the time left counts from the first report."""
     clock = iter([0.0, 59.0, 60.0, 100.0, 120.0, 180.0])
     monkeypatch.setattr(runs, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
-    board = runs._Board(TOY, done=[], to_do=[4])
+    board = runs._Board(TOY, done=[], to_do=["seed 4"])
     for step in (1, 50, 100, 150, 200):
-        board.show(4, progress(step))
-    board.show(4, progress(300, f1=0.87654))
-    board.end(4, None)
+        board.show("seed 4", progress(step))
+    board.show("seed 4", progress(300, "F1 0.8765"))
+    board.end("seed 4", None)
     board.close()
     assert capfd.readouterr().err.splitlines() == [
         "toy ALAD: 1 epochs each of seed 4",
-        "toy ALAD seed 4: 25%, D 1.23, G/E 2.35, about 3 min left",
+        "toy ALAD seed 4: 12%, D 1.23, G/E 2.35, about 7 min left",
         "toy ALAD seed 4: 50%, D 1.23, G/E 2.35, about 2 min left",
         "toy ALAD seed 4: 75%, D 1.23, G/E 2.35, F1 0.8765, about 1 min left",
         "toy ALAD seed 4: complete",
@@ -417,21 +417,21 @@ def test_time_left_of_a_resumed_run(monkeypatch: pytest.MonkeyPatch, capfd: pyte
     """It counts the steps of this call only: 50 in a minute, 50 to go."""
     clock = iter([0.0, 60.0])
     monkeypatch.setattr(runs, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
-    board = runs._Board(TOY, done=[], to_do=[4])
+    board = runs._Board(TOY, done=[], to_do=["seed 4"])
     for step in (300, 350):
-        board.show(4, progress(step))
+        board.show("seed 4", progress(step))
     assert "88%, D 1.23, G/E 2.35, about 1 min left" in capfd.readouterr().err
 
 
 def test_bars_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    board = runs._Board(TOY, done=[2], to_do=[0, 1])
-    for seed in (0, 1):
-        board.show(seed, progress(100))
-    board.show(1, progress(400, f1=0.5))
-    board.bars[1].refresh()
-    board.end(1, None)
-    board.end(0, "Expected this. Received: that.")
+    board = runs._Board(TOY, done=["seed 2"], to_do=["seed 0", "seed 1"])
+    for name in ("seed 0", "seed 1"):
+        board.show(name, progress(100))
+    board.show("seed 1", progress(400, "F1 0.5000"))
+    board.bars["seed 1"].refresh()
+    board.end("seed 1", None)
+    board.end("seed 0", "Expected this. Received: that.")
     board.close()
     error = capfd.readouterr().err
     assert "seed 0:" in error and "100%" in error and "400/400" in error
@@ -467,7 +467,7 @@ def test_stopped_then_completed(made: Made) -> None:
     code, error = made.stopped
     assert code == 130
     assert error.splitlines() == [
-        "toy ALAD: 1 epochs each of seed 0, 1",
+        "toy ALAD: 1 epochs each of seed 0, seed 1",
         "toy ALAD seed 0: complete",
         f"alad: interrupted; {GOES_ON}",
     ]
@@ -518,7 +518,7 @@ def test_second_call_leaves_complete_runs_alone(made: Made, alad: Alad) -> None:
     before = [state(run_dir) for run_dir in made.runs]
     again = alad(*made.arguments)
     assert (again.returncode, again.stdout) == (0, made.done.stdout)
-    assert again.stderr.splitlines() == ["toy ALAD: complete already: seed 0, 1"]
+    assert again.stderr.splitlines() == ["toy ALAD: complete already: seed 0, seed 1"]
     assert [state(run_dir) for run_dir in made.runs] == before
 
 
