@@ -6,6 +6,7 @@ import json
 import math
 import time
 import warnings
+import zlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Callable
@@ -13,13 +14,14 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from alad_tf import checkpoints, data, files, metrics, networks, plots, replicas, scores, training
+from alad_tf import checkpoints, data, files, metrics, networks, packed, plots, replicas, scores, training
 from alad_tf.errors import AladError, DataError, Stopped
 from alad_tf.settings import PROTOCOLS, Progress, Settings
 
 CHUNK_STEPS = 1000  # at most, in one call of the graph: a few seconds between two reports
 CHUNK_IMAGE_STEPS = 10
-CHECKPOINT_SECONDS = 120.0  # between two checkpoints
+CHECKPOINT_SECONDS = 120.0  # at most, between two checkpoints
+EPOCHS_END_SECONDS = 20.0  # after the last checkpoint, the end of an epoch is worth one
 COLLAPSED = 1e-3  # mean loss_d below which a warning is due; 2 log 2 for each discriminator that cannot tell
 RECORDS = 100  # at most, in a run's history; every fifth is scored on the test rows
 
@@ -158,9 +160,8 @@ def load_networks(run_dir: Path) -> networks.Networks:
     built = _build(settings, seed)
     path = run_dir / "weights.npz"
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
-            networks.set_arrays(built, dict(arrays))
-    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
+        networks.set_arrays(built, packed.arrays(path))
+    except (OSError, EOFError, ValueError, RuntimeError, zlib.error, BadZipFile) as error:
         raise DataError(
             f"Expected the weights of a run with the table of its config.json in {path}. Received: {error}."
         ) from None
@@ -220,7 +221,7 @@ def _train(
         until = min(first + record_steps, steps)
         count = min(chunk, until - log.step)
         losses = trainer.train(count)
-        _require_finite(losses, trainer, log.step + 1, log.step + count)
+        _require_finite(losses, trainer)
         log.add(count, losses)
         quality = log.last(protocol.metric)
         report(
@@ -238,7 +239,8 @@ def _train(
             if log.best is not None and log.best["step"] == log.step:
                 saved.save_best(log.step)
         stop = stopping() and log.step < steps
-        if stop or time.monotonic() - last_saved >= CHECKPOINT_SECONDS:
+        due = EPOCHS_END_SECONDS if log.step % trainer.steps_per_epoch == 0 else CHECKPOINT_SECONDS
+        if stop or time.monotonic() - last_saved >= due:
             saved.save(log.step, asdict(log))
             last_saved = time.monotonic()
         if stop:
@@ -251,7 +253,7 @@ def _patience_ended(settings: Settings, log: Log) -> bool:
     return bool(log.history[-1]["epoch"] - log.best["epoch"] >= settings.patience)
 
 
-def _require_finite(losses: dict[str, float], trainer: training.Trainer, first: int, last: int) -> None:
+def _require_finite(losses: dict[str, float], trainer: training.Trainer) -> None:
     bad = [f"{name} is {loss}" for name, loss in losses.items() if not math.isfinite(loss)]
     if not bad:  # the last update of a chunk is in none of its losses
         bad = [
@@ -261,7 +263,7 @@ def _require_finite(losses: dict[str, float], trainer: training.Trainer, first: 
         ]
     if bad:
         raise AladError(
-            f"Expected finite losses. Received: {', '.join(bad)} within steps {first} to {last}. "
+            f"Expected finite losses. Received: {', '.join(bad)} at step {int(trainer.step)}. "
             "Try --scaling minmax or another --seed."
         )
 

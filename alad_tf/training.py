@@ -87,7 +87,7 @@ class Trainer:
         return tf.train.Checkpoint(networks=self.scoring_networks)
 
     def train(self, steps: int) -> dict[str, float]:
-        """Take a number of steps in one call of the graph.
+        """Take a number of steps in one call of the graph; a loss that is not finite ends it at that step.
 
         Returns:
             Means over the steps: loss_d, loss_ge and the part of loss_d of each discriminator.
@@ -102,15 +102,15 @@ class Trainer:
     def _loop(self, steps: tf.Tensor) -> tf.Tensor:
         first, last = self.step.value(), self.step.value() + steps
         total = tf.zeros([2 + len(self._discriminators)])
-        while first < last:
+        while first < last and _is_finite(total):
             epoch = first // self.steps_per_epoch
             epoch_start = epoch * self.steps_per_epoch
             orders = self._orders(epoch)
             until = tf.minimum(last, epoch_start + self.steps_per_epoch)
-            while first < until:
+            while first < until and _is_finite(total):
                 total += self._step(self._rows(orders, first - epoch_start), first)
                 first += 1
-        self.step.assign(last)
+        self.step.assign(first)
         if self.average is not None:
             _copy(self.networks.state, self.average.state)
         return total / tf.cast(steps, tf.float32)
@@ -223,6 +223,10 @@ def _adam(table: Adam, weights: list[tf.Variable]) -> tf.keras.optimizers.Optimi
     _ = optimizer.iterations
     optimizer._create_all_weights(weights)
     return optimizer
+
+
+def _is_finite(losses: tf.Tensor) -> tf.Tensor:
+    return tf.math.is_finite(tf.reduce_sum(losses))
 
 
 def _copy(source: list[tf.Variable], target: list[tf.Variable]) -> None:

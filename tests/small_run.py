@@ -36,10 +36,16 @@ STEPS = 4  # an epoch
 
 
 @contextmanager
-def small(chunk: int = 3, seconds: float = 0.0, epochs_a_record: int = 2, epochs: int = 6) -> Iterator[None]:
+def small(
+    chunk: int = 3, seconds: float = 0.0, epoch_seconds: float = 0.0, epochs_a_record: int = 2, epochs: int = 6
+) -> Iterator[None]:
     """The small table, chunks that end in the middle of epochs, and checkpoints this often."""
-    records = epochs // epochs_a_record
-    constants: dict[str, Any] = {"CHUNK_STEPS": chunk, "CHECKPOINT_SECONDS": seconds, "RECORDS": records}
+    constants: dict[str, Any] = {
+        "CHUNK_STEPS": chunk,
+        "CHECKPOINT_SECONDS": seconds,
+        "EPOCHS_END_SECONDS": epoch_seconds,
+        "RECORDS": epochs // epochs_a_record,
+    }
     with patch.multiple(experiment, **constants), patch.object(toy, "ALAD", TABLE):
         yield
 
