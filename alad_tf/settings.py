@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -196,12 +196,11 @@ class Settings:
         if not path.exists():
             files.write_json(path, config)
             return
-        found = _read_config(path)
-        differing = [key for key in config if found.get(key) != config[key]]
-        if differing:
-            differences = "; ".join(f"{key} is {found.get(key)!r} there and {config[key]!r} here" for key in differing)
+        differences = list(_differences(_read_config(path), config))
+        if differences:
             raise SettingsError(
-                f"Expected a folder of a run with the same settings. Received: {run_dir}, where {differences}. "
+                f"Expected a folder of a run with the same settings. Received: {run_dir}, where "
+                f"{'; '.join(differences)}. "
                 "Choose another --out, or move that folder away."
             )
 
@@ -244,8 +243,20 @@ def _of_images(dataset: str, options: dict[str, Any]) -> dict[str, Any]:
 def _read_config(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, TypeError, ValueError) as error:
+    except (OSError, RecursionError, TypeError, ValueError) as error:
         raise DataError(f"Expected the settings of a run as JSON in {path}. Received: {error}.") from None
+
+
+def _differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
+    """Every value in which two documents of JSON differ, in words; those inside objects and lists by their path."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        for key in {**here, **there}:
+            yield from _differences(there.get(key), here.get(key), f"{name}.{key}" if name else key)
+    elif isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
+        for position, pair in enumerate(zip(there, here)):
+            yield from _differences(*pair, f"{name}[{position}]")
+    elif there != here:
+        yield f"{name} is {there!r:.80} there and {here!r:.80} here"
 
 
 def _alad(dataset: str) -> Alad:

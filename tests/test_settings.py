@@ -225,9 +225,15 @@ def test_claim_names_every_difference(tmp_path: Path) -> None:
 def test_claim_after_the_table_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from architectures import kdd99
 
+    table = kdd99.ALAD
     KDD99.claim(tmp_path, 0)
-    monkeypatch.setattr(kdd99, "ALAD", dataclasses.replace(kdd99.ALAD, batch_size=51))
-    with pytest.raises(SettingsError, match="table is "):
+    monkeypatch.setattr(kdd99, "ALAD", dataclasses.replace(table, batch_size=51, E=table.E[:1]))
+    with pytest.raises(SettingsError) as caught:
+        KDD99.claim(tmp_path, 0)
+    assert "; table.batch_size is 50 there and 51 here" in message(caught) and "table.E is [{'" in message(caught)
+    changed = dataclasses.replace(table.E[0], batch_norm=True)
+    monkeypatch.setattr(kdd99, "ALAD", dataclasses.replace(table, E=(changed, *table.E[1:])))
+    with pytest.raises(SettingsError, match=r"where table\.E\[0\]\.batch_norm is False there and True here\. Choose"):
         KDD99.claim(tmp_path, 0)
 
 
