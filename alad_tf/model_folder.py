@@ -7,13 +7,14 @@ import json
 import os
 import shutil
 import tempfile
+import zlib
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 
-from alad_tf import files
+from alad_tf import files, packed
 from alad_tf.errors import DataError, SettingsError
 
 KIND = "alad_tf model folder"
@@ -25,7 +26,8 @@ def write(folder: Path, documents: dict[str, Any], arrays: dict[str, dict[str, n
     """Write a model folder: each document as `<name>.json`, each dict of arrays as `<name>.npz`, and the manifest.
 
     The folder is made under a temporary name beside it and renamed once it is complete, so that a process that is
-    killed leaves no part of one under the final name. A model folder that is there already is replaced.
+    killed leaves no part of one under the final name. A model folder that is there already is replaced, and whenever
+    the process is killed one of the two is there.
 
     Raises:
         SettingsError: `folder` is there and is no model folder, or a document cannot be written as JSON.
@@ -75,10 +77,11 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]
             if path.suffix == ".json":
                 documents[path.stem] = json.loads(path.read_text(encoding="utf-8"))
             else:
-                with open(path, "rb") as file, np.load(file, allow_pickle=False) as members:
-                    arrays[path.stem] = dict(members)
-        except (EOFError, ValueError, AttributeError, BadZipFile) as error:
-            raise DataError(f"Expected JSON or arrays in {path}. Received: {error}.") from None
+                arrays[path.stem] = packed.arrays(path)
+        except DataError:
+            raise
+        except (EOFError, ValueError, RuntimeError, MemoryError, zlib.error, BadZipFile) as error:
+            raise DataError(f"Expected JSON or arrays in {path}. Received: {error or 'what is not'}.") from None
     return documents, arrays
 
 
@@ -86,7 +89,7 @@ def is_model_folder(folder: Path) -> bool:
     """Whether the manifest of a model folder is there, of any format, whatever state the rest is in."""
     try:
         manifest = json.loads((Path(folder) / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(manifest, dict) and manifest.get("kind") == KIND
 
@@ -102,7 +105,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
             "Read it with the version of alad_tf that wrote it, or a newer one."
         )
     entries = manifest.get("files")
-    if not isinstance(entries, dict) or not all(map(_is_name, entries)):
+    if not isinstance(entries, dict) or not all(map(_is_name, entries)) or None in entries.values():
         raise DataError(f"Expected the list of the files in {folder / MANIFEST}. Received: a damaged one.")
     return manifest
 
@@ -111,10 +114,10 @@ def _is_name(name: str) -> bool:
     return Path(name).name == name and Path(name).suffix in (".json", ".npz")
 
 
-def _entry(path: Path) -> dict[str, Any]:
-    """Size in bytes and SHA-256 of a file; nothing for what is no plain file."""
+def _entry(path: Path) -> dict[str, Any] | None:
+    """Size in bytes and SHA-256 of a file; None for what is no plain file."""
     if path.is_symlink() or not path.is_file():
-        return {}
+        return None
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         for block in iter(lambda: file.read(1 << 20), b""):
@@ -141,17 +144,10 @@ def _is_empty(folder: Path) -> bool:
 
 
 def _put_in_place(temporary: Path, folder: Path) -> None:
-    """Rename the complete folder; one that it replaces is moved aside first and removed last."""
+    """Rename the complete folder. One that it replaces leaves its name in the same moment, and is removed last."""
     if not folder.exists() or _is_empty(folder):
         os.rename(temporary, folder)  # takes the place of an empty folder
-        files.sync(folder.parent)
-        return
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.replaced.", dir=folder.parent))
-    os.rename(folder, aside)
-    try:
-        os.rename(temporary, folder)
-    except BaseException:
-        os.rename(aside, folder)
-        raise
+    else:
+        files.exchange(temporary, folder)
     files.sync(folder.parent)
-    shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(temporary, ignore_errors=True)

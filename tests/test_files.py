@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -96,6 +98,38 @@ def test_content_is_on_the_disk_before_the_name(old: Path, monkeypatch: pytest.M
     monkeypatch.setattr(os, "replace", recorded_replace)
     files.write_text(old, "newer")
     assert calls == ["fsync 5", "replace"]
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    for name in ("a", "b"):
+        files.write_text(tmp_path / name / "name.txt", name)
+    return tmp_path / "a", tmp_path / "b"
+
+
+class OlderLibrary:
+    """A C library without renameat2."""
+
+    def __init__(self, name: None) -> None:
+        pass
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_exchange(folders: tuple[Path, Path], steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    if steps == 2:
+        monkeypatch.setattr(ctypes, "CDLL", OlderLibrary)
+    files.exchange(*folders)
+    assert [(folder / "name.txt").read_text() for folder in folders] == ["b", "a"]
+    assert names_in(folders[0].parent) == ["a", "b"]
+
+
+@pytest.mark.parametrize("library", [ctypes.CDLL, OlderLibrary])
+def test_exchange_that_fails(folders: tuple[Path, Path], library: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.rmtree(folders[0])
+    monkeypatch.setattr(ctypes, "CDLL", library)
+    with pytest.raises(FileNotFoundError):
+        files.exchange(*folders)
+    assert names_in(folders[0].parent) == ["b"] and (folders[1] / "name.txt").read_text() == "b"
 
 
 def test_full_disk(old: Path) -> None:

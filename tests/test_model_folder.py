@@ -11,7 +11,7 @@ from typing import Callable
 import numpy as np
 import pytest
 
-from alad_tf import model_folder
+from alad_tf import files, model_folder
 from alad_tf.errors import DataError, SettingsError
 
 DOCUMENTS = {"model": {"a": 1, "names": ["x", "ü"]}, "columns": [1.5, None]}
@@ -74,7 +74,7 @@ def test_anything_else_is_not_overwritten(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["file", "letters"]
 
 
-@pytest.mark.parametrize("moment", ["rename", "write"])
+@pytest.mark.parametrize("moment", ["exchange", "write"])
 def test_a_failure_leaves_the_model_that_was_there(folder: Path, moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*arguments: object, **options: object) -> None:
         raise OSError("no space left")
@@ -82,14 +82,7 @@ def test_a_failure_leaves_the_model_that_was_there(folder: Path, moment: str, mo
     if moment == "write":
         monkeypatch.setattr(np, "savez_compressed", fail)
     else:
-        rename = os.rename
-
-        def fail_at_the_last(source: Path, target: Path) -> None:
-            if Path(target) == folder and ".replaced." not in str(source):
-                fail()
-            rename(source, target)
-
-        monkeypatch.setattr(os, "rename", fail_at_the_last)
+        monkeypatch.setattr(files, "exchange", fail)
     with pytest.raises(OSError, match="no space left"):
         model_folder.write(folder, {"other": 2}, ARRAYS)
     monkeypatch.undo()
