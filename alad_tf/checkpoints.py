@@ -16,7 +16,7 @@ from alad_tf import files
 from alad_tf.errors import AladError, DataError
 
 KEEP = 2  # the second newest is there for the day when the newest is damaged
-_DAMAGE = (OSError, ValueError, AssertionError, tf.errors.OpError)
+_DAMAGE = (OSError, RecursionError, ValueError, AssertionError, tf.errors.OpError)
 SUMS = "SHA256SUMS"  # as sha256sum writes it: `sha256sum -c SHA256SUMS` checks a checkpoint by hand
 
 

@@ -11,6 +11,7 @@ import gzip
 import re
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,10 +23,12 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from alad_tf import packed
 from alad_tf.errors import DataError
 
 FORMATS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".feather", ".npy", ".npz")
 BLOCK_BYTES = 1 << 22  # of text parsed at a time; a line has to fit
+MAX_COLUMNS = 1 << 16
 Kind = Literal["number", "text"]
 Advance = Callable[[float], None]
 _ARROW_TYPES = {"number": pa.float64(), "text": pa.string()}
@@ -101,7 +104,8 @@ def columns(path: Path) -> list[str]:
     kind = _format(path)
     with _faults(path):
         names = _COLUMNS[kind](path)
-    doubled = sorted({name for name in names if names.count(name) > 1})
+        _require_width(path, len(names))
+    doubled = sorted(name for name, count in Counter(names).items() if count > 1)
     if doubled or "" in names:
         problem = f"{_listed(doubled)} more than once" if doubled else f"no name for column {names.index('') + 1}"
         raise DataError(f"Expected a name of its own for each column of {path}. Received: {problem}.")
@@ -128,10 +132,23 @@ def _text(path: Path, advance: Advance | None = None) -> Iterator[BinaryIO]:
     with open(path, "rb") as raw:
         counted: Any = _Counting(raw, path.stat().st_size, advance) if advance else raw
         if path.name.lower().endswith(".gz"):
-            with gzip.GzipFile(fileobj=counted) as unpacked:
+            with _Unpacked(path, counted) as unpacked:
                 yield unpacked  # type: ignore[misc]
         else:
             yield counted
+
+
+class _Unpacked(gzip.GzipFile):
+    """The text of a packed file, which ends with an error where it is more than real data pack to."""
+
+    def __init__(self, path: Path, file: Any) -> None:
+        super().__init__(fileobj=file)
+        self._path = path
+
+    def read(self, size: int | None = -1) -> bytes:
+        content = super().read(size)
+        packed.require_bounded(self._path, self.tell())
+        return content
 
 
 class _Counting:
@@ -272,7 +289,13 @@ def _checked_array(array: Any, path: Path) -> np.ndarray:
     if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "biuf" or not array.shape[1]:
         shape = f"{list(array.shape)} of {array.dtype}" if isinstance(array, np.ndarray) else "several arrays"
         raise DataError(f"Expected an array of numbers [rows, columns] in {path}. Received: {shape}.")
+    _require_width(path, array.shape[1])
     return array
+
+
+def _require_width(path: Path, columns: int) -> None:
+    if columns > MAX_COLUMNS:
+        raise DataError(f"Expected at most {MAX_COLUMNS} columns in {path}. Received: {columns}.")
 
 
 def _array_columns(path: Path) -> list[str]:
@@ -303,10 +326,10 @@ def _member(path: Path) -> Iterator[tuple[Any, tuple[int, ...], bool, np.dtype]]
         if len(chosen) != 1:
             found = _listed(name.replace(".npy", "") for name in names)
             raise DataError(f"Expected one array in {path}, or one named x. Received: {found}.")
-        with archive.open(chosen[0]) as stream:
-            version = np.lib.format.read_magic(stream)
-            header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, by_columns, dtype = header(stream)
+        member = archive.getinfo(chosen[0])
+        packed.require_bounded(path, member.file_size)
+        with archive.open(member) as stream:
+            shape, by_columns, dtype = packed.header(stream, member.file_size)
             _checked_array(np.empty((0, *shape[1:]), dtype) if shape else np.empty((), dtype), path)
             yield stream, shape, by_columns, dtype
 

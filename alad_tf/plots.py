@@ -348,7 +348,7 @@ def _read_scores(path: Path) -> dict[str, Array]:
 def _read_history(path: Path) -> list[dict[str, Any]]:
     try:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise _unusable(path, str(error)) from error
     if not all(isinstance(line, dict) and "epoch" in line for line in lines):
         raise _unusable(path, "a line is not an object with an epoch")

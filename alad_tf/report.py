@@ -354,7 +354,7 @@ def _mean_std(values: Sequence[float]) -> dict[str, Any]:
 def _read_result(path: Path, dataset: str, method: str, seed: int) -> dict[str, Any]:
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise _unusable(path, str(error)) from error
     fault = _fault(result, {"dataset": dataset, "method": method, "seed": seed})
     if fault:

@@ -145,7 +145,7 @@ def test_memory_of_chunks_is_bounded(tmp_path: Path, suffix: str) -> None:
     pytest.importorskip("resource")
     path = tmp_path / f"rows{suffix}"
     rows, width = (2_000_000, 10) if suffix in (".npy", ".npz", ".parquet", ".feather") else (300_000, 10)
-    array = np.tile(np.arange(width, dtype=np.float64), (rows, 1))
+    array = np.random.default_rng(0).integers(0, 100, (rows, width)).astype(np.float64)
     frame = pd.DataFrame(array, columns=[f"x{k}" for k in range(width)])
     if suffix in (".npy", ".npz"):
         write_array(path, array)
