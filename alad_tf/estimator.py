@@ -402,9 +402,9 @@ class ALAD(OutlierMixin, BaseEstimator):
         documents, arrays = model_folder.read(Path(folder))
         try:
             return cls._restored(documents["model"], arrays)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise DataError(
-                f"Expected a model of ALAD in {folder}. Received: one that does not fit together: {error!r}."
+                f"Expected a model of ALAD in {folder}. Received: one that does not fit together: {_line(error)}."
             ) from None
 
     def _document(self) -> dict[str, Any]:
@@ -446,6 +446,7 @@ class ALAD(OutlierMixin, BaseEstimator):
         model.center_, model.scale_ = arrays["scaling"]["center"], arrays["scaling"]["scale"]
         model.training_scores_ = arrays["scores"]["training"]
         model._set_reference(arrays["scores"]["reference"], document["reference"]["of"])
+        _require_sound(model, document, arrays)
         threshold = document["threshold"]
         model.threshold_, model.offset_ = float(threshold["value"]), -float(threshold["value"])
         model.threshold_rule_ = dict(threshold["rule"])
@@ -617,6 +618,30 @@ class ALAD(OutlierMixin, BaseEstimator):
 
     def _more_tags(self) -> dict[str, Any]:
         return {"requires_y": False}
+
+
+def _require_sound(model: ALAD, document: dict[str, Any], arrays: dict[str, dict[str, np.ndarray]]) -> None:
+    """Refuse what would take memory without end, or score in silence with NaN.
+
+    Raises:
+        ValueError: networks larger than the weights that are there; numbers that are missing, not finite or no numbers.
+    """
+    stored = sum(weight.size for weight in arrays["weights"].values())
+    if not 0 < rows.n_weights(model.table_) <= stored:
+        raise ValueError(f"a table of {rows.n_weights(model.table_)} weights, of which {stored} are there")
+    shapes = {"center": (model.n_features_in_,), "scale": (model.n_features_in_,)}
+    shapes.update({name: (scores.size,) for name, scores in arrays["scores"].items()})
+    for name, numbers in {**arrays["weights"], **arrays["scaling"], **arrays["scores"]}.items():
+        if numbers.dtype.kind not in "iuf" or not np.isfinite(numbers).all():
+            raise ValueError(f"{name:.80} holds {numbers.dtype}, or numbers that are not finite")
+        if numbers.shape != shapes.get(name, numbers.shape) or not numbers.size:
+            raise ValueError(f"{name} has the shape {list(numbers.shape)}")
+    if not np.isfinite(float(document["threshold"]["value"])):
+        raise ValueError("the threshold is not finite")
+
+
+def _line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error!s:.200}".split())
 
 
 def _seed(random_state: Any) -> int:

@@ -6,11 +6,9 @@ import json
 import math
 import time
 import warnings
-import zlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Callable
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -161,7 +159,7 @@ def load_networks(run_dir: Path) -> networks.Networks:
     path = run_dir / "weights.npz"
     try:
         networks.set_arrays(built, packed.arrays(path))
-    except (OSError, EOFError, ValueError, RuntimeError, zlib.error, BadZipFile) as error:
+    except (OSError, *packed.DAMAGE) as error:
         raise DataError(
             f"Expected the weights of a run with the table of its config.json in {path}. Received: {error}."
         ) from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import lzma
 import re
 import zipfile
 import zlib
@@ -52,7 +53,7 @@ def read(path: Path, *, kinds: Mapping[str, Kind] | None = None, advance: Advanc
         names = columns(path)
         with _faults(path, names), _text(path, advance) as file:
             table = pyarrow.csv.read_csv(file, *_text_options(path, names, kinds or {}))
-            frame = _frame(table, 0)
+            frame = _frame(path, table, 0)
     else:
         frames = list(chunks(path, 1 << 16, advance=advance))
         with _faults(path):
@@ -166,15 +167,15 @@ class _Counting:
 
 def _text_columns(path: Path) -> list[str]:
     with _text(path) as file:
-        first = file.readline(BLOCK_BYTES)
+        first = file.readline(BLOCK_BYTES).removeprefix(b"\xef\xbb\xbf")
     if not first.strip():
         raise DataError(f"Expected a header and rows in {path}. Received: an empty file or first line.")
-    if first.lstrip(b"\xef\xbb\xbf \t").startswith(b"<"):
+    if first.lstrip(b" \t").startswith(b"<"):
         raise DataError(f"Expected rows in {path}. Received: a page of HTML or XML, {_shown(first)}")
     if b"\0" in first:
         raise DataError(f"Expected text in {path}. Received: binary data. Its name has to say its format.")
     try:
-        (names,) = csv.reader([first.decode("utf-8-sig")], delimiter=_delimiter(path), strict=True)
+        (names,) = csv.reader([first.decode("utf-8")], delimiter=_delimiter(path), strict=True)
     except (UnicodeDecodeError, csv.Error, ValueError) as error:
         raise DataError(f"Expected a header of names in UTF-8 on line 1 of {path}. Received: {error}.") from None
     other = next((mark for mark in ";\t|," if mark != _delimiter(path) and mark in names[0]), None)
@@ -208,7 +209,7 @@ def _text_chunks(
     with _text(path, report) as file:
         batches = pyarrow.csv.open_csv(file, *_text_options(path, wanted, kinds))
         for table, first in _regrouped(batches, rows):
-            yield _frame(table, first)
+            yield _frame(path, table, first)
 
 
 # Arrow's own files ------------------------------------------------------------------------------------------------
@@ -225,7 +226,7 @@ def _parquet_chunks(
     with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as file:
         batches = file.iter_batches(rows, columns=wanted, use_threads=False)
         for table, first in _regrouped(batches, rows):
-            yield _frame(table, first)
+            yield _frame(path, table, first)
             report((first + len(table)) / file.metadata.num_rows)
 
 
@@ -250,7 +251,7 @@ def _feather_chunks(
                 report((number + 1) / count)
 
         for table, first in _regrouped(batches(), rows):
-            yield _frame(table, first)
+            yield _frame(path, table, first)
 
 
 def _regrouped(batches: Iterable[Any], rows: int) -> Iterator[tuple[Any, int]]:
@@ -268,11 +269,11 @@ def _regrouped(batches: Iterable[Any], rows: int) -> Iterator[tuple[Any, int]]:
         yield pa.Table.from_batches(waiting), first
 
 
-def _frame(table: Any, first: int) -> pd.DataFrame:
+def _frame(path: Path, table: Any, first: int) -> pd.DataFrame:
     for field in table.schema:
         if pa.types.is_nested(field.type) or pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
             what = "bytes that are no UTF-8 text" if "binary" in str(field.type) else f"cells of type {field.type}"
-            raise DataError(f"Expected numbers or text in column {field.name!r}. Received: {what}.")
+            raise DataError(f"Expected numbers or text in column {field.name!r} of {path}. Received: {what}.")
     frame = table.to_pandas(date_as_object=False, split_blocks=True, ignore_metadata=True)
     frame.index = pd.RangeIndex(first, first + len(frame))
     return frame
@@ -282,6 +283,8 @@ def _frame(table: Any, first: int) -> pd.DataFrame:
 
 
 def _array(path: Path) -> np.ndarray:
+    with open(path, "rb") as file:
+        packed.header(file, path.stat().st_size)
     return _checked_array(np.load(path, mmap_mode="r", allow_pickle=False), path)
 
 
@@ -370,11 +373,11 @@ def _faults(path: Path, names: list[str] | None = None) -> Iterator[None]:
         raise
     except FileNotFoundError:
         raise DataError(f"Expected a file of rows. Received: {path}, which does not exist.") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
+    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZipFile) as error:
         raise DataError(f"Expected a complete file. Received: {path}, cut or damaged: {_shown(error)}") from None
     except MemoryError:
         raise DataError(f"Expected rows that fit in memory. Received: {path}. Train on a part of them.") from None
-    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:
+    except (pa.ArrowException, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         raise DataError(_explained(path, str(error), names)) from None
 
 
@@ -404,7 +407,7 @@ def _what_there_is(path: Path) -> str:
 
 def _listed(names: Iterable[str]) -> str:
     every = list(names)
-    return ", ".join(every[:8]) + (f" and {len(every) - 8} more" if len(every) > 8 else "")
+    return ", ".join(map(_shown, every[:8])) + (f" and {len(every) - 8} more" if len(every) > 8 else "")
 
 
 def _shown(message: object) -> str:

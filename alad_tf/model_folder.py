@@ -7,10 +7,8 @@ import json
 import os
 import shutil
 import tempfile
-import zlib
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -80,8 +78,8 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]
                 arrays[path.stem] = packed.arrays(path)
         except DataError:
             raise
-        except (EOFError, ValueError, RuntimeError, MemoryError, zlib.error, BadZipFile) as error:
-            raise DataError(f"Expected JSON or arrays in {path}. Received: {error or 'what is not'}.") from None
+        except packed.DAMAGE as error:
+            raise DataError(f"Expected JSON or arrays in {path}. Received: {error!s:.200}.") from None
     return documents, arrays
 
 
@@ -101,7 +99,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
     manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     if manifest.get("format") != FORMAT:
         raise DataError(
-            f"Expected a model folder of format {FORMAT} in {folder}. Received: format {manifest.get('format')!r}. "
+            f"Expected a model folder of format {FORMAT} in {folder}. Received: format {manifest.get('format')!r:.80}. "
             "Read it with the version of alad_tf that wrote it, or a newer one."
         )
     entries = manifest.get("files")

@@ -75,14 +75,27 @@ class Model:
         """
         documents, _ = model_folder.read(folder)
         _require_documents(documents, folder)
+        with _sound(folder):
+            _inspected(documents)
         from alad_tf.estimator import ALAD
 
-        return cls(
+        model = cls(
             ALAD.load(folder),
             Columns.from_document(documents["columns"]),
             preprocessing.from_document(documents["preprocessing"]),
             documents["data"],
         )
+        model._require_one_table(folder)
+        return model
+
+    def _require_one_table(self, folder: Path) -> None:
+        """The columns, their preprocessing and the networks have to be of one table."""
+        features = len(preprocessing.columns_of_features(self.transformer))
+        if [*self.transformer.feature_names_in_] != self.columns.names or features != self.estimator.n_features_in_:
+            raise DataError(
+                f"Expected a model of `alad fit` in {folder}. Received: one whose columns, preprocessing and networks "
+                "do not fit together."
+            )
 
     def save(self, folder: Path) -> None:
         """Write the folder, under its name only once it is complete."""
@@ -449,13 +462,19 @@ def inspect_model(folder: Path) -> str:
     """
     documents, arrays = model_folder.read(folder)
     _require_documents(documents, folder)
+    with _sound(folder):
+        rows = _inspected(documents)
+    whole = f"{folder}: complete and unchanged, {sum(len(members) for members in arrays.values())} arrays"
+    return "\n".join(f"{name:<15}{value}" for name, value in {"model": whole, **rows}.items())
+
+
+def _inspected(documents: dict[str, Any]) -> dict[str, Any]:
     model, data = documents["model"], documents["data"]
     chosen = Columns.from_document(documents["columns"])
     preprocessing.from_document(documents["preprocessing"])
     categories = ", ".join(f"{name} ({count})" for name, count in data["categories"].items())
     label = data["label"] and f"column {data['label']['column']!r}, normal: {', '.join(data['label']['normal'])}"
-    rows = {
-        "model": f"{folder}: complete and unchanged, {sum(len(members) for members in arrays.values())} arrays",
+    return {
         "trained on": f"{data['rows']} rows of {data['file']}, {data['seconds']:g} s",
         "label": label or "none",
         "dropped": ", ".join(data["dropped"]) or "none",
@@ -472,7 +491,6 @@ def inspect_model(folder: Path) -> str:
         "seed": model["seed"],
         "versions": ", ".join(f"{name} {version}" for name, version in model["versions"].items()),
     }
-    return "\n".join(f"{name:<15}{value}" for name, value in rows.items())
 
 
 def _rule(rule: dict[str, Any]) -> str:
@@ -489,6 +507,19 @@ def _require_documents(documents: dict[str, Any], folder: Path) -> None:
             f"Expected a model of `alad fit` in {folder}. Received: one without {', '.join(missing)}, as "
             "ALAD.save writes it for an array. Load it with ALAD.load."
         )
+
+
+@contextmanager
+def _sound(folder: Path) -> Iterator[None]:
+    """What documents raise that are not of `alad fit`, as one line."""
+    try:
+        yield
+    except DataError:
+        raise
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+        raise DataError(
+            f"Expected a model of `alad fit` in {folder}. Received: documents that do not fit together: {error!r:.200}."
+        ) from None
 
 
 def _require_new_folder(folder: Path, overwrite: bool) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import lzma
 import math
+import tokenize
 import zipfile
+import zlib
 from pathlib import Path
 from typing import IO
 
@@ -12,6 +15,7 @@ import numpy as np
 from alad_tf.errors import DataError
 
 MOST_TIMES = 200  # its size that a file may unpack to; text and numbers of real data stay far below
+DAMAGE = (EOFError, ValueError, RuntimeError, MemoryError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 FREE_BYTES = 1 << 26  # that any file may unpack to
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
@@ -46,7 +50,10 @@ def header(stream: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtyp
     version = np.lib.format.read_magic(stream)
     if version not in _HEADERS:
         raise ValueError(f"an array in version {version} of NumPy's format")
-    shape, by_columns, dtype = _HEADERS[version](stream)
+    try:
+        shape, by_columns, dtype = _HEADERS[version](stream)
+    except (SyntaxError, TypeError, tokenize.TokenError) as error:
+        raise ValueError(f"a header that is no description of an array: {error}") from None
     if dtype.hasobject:
         raise ValueError("pickled objects, which are never loaded")
     if stream.tell() + math.prod(shape) * dtype.itemsize != size:
@@ -59,7 +66,7 @@ def arrays(path: Path) -> dict[str, np.ndarray]:
 
     Raises:
         DataError: it unpacks to more than real data do.
-        OSError, EOFError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile: it is damaged.
+        OSError, one of `DAMAGE`: it is damaged.
     """
     with zipfile.ZipFile(path) as archive:
         require_bounded(path, sum(member.file_size for member in archive.infolist()))

@@ -147,7 +147,9 @@ def from_document(document: Any) -> ColumnTransformer:
                     if _values(found) != expected:
                         raise ValueError(f"categories of {name!r} that are not sorted, or not of their kind")
     except (AttributeError, IndexError, KeyError, TypeError, ValueError, SettingsError) as error:
-        raise DataError(f"Expected the preprocessing of a model. Received: a damaged document: {error!r}.") from None
+        raise DataError(
+            f"Expected the preprocessing of a model. Received: a damaged document: {error!r:.200}."
+        ) from None
     return transformer
 
 

@@ -195,6 +195,28 @@ def alad(document: dict[str, Any]) -> Alad:
     return Alad(**{**document, **parts})
 
 
+def n_weights(table: Alad) -> int:
+    """Entries of all kernels and biases of a table, known before any is made."""
+    x, z = table.data_dim, table.latent_dim
+    pairs = ((x, z, table.Dxz), (x, x, table.Dxx), (z, z, table.Dzz))
+    return (
+        _n_weights(x, table.E)
+        + _n_weights(z, table.G)
+        + sum(_n_weights(a, rows.only_x) + _n_weights(b, rows.only_z) for a, b, rows in pairs)
+        + sum(_n_weights(_width(a, rows.only_x) + _width(b, rows.only_z), rows.joint) for a, b, rows in pairs)
+    )
+
+
+def _n_weights(width: int, stack: Stack) -> int:
+    widths = [width, *(row.units for row in stack)]
+    return sum((before + 1) * after for before, after in zip(widths, widths[1:]))
+
+
+def _width(width: int, stack: Stack) -> int:
+    """Of what a stack makes of a batch of this width."""
+    return stack[-1].units if stack else width
+
+
 def render(table: Alad | Gan) -> str:
     """Print a table back in the paper's columns, for holding beside the paper.
 

@@ -25,6 +25,11 @@ _data_dir = Path()
 Alad = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What `test_faults.py` takes."""
+    parser.addoption("--write-table", action="store_true", help="write docs/faults.md from the cases of this run")
+
+
 def pytest_configure() -> None:
     """Before TensorFlow and NumPy are imported: threads, log level, caches, links in place of the data directory."""
     os.environ.update(dict.fromkeys(THREADS, "1"), TF_CPP_MIN_LOG_LEVEL="2")
