@@ -17,8 +17,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Callable
 
 import numpy as np
 import small_run
@@ -27,15 +29,14 @@ from alad_tf import checkpoints, runs
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 EPOCHS = 100
-KILLS_A_RUN = 5
+MOMENTS = ("training", "start", "training", "training", "results", "results", "results")  # of the kills of a run
 
 
 @dataclass
 class Outcome:
     """What was done and what went wrong."""
 
-    kills: int = 0
-    resumed: int = 0  # kills that left a checkpoint
+    kills: Counter[str] = field(default_factory=Counter)  # by what the process was doing
     runs: int = 0
     problems: list[str] = field(default_factory=list)
 
@@ -45,13 +46,12 @@ class Outcome:
         outcome, chance = cls(), random.Random(seed)
         _complete(folder / "whole")
         whole = small_run.outcome(folder / "whole")
-        while outcome.kills < kills:
+        while sum(outcome.kills.values()) < kills:
             run_dir = folder / f"run{outcome.runs}"
-            for _ in range(min(KILLS_A_RUN, kills - outcome.kills)):
-                if not _kill(run_dir, chance):
+            for moment in MOMENTS[: kills - sum(outcome.kills.values())]:
+                if not _kill(run_dir, moment, chance):
                     break
-                outcome.kills += 1
-                outcome.resumed += any(run_dir.glob("checkpoints/step*"))
+                outcome.kills[_killed_in(run_dir)] += 1
                 outcome.problems += _unreadable(run_dir)
             if not (run_dir / "result.json").exists():
                 _complete(run_dir)
@@ -74,21 +74,34 @@ def _complete(run_dir: Path) -> None:
     subprocess.run(_command(run_dir), env=_environment(), check=True, stderr=subprocess.PIPE)
 
 
-def _kill(run_dir: Path, chance: random.Random) -> bool:
-    """Start or go on with a run and kill it at a random time; False: it was complete before.
-
-    A quarter of the kills come while the run starts, the others while it trains, stores checkpoints and ends.
-    """
+def _kill(run_dir: Path, moment: str, chance: random.Random) -> bool:
+    """Start or go on with a run and kill it at a random time about a moment; False: it was complete before."""
     before = _newest_step(run_dir)
     process = subprocess.Popen(_command(run_dir), env=_environment(), stderr=subprocess.DEVNULL)
-    if chance.random() < 0.25:
+    if moment == "start":
         time.sleep(chance.uniform(0.0, 6.0))
-    else:
-        while process.poll() is None and _newest_step(run_dir) <= before:
-            time.sleep(0.01)
+    elif moment == "training":
+        _wait(process, lambda: _newest_step(run_dir) > before)
         time.sleep(chance.uniform(0.0, 0.5))
+    else:
+        _wait(process, lambda: _killed_in(run_dir) == "results")
+        time.sleep(chance.uniform(0.0, 0.03))
     process.kill()
     return process.wait() < 0
+
+
+def _wait(process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> None:
+    while process.poll() is None and not ready():
+        time.sleep(0.002)
+
+
+def _killed_in(run_dir: Path) -> str:
+    """What a process did when it was killed, by what it has left."""
+    if any(run_dir.glob("*history.jsonl*")):
+        return "results"
+    if any(run_dir.glob("checkpoints/.step*")):
+        return "checkpoint"
+    return "training" if _newest_step(run_dir) else "start"
 
 
 def _newest_step(run_dir: Path) -> int:
@@ -122,6 +135,7 @@ if __name__ == "__main__":
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         done = Outcome.of_kills(Path(temporary), options.kills, options.seed)
-    print(f"{done.kills} kills, {done.resumed} with a checkpoint, of {done.runs} runs; problems: {len(done.problems)}")
+    moments = ", ".join(f"{count} in {moment}" for moment, count in done.kills.most_common())
+    print(f"{sum(done.kills.values())} kills of {done.runs} runs, {moments}; problems: {len(done.problems)}")
     print("\n".join(done.problems), end="")
     sys.exit(bool(done.problems))

@@ -109,7 +109,9 @@ def mutated(mutation: Mutation) -> Iterator[None]:
     path = Path(str(module.__file__))
     source = path.read_text(encoding="utf-8")
     if source.count(mutation.old) != 1:
-        raise ValueError(f"Expected once in {path.name}: {mutation.old!r}. Received: {source.count(mutation.old)} times")
+        raise ValueError(
+            f"Expected once in {path.name}: {mutation.old!r}. Received: {source.count(mutation.old)} times"
+        )
     with tempfile.TemporaryDirectory() as folder:  # where TensorFlow reads the source again, to make graphs of it
         copy = Path(folder) / path.name
         copy.write_text(source.replace(mutation.old, mutation.new), encoding="utf-8")
