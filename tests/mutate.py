@@ -42,6 +42,8 @@ def scores(what: str, old: str, new: str) -> Mutation:
     return Mutation("scores", what, old, new)
 
 
+# One a line, in the order of the source.
+# ruff: noqa: E501
 # fmt: off
 MUTATIONS = [
     losses("sign of the real logits", "softplus(-real[name])", "softplus(real[name])"),

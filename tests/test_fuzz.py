@@ -1,0 +1,24 @@
+"""A few seconds of `fuzz_readers.py`; the script runs as long as one likes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import fuzz_readers
+
+
+def test_readers_read_or_refuse(tmp_path: Path) -> None:
+    counts, findings = fuzz_readers.fuzz(tmp_path, seconds=8.0, seed=0)
+    assert findings == []
+    assert set(counts) == {"rows read", "rows refused", "model read", "model refused"}
+
+
+def test_a_case_is_the_same_again(tmp_path: Path) -> None:
+    made = []
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        for number in range(20):
+            chance = fuzz_readers.Chance(number)
+            fuzz_readers.rows(tmp_path / name, chance)
+        made.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir() if path.suffix != ".npz"})
+    assert made[0] == made[1] and made[0]
