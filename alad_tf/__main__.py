@@ -61,7 +61,7 @@ class _Parser(argparse.ArgumentParser):
     """Prints one line for a wrong call instead of the usage and a line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}\n")
+        self.exit(2, f"{self.prog}: error: {_one_line(message)}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except (AladError, OSError) as error:
         sys.stdout = None  # what is left in it could fail once more at exit
-        print(f"alad: error: {error}", file=sys.stderr)
+        print(f"alad: error: {_one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"alad: interrupted; {options.interrupted}", file=sys.stderr)
@@ -193,7 +193,12 @@ def _labels(options: argparse.Namespace) -> Any:
 
 
 def _warn(line: str) -> None:
-    print(f"alad: warning: {line}", file=sys.stderr)
+    print(f"alad: warning: {_one_line(line)}", file=sys.stderr)
+
+
+def _one_line(message: object) -> str:
+    """A message that may quote names with line breaks in them."""
+    return " ".join(str(message).splitlines())
 
 
 def _quiet_tensorflow() -> None:
