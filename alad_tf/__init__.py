@@ -27,6 +27,16 @@ and for data of one's own:
     fitting       training with Keras callbacks and early stopping
     estimator     ALAD as a scikit-learn outlier detector: `from alad_tf import ALAD`
     own_data      from files to a model and to scored rows: `alad fit`, `score`, `inspect`
+
+and from a trained detector to production:
+
+    folding     networks of plain Keras layers, spectral norm folded into kernels
+    signatures  the functions of an exported model
+    sources     what can be exported: an estimator, a model folder, a run
+    exported    versions on disk: BASE/NAME/VERSION, description, manifest
+    export      a version that appears checked or not at all: `alad export`
+    c_loader    a SavedModel through TensorFlow's C++ loader, as TensorFlow Serving loads it
+    wire        protocol buffers by hand
 """
 
 from __future__ import annotations

@@ -34,6 +34,7 @@ EXAMPLES = """examples:
   alad table 5                                 Table V from the results that exist
   alad fit train.csv --model model             your own data: train on rows that are normal
   alad score new.csv --model model --output scored.csv
+  alad export model served/fraud               the next version of a model for TensorFlow Serving
 """
 FIT_EXAMPLES = """examples:
   alad fit train.csv --model model
@@ -51,6 +52,13 @@ SCORE_EXAMPLES = """examples:
 Columns are matched by name, in any order. Output: row (from 1) or the --id column, score (larger = more anomalous),
 p_value, is_anomaly, is_valid (False: a missing or infinite cell; such a row has the largest score), and with --explain
 the columns that are reconstructed worst, each with its share.
+"""
+EXPORT_EXAMPLES = """examples:
+  alad export model served/fraud
+  alad export results/kdd99/ALAD/seed0 served/kdd99 --contamination 0.2
+  tensorflow_model_server --model_name=fraud --model_base_path=$PWD/served/fraud --rest_api_port=8501
+
+Writes BASE/NAME/VERSION, which appears once it is complete and answers as this package does. See docs/deploy.md.
 """
 FILES = ".csv, .tsv (also .gz), .parquet, .feather, .npy or .npz"
 TABULAR = tuple(name for name, protocol in PROTOCOLS.items() if protocol.metric == "f1")
@@ -181,6 +189,22 @@ def inspect(options: argparse.Namespace) -> None:
     from alad_tf import own_data
 
     print(own_data.inspect_model(options.model))
+
+
+def export(options: argparse.Namespace) -> None:
+    """`alad export`: write the next version of a model for TensorFlow Serving."""
+    _quiet_tensorflow()
+    from alad_tf import sources
+    from alad_tf.export import export as write
+
+    source = sources.load(
+        options.source, threshold=options.threshold, contamination=options.contamination, score=options.score
+    )
+    version = write(source, options.base, version=options.version)
+    print(
+        f"threshold {source.detector.threshold:.6g}, from: {source.rule['rule'].replace('_', ' ')} "
+        f"{source.rule['value']:g}, scores of: {source.rule['scores']}\nexported: {version}"
+    )
 
 
 def _labels(options: argparse.Namespace) -> Any:
@@ -337,6 +361,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("inspect", help="say what a model folder holds, and check its files")
     command.add_argument("model", type=Path, metavar="DIR", help="model folder")
     command.set_defaults(command=inspect)
+    _add_export(commands)
     return parser
 
 
@@ -433,6 +458,29 @@ def _add_score(commands: Any) -> None:
     )
     command.add_argument("--id", metavar="COL", help="a column to copy in place of row numbers")
     _add_label(command, "print AUROC and the like")
+
+
+def _add_export(commands: Any) -> None:
+    command = commands.add_parser(
+        "export",
+        help="write the next version of a model for TensorFlow Serving",
+        epilog=EXPORT_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.set_defaults(command=export, interrupted="nothing was exported")
+    command.add_argument("source", type=Path, metavar="MODEL_OR_RUN", help="what `alad fit` or a run wrote")
+    command.add_argument("base", type=Path, metavar="BASE/NAME", help="where the versions of the model NAME are")
+    command.add_argument("--version", type=_positive, metavar="N", help="a new number (default: the next one)")
+    command.add_argument("--score", choices=SCORES, help="of a run (default: features); a model has its own")
+    threshold = command.add_mutually_exclusive_group()
+    threshold.add_argument("--threshold", type=float, metavar="A", help="rows of a larger score are anomalies")
+    threshold.add_argument(
+        "--contamination",
+        type=_half_at_most,
+        metavar="C",
+        help="share above the threshold: of a model's training rows, of a run's test rows (default: the model's own "
+        "threshold; the protocol's share)",
+    )
 
 
 def _add_label(parser: Any, help_text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import hashlib
 import json
 import os
 import tempfile
@@ -74,6 +75,17 @@ def exchange(one: Path, other: Path) -> None:
         os.rename(aside, other)
         raise
     os.rename(aside, one)
+
+
+def entry(path: Path) -> dict[str, Any]:
+    """Size in bytes and SHA-256 of a file, for a manifest; nothing for what is no plain file."""
+    if path.is_symlink() or not path.is_file():
+        return {}
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return {"size": path.stat().st_size, "sha256": digest.hexdigest()}
 
 
 @contextmanager

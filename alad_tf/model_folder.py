@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -41,7 +40,7 @@ def write(folder: Path, documents: dict[str, Any], arrays: dict[str, dict[str, n
         for name, members in arrays.items():
             with files.replacing(temporary / f"{name}.npz") as path:
                 np.savez_compressed(path, **members)
-        entries = {path.name: _entry(path) for path in sorted(temporary.iterdir())}
+        entries = {path.name: files.entry(path) for path in sorted(temporary.iterdir())}
         files.write_json(temporary / MANIFEST, {"kind": KIND, "format": FORMAT, "files": entries})
         os.chmod(temporary, 0o777 & ~files.umask())
         files.sync(temporary)
@@ -63,7 +62,9 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]
     found = {path.name for path in folder.iterdir()} - {MANIFEST}
     faults = [f"{name} is missing" for name in sorted(set(entries) - found)]
     faults += [f"{name} does not belong to it" for name in sorted(found - set(entries))]
-    faults += [f"{name} is damaged" for name in sorted(found & set(entries)) if _entry(folder / name) != entries[name]]
+    faults += [
+        f"{name} is damaged" for name in sorted(found & set(entries)) if files.entry(folder / name) != entries[name]
+    ]
     if faults:
         raise DataError(
             f"Expected the model folder {folder} as it was written. Received: {'; '.join(faults)}. Copy it again, "
@@ -110,17 +111,6 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 def _is_name(name: str) -> bool:
     return Path(name).name == name and Path(name).suffix in (".json", ".npz")
-
-
-def _entry(path: Path) -> dict[str, Any] | None:
-    """Size in bytes and SHA-256 of a file; None for what is no plain file."""
-    if path.is_symlink() or not path.is_file():
-        return None
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return {"size": path.stat().st_size, "sha256": digest.hexdigest()}
 
 
 def _write_document(path: Path, document: Any) -> None:

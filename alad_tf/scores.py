@@ -29,10 +29,27 @@ def anomaly_scores(networks: Networks, x: tf.Tensor) -> dict[str, tf.Tensor]:
     """
     x = as_input(x)
     x_hat = networks.reconstruct(x)
-    _, f_real = networks.Dxx([x, x], training=False)
-    logits, f_fake = networks.Dxx([x, x_hat], training=False)
-    rows = tf.reshape(x - x_hat, [-1, math.prod(x.shape[1:])])
-    return _scores(rows, f_real, f_fake, logits)
+    return _scores(_as_rows(x - x_hat), *_two_pairs(networks.Dxx, x, x_hat))
+
+
+def scores_of(Dxx: tf.keras.Model, x: tf.Tensor, x_hat: tf.Tensor) -> dict[str, tf.Tensor]:
+    """The same of x and its reconstructions, both as the networks see them; what the pairs share is computed once."""
+    linear, difference = Dxx.layers[2], x - x_hat  # the layer behind the two inputs
+    shares = isinstance(getattr(linear, "layer", linear), PairDense)  # Dxx has no branches
+    pairs = _pairs(Dxx, x, difference) if shares else _two_pairs(Dxx, x, x_hat)
+    return _scores(_as_rows(difference), *pairs)
+
+
+def _two_pairs(Dxx: tf.keras.Model, x: tf.Tensor, x_hat: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """f_xx(x, x), f_xx(x, x') and the logits of (x, x')."""
+    _, f_real = Dxx([x, x], training=False)
+    logits, f_fake = Dxx([x, x_hat], training=False)
+    return f_real, f_fake, logits
+
+
+def _as_rows(x: tf.Tensor) -> tf.Tensor:
+    """Images as rows of their pixels; rows as they are."""
+    return x if x.shape.rank == 2 else tf.reshape(x, [-1, math.prod(x.shape[1:])])
 
 
 def _scores(difference: tf.Tensor, f_real: tf.Tensor, f_fake: tf.Tensor, logits: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -90,13 +107,8 @@ class Scorer:
 
     def _chunk(self, x: tf.Tensor) -> tf.Tensor:
         """Scores [4, n] of few rows."""
-        networks, Dxx = self._networks, self._networks.Dxx
-        linear = Dxx.layers[2]  # behind the two inputs
-        if not isinstance(getattr(linear, "layer", linear), PairDense):
-            scores = anomaly_scores(networks, x)  # Dxx has branches: nothing to share
-        else:
-            difference = x - networks.reconstruct(x)
-            scores = _scores(difference, *_pairs(Dxx, x, difference))
+        networks, x = self._networks, as_input(x)
+        scores = scores_of(networks.Dxx, x, networks.reconstruct(x))
         return tf.stack([scores[name] for name in SCORES])
 
 

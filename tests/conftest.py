@@ -18,8 +18,8 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-_SESSION = Path(tempfile.mkdtemp(prefix="alad-tests-"))
-_LINKS = _SESSION / "data"
+SESSION = Path(tempfile.mkdtemp(prefix="alad-tests-"))
+_LINKS = SESSION / "data"
 _data_dir = Path()
 
 Alad = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -44,12 +44,12 @@ def pytest_configure() -> None:
     # Parsed arrays are cached beside the links, and a file with the wrong checksum would be a link set aside.
     os.environ["ALAD_DATA_DIR"] = str(_LINKS)
     for variable, folder in (("XDG_CACHE_HOME", "cache"), ("MPLCONFIGDIR", "matplotlib"), ("KERAS_HOME", "keras")):
-        os.environ[variable] = str(_SESSION / folder)
+        os.environ[variable] = str(SESSION / folder)
 
 
 def pytest_unconfigure() -> None:
     """Remove what the session wrote."""
-    shutil.rmtree(_SESSION, ignore_errors=True)
+    shutil.rmtree(SESSION, ignore_errors=True)
 
 
 def pytest_report_header() -> str:

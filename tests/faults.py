@@ -955,7 +955,7 @@ def manifest_names_a_file_outside(scene: Scene) -> Arguments:
     folder = scene.model()
     shutil.copy(folder / "model.json", scene.folder / "outside.json")
     manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["files"]["../outside.json"] = model_folder._entry(scene.folder / "outside.json")
+    manifest["files"]["../outside.json"] = files.entry(scene.folder / "outside.json")
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return INSPECT
 

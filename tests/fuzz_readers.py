@@ -31,7 +31,7 @@ from typing import Any, Callable
 import numpy as np
 import pandas as pd
 
-from alad_tf import frames, model_folder
+from alad_tf import files, frames, model_folder
 from alad_tf.errors import AladError
 
 SECONDS = 20.0  # that one call may take
@@ -183,7 +183,7 @@ class Valid:
 
 def sign(folder: Path) -> None:
     """Write the manifest of the files that are there."""
-    entries = {path.name: model_folder._entry(path) for path in folder.iterdir() if path.name != model_folder.MANIFEST}
+    entries = {path.name: files.entry(path) for path in folder.iterdir() if path.name != model_folder.MANIFEST}
     manifest = {"kind": model_folder.KIND, "format": model_folder.FORMAT, "files": entries}
     (folder / model_folder.MANIFEST).write_text(json.dumps(manifest))
 

@@ -45,18 +45,18 @@ MAY_IMPORT = {
     "own_data": "calibration columns errors estimator files frames metrics model_folder preprocessing",
     "experiment": "checkpoints data errors files metrics networks packed plots replicas scores settings training",
     "runs": "data errors files settings experiment paper plots report",
-    "__main__": "errors own_data settings runs report architectures",
+    "folding": "networks spectral",
+    "signatures": "errors folding networks scores settings",
+    "sources": "calibration data errors estimator experiment model_folder preprocessing settings signatures",
+    "wire": "",
+    "c_loader": "errors wire",
+    "exported": "errors files",
+    "export": "__version__ c_loader errors exported files preprocessing scores signatures sources wire",
+    "__main__": "errors export own_data settings sources runs report architectures",
 }
 WITH_TENSORFLOW = {
-    "replicas",
-    "spectral",
-    "checkpoints",
-    "networks",
-    "losses",
-    "scores",
-    "training",
-    "fitting",
-    "estimator",
+    *("replicas", "spectral", "checkpoints", "networks", "losses", "scores", "training", "fitting", "estimator"),
+    *("folding", "signatures", "export"),
 }
 HEAVY = "tensorflow tensorflow_addons keras numpy scipy pandas pyarrow sklearn matplotlib".split()
 

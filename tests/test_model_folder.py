@@ -158,7 +158,7 @@ def test_foreign_manifests(folder: Path, change: dict[str, object], message: str
 
 def test_pickled_objects_are_not_loaded(folder: Path) -> None:
     np.savez(folder / "weights.npz", evil=np.array([object()], dtype=object))
-    entry = model_folder._entry(folder / "weights.npz")
+    entry = files.entry(folder / "weights.npz")
     (folder / "manifest.json").write_text(
         json.dumps({**manifest(folder), "files": {**manifest(folder)["files"], "weights.npz": entry}})  # type: ignore[dict-item]
     )

@@ -1,0 +1,264 @@
+"""What an exported model answers: the functions of its signatures, on a module that holds its variables and no more.
+
+Rows never affect each other. A row with a missing or infinite cell is not valid: it is an anomaly of the largest score
+there is, and whatever else is asked of it is 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Callable
+
+import numpy as np
+import tensorflow as tf
+
+from alad_tf import folding
+from alad_tf.errors import SettingsError
+from alad_tf.networks import Networks
+from alad_tf.scores import scores_of
+from alad_tf.settings import SCORES
+
+LARGEST = float(np.finfo(np.float32).max)  # the score of a row that is not valid, or whose score overflows
+Tensors = dict[str, tf.Tensor]
+
+
+@dataclass(frozen=True)
+class Detector:
+    """All that decides about a row.
+
+    Args:
+        networks: trained; they see (x - center) / scale.
+        score: which of the four is A(x).
+        threshold: rows of a larger A(x) are anomalies.
+        center, scale: in the shape of a row x, float64.
+        preprocessing: from columns to x, as `preprocessing.to_document` has it, and impute, as `Columns` does; None
+            where there is none.
+
+    Raises:
+        SettingsError: a threshold that is not finite.
+    """
+
+    networks: Networks
+    score: str
+    threshold: float
+    center: np.ndarray
+    scale: np.ndarray
+    preprocessing: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.threshold):
+            raise SettingsError(f"Expected a finite threshold. Received: {self.threshold}. Pass another one.")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a row x."""
+        shape: tuple[int, ...] = self.networks.E.input_shape[1:]
+        return shape
+
+
+class Served(tf.Module):
+    """The functions of an exported model.
+
+    Args:
+        detector: its networks stay as they are; spectral norm is folded in the copies that are exported.
+    """
+
+    def __init__(self, detector: Detector) -> None:
+        super().__init__(name="ALAD")
+        self._detector = detector
+        self._scaled = bool(np.any(detector.center != 0.0) or np.any(detector.scale != 1.0))
+        networks = folding.fold(detector.networks, pairs=True)
+        self._G, self._E, self._Dxx = _hidden(networks.G), _hidden(networks.E), _hidden(networks.Dxx)
+        self.weights = [weight for model in (networks.E, networks.G, networks.Dxx) for weight in model.weights]
+
+    def signatures(self) -> dict[str, Callable[..., Any]]:
+        """Concrete functions by the name of their signature."""
+        rows = tf.TensorSpec([None, *self._detector.shape], tf.float32, name="x")
+        latent = tf.TensorSpec([None, *self._E().output_shape[1:]], tf.float32, name="z")
+        examples = tf.TensorSpec([None], tf.string, name="inputs")
+        functions: dict[str, tuple[Callable[..., Tensors], list[tf.TensorSpec]]] = {
+            "serving_default": (self.decide, [rows]),
+            "scores": (self.scores, [rows]),
+            "explain": (self.explain, [rows]),
+            "encode": (self.encode, [rows]),
+            "generate": (self.generate, [latent]),
+            "regress": (self.regress, [examples]),
+        }
+        if self._detector.preprocessing:
+            columns = [
+                tf.TensorSpec([None], kind, name=argument(position))
+                for position, kind in enumerate(column_types(self._detector.preprocessing).values())
+            ]
+            functions["raw"] = (self.raw, columns)
+        return {name: tf.function(call).get_concrete_function(*specs) for name, (call, specs) in functions.items()}
+
+    def decide(self, x: tf.Tensor) -> Tensors:
+        """x [n, ...] -> score [n], is_anomaly [n], is_valid [n]."""
+        rows, valid = self._rows(x)
+        return self._decision(self._scores(rows, self._G()(self._E()(rows)), valid), valid)
+
+    def scores(self, x: tf.Tensor) -> Tensors:
+        """x [n, ...] -> features, l1, l2, logits [n] each (Section V-F), is_valid [n]."""
+        rows, valid = self._rows(x)
+        return {**self._scores(rows, self._G()(self._E()(rows)), valid), "is_valid": valid}
+
+    def explain(self, x: tf.Tensor) -> Tensors:
+        """As `decide` and `scores`, and latent E(x), reconstruction G(E(x)) in the units of x, share [n, ...].
+
+        A feature's share is its part of the sum of the row's |x - G(E(x))|, in the units that the networks see.
+        """
+        rows, valid = self._rows(x)
+        latent = self._E()(rows)
+        x_hat = self._G()(latent)
+        scores, deviation = self._scores(rows, x_hat, valid), tf.abs(rows - x_hat)
+        total = tf.reduce_sum(deviation, axis=range(1, len(deviation.shape)), keepdims=True)
+        return {
+            **self._decision(scores, valid),
+            **scores,
+            "latent": _or_zeros(latent, valid),
+            "reconstruction": _or_zeros(self._unscaled(x_hat), valid),
+            "share": _or_zeros(deviation / tf.maximum(total, np.finfo(np.float32).tiny), valid),
+        }
+
+    def encode(self, x: tf.Tensor) -> Tensors:
+        """x [n, ...] -> latent E(x) [n, latent], is_valid [n]."""
+        rows, valid = self._rows(x)
+        return {"latent": _or_zeros(self._E()(rows), valid), "is_valid": valid}
+
+    def generate(self, z: tf.Tensor) -> Tensors:
+        """z [n, latent] -> x [n, ...], G(z) in the units of x; is_valid [n]."""
+        latent, valid = _finite(z)
+        return {"x": _or_zeros(self._unscaled(self._G()(latent)), valid), "is_valid": valid}
+
+    def regress(self, inputs: tf.Tensor) -> Tensors:
+        """Serialised tf.Example [n] -> outputs [n]: the score.
+
+        Without preprocessing they hold the feature "x", a list of floats; with it, a feature for each column, of one
+        float or of bytes.
+        """
+        if self._detector.preprocessing:
+            return {"outputs": self.raw(*_parsed_columns(inputs, self._detector.preprocessing))["score"]}
+        return {"outputs": self.decide(_parsed_rows(inputs, self._detector.shape))["score"]}
+
+    def raw(self, *columns: tf.Tensor) -> Tensors:
+        """The columns of the training file [n] each, float64 or text -> as `decide`."""
+        assert self._detector.preprocessing is not None
+        named = dict(zip(column_types(self._detector.preprocessing), columns))
+        x, valid = encoded(named, self._detector.preprocessing)
+        return self.decide(tf.where(valid[:, None], x, np.nan))
+
+    def _scores(self, rows: tf.Tensor, x_hat: tf.Tensor, valid: tf.Tensor) -> Tensors:
+        """The four scores, finite; the largest for rows that are not valid or whose score overflows."""
+        found = scores_of(self._Dxx(), rows, x_hat)
+        return {name: tf.where(valid & ~tf.math.is_nan(found[name]), _bounded(found[name]), LARGEST) for name in SCORES}
+
+    def _decision(self, scores: Tensors, valid: tf.Tensor) -> Tensors:
+        score = scores[self._detector.score]
+        above = tf.cast(score, tf.float64) > tf.constant(self._detector.threshold, tf.float64)
+        return {"score": score, "is_anomaly": above | ~valid, "is_valid": valid}
+
+    def _rows(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Rows as the networks see them, and which are valid, [n]; the others are zeros."""
+        x, valid = _finite(x)
+        if self._scaled:  # in float64, as in training
+            x = tf.cast((tf.cast(x, tf.float64) - self._detector.center) / self._detector.scale, tf.float32)
+        return x, valid
+
+    def _unscaled(self, x: tf.Tensor) -> tf.Tensor:
+        if not self._scaled:
+            return x
+        return tf.cast(tf.cast(x, tf.float64) * self._detector.scale + self._detector.center, tf.float32)
+
+
+# From columns to x ------------------------------------------------------------------------------------------------
+
+
+def argument(position: int) -> str:
+    """The name of a column in the graph, where not every text may be one."""
+    return f"column_{position}"
+
+
+def column_types(preprocessing: Mapping[str, Any]) -> dict[str, tf.DType]:
+    """Columns in the order of the training file and what their cells are."""
+    numeric = preprocessing["numeric"]["columns"]
+    return {name: tf.float64 if name in numeric else tf.string for name in preprocessing["columns"]}
+
+
+def encoded(columns: Tensors, preprocessing: Mapping[str, Any]) -> tuple[tf.Tensor, tf.Tensor]:
+    """What the fitted transformer makes of cells, [n, d] float32, and which rows are valid, [n].
+
+    Missing cells are NaN, and empty text where no category is empty text; their rows are valid with imputation only.
+    """
+    numeric, categorical = preprocessing["numeric"], preprocessing["categorical"]
+    impute = preprocessing["impute"]
+    parts, valid = [], []
+    if numeric["columns"]:
+        numbers = tf.stack([columns[name] for name in numeric["columns"]], axis=1)
+        missing = tf.math.is_nan(numbers)
+        valid.append(tf.reduce_all(~tf.math.is_inf(numbers) & (impute | ~missing), axis=1))
+        parts.append(tf.cast(_scaled_numbers(numbers, missing, numeric, preprocessing["scaling"]), tf.float32))
+    for name, values in zip(categorical["columns"], categorical.get("categories", ())):
+        cells, known = columns[name], values["values"]
+        parts.append(tf.cast(cells[:, None] == tf.constant(known, tf.string)[None], tf.float32))
+        if "" not in known:
+            parts += [tf.cast(cells[:, None] == "", tf.float32)] * len(values["missing"])
+            valid.append(impute | (cells != ""))
+    return tf.concat(parts, axis=1), tf.reduce_all(tf.stack(valid, axis=1), axis=1)
+
+
+def _scaled_numbers(numbers: tf.Tensor, missing: tf.Tensor, numeric: Mapping[str, Any], scaling: str) -> tf.Tensor:
+    if "medians" in numeric:
+        numbers = tf.where(missing, tf.constant(numeric["medians"]["values"], tf.float64), numbers)
+        indicators = tf.gather(tf.cast(missing, tf.float64), tf.constant(numeric["indicated"], tf.int32), axis=1)
+        numbers = tf.concat([numbers, indicators], axis=1)
+    statistics = {name: np.array(found["values"]) for name, found in numeric.get("statistics", {}).items()}
+    if scaling == "standard":
+        return (numbers - statistics["mean_"]) / statistics["scale_"]
+    return numbers * statistics["scale_"] + statistics["min_"] if scaling == "minmax" else numbers
+
+
+def _parsed_columns(examples: tf.Tensor, preprocessing: Mapping[str, Any]) -> list[tf.Tensor]:
+    """Cells of the features that are named like the columns; one that is not there is a missing cell."""
+    kinds = column_types(preprocessing)
+    number, text = tf.io.FixedLenFeature([], tf.float32, np.nan), tf.io.FixedLenFeature([], tf.string, "")
+    parsed = tf.io.parse_example(
+        examples, {name: text if kind == tf.string else number for name, kind in kinds.items()}
+    )
+    return [parsed[name] if kind == tf.string else tf.cast(parsed[name], kind) for name, kind in kinds.items()]
+
+
+def _parsed_rows(examples: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
+    """x of the feature of that name; a list of another length is no valid row."""
+    width = int(np.prod(shape))
+    lists = tf.io.parse_example(examples, {"x": tf.io.RaggedFeature(tf.float32)})["x"]
+    rows = lists.to_tensor(np.nan, shape=[None, width])
+    fits = lists.row_lengths() == width
+    return tf.reshape(tf.where(fits[:, None], rows, np.nan), [-1, *shape])
+
+
+# Parts of the above -----------------------------------------------------------------------------------------------
+
+
+def _hidden(model: tf.keras.Model) -> Callable[[], tf.keras.Model]:
+    """The model behind a call: a module that has it as an attribute would be saved with all of its functions."""
+    return lambda: model
+
+
+def _finite(values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The rows, those with a NaN or infinity as zeros, and which are finite throughout, [n]."""
+    valid = tf.reduce_all(tf.math.is_finite(values), axis=range(1, len(values.shape)))
+    return _masked(values, valid), valid
+
+
+def _or_zeros(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
+    """Values of the valid rows, finite; zeros for the others."""
+    return _masked(_bounded(tf.where(tf.math.is_nan(values), 0.0, values)), valid)
+
+
+def _masked(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
+    return tf.where(tf.reshape(valid, [-1, *[1] * (len(values.shape) - 1)]), values, 0.0)
+
+
+def _bounded(values: tf.Tensor) -> tf.Tensor:
+    return tf.clip_by_value(values, -LARGEST, LARGEST)

@@ -1,0 +1,109 @@
+"""Small models and their exports, made once in a session: of an array of numbers, and of a file of mixed columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+import conftest
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from reference import TINY, draw
+
+from alad_tf import own_data, sources
+from alad_tf.c_loader import SavedModel
+from alad_tf.estimator import ALAD
+from alad_tf.export import export
+from alad_tf.own_data import Model
+
+SPREAD = np.array([1.0, 10.0, 100.0, 0.1, 1.0])
+X = draw(0, 60, 5).astype(np.float64) * SPREAD + 5.0
+ROWS = (draw(1, 10_000, 5) * SPREAD + 5.0).astype(np.float32)
+NAMES = ["mean radius", "größe", "a/b", "a-b", "color", "size"]  # not all can be names in a graph, two look the same
+
+TABLES = {"imputed": (True, "standard"), "strict": (False, "minmax"), "unscaled": (True, "none")}  # impute, scaling
+
+
+@contextmanager
+def eager() -> Iterator[None]:
+    """Few steps: tracing them would take longer than taking them."""
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
+@cache
+def array_model() -> ALAD:
+    """Not to be changed."""
+    with eager():
+        return ALAD(TINY, jit=False, random_state=3, verbose=0).fit(X)
+
+
+@cache
+def folder() -> Path:
+    return Path(mkdtemp(dir=conftest.SESSION))
+
+
+@cache
+def array_version() -> Path:
+    return export(sources.of_estimator(array_model()), folder() / "array")
+
+
+def table(rows: int, seed: int = 0) -> pd.DataFrame:
+    """Mixed columns with missing cells; the training rows have no purple, and no missing cell in a-b and size."""
+    random = np.random.default_rng(seed)
+    numbers = random.normal(2.0, 3.0, (rows, 4))
+    numbers[random.random(rows) < 0.2, 0] = np.nan
+    texts = {
+        name: random.choice(list(values), rows).astype(object) for name, values in (("color", "rgb"), ("size", "SML"))
+    }
+    texts["color"][random.random(rows) < 0.2] = None
+    return pd.DataFrame({**dict(zip(NAMES, numbers.T)), **texts})[NAMES]
+
+
+@cache
+def table_folder(name: str) -> Path:
+    """A model folder as `alad fit` writes it, of one of `TABLES`."""
+    impute, scaling = TABLES[name]
+    frame = table(120) if impute else table(240).dropna().reset_index(drop=True)
+    frame.to_parquet(folder() / f"{name}.parquet")
+    with eager():
+        own_data.fit_file(
+            folder() / f"{name}.parquet",
+            folder() / f"model-{name}",
+            preparation=own_data.Preparation(impute=impute, scaling=scaling),
+            options={"epochs": 1, "batch_size": 40, "random_state": 0},
+        )
+    return folder() / f"model-{name}"
+
+
+@cache
+def table_model(name: str) -> Model:
+    return Model.load(table_folder(name))
+
+
+@cache
+def table_version(name: str) -> Path:
+    return export(sources.load(table_folder(name)), folder() / name)
+
+
+@cache
+def loaded(version: Path) -> SavedModel:
+    """In this process, which has Python's TensorFlow besides."""
+    return SavedModel(version)
+
+
+def cells(frame: pd.DataFrame) -> dict[str, np.ndarray]:
+    """The columns of a frame as the signature `raw` takes them."""
+    return {
+        name: np.array(["" if pd.isna(cell) else cell for cell in column], object).astype("U").astype(object)
+        if column.dtype == object
+        else column.to_numpy(np.float64)
+        for name, column in frame.items()
+    }
