@@ -35,6 +35,7 @@ and from a trained detector to production:
     sources     what can be exported: an estimator, a model folder, a run
     exported    versions on disk: BASE/NAME/VERSION, description, manifest
     export      a version that appears checked or not at all: `alad export`
+    convert     the scorer for ONNX and TensorFlow Lite: `alad convert`
     c_loader    a SavedModel through TensorFlow's C++ loader, as TensorFlow Serving loads it
     wire        protocol buffers by hand
 """
@@ -47,9 +48,13 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """Import the estimator, and TensorFlow with it, when it is asked for."""
+    """Import a public name, and TensorFlow with it, when it is asked for."""
     if name == "ALAD":
         from alad_tf.estimator import ALAD
 
         return ALAD
+    if name == "load_networks":
+        from alad_tf.sources import load_networks
+
+        return load_networks
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

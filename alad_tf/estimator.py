@@ -22,7 +22,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 import architectures
-from alad_tf import __version__, calibration, fitting, model_folder, networks
+from alad_tf import __version__, calibration, fitting, folding, model_folder, networks
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.networks import Networks
 from alad_tf.scores import BLOCK_ROWS, Scorer
@@ -391,6 +391,14 @@ class ALAD(OutlierMixin, BaseEstimator):
             "scores": {"training": self.training_scores_, "reference": self.reference_scores_},
         }
         model_folder.write(Path(folder), {"model": self._document(), **(documents or {})}, arrays)
+
+    def save_keras(self, folder: Path | str) -> None:
+        """Write G, E, Dxz, Dxx and Dzz as .keras files of plain Keras layers, see `folding.save`.
+
+        They see rows in scaled units, (x - center_) / scale_.
+        """
+        check_is_fitted(self, "networks_")
+        folding.save(self.networks_, folder)
 
     @classmethod
     def load(cls, folder: Path | str) -> ALAD:

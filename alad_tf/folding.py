@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
+from alad_tf import files
 from alad_tf.networks import Dropout, Networks, PairDense
 from alad_tf.spectral import SpectralNormalization, TfaSpectralNormalization
 
@@ -24,6 +26,17 @@ def fold(networks: Networks, *, pairs: bool = False) -> Networks:
     """
     folded = {name: _folded(model, pairs) for name, model in networks.models.items()}
     return Networks(**{"Dzz": None, **folded})
+
+
+def save(networks: Networks, folder: Path | str) -> None:
+    """Write E, G, Dxz, Dxx and Dzz as `<name>.keras`, which tf.keras.models.load_model opens without this package.
+
+    Raises:
+        OSError: the disk is full, the place is not writable.
+    """
+    for name, model in fold(networks).models.items():
+        with files.replacing(Path(folder) / f"{name}.keras") as path:
+            model.save(path)
 
 
 def _folded(model: tf.keras.Model, pairs: bool) -> tf.keras.Model:

@@ -12,6 +12,7 @@ import numpy as np
 from alad_tf import calibration, data, experiment, model_folder, preprocessing
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.estimator import ALAD
+from alad_tf.networks import Networks
 from alad_tf.settings import PROTOCOLS, SCORES, Settings, is_complete
 from alad_tf.signatures import Detector
 
@@ -77,6 +78,15 @@ def load(
     if "preprocessing" in documents:
         prepared = {**documents["preprocessing"], "impute": documents["columns"]["impute"]}
     return of_estimator(estimator, prepared)
+
+
+def load_networks(path: Path | str) -> Networks:
+    """G, E, Dxz, Dxx and Dzz of a model folder or of a complete run: those that score.
+
+    Raises:
+        DataError: neither kind of folder, or a damaged one.
+    """
+    return load(path).detector.networks
 
 
 def of_estimator(estimator: ALAD, prepared: dict[str, Any] | None = None) -> Source:

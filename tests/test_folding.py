@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from exported_models import ROWS, array_model, table_folder, table_model
 from reference import TINY, draw, randomise
 
+import alad_tf
 from alad_tf import folding, networks, spectral
 from alad_tf.networks import Networks, PairDense
 
@@ -64,6 +70,53 @@ def test_convolution(bias: bool) -> None:
     images = tf.constant(draw(0, 4, 6, 6, 2))
     np.testing.assert_allclose(folded(images), model(images, training=False), rtol=1e-5, atol=1e-6)
     assert [type(layer).__name__ for layer in folded.layers] == ["InputLayer", "Conv2D", "Flatten"]
+
+
+WITHOUT_THE_PACKAGE = """
+import sys, warnings
+warnings.simplefilter("error")
+sys.modules.update({"alad_tf": None, "tensorflow_addons": None, "architectures": None})
+import numpy as np
+import tensorflow as tf
+folder, inputs = sys.argv[1], np.load(sys.argv[2])
+x, z = inputs["x"], inputs["z"]
+answers = {}
+for name, given in {"G": z, "E": x, "Dxz": [x, z], "Dxx": [x, -x], "Dzz": [z, -z]}.items():
+    model = tf.keras.models.load_model(f"{folder}/{name}.keras")
+    for k, output in enumerate(tf.nest.flatten(model(given, training=False))):
+        answers[f"{name}{k}"] = output.numpy()
+np.savez(sys.argv[3], **answers)
+"""
+
+
+def test_files_open_without_the_package(tmp_path: Path) -> None:
+    built, inputs = trained(), {"x": draw(1, 9, 5), "z": draw(2, 9, 3)}
+    folding.save(built, tmp_path / "keras")
+    assert sorted(path.name for path in (tmp_path / "keras").iterdir()) == sorted(f"{n}.keras" for n in built.models)
+    np.savez(tmp_path / "inputs.npz", **inputs)
+    arguments = [str(tmp_path / name) for name in ("keras", "inputs.npz", "answers.npz")]
+    subprocess.run([sys.executable, "-c", WITHOUT_THE_PACKAGE, *arguments], cwd=tmp_path, check=True)
+    x, z = tf.constant(inputs["x"]), tf.constant(inputs["z"])
+    with np.load(tmp_path / "answers.npz") as answers:
+        assert len(answers) == 2 + 3 * 2
+        for name, given in {"G": z, "E": x, "Dxz": [x, z], "Dxx": [x, -x], "Dzz": [z, -z]}.items():
+            for k, output in enumerate(tf.nest.flatten(built.models[name](given, training=False))):
+                np.testing.assert_allclose(answers[f"{name}{k}"], output, rtol=2e-5, atol=2e-6)
+
+
+def test_estimator_saves_what_scores(tmp_path: Path) -> None:
+    model = array_model()
+    model.save_keras(tmp_path)
+    E = tf.keras.models.load_model(tmp_path / "E.keras")
+    scaled = ((ROWS[:9] - model.center_) / model.scale_).astype(np.float32)
+    np.testing.assert_allclose(E(scaled), model.encoder(scaled), rtol=1e-5, atol=1e-6)
+
+
+def test_networks_of_a_model_folder() -> None:
+    loaded = alad_tf.load_networks(table_folder("strict"))
+    expected = networks.get_arrays(table_model("strict").estimator.networks_)
+    for name, array in networks.get_arrays(loaded).items():
+        np.testing.assert_array_equal(array, expected[name])
 
 
 def test_models_without_own_layers_are_passed_on() -> None:

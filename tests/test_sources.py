@@ -17,8 +17,8 @@ from alad_tf.errors import DataError, SettingsError
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
-    with small(epochs=1):
-        experiment.run(settings(1), 3, folder)
+    with small(epochs=2):
+        experiment.run(settings(2), 3, folder)
     return folder
 
 
