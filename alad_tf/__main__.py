@@ -194,17 +194,35 @@ def inspect(options: argparse.Namespace) -> None:
 def export(options: argparse.Namespace) -> None:
     """`alad export`: write the next version of a model for TensorFlow Serving."""
     _quiet_tensorflow()
-    from alad_tf import sources
     from alad_tf.export import export as write
 
-    source = sources.load(
+    source = _source(options)
+    version = write(source, options.base, version=options.version)
+    print(f"{_threshold(source)}\nexported: {version}")
+
+
+def convert(options: argparse.Namespace) -> None:
+    """`alad convert`: write a model's scorer as ONNX or TensorFlow Lite."""
+    _quiet_tensorflow()
+    from alad_tf.convert import convert as write
+
+    source = _source(options)
+    write(source.detector, options.output)
+    print(f"{_threshold(source)}\nconverted: {options.output}")
+
+
+def _source(options: argparse.Namespace) -> Any:
+    from alad_tf import sources
+
+    return sources.load(
         options.source, threshold=options.threshold, contamination=options.contamination, score=options.score
     )
-    version = write(source, options.base, version=options.version)
-    print(
-        f"threshold {source.detector.threshold:.6g}, from: {source.rule['rule'].replace('_', ' ')} "
-        f"{source.rule['value']:g}, scores of: {source.rule['scores']}\nexported: {version}"
-    )
+
+
+def _threshold(source: Any) -> str:
+    rule = source.rule
+    name = f"{rule['rule'].replace('_', ' ')} {rule['value']:g}"
+    return f"threshold {source.detector.threshold:.6g}; from: {name}, scores of: {rule['scores']}"
 
 
 def _labels(options: argparse.Namespace) -> Any:
@@ -468,9 +486,18 @@ def _add_export(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.set_defaults(command=export, interrupted="nothing was exported")
-    command.add_argument("source", type=Path, metavar="MODEL_OR_RUN", help="what `alad fit` or a run wrote")
+    _add_source(command)
     command.add_argument("base", type=Path, metavar="BASE/NAME", help="where the versions of the model NAME are")
     command.add_argument("--version", type=_positive, metavar="N", help="a new number (default: the next one)")
+
+    command = commands.add_parser("convert", help="write a model's scorer for ONNX or TensorFlow Lite")
+    command.set_defaults(command=convert, interrupted="nothing was written")
+    _add_source(command)
+    command.add_argument("output", type=Path, metavar="FILE", help="in .onnx (the extra `onnx`) or .tflite")
+
+
+def _add_source(command: argparse.ArgumentParser) -> None:
+    command.add_argument("source", type=Path, metavar="MODEL_OR_RUN", help="what `alad fit` or a run wrote")
     command.add_argument("--score", choices=SCORES, help="of a run (default: features); a model has its own")
     threshold = command.add_mutually_exclusive_group()
     threshold.add_argument("--threshold", type=float, metavar="A", help="rows of a larger score are anomalies")

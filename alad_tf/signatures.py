@@ -62,26 +62,31 @@ class Served(tf.Module):
 
     Args:
         detector: its networks stay as they are; spectral norm is folded in the copies that are exported.
+        double: scale rows in float64, as alad_tf does; False: in float32, for what has no other.
     """
 
-    def __init__(self, detector: Detector) -> None:
+    def __init__(self, detector: Detector, *, double: bool = True) -> None:
         super().__init__(name="ALAD")
-        self._detector = detector
+        self._detector, self._double = detector, double
         self._scaled = bool(np.any(detector.center != 0.0) or np.any(detector.scale != 1.0))
         networks = folding.fold(detector.networks, pairs=True)
         self._G, self._E, self._Dxx = _hidden(networks.G), _hidden(networks.E), _hidden(networks.Dxx)
         self.weights = [weight for model in (networks.E, networks.G, networks.Dxx) for weight in model.weights]
 
+    @property
+    def rows(self) -> tf.TensorSpec:
+        """Of x."""
+        return tf.TensorSpec([None, *self._detector.shape], tf.float32, name="x")
+
     def signatures(self) -> dict[str, Callable[..., Any]]:
         """Concrete functions by the name of their signature."""
-        rows = tf.TensorSpec([None, *self._detector.shape], tf.float32, name="x")
         latent = tf.TensorSpec([None, *self._E().output_shape[1:]], tf.float32, name="z")
         examples = tf.TensorSpec([None], tf.string, name="inputs")
         functions: dict[str, tuple[Callable[..., Tensors], list[tf.TensorSpec]]] = {
-            "serving_default": (self.decide, [rows]),
-            "scores": (self.scores, [rows]),
-            "explain": (self.explain, [rows]),
-            "encode": (self.encode, [rows]),
+            "serving_default": (self.decide, [self.rows]),
+            "scores": (self.scores, [self.rows]),
+            "explain": (self.explain, [self.rows]),
+            "encode": (self.encode, [self.rows]),
             "generate": (self.generate, [latent]),
             "regress": (self.regress, [examples]),
         }
@@ -151,18 +156,21 @@ class Served(tf.Module):
     def _scores(self, rows: tf.Tensor, x_hat: tf.Tensor, valid: tf.Tensor) -> Tensors:
         """The four scores, finite; the largest for rows that are not valid or whose score overflows."""
         found = scores_of(self._Dxx(), rows, x_hat)
-        return {name: tf.where(valid & ~tf.math.is_nan(found[name]), _bounded(found[name]), LARGEST) for name in SCORES}
+        return {name: tf.where(valid & (found[name] <= LARGEST), found[name], LARGEST) for name in SCORES}
 
     def _decision(self, scores: Tensors, valid: tf.Tensor) -> Tensors:
         score = scores[self._detector.score]
-        above = tf.cast(score, tf.float64) > tf.constant(self._detector.threshold, tf.float64)
-        return {"score": score, "is_anomaly": above | ~valid, "is_valid": valid}
+        return {"score": score, "is_anomaly": (score > _below(self._detector.threshold)) | ~valid, "is_valid": valid}
 
     def _rows(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Rows as the networks see them, and which are valid, [n]; the others are zeros."""
         x, valid = _finite(x)
-        if self._scaled:  # in float64, as in training
-            x = tf.cast((tf.cast(x, tf.float64) - self._detector.center) / self._detector.scale, tf.float32)
+        center, scale = self._detector.center, self._detector.scale
+        if self._scaled and self._double:
+            x = tf.cast((tf.cast(x, tf.float64) - center) / scale, tf.float32)
+        elif self._scaled:
+            high = center.astype(np.float32)  # its rounding is subtracted as well
+            x = (x - high - (center - high).astype(np.float32)) / scale.astype(np.float32)
         return x, valid
 
     def _unscaled(self, x: tf.Tensor) -> tf.Tensor:
@@ -247,18 +255,22 @@ def _hidden(model: tf.keras.Model) -> Callable[[], tf.keras.Model]:
 
 def _finite(values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The rows, those with a NaN or infinity as zeros, and which are finite throughout, [n]."""
-    valid = tf.reduce_all(tf.math.is_finite(values), axis=range(1, len(values.shape)))
+    valid = tf.reduce_all(tf.abs(values) <= LARGEST, axis=range(1, len(values.shape)))
     return _masked(values, valid), valid
 
 
 def _or_zeros(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
     """Values of the valid rows, finite; zeros for the others."""
-    return _masked(_bounded(tf.where(tf.math.is_nan(values), 0.0, values)), valid)
+    bounded = tf.clip_by_value(values, -LARGEST, LARGEST)
+    return _masked(tf.where(tf.abs(bounded) <= LARGEST, bounded, 0.0), valid)  # NaN is not below either
 
 
 def _masked(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
     return tf.where(tf.reshape(valid, [-1, *[1] * (len(values.shape) - 1)]), values, 0.0)
 
 
-def _bounded(values: tf.Tensor) -> tf.Tensor:
-    return tf.clip_by_value(values, -LARGEST, LARGEST)
+def _below(threshold: float) -> Any:
+    """The largest float32 that is not above: float32 scores exceed either or none."""
+    with np.errstate(over="ignore"):
+        rounded = np.float32(threshold)
+    return rounded if float(rounded) <= threshold else np.nextafter(rounded, np.float32(-np.inf))

@@ -34,7 +34,7 @@ import tensorflow as tf
 from conftest import CHECKOUT
 from fuzz_readers import Valid, sign
 
-from alad_tf import checkpoints, experiment, files, model_folder, runs, scores, training
+from alad_tf import checkpoints, experiment, files, runs, scores, training
 from alad_tf.errors import Stopped
 from alad_tf.settings import RUN_FILES, Settings, is_complete
 from architectures import toy

@@ -17,7 +17,7 @@ PACKAGE = CHECKOUT / "alad_tf"
 
 # What each module of alad_tf may import of alad_tf and of the tables.
 MAY_IMPORT = {
-    "__init__": "estimator",
+    "__init__": "estimator sources",
     "errors": "",
     "files": "errors",
     "images": "errors",
@@ -38,25 +38,28 @@ MAY_IMPORT = {
     "calibration": "",
     "model_folder": "errors files packed",
     "fitting": "errors networks scores training",
-    "estimator": "__version__ calibration errors fitting model_folder networks scores settings training architectures",
+    "estimator": (
+        "__version__ calibration errors fitting folding model_folder networks scores settings training architectures"
+    ),
     "columns": "errors",
     "frames": "errors packed",
     "preprocessing": "columns errors",
     "own_data": "calibration columns errors estimator files frames metrics model_folder preprocessing",
     "experiment": "checkpoints data errors files metrics networks packed plots replicas scores settings training",
     "runs": "data errors files settings experiment paper plots report",
-    "folding": "networks spectral",
+    "folding": "files networks spectral",
     "signatures": "errors folding networks scores settings",
-    "sources": "calibration data errors estimator experiment model_folder preprocessing settings signatures",
+    "sources": "calibration data errors estimator experiment model_folder networks preprocessing settings signatures",
     "wire": "",
     "c_loader": "errors wire",
     "exported": "errors files",
     "export": "__version__ c_loader errors exported files preprocessing scores signatures sources wire",
-    "__main__": "errors export own_data settings sources runs report architectures",
+    "convert": "errors files signatures",
+    "__main__": "convert errors export own_data settings sources runs report architectures",
 }
 WITH_TENSORFLOW = {
     *("replicas", "spectral", "checkpoints", "networks", "losses", "scores", "training", "fitting", "estimator"),
-    *("folding", "signatures", "export"),
+    *("folding", "signatures", "export", "convert"),
 }
 HEAVY = "tensorflow tensorflow_addons keras numpy scipy pandas pyarrow sklearn matplotlib".split()
 
