@@ -35,6 +35,8 @@ and from a trained detector to production:
     sources     what can be exported: an estimator, a model folder, a run
     exported    versions on disk: BASE/NAME/VERSION, description, manifest
     export      a version that appears checked or not at all: `alad export`
+    serve_config  the files of tensorflow_model_server: `alad serve-config`
+    client      REST and gRPC, checked before it is sent
     convert     the scorer for ONNX and TensorFlow Lite: `alad convert`
     c_loader    a SavedModel through TensorFlow's C++ loader, as TensorFlow Serving loads it
     wire        protocol buffers by hand

@@ -201,6 +201,21 @@ def export(options: argparse.Namespace) -> None:
     print(f"{_threshold(source)}\nexported: {version}")
 
 
+def serve_config(options: argparse.Namespace) -> None:
+    """`alad serve-config`: write the files that tensorflow_model_server reads."""
+    from alad_tf import serve_config
+
+    print(
+        serve_config.write(
+            options.base,
+            options.output,
+            served_from=options.served_from,
+            max_batch=options.max_batch,
+            threads=options.threads,
+        )
+    )
+
+
 def convert(options: argparse.Namespace) -> None:
     """`alad convert`: write a model's scorer as ONNX or TensorFlow Lite."""
     _quiet_tensorflow()
@@ -489,6 +504,18 @@ def _add_export(commands: Any) -> None:
     _add_source(command)
     command.add_argument("base", type=Path, metavar="BASE/NAME", help="where the versions of the model NAME are")
     command.add_argument("--version", type=_positive, metavar="N", help="a new number (default: the next one)")
+
+    command = commands.add_parser("serve-config", help="write tensorflow_model_server's files for exported models")
+    command.set_defaults(command=serve_config, interrupted="files may be missing")
+    command.add_argument("base", type=Path, metavar="BASE", help="the folder of the models that `alad export` wrote")
+    command.add_argument("output", type=Path, metavar="DIR", help="where the files go")
+    command.add_argument("--served-from", metavar="PATH", help="BASE as the server sees it (default: the same path)")
+    command.add_argument(
+        "--max-batch", type=_positive, default=1024, metavar="N", help="rows of merged requests (default: %(default)s)"
+    )
+    command.add_argument(
+        "--threads", type=_positive, default=4, metavar="N", help="batches at a time (default: %(default)s)"
+    )
 
     command = commands.add_parser("convert", help="write a model's scorer for ONNX or TensorFlow Lite")
     command.set_defaults(command=convert, interrupted="nothing was written")

@@ -55,11 +55,13 @@ MAY_IMPORT = {
     "exported": "errors files",
     "export": "__version__ c_loader errors exported files preprocessing scores signatures sources wire",
     "convert": "errors files signatures",
-    "__main__": "convert errors export own_data settings sources runs report architectures",
+    "serve_config": "errors exported files",
+    "client": "errors",
+    "__main__": "convert errors export own_data serve_config settings sources runs report architectures",
 }
 WITH_TENSORFLOW = {
     *("replicas", "spectral", "checkpoints", "networks", "losses", "scores", "training", "fitting", "estimator"),
-    *("folding", "signatures", "export", "convert"),
+    *("folding", "signatures", "export", "convert", "client"),
 }
 HEAVY = "tensorflow tensorflow_addons keras numpy scipy pandas pyarrow sklearn matplotlib".split()
 
