@@ -37,6 +37,8 @@ and from a trained detector to production:
     export      a version that appears checked or not at all: `alad export`
     serve_config  the files of tensorflow_model_server: `alad serve-config`
     client      REST and gRPC, checked before it is sent
+    batch       batches of rows on any engine: BatchScorer
+    cluster     folders of Parquet files on Ray Data: `alad score --engine ray`
     convert     the scorer for ONNX and TensorFlow Lite: `alad convert`
     c_loader    a SavedModel through TensorFlow's C++ loader, as TensorFlow Serving loads it
     wire        protocol buffers by hand
@@ -55,6 +57,10 @@ def __getattr__(name: str) -> Any:
         from alad_tf.estimator import ALAD
 
         return ALAD
+    if name == "BatchScorer":
+        from alad_tf.batch import BatchScorer
+
+        return BatchScorer
     if name == "load_networks":
         from alad_tf.sources import load_networks
 

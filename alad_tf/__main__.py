@@ -48,6 +48,7 @@ SCORE_EXAMPLES = """examples:
   alad score new.csv --model model --output scored.csv
   alad score new.parquet --model model --output scored.parquet --explain 5
   alad score new.csv --model model --output scored.csv --id customer --label kind --normal benign
+  alad score folder --engine ray --model served/fraud --output scores
 
 Columns are matched by name, in any order. Output: row (from 1) or the --id column, score (larger = more anomalous),
 p_value, is_anomaly, is_valid (False: a missing or infinite cell; such a row has the largest score), and with --explain
@@ -165,8 +166,13 @@ def fit(options: argparse.Namespace) -> None:
 
 
 def score(options: argparse.Namespace) -> None:
-    """`alad score`: score a file of rows with a model folder."""
+    """`alad score`: score a file of rows with a model folder, or a folder of files with an export on Ray."""
     _quiet_tensorflow()
+    if options.engine is not None:
+        _score_folder(options)
+        return
+    if options.workers is not None:
+        raise SettingsError("Expected --workers with --engine only. Received: it alone.")
     from alad_tf import own_data
 
     report = own_data.score_file(
@@ -181,6 +187,21 @@ def score(options: argparse.Namespace) -> None:
         say=_warn,
     )
     print(report)
+
+
+def _score_folder(options: argparse.Namespace) -> None:
+    from alad_tf import cluster
+
+    given = {
+        "--explain": options.explain,
+        "--id": options.id,
+        "--label": options.label,
+        "--overwrite": options.overwrite,
+    }
+    named = [name for name, value in given.items() if value]
+    if named:
+        raise SettingsError(f"Expected --engine with --model, --output and --workers. Received: {', '.join(named)}.")
+    print(cluster.score_folder(options.data, options.model, options.output, workers=options.workers, say=_warn))
 
 
 def inspect(options: argparse.Namespace) -> None:
@@ -489,6 +510,10 @@ def _add_score(commands: Any) -> None:
         metavar="N",
         help="rows in memory at a time (default: %(default)s)",
     )
+    command.add_argument(
+        "--engine", choices=("ray",), help="score a folder of .parquet files with what `alad export` wrote, on Ray Data"
+    )
+    command.add_argument("--workers", type=_positive, metavar="N", help="processes of --engine (default: the cores)")
     command.add_argument("--id", metavar="COL", help="a column to copy in place of row numbers")
     _add_label(command, "print AUROC and the like")
 

@@ -17,7 +17,7 @@ PACKAGE = CHECKOUT / "alad_tf"
 
 # What each module of alad_tf may import of alad_tf and of the tables.
 MAY_IMPORT = {
-    "__init__": "estimator sources",
+    "__init__": "batch estimator sources",
     "errors": "",
     "files": "errors",
     "images": "errors",
@@ -57,11 +57,13 @@ MAY_IMPORT = {
     "convert": "errors files signatures",
     "serve_config": "errors exported files",
     "client": "errors",
-    "__main__": "convert errors export own_data serve_config settings sources runs report architectures",
+    "batch": "columns errors exported",
+    "cluster": "batch errors exported files",
+    "__main__": "cluster convert errors export own_data serve_config settings sources runs report architectures",
 }
 WITH_TENSORFLOW = {
     *("replicas", "spectral", "checkpoints", "networks", "losses", "scores", "training", "fitting", "estimator"),
-    *("folding", "signatures", "export", "convert", "client"),
+    *("folding", "signatures", "export", "convert", "client", "batch"),
 }
 HEAVY = "tensorflow tensorflow_addons keras numpy scipy pandas pyarrow sklearn matplotlib".split()
 
