@@ -196,7 +196,7 @@ def alad(document: dict[str, Any]) -> Alad:
 
 
 def n_weights(table: Alad) -> int:
-    """Entries of all kernels and biases of a table, known before any is made."""
+    """Entries of all kernels and biases of a table of dense rows, known before any is made."""
     x, z = table.data_dim, table.latent_dim
     pairs = ((x, z, table.Dxz), (x, x, table.Dxx), (z, z, table.Dzz))
     return (
