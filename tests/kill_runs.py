@@ -40,9 +40,13 @@ class Outcome:
     runs: int = 0
     problems: list[str] = field(default_factory=list)
 
+    def __str__(self) -> str:
+        moments = ", ".join(f"{count} in {moment}" for moment, count in sorted(self.kills.items()))
+        return f"{sum(self.kills.values())} kills of {self.runs} runs, {moments}; problems: {len(self.problems)}"
+
     @classmethod
-    def of_kills(cls, folder: Path, kills: int, seed: int) -> Outcome:
-        """Make runs below a folder until the given number of kills is reached."""
+    def of_kills(cls, folder: Path, kills: int, seed: int, say: Callable[[str], None] = lambda line: None) -> Outcome:
+        """Make runs below a folder until the given number of kills is reached; each is told of."""
         outcome, chance = cls(), random.Random(seed)
         _complete(folder / "whole")
         whole = small_run.outcome(folder / "whole")
@@ -58,6 +62,7 @@ class Outcome:
             outcome.runs += 1
             if small_run.outcome(run_dir) != whole:
                 outcome.problems.append(f"{run_dir}: not the bits of the run that nobody killed")
+            say(str(outcome))
         return outcome
 
 
@@ -134,8 +139,6 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        done = Outcome.of_kills(Path(temporary), options.kills, options.seed)
-    moments = ", ".join(f"{count} in {moment}" for moment, count in done.kills.most_common())
-    print(f"{sum(done.kills.values())} kills of {done.runs} runs, {moments}; problems: {len(done.problems)}")
+        done = Outcome.of_kills(Path(temporary), options.kills, options.seed, lambda line: print(line, flush=True))
     print("\n".join(done.problems), end="")
     sys.exit(bool(done.problems))
