@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -123,7 +124,7 @@ class Checkpoints:
             os.rename(temporary, target)
             files.sync(self.folder)
         except tf.errors.OpError as error:
-            reason = error.message.splitlines()[0]
+            reason = re.sub(r"^\{\{.*?\}\} ", "", error.message.splitlines()[0])  # the name of an operation
             raise AladError(f"Expected to write a checkpoint in {self.folder}. Received: {reason}") from None
         finally:
             shutil.rmtree(temporary, ignore_errors=True)

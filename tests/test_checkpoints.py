@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import math
 import multiprocessing
@@ -22,10 +21,9 @@ import small_run
 import tensorflow as tf
 from conftest import CHECKOUT
 
-from alad_tf import checkpoints, experiment, files, runs, scores, training
-from alad_tf.errors import AladError, DataError, SettingsError, Stopped
+from alad_tf import checkpoints, experiment, files, runs, training
+from alad_tf.errors import AladError, DataError, Stopped
 from alad_tf.settings import Progress
-from architectures import toy
 
 
 @pytest.fixture(autouse=True)
@@ -207,14 +205,6 @@ def test_all_damaged(saved: checkpoints.Checkpoints) -> None:
     assert "step10: " in text and text.endswith("To begin the run anew, remove that folder.") and "\n" not in text
 
 
-def test_run_never_starts_anew_silently(tmp_path: Path, eager: None) -> None:
-    run(tmp_path, lambda: True)
-    flip(tmp_path / "checkpoints" / "step3" / "variables.index")
-    with pytest.raises(DataError, match="Expected an intact checkpoint"):
-        run(tmp_path)
-    assert names_in(tmp_path) == {"config.json", "checkpoints"}
-
-
 def test_variables_of_another_kind(saved: checkpoints.Checkpoints, tmp_path: Path) -> None:
     for other in (tf.train.Checkpoint(x=tf.Variable([0.0])), tf.train.Checkpoint(y=tf.Variable([0.0, 0.0]))):
         with pytest.raises(DataError, match="Expected an intact checkpoint"):
@@ -302,46 +292,12 @@ def test_losses_that_are_not_finite_leave_the_last_finite_checkpoint(
         assert run(tmp_path)[0].step == 8
 
 
-def test_weights_that_are_not_finite_are_not_stored(
-    tmp_path: Path, eager: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    train = training.Trainer.train
-
-    def spoiled(self: training.Trainer, steps: int) -> dict[str, float]:
-        losses = train(self, steps)
-        if self.step.numpy() == 8:
-            weight = self.networks.G.trainable_variables[0]
-            weight.assign(weight + math.inf)
-        return losses
-
-    monkeypatch.setattr(training.Trainer, "train", spoiled)
-    with pytest.raises(AladError, match=r"Received: a weight of G is not finite at step 8\."):
-        run(tmp_path)
-    assert names_in(tmp_path / "checkpoints") == {"step3", "step6"}
-
-
 def test_collapse_is_warned_of_once(tmp_path: Path, eager: None, monkeypatch: pytest.MonkeyPatch) -> None:
     losses = {"loss_d": 1e-5, "loss_ge": 9.0}
     monkeypatch.setattr(training.Trainer, "train", lambda self, steps: losses)
     warned: list[str] = []
     experiment.run(small_run.settings(), 3, tmp_path, warn=warned.append)
     assert [line for line in warned if line.startswith("loss_d is 1e-05 at step 3: ")] == warned
-
-
-def test_constant_scores_are_warned_of(tmp_path: Path, eager: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    constant = {"l1": np.zeros(2148, np.float32), "features": np.arange(2148, dtype=np.float32)}
-    monkeypatch.setattr(scores, "Scorer", lambda built: lambda x: constant)
-    with pytest.warns(UserWarning, match="^all test rows have the same score 'l1'$"):
-        experiment.run(small_run.settings(), 3, tmp_path)
-
-
-def test_other_version_of_the_table(tmp_path: Path, eager: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(tmp_path, lambda: True)
-    other = dataclasses.replace(small_run.TABLE, latent_dim=3)
-    monkeypatch.setattr(toy, "ALAD", other)
-    with pytest.raises(SettingsError, match=r"where table\.latent_dim is 2 there and 3 here\. Choose"):
-        run(tmp_path)
-    assert names_in(tmp_path / "checkpoints") == {"step3"}
 
 
 # Other processes --------------------------------------------------------------------------------------------------

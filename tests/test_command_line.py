@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import configparser
-import gzip
 import importlib
 import json
 import os
@@ -341,34 +340,6 @@ def test_missing_data(dataset: str, no_network: None, tmp_path: Path, capfd: pyt
     assert not list(tmp_path.rglob("*.npz")) and not list(tmp_path.rglob("result.json"))
 
 
-@pytest.mark.parametrize("content", [gzip.compress(b"0,tcp,http,SF" * 1000)[:-12], b"", b"<html>Sign in</html>"])
-def test_damaged_data(content: bytes, no_network: None, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """The file is set aside as it was; one of several runs does not go on to download another."""
-    path = tmp_path / "data" / KDD99
-    path.parent.mkdir()
-    path.write_bytes(content)
-    line = refused(capfd, "reproduce", "kdd99", "--runs", 2, "--data-dir", path.parent, "--out", tmp_path / "out")
-    assert data.RAW_FILES["kdd99"][0].sha256 in line and f"{len(content)} bytes of 2144903" in line
-    assert f"set aside as {path}.bad" in line
-    assert [entry.name for entry in path.parent.iterdir()] == [f"{KDD99}.bad"]
-    assert (path.parent / f"{KDD99}.bad").read_bytes() == content
-
-
-def test_data_directory_that_is_a_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "file").write_text("mine")
-    line = refused(capfd, "reproduce", "kdd99", "--data-dir", tmp_path / "file", "--out", tmp_path / "out")
-    assert str(tmp_path / "file") in line
-    assert (tmp_path / "file").read_text() == "mine"
-
-
-@pytest.mark.parametrize("below", ["", "below"])
-def test_results_folder_that_is_a_file(tmp_path: Path, capfd: pytest.CaptureFixture[str], below: str) -> None:
-    (tmp_path / "file").write_text("mine")
-    line = refused(capfd, "reproduce", "toy", "--out", tmp_path / "file" / below)
-    assert str(tmp_path / "file") in line
-    assert (tmp_path / "file").read_text() == "mine"
-
-
 def test_results_of_other_settings(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     run_dir = Settings.of_protocol("toy").folder(tmp_path, 0)
     Settings.of_protocol("toy", epochs=1).claim(run_dir, 0)
@@ -379,15 +350,6 @@ def test_results_of_other_settings(tmp_path: Path, capfd: pytest.CaptureFixture[
     assert "epochs is 1 there and 2 here" in line and "jit is False there and True here" in line
     assert str(run_dir) in line and "--out" in line
     assert {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in run_dir.iterdir()} == before
-
-
-@pytest.mark.parametrize("content", ["", "{", "5", "[1]"])
-def test_damaged_config(tmp_path: Path, capfd: pytest.CaptureFixture[str], content: str) -> None:
-    path = Settings.of_protocol("toy").folder(tmp_path, 0) / "config.json"
-    path.parent.mkdir(parents=True)
-    path.write_text(content)
-    assert str(path) in refused(capfd, "reproduce", "toy", "--out", tmp_path)
-    assert path.read_text() == content
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")

@@ -529,15 +529,3 @@ def test_incomplete_run_is_remade_with_the_same_bits(made: Made, alad: Alad) -> 
     assert alad(*made.arguments).returncode == 0
     assert state(made.runs[0]) == before
     assert [arrays(path) for path in files] == expected
-
-
-def test_damaged_result_is_named(made: Made, alad: Alad, tmp_path: Path) -> None:
-    run_dir = tmp_path / "toy" / "ALAD" / "seed0"
-    run_dir.mkdir(parents=True)
-    for name in RUN_FILES:
-        (run_dir / name).write_bytes((made.runs[0] / name).read_bytes())
-    (run_dir / "result.json").write_text('{"dataset": "toy"')
-    done = alad(*reproduce(tmp_path, seeds=1, jobs=1))
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.splitlines()[-1].startswith("alad: error: Expected the complete result of a run.")
-    assert str(run_dir / "result.json") in done.stderr and "Traceback" not in done.stderr
