@@ -217,7 +217,7 @@ def _text_chunks(
 
 def _parquet_columns(path: Path) -> list[str]:
     with pyarrow.parquet.ParquetFile(path) as file:
-        return list(file.schema_arrow.names)
+        return _without_index(file.schema_arrow.names)
 
 
 def _parquet_chunks(
@@ -235,7 +235,12 @@ def _feather_columns(path: Path) -> list[str]:
         if file.read(4) == b"FEA1":
             raise DataError(f"Expected a Feather file of version 2. Received: {path}, of version 1. Write it anew.")
     with pa.memory_map(str(path)) as file:
-        return list(pa.ipc.open_file(file).schema.names)
+        return _without_index(pa.ipc.open_file(file).schema.names)
+
+
+def _without_index(names: list[str]) -> list[str]:
+    """Columns without the nameless index that pandas stores beside them after rows were chosen or shuffled."""
+    return [name for name in names if not re.fullmatch(r"__index_level_\d+__", name)]
 
 
 def _feather_chunks(

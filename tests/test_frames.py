@@ -80,6 +80,17 @@ def test_tables_in_chunks(tmp_path: Path, suffix: str, rows: int) -> None:
     pd.testing.assert_frame_equal(together.fillna({"c": "-"}), TABLE.fillna({"c": "-"}), check_dtype=False)
 
 
+@pytest.mark.parametrize("suffix", [".parquet", ".feather"])
+def test_the_index_of_pandas_is_no_column(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"rows{suffix}"
+    if suffix == ".parquet":
+        TABLE.iloc[::-1].to_parquet(path)
+    else:
+        TABLE.iloc[::-1].reset_index(names="__index_level_0__").to_feather(path)
+    assert frames.columns(path) == ["a", "b", "c"]
+    assert list(frames.read(path).columns) == ["a", "b", "c"] and frames.read(path)["b"].tolist() == [5, 4, 3, 2, 1]
+
+
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])
 @pytest.mark.parametrize("rows", [1, 2, 5, 100])
 def test_arrays(tmp_path: Path, suffix: str, rows: int) -> None:

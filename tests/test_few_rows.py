@@ -1,0 +1,72 @@
+"""The defaults for few rows are those that the criterion takes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import few_rows
+import numpy as np
+import pytest
+
+from alad_tf import metrics, networks, scores, training
+from architectures.tabular import tabular
+
+
+def test_sets() -> None:
+    assert len(few_rows.names()) == 19 and not any("cancer" in name for name in few_rows.names())
+    for name, width in (
+        ("iris: 1", 4),
+        ("wine: 2", 13),
+        ("digits: 8", 64),
+        ("made: 30 columns", 30),
+        ("made: blobs", 8),
+    ):
+        x, anomaly = few_rows.load(name)
+        assert x.shape == (len(anomaly), width) and 40 <= (~anomaly).sum() < len(x)
+
+
+def test_a_training_is_that_of_its_learning_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though the state and the compiled step are used again."""
+    monkeypatch.setattr(training, "Trainer", partial(training.Trainer, jit=False))
+    monkeypatch.setattr(few_rows, "STEPS", (3, 150))
+    monkeypatch.setattr(few_rows, "RATES", (1e-2, 1e-3))
+    monkeypatch.setattr(few_rows, "SCALINGS", {"standard": few_rows.SCALINGS["standard"]})
+    found = few_rows.trainings("made: 30 columns", 3)
+    monkeypatch.setattr(few_rows, "RATES", (1e-3,))
+    alone = few_rows.trainings("made: 30 columns", 3)
+    assert found["standard", 1e-3, 150] == alone["standard", 1e-3, 150] != found["standard", 1e-2, 150]
+    x, anomaly = few_rows.load("made: 30 columns")
+    chosen = np.random.default_rng(3).permutation(np.flatnonzero(~anomaly))[:98]
+    others = np.setdiff1d(np.arange(400), chosen)
+    scaled = ((x - x[chosen].mean(axis=0)) / x[chosen].std(axis=0)).astype(np.float32)
+    table = tabular(30, n_rows=98)
+    table = replace(table, optimizer=replace(table.optimizer, learning_rate=1e-3))
+    trained, average = (networks.build(table, seed=3) for _ in range(2))
+    trainer = training.Trainer(trained, table, scaled[chosen], seed=3, average=average)
+    trainer.train(150)
+    a = scores.Scorer(average)(scaled[others])["features"]
+    expected = metrics.evaluate(anomaly[others].astype(np.uint8), a, 0.5)["auroc"]
+    assert len(found) == 4 and found["standard", 1e-3, 150] == pytest.approx(expected, abs=5e-3)
+
+
+def test_the_criterion(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The best within one standard error; of those the fewest steps, then the best."""
+    monkeypatch.setattr(few_rows, "STEPS", (1, 2))
+    monkeypatch.setattr(few_rows, "RATES", (0.1,))
+
+    def auroc(*values: float) -> few_rows.Auroc:
+        return dict(zip(((scaling, 0.1, steps) for scaling in few_rows.SCALINGS for steps in (1, 2)), values))
+
+    found = {
+        "a: 0": [auroc(0.80, 0.9, 0.79, 0.3), auroc(0.86, 0.9, 0.85, 0.3)],
+        "a: 1": [auroc(0.84, 1.0, 0.85, 0.3)],
+        "b": [auroc(0.9, 0.8, 0.94, 0.3)] * 2,
+    }
+    rows, chosen = few_rows.sum_up(found)
+    assert rows["standard", 0.1, 1]["a"] == pytest.approx(2.5 / 3) and rows["standard", 0.1, 1]["b"] == 0.9
+    assert rows["standard", 0.1, 2]["mean"] == pytest.approx((2.8 / 3 + 0.8) / 2)
+    assert rows["minmax", 0.1, 1]["error"] == pytest.approx(0.02 / 2)
+    assert chosen == ("minmax", 0.1, 1)
+    found["b"] = [auroc(0.9, 0.75, 0.885, 0.3)] * 2
+    assert few_rows.sum_up(found)[1] == ("standard", 0.1, 1)
