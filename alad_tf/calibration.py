@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+LARGEST = float(np.finfo(np.float32).max)  # the score of a row that has none
+
 
 def quantile_threshold(scores: np.ndarray, contamination: float) -> float:
     """The score above which the share `contamination` of the rows lies.

@@ -16,13 +16,22 @@ import tensorflow as tf
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 import architectures
-from alad_tf import __version__, calibration, fitting, folding, model_folder, networks
+from alad_tf import (
+    __version__,
+    calibration,
+    explanations,
+    feature_rows,
+    fitting,
+    folding,
+    model_folder,
+    networks,
+    own_networks,
+)
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.networks import Networks
 from alad_tf.scores import BLOCK_ROWS, Scorer
@@ -35,8 +44,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 JIT_STEPS = 5_000  # from here on XLA gains more in training than its compilation costs
-LARGEST = float(np.finfo(np.float32).max)  # the score of a row that has none
-SCALINGS = ("standard", "minmax", None)
 
 
 class ALAD(OutlierMixin, BaseEstimator):
@@ -90,7 +97,7 @@ class ALAD(OutlierMixin, BaseEstimator):
         "ema_decay": [Interval(Real, 0, 1, closed="neither"), None],
         "score": [StrOptions(set(SCORES))],
         "contamination": [Interval(Real, 0, 0.5, closed="right")],
-        "scaling": [StrOptions({kind for kind in SCALINGS if kind}), None],
+        "scaling": [StrOptions({kind for kind in feature_rows.SCALINGS if kind}), None],
         "networks": [dict, None],
         "patience": [Interval(Integral, 1, None, closed="left"), None],
         "log_dir": [str, Path, None],
@@ -161,11 +168,13 @@ class ALAD(OutlierMixin, BaseEstimator):
         """
         self._validate_params()
         X = self._numbers(X, reset=True)
-        self._require_finite(X, "to train on")
+        feature_rows.require_finite(X, self._names(), "to train on")
         self.seed_ = _seed(self.random_state)
         X, held_out = self._hold_out(X, validation)
-        self.center_, self.scale_ = _scaling(self.scaling, X)
-        self._warn_of_constants(X)
+        self.center_, self.scale_ = feature_rows.scaling(self.scaling, X)
+        constants = feature_rows.constants(X, self._names())
+        if constants:
+            warnings.warn(constants, UserWarning, stacklevel=2)
         self.n_samples_fit_ = len(X)
         self.table_ = self._table(*X.shape)
         average = None if self.ema_decay is None else self._build()
@@ -265,7 +274,7 @@ class ALAD(OutlierMixin, BaseEstimator):
         """
         check_is_fitted(self, "training_scores_")
         X = self._numbers(X)
-        self._require_finite(X, "to score")
+        feature_rows.require_finite(X, self._names(), "to score")
         return self._score(X)
 
     def score_rows(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -277,7 +286,7 @@ class ALAD(OutlierMixin, BaseEstimator):
         check_is_fitted(self, "training_scores_")
         X = self._numbers(X)
         valid = np.isfinite(X).all(axis=1)
-        scores = np.full(len(X), LARGEST, np.float32)
+        scores = np.full(len(X), calibration.LARGEST, np.float32)
         if valid.any():
             scores[valid] = self._score(X if valid.all() else X[valid])
         return scores, valid
@@ -302,6 +311,18 @@ class ALAD(OutlierMixin, BaseEstimator):
         """
         return calibration.p_values(self.anomaly_score(X), self.reference_scores_)
 
+    def reconstruct(self, X: Any) -> np.ndarray:
+        """x' = G(E(x)) of each row of X [n, d], in the units of X: [n, d] float64.
+
+        Raises:
+            ValueError: NaN or infinity, or other columns than in training.
+        """
+        check_is_fitted(self, "training_scores_")
+        X = self._numbers(X)
+        feature_rows.require_finite(X, self._names(), "to reconstruct")
+        x_hat: np.ndarray = self._reconstruct(self._scaled(X)) * self.scale_ + self.center_
+        return x_hat
+
     def explain(self, X: Any, top: int = 5) -> pd.DataFrame:
         """The features of each row that are reconstructed worst, worst first.
 
@@ -320,15 +341,13 @@ class ALAD(OutlierMixin, BaseEstimator):
             raise SettingsError(f"Expected a number of features of at least 1. Received: {top!r}.")
         index = np.asarray(X.index) if hasattr(X, "index") and hasattr(X, "columns") else None
         X = self._numbers(X)
-        self._require_finite(X, "to explain")
+        feature_rows.require_finite(X, self._names(), "to explain")
         scaled = self._scaled(X)
-        x_hat = np.concatenate([self._reconstruct(scaled[i : i + BLOCK_ROWS]) for i in range(0, len(X), BLOCK_ROWS)])
-        deviation = np.abs(scaled - x_hat)
-        order = np.argsort(-deviation, axis=1, kind="stable")[:, :top]
+        x_hat = self._reconstruct(scaled)
+        order, shares = explanations.worst(np.abs(scaled - x_hat), top)
         n, k = order.shape
         value = np.take_along_axis(np.asarray(X, np.float64), order, axis=1)
         reconstruction = np.take_along_axis(x_hat, order, axis=1) * self.scale_[order] + self.center_[order]
-        total = np.maximum(deviation.sum(axis=1, keepdims=True, dtype=np.float64), np.finfo(np.float64).tiny)
         return pd.DataFrame(
             {
                 "row": np.repeat(np.arange(n) if index is None else index, k),
@@ -336,7 +355,7 @@ class ALAD(OutlierMixin, BaseEstimator):
                 "value": value.ravel(),
                 "reconstruction": reconstruction.ravel(),
                 "difference": (value - reconstruction).ravel(),
-                "share": (np.take_along_axis(deviation, order, axis=1) / total).ravel(),
+                "share": shares.ravel(),
             }
         )
 
@@ -485,7 +504,7 @@ class ALAD(OutlierMixin, BaseEstimator):
         if self.architecture is None:
             latent_dim = None
             if self.networks is not None:
-                latent_dim = _require_networks(self.networks, n_features)
+                latent_dim = own_networks.require(self.networks, n_features)
             table = tabular(n_features, n_rows=n_rows, epochs=self.epochs, batch_size=self.batch_size)
             if latent_dim is not None:
                 table = replace(table, name="networks of one's own", latent_dim=latent_dim)
@@ -518,7 +537,7 @@ class ALAD(OutlierMixin, BaseEstimator):
 
     def _build(self) -> Networks:
         if self.networks is not None:
-            return _copies(self.networks)
+            return own_networks.copies(self.networks)
         return networks.build(
             self.table_,
             spectral_norm=self.spectral_norm,
@@ -560,7 +579,7 @@ class ALAD(OutlierMixin, BaseEstimator):
             X, held_out = train_test_split(X, test_size=float(validation), random_state=self.seed_)
             return X, held_out
         held_out = self._numbers(validation)
-        self._require_finite(held_out, "to validate on")
+        feature_rows.require_finite(held_out, self._names(), "to validate on")
         return X, held_out
 
     def _numbers(self, X: Any, reset: bool = False) -> np.ndarray:
@@ -574,33 +593,10 @@ class ALAD(OutlierMixin, BaseEstimator):
                 ensure_min_samples=2 if reset else 1,
             )
         except ValueError as error:
-            place = _first_text(X)
+            place = feature_rows.first_text(X)
             if place is None:
                 raise
             raise DataError(f"Expected numbers. Received: {place}. Encode or drop that column.") from error
-
-    def _require_finite(self, X: np.ndarray, purpose: str) -> None:
-        bad = ~np.isfinite(X)
-        if not bad.any():
-            return
-        row, column = (int(place[0]) for place in np.nonzero(bad))
-        kind = "NaN" if np.isnan(X[row, column]) else "infinity"
-        more = np.count_nonzero(bad) - 1
-        raise DataError(
-            f"Expected finite numbers {purpose}. Received: {kind} in row {row} (of 0 to {len(X) - 1}), column "
-            f"{self._names()[column]!r}" + (f", and {more} more NaN or inf" if more else "") + "."
-        )
-
-    def _warn_of_constants(self, X: np.ndarray) -> None:
-        constant = [name for name, spread in zip(self._names(), np.ptp(X, axis=0)) if spread == 0]
-        if constant:
-            listed = ", ".join(map(repr, constant[:10])) + (", ..." if len(constant) > 10 else "")
-            warnings.warn(
-                f"{len(constant)} columns hold one value in all training rows: {listed}. Nothing is learnt from them, "
-                "and another value there makes a row anomalous.",
-                UserWarning,
-                stacklevel=3,
-            )
 
     def _names(self) -> list[str]:
         names = getattr(self, "feature_names_in_", None)
@@ -613,16 +609,18 @@ class ALAD(OutlierMixin, BaseEstimator):
     def _score(self, X: np.ndarray) -> np.ndarray:
         """A(x) of finite rows; what overflows is as anomalous as can be."""
         blocks = [self._scored(X[start : start + BLOCK_ROWS]) for start in range(0, len(X), BLOCK_ROWS)]
-        return np.nan_to_num(np.concatenate(blocks), nan=LARGEST, posinf=LARGEST, neginf=-LARGEST)
+        largest = calibration.LARGEST
+        return np.nan_to_num(np.concatenate(blocks), nan=largest, posinf=largest, neginf=-largest)
 
     def _scored(self, X: np.ndarray) -> np.ndarray:
         scores: np.ndarray = self._scorer(self._scaled(X))[self.score]
         return scores
 
     def _reconstruct(self, scaled: np.ndarray) -> np.ndarray:
-        """x' = G(E(x)) in scaled units."""
-        x_hat: np.ndarray = self.networks_.G(self.networks_.E(scaled, training=False), training=False).numpy()
-        return x_hat
+        """x' = G(E(x)) [n, d] in scaled units."""
+        G, E = self.networks_.G, self.networks_.E
+        starts = range(0, max(len(scaled), 1), BLOCK_ROWS)
+        return np.concatenate([G(E(scaled[i : i + BLOCK_ROWS], training=False), training=False) for i in starts])
 
     def _more_tags(self) -> dict[str, Any]:
         return {"requires_y": False}
@@ -659,79 +657,6 @@ def _seed(random_state: Any) -> int:
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
-def _scaling(kind: str | None, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(center, scale), [d] each."""
-    if kind == "standard":
-        scaler = StandardScaler().fit(X)
-        return np.asarray(scaler.mean_, np.float64), np.asarray(scaler.scale_, np.float64)
-    if kind == "minmax":
-        scaler = MinMaxScaler().fit(X)
-        return np.asarray(scaler.data_min_, np.float64), 1.0 / np.asarray(scaler.scale_, np.float64)
-    return np.zeros(X.shape[1]), np.ones(X.shape[1])
-
-
 def _plain(value: Any) -> Any:
     """A NumPy scalar as Python's."""
     return value.item() if isinstance(value, np.generic) else value
-
-
-def _first_text(X: Any) -> str | None:
-    """Where a frame holds something that is no number, or None."""
-    if not (hasattr(X, "columns") and hasattr(X, "index")):
-        return None
-    for column in X.columns:
-        if X[column].dtype.kind in "fiub":
-            continue
-        for row, value in zip(X.index, X[column]):
-            try:
-                float(value)
-            except (TypeError, ValueError):
-                return f"{value!r} in row {row!r}, column {column!r}"
-    return None
-
-
-def _require_networks(models: dict[str, Any], n_features: int) -> int:
-    """Check the shapes of networks of one's own; returns the latent dimension."""
-    names = ("G", "E", "Dxz", "Dxx", "Dzz")
-    if not {"G", "E", "Dxz", "Dxx"} <= set(models) <= set(names):
-        raise SettingsError(
-            f"Expected networks G, E, Dxz, Dxx and perhaps Dzz. Received: {', '.join(map(str, models)) or 'none'}."
-        )
-    for name, model in models.items():
-        if not isinstance(model, tf.keras.Model) or not getattr(model, "_is_graph_network", False):
-            raise SettingsError(
-                f"Expected {name} as a functional or sequential tf.keras.Model. Received: {type(model).__name__}."
-            )
-    latent = models["E"].output_shape[-1]
-    d, z = (None, n_features), (None, latent)
-    for name, inputs, output in (("E", [d], z), ("G", [z], d)):
-        _require_shapes(name, models[name], inputs, [output])
-    for name, pair in (("Dxz", [d, z]), ("Dxx", [d, d]), ("Dzz", [z, z])):
-        if name in models:
-            _require_shapes(name, models[name], pair, [(None, 1), (None, "any")])
-    return int(latent)
-
-
-def _require_shapes(name: str, model: Any, inputs: list[Any], outputs: list[Any]) -> None:
-    received = [[tuple(tensor.shape) for tensor in tensors] for tensors in (model.inputs, model.outputs)]
-    fitting_outputs = len(received[1]) == len(outputs) and all(
-        len(shape) == 2 and (wanted[1] == "any" or shape == wanted) for shape, wanted in zip(received[1], outputs)
-    )
-    if received[0] != inputs or not fitting_outputs:
-        raise SettingsError(
-            f"Expected {name} from {inputs} to {outputs}"
-            + (" (logits, features)" if name.startswith("D") else "")
-            + f". Received: from {received[0]} to {received[1]}."
-        )
-
-
-def _copies(models: dict[str, tf.keras.Model]) -> Networks:
-    """Networks with the weights of the models, which stay as they are."""
-    copies: dict[str, Any] = {}
-    for name in ("G", "E", "Dxz", "Dxx", "Dzz"):
-        if name not in models:
-            copies[name] = None
-            continue
-        copies[name] = tf.keras.models.clone_model(models[name])
-        copies[name].set_weights(models[name].get_weights())
-    return Networks(**copies)

@@ -18,7 +18,7 @@ import pyarrow.parquet
 from sklearn.compose import ColumnTransformer
 from tqdm import tqdm
 
-from alad_tf import calibration, columns, files, frames, metrics, model_folder, preprocessing
+from alad_tf import calibration, columns, explanations, files, frames, metrics, model_folder, preprocessing
 from alad_tf.columns import Columns
 from alad_tf.errors import DataError, SettingsError
 
@@ -133,7 +133,7 @@ class Model:
             A frame with the index of `frame`: score, p_value, is_anomaly, is_valid, feature_1, share_1, ...
         """
         x, valid, unknown = self.features(frame)
-        scores = np.full(len(frame), np.finfo(np.float32).max, np.float32)
+        scores = np.full(len(frame), calibration.LARGEST, np.float32)
         if len(x):
             scores[valid], finite = self.estimator.score_rows(x)
             explained = valid.copy()
@@ -162,16 +162,14 @@ class Model:
         """
         features = pd.Index(preprocessing.columns_of_features(self.transformer))
         names, place = np.unique(features, return_inverse=True)
-        sums = np.zeros((len(features), len(names)), np.float32)
+        sums = np.zeros((len(features), len(names)))
         sums[np.arange(len(features)), place] = 1.0
-        x_hat = self.estimator.generator(self.estimator.encoder(x, training=False), training=False).numpy()
-        deviations = np.abs(x - x_hat) @ sums
-        shares = deviations / np.maximum(deviations.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
-        order = np.argsort(-shares, axis=1, kind="stable")[:, :top]
+        deviations = np.abs(x - self.estimator.reconstruct(x)) if len(x) else x
+        order, shares = explanations.worst(deviations @ sums, top)
         explained: dict[str, np.ndarray] = {}
         for k in range(order.shape[1]):
             explained[f"feature_{k + 1}"] = names[order[:, k]].astype(object)
-            explained[f"share_{k + 1}"] = np.take_along_axis(shares, order[:, k : k + 1], axis=1)[:, 0]
+            explained[f"share_{k + 1}"] = shares[:, k]
         return explained
 
 

@@ -1,11 +1,12 @@
 """How the defaults for data of few rows were chosen: steps, learning rate and scaling, on labelled development data.
 
     python benchmarks/few_rows.py
-    python benchmarks/few_rows.py --seeds 0 --sets iris wine --json few_rows.json
+    python benchmarks/few_rows.py --seeds 0 1 --sets iris wine --json few_rows.json
 
-The development data are scikit-learn's wine, iris and digits and three made ones (`make_classification`, `make_blobs`),
-each class of the first three in turn as the normal one. Half of the normal rows are trained on; AUROC is of the default
-score on all others. Of every combination of scaling and learning rate, one training is scored on its way.
+The development data are scikit-learn's wine, iris and digits, each class of theirs (of the digits the even ones) in
+turn as the normal one, and three made ones (`make_classification`, `make_blobs`). Half of the normal rows are trained
+on; AUROC is of the default score on all others. Of every combination of scaling and learning rate, one training is
+scored on its way.
 
 The criterion: the largest mean AUROC over the four families of data; of those within one standard error of it the one
 of the fewest steps, then of the largest mean. Breast cancer, KDD99 and Arrhythmia, whose figures are reported, have no
@@ -46,8 +47,8 @@ Auroc = dict[Choice, float]
 
 def names() -> list[str]:
     """All sets: "wine: 0" is the wine data with class 0 as the normal one."""
-    classes = {"iris": 3, "wine": 3, "digits": 10}
-    return [f"{name}: {k}" for name, count in classes.items() for k in range(count)] + list(MADE)
+    classes = {"iris": range(3), "wine": range(3), "digits": range(0, 10, 2)}
+    return [f"{name}: {k}" for name, members in classes.items() for k in members] + list(MADE)
 
 
 def load(name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -119,7 +120,7 @@ def sum_up(found: dict[str, list[Auroc]]) -> tuple[dict[Choice, dict[str, float]
 def main() -> None:
     """Train, sum up and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], metavar="S", help="default: 0 1")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], metavar="S", help="default: 0")
     parser.add_argument("--sets", nargs="+", default=["iris", "wine", "digits", "made"], metavar="FAMILY")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="processes (default: the cores)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report to a file as well")

@@ -21,11 +21,13 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from test_own_networks import own
 
 import alad_tf
 from alad_tf import fitting, model_folder, networks
+from alad_tf.calibration import LARGEST
 from alad_tf.errors import AladError, DataError, SettingsError
-from alad_tf.estimator import ALAD, LARGEST
+from alad_tf.estimator import ALAD
 
 X = draw(0, 40, 5).astype(np.float64) * [1.0, 10.0, 100.0, 0.1, 1.0] + 5.0
 NEW = draw(1, 30, 5).astype(np.float64) * [1.0, 10.0, 100.0, 0.1, 1.0] + 5.0
@@ -344,23 +346,6 @@ def test_clone_and_pickle() -> None:
 # Networks of one's own --------------------------------------------------------------------------------------------
 
 
-def own(latent: int = 2, features: int = 5) -> dict[str, tf.keras.Model]:
-    def stack(name: str, width: int, units: int) -> tf.keras.Model:
-        inputs = tf.keras.Input((width,))
-        hidden = tf.keras.layers.Dense(4, "relu")(inputs)
-        return tf.keras.Model(inputs, tf.keras.layers.Dense(units)(hidden), name=name)
-
-    def pair(name: str, a: int, b: int) -> tf.keras.Model:
-        inputs = [tf.keras.Input((a,)), tf.keras.Input((b,))]
-        hidden = tf.keras.layers.Dense(6, "relu")(tf.keras.layers.Concatenate()(inputs))
-        return tf.keras.Model(inputs, [tf.keras.layers.Dense(1)(hidden), hidden], name=name)
-
-    d, z = features, latent
-    return {"G": stack("G", z, d), "E": stack("E", d, z)} | {  # type: ignore[operator,unused-ignore]
-        name: pair(name, a, b) for name, a, b in (("Dxz", d, z), ("Dxx", d, d), ("Dzz", z, z))
-    }
-
-
 def test_own_networks() -> None:
     models = own()
     before = {name: model.get_weights() for name, model in models.items()}
@@ -375,19 +360,12 @@ def test_own_networks() -> None:
 
 
 def test_own_networks_that_do_not_fit() -> None:
-    def error(models: dict[str, Any], **options: Any) -> str:
-        with pytest.raises(SettingsError) as caught:
+    for models, options, message in (
+        (own(), {"architecture": TINY}, "Expected an architecture or networks. Received: both."),
+        (own(features=4), {}, "Expected E from .* Received: from"),
+    ):
+        with pytest.raises(SettingsError, match=message):
             make(**{"architecture": None, "networks": models, **options}).fit(X)
-        return str(caught.value)
-
-    assert "Expected an architecture or networks. Received: both." in error(own(), architecture=TINY)
-    models = own()
-    del models["Dxx"]
-    assert "Received: G, E, Dxz, Dzz" in error(models)
-    assert "Expected E from [(None, 5)] to [(None, 2)]. Received: from [(None, 4)]" in error(own(features=4))
-    assert "Expected Dxz from" in error({**own(), "Dxz": own(latent=3)["Dxz"]})
-    assert "(logits, features). Received: from" in error({**own(), "Dxx": own()["E"]})
-    assert "Expected G as a functional or sequential" in error({**own(), "G": tf.keras.layers.Dense(5)})
 
 
 # On disk ----------------------------------------------------------------------------------------------------------

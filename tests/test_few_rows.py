@@ -14,7 +14,7 @@ from architectures.tabular import tabular
 
 
 def test_sets() -> None:
-    assert len(few_rows.names()) == 19 and not any("cancer" in name for name in few_rows.names())
+    assert len(few_rows.names()) == 14 and not any("cancer" in name for name in few_rows.names())
     for name, width in (
         ("iris: 1", 4),
         ("wine: 2", 13),
@@ -29,13 +29,13 @@ def test_sets() -> None:
 def test_a_training_is_that_of_its_learning_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     """Though the state and the compiled step are used again."""
     monkeypatch.setattr(training, "Trainer", partial(training.Trainer, jit=False))
-    monkeypatch.setattr(few_rows, "STEPS", (3, 150))
+    monkeypatch.setattr(few_rows, "STEPS", (3, 60))
     monkeypatch.setattr(few_rows, "RATES", (1e-2, 1e-3))
     monkeypatch.setattr(few_rows, "SCALINGS", {"standard": few_rows.SCALINGS["standard"]})
     found = few_rows.trainings("made: 30 columns", 3)
     monkeypatch.setattr(few_rows, "RATES", (1e-3,))
     alone = few_rows.trainings("made: 30 columns", 3)
-    assert found["standard", 1e-3, 150] == alone["standard", 1e-3, 150] != found["standard", 1e-2, 150]
+    assert found["standard", 1e-3, 60] == alone["standard", 1e-3, 60] != found["standard", 1e-2, 60]
     x, anomaly = few_rows.load("made: 30 columns")
     chosen = np.random.default_rng(3).permutation(np.flatnonzero(~anomaly))[:98]
     others = np.setdiff1d(np.arange(400), chosen)
@@ -44,10 +44,10 @@ def test_a_training_is_that_of_its_learning_rate(monkeypatch: pytest.MonkeyPatch
     table = replace(table, optimizer=replace(table.optimizer, learning_rate=1e-3))
     trained, average = (networks.build(table, seed=3) for _ in range(2))
     trainer = training.Trainer(trained, table, scaled[chosen], seed=3, average=average)
-    trainer.train(150)
+    trainer.train(60)
     a = scores.Scorer(average)(scaled[others])["features"]
     expected = metrics.evaluate(anomaly[others].astype(np.uint8), a, 0.5)["auroc"]
-    assert len(found) == 4 and found["standard", 1e-3, 150] == pytest.approx(expected, abs=5e-3)
+    assert len(found) == 4 and found["standard", 1e-3, 60] == pytest.approx(expected, abs=5e-3)
 
 
 def test_the_criterion(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,13 +38,15 @@ MAY_IMPORT = {
     "calibration": "",
     "model_folder": "errors files packed",
     "fitting": "errors networks scores training",
-    "estimator": (
-        "__version__ calibration errors fitting folding model_folder networks scores settings training architectures"
-    ),
+    "explanations": "calibration",
+    "feature_rows": "errors",
+    "own_networks": "errors networks",
+    "estimator": "__version__ calibration errors explanations feature_rows fitting folding model_folder networks "
+    "own_networks scores settings training architectures",
     "columns": "errors",
     "frames": "errors packed",
     "preprocessing": "columns errors",
-    "own_data": "calibration columns errors estimator files frames metrics model_folder preprocessing",
+    "own_data": "calibration columns errors estimator explanations files frames metrics model_folder preprocessing",
     "experiment": "checkpoints data errors files metrics networks packed plots replicas scores settings training",
     "runs": "data errors files settings experiment paper plots report",
     "folding": "files networks spectral",
@@ -63,7 +65,7 @@ MAY_IMPORT = {
 }
 WITH_TENSORFLOW = {
     *("replicas", "spectral", "checkpoints", "networks", "losses", "scores", "training", "fitting", "estimator"),
-    *("folding", "signatures", "export", "convert", "client", "batch"),
+    *("own_networks", "folding", "signatures", "export", "convert", "client", "batch"),
 }
 HEAVY = "tensorflow tensorflow_addons keras numpy scipy pandas pyarrow sklearn matplotlib".split()
 
