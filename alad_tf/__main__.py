@@ -459,7 +459,7 @@ def _add_fit(commands: Any) -> None:
     training.add_argument("--epochs", type=_positive, metavar="N", help="passes over the rows (default: the table's)")
     training.add_argument("--batch-size", type=_positive, metavar="N", help="rows of a step (default: the table's)")
     training.add_argument("--learning-rate", type=_above_zero, metavar="R", help="of Adam (default: the table's)")
-    training.add_argument("--seed", type=_not_negative, metavar="S", help="default: drawn, and kept with the model")
+    training.add_argument("--seed", type=_seed, metavar="S", help="default: drawn, and kept with the model")
     training.add_argument("--spectral-norm", choices=("paper", "tfa"), default="paper", help="default: %(default)s")
     training.add_argument("--no-spectral-norm", action="store_true", help="leave out spectral normalisation (SN)")
     training.add_argument("--no-dzz", action="store_true", help="leave out the latent discriminator Dzz (DL)")
@@ -588,6 +588,13 @@ def _positive(text: str) -> int:
 
 def _not_negative(text: str) -> int:
     return _whole_number(text, smallest=0)
+
+
+def _seed(text: str) -> int:
+    seed = _not_negative(text)
+    if seed >= 2**32:
+        raise argparse.ArgumentTypeError(f"expected a whole number below 2**32, received {text!r}")
+    return seed
 
 
 def _above_zero(text: str) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,8 @@ class Columns:
 
         Raises:
             SettingsError: a name that the frame does not have, or that is given as both kinds.
-            DataError: a column of dates that is not named, or a frame without columns.
+            DataError: a column that is not named and holds dates, or numbers but for a few cells of text; a frame
+                without columns.
         """
         named = {**dict.fromkeys(numeric, "number"), **dict.fromkeys(categorical, "text")}
         require(frame.columns, named, "kind")
@@ -163,21 +165,50 @@ def require(present: Iterable[str], named: Iterable[str], what: str) -> None:
 
 
 def _kind(name: str, column: pd.Series) -> str:
-    if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
+    if _is_time(column):
         raise DataError(
             f"Expected numbers or categories in column {name!r}. Received: dates or times. Drop it, replace it with "
             "numbers, or name it as categorical."
         )
-    is_number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-    return "number" if is_number else "text"
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        return "number"
+    _refuse_text_among_numbers(name, column)
+    return "text"
+
+
+def _refuse_text_among_numbers(name: str, column: pd.Series) -> None:
+    """A column of numbers in which somebody typed a word would be one of as many categories as it has numbers."""
+    cells = column[column.notna()].astype(object)
+    text = cells[[not _is_number(cell) for cell in cells]]
+    if 0 < len(text) < len(cells) / 2:
+        raise DataError(
+            f"Expected numbers or categories in column {name!r}. Received: {text.iloc[0]!r} in row "
+            f"{text.index[0] + 1}, and numbers in {len(cells) - len(text)} of {len(cells)} cells. Mend the cell, or "
+            "name the column as categorical (--categorical)."
+        )
+
+
+def _is_number(cell: Any) -> bool:
+    try:
+        float(cell)
+    except (TypeError, ValueError):
+        return False
+    return not isinstance(cell, (bool, np.bool_))
+
+
+def _is_time(column: pd.Series) -> bool:
+    return bool(pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column))
 
 
 def _as_numbers(column: pd.Series) -> pd.Series:
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(object)
-    if pd.api.types.is_complex_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
+    if pd.api.types.is_complex_dtype(column) or _is_time(column):
         raise DataError(f"Expected real numbers in column {column.name!r}. Received: {column.dtype}.")
-    numbers = pd.to_numeric(column, errors="coerce").astype(np.float64)
+    try:
+        numbers = pd.to_numeric(column, errors="coerce").astype(np.float64)
+    except TypeError as error:  # of periods, intervals and the like
+        raise DataError(f"Expected real numbers in column {column.name!r}. Received: cells of which {error}.") from None
     _refuse(numbers.isna() & column.notna(), column, "a number")
     return numbers
 
@@ -200,7 +231,7 @@ def _refuse(bad: pd.Series, column: pd.Series, expected: str, advice: str = "") 
     if not len(rows):
         return
     cell = column.iloc[rows[0]]
-    received = "a missing cell" if pd.isna(cell) else repr(cell if isinstance(cell, str) else float(cell))
+    received = "a missing cell" if pd.isna(cell) else repr(float(cell) if isinstance(cell, Real) else str(cell))
     more = f", and {len(rows) - 1} more in that column" if len(rows) > 1 else ""
     raise DataError(
         f"Expected {expected} in column {column.name!r}, row {column.index[rows[0]] + 1}. "

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import warnings
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 import numpy as np
 import sklearn
@@ -68,7 +69,13 @@ class ALAD(OutlierMixin, BaseEstimator):
             "Dzz". Training starts from copies of them, weights included.
         patience: epochs without a better reconstruction of the validation rows before training stops, with the best
             epoch's weights; None: train to the end.
-        log_dir: where scalars and histograms for TensorBoard are written.
+        log_dir: where scalars, histograms and, with image_shape, images for TensorBoard are written.
+        image_shape: (height, width) or (height, width, 1 or 3), where a row is an image, read line by line: a few rows
+            over their reconstructions are then drawn for TensorBoard.
+        warm_start: `fit` goes on from the last one, instead of anew: with the same weights, averages, state of Adam,
+            scaling and seed, for as many epochs as `epochs` says. On the same rows, two fits of 5 epochs have the bits
+            of one of 10 (with the same learning_rate given). There is no `partial_fit`: a batch of rows has neither
+            the scale of the features nor the scores that a threshold and a p-value need.
         jit: compile the training step with XLA; None: where training is long enough to gain from it.
         random_state: seed of weights, order of rows, z and dropout: the same one gives the same bits.
         verbose: 1 draws a progress bar, 0 nothing.
@@ -79,6 +86,7 @@ class ALAD(OutlierMixin, BaseEstimator):
         seed_: the seed that was used.
         center_, scale_: [d] each: networks see (x - center_) / scale_.
         history_: losses and mean validation scores, a list over the epochs for each.
+        training_state_: with warm_start, the arrays that the next `fit` goes on from.
         training_scores_: A(x) of the training rows, ascending.
         reference_scores_: A(x) that `p_value` compares with, ascending; reference_ says whose: "training rows",
             "validation rows" or "held-out rows".
@@ -101,6 +109,8 @@ class ALAD(OutlierMixin, BaseEstimator):
         "networks": [dict, None],
         "patience": [Interval(Integral, 1, None, closed="left"), None],
         "log_dir": [str, Path, None],
+        "image_shape": [tuple, list, None],
+        "warm_start": ["boolean"],
         "jit": ["boolean", None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -122,6 +132,8 @@ class ALAD(OutlierMixin, BaseEstimator):
         networks: dict[str, tf.keras.Model] | None = None,
         patience: int | None = None,
         log_dir: str | Path | None = None,
+        image_shape: tuple[int, ...] | None = None,
+        warm_start: bool = False,
         jit: bool | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 1,
@@ -139,6 +151,8 @@ class ALAD(OutlierMixin, BaseEstimator):
         self.networks = networks
         self.patience = patience
         self.log_dir = log_dir
+        self.image_shape = image_shape
+        self.warm_start = warm_start
         self.jit = jit
         self.random_state = random_state
         self.verbose = verbose
@@ -167,29 +181,25 @@ class ALAD(OutlierMixin, BaseEstimator):
             AladError: training diverged.
         """
         self._validate_params()
-        X = self._numbers(X, reset=True)
+        state = getattr(self, "training_state_", None) if self.warm_start else None
+        X = self._numbers(X, reset=state is None, least=2)
         feature_rows.require_finite(X, self._names(), "to train on")
-        self.seed_ = _seed(self.random_state)
+        if state is None:
+            self.seed_ = _seed(self.random_state)
+            self.history_: fitting.History = {}
         X, held_out = self._hold_out(X, validation)
-        self.center_, self.scale_ = feature_rows.scaling(self.scaling, X)
+        if state is None:
+            self.center_, self.scale_ = feature_rows.scaling(self.scaling, X)
         constants = feature_rows.constants(X, self._names())
         if constants:
             warnings.warn(constants, UserWarning, stacklevel=2)
         self.n_samples_fit_ = len(X)
         self.table_ = self._table(*X.shape)
-        average = None if self.ema_decay is None else self._build()
-        jit = self._steps >= JIT_STEPS if self.jit is None else self.jit
-        trainer = Trainer(
-            self._build(),
-            self.table_,
-            self._scaled(X),
-            seed=self.seed_,
-            average=average,
-            ema_decay=self.ema_decay or 0.0,
-            jit=bool(jit),
-        )
+        trainer = self._trainer(X)
+        if state is not None:
+            trainer.set_arrays(state)
         self._use(trainer.scoring_networks)
-        self.history_ = fitting.train(
+        history = fitting.train(
             trainer,
             self.table_.epochs,
             self._scorer,
@@ -198,8 +208,12 @@ class ALAD(OutlierMixin, BaseEstimator):
             patience=self.patience,
             callbacks=callbacks,
             log_dir=self.log_dir,
+            pictures=self._pictures(X if held_out is None else held_out),
             verbose=bool(self.verbose),
         )
+        self.history_ = {name: [*self.history_.get(name, ()), *values] for name, values in history.items()}
+        if self.warm_start:
+            self.training_state_ = trainer.get_arrays()
         self.training_scores_ = np.sort(self._score(X))
         self._set_reference(self.training_scores_, "training rows")
         if held_out is not None:
@@ -409,6 +423,8 @@ class ALAD(OutlierMixin, BaseEstimator):
             "scaling": {"center": self.center_, "scale": self.scale_},
             "scores": {"training": self.training_scores_, "reference": self.reference_scores_},
         }
+        if self.warm_start:
+            arrays["training"] = self.training_state_
         model_folder.write(Path(folder), {"model": self._document(), **(documents or {})}, arrays)
 
     def save_keras(self, folder: Path | str) -> None:
@@ -481,6 +497,8 @@ class ALAD(OutlierMixin, BaseEstimator):
         built = model._build()
         networks.set_arrays(built, arrays["weights"])
         model._use(built)
+        if "training" in arrays:
+            model.training_state_ = arrays["training"]
         return model
 
     def __getstate__(self) -> dict[str, Any]:
@@ -530,10 +548,39 @@ class ALAD(OutlierMixin, BaseEstimator):
             optimizer=replace(table.optimizer, learning_rate=float(rate)),
         )
 
-    @property
-    def _steps(self) -> int:
-        """Steps of the training."""
-        return self.table_.epochs * (self.n_samples_fit_ // self.table_.batch_size)
+    def _trainer(self, X: np.ndarray) -> Trainer:
+        steps = self.table_.epochs * (len(X) // self.table_.batch_size)
+        jit = steps >= JIT_STEPS if self.jit is None else bool(self.jit)
+        if jit:
+            fitting.silence_xla()
+        return Trainer(
+            self._build(),
+            self.table_,
+            self._scaled(X),
+            seed=self.seed_,
+            average=None if self.ema_decay is None else self._build(),
+            ema_decay=self.ema_decay or 0.0,
+            jit=jit,
+        )
+
+    def _pictures(self, X: np.ndarray) -> Callable[[], np.ndarray] | None:
+        """Draws some rows of X as images, each over its reconstruction: [k, 2 height, width, channels] in [0, 1]."""
+        if self.image_shape is None:
+            return None
+        shape = tuple(self.image_shape)
+        if len(shape) not in (2, 3) or shape[2:] not in ((), (1,), (3,)) or math.prod(shape) != X.shape[1]:
+            raise SettingsError(
+                f"Expected image_shape as (height, width) or (height, width, 1 or 3) of {X.shape[1]} features. "
+                f"Received: {shape}."
+            )
+        rows, low, high = X[: fitting.PICTURES], X.min(), X.max()
+
+        def draw() -> np.ndarray:
+            both = np.concatenate([rows, self._reconstruct(self._scaled(rows)) * self.scale_ + self.center_], axis=1)
+            images = both.reshape(len(rows), 2 * shape[0], shape[1], *(shape[2:] or (1,)))
+            return np.clip((images - low) / max(high - low, np.finfo(np.float64).tiny), 0.0, 1.0)
+
+        return draw
 
     def _build(self) -> Networks:
         if self.networks is not None:
@@ -576,13 +623,18 @@ class ALAD(OutlierMixin, BaseEstimator):
         if isinstance(validation, Real):
             if not 0.0 < float(validation) < 1.0:
                 raise SettingsError(f"Expected a share of X above 0 and below 1. Received: {validation}.")
+            if math.ceil(float(validation) * len(X)) >= len(X):
+                raise SettingsError(
+                    f"Expected rows to train on beside those held out. Received: {len(X)} rows, of which the share "
+                    f"{validation} is to be held out."
+                )
             X, held_out = train_test_split(X, test_size=float(validation), random_state=self.seed_)
             return X, held_out
         held_out = self._numbers(validation)
         feature_rows.require_finite(held_out, self._names(), "to validate on")
         return X, held_out
 
-    def _numbers(self, X: Any, reset: bool = False) -> np.ndarray:
+    def _numbers(self, X: Any, reset: bool = False, least: int = 1) -> np.ndarray:
         """X as [n, d] floats, columns checked by scikit-learn; NaN and infinity are let through."""
         try:
             return self._validate_data(
@@ -590,7 +642,7 @@ class ALAD(OutlierMixin, BaseEstimator):
                 reset=reset,
                 dtype=[np.float64, np.float32],
                 force_all_finite=False,
-                ensure_min_samples=2 if reset else 1,
+                ensure_min_samples=least,
             )
         except ValueError as error:
             place = feature_rows.first_text(X)

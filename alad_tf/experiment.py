@@ -252,13 +252,7 @@ def _patience_ended(settings: Settings, log: Log) -> bool:
 
 
 def _require_finite(losses: dict[str, float], trainer: training.Trainer) -> None:
-    bad = [f"{name} is {loss}" for name, loss in losses.items() if not math.isfinite(loss)]
-    if not bad:  # the last update of a chunk is in none of its losses
-        bad = [
-            f"a weight of {name} is not finite"
-            for name, model in trainer.networks.models.items()
-            if not all(np.isfinite(weight).all() for weight in model.get_weights())
-        ]
+    bad = training.not_finite(losses, trainer.networks)
     if bad:
         raise AladError(
             f"Expected finite losses. Received: {', '.join(bad)} at step {int(trainer.step)}. "

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Callable
 
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from alad_tf.errors import AladError
+from alad_tf.errors import AladError, SettingsError
 from alad_tf.networks import Networks
 from alad_tf.scores import Scorer
-from alad_tf.training import Trainer
+from alad_tf.training import Trainer, not_finite
 
 CHUNK_STEPS = 1000  # at most, between two movements of the progress bar
 BOARD_RECORDS = 100  # at most, of one training
+PICTURES = 8  # of rows that are images
 COLLAPSED_LOSS = 0.01  # of one discriminator, whose loss at a draw is 2 log 2
 
 History = dict[str, list[float]]
@@ -33,6 +37,7 @@ def train(
     patience: int | None = None,
     callbacks: Iterable[tf.keras.callbacks.Callback] = (),
     log_dir: Path | str | None = None,
+    pictures: Callable[[], np.ndarray] | None = None,
     verbose: bool = False,
 ) -> History:
     """Train for a number of epochs, or until a callback asks for a stop.
@@ -51,6 +56,7 @@ def train(
             The error of reconstruction has one unit throughout; scores by Dxx change their unit as Dxx is trained.
         callbacks: Keras callbacks; only epochs are reported.
         log_dir: where scalars and histograms for TensorBoard are written.
+        pictures: draws [k, height, width, channels] in [0, 1], at most PICTURES of them, to be written there as well.
         verbose: draw a progress bar.
 
     Returns:
@@ -58,13 +64,14 @@ def train(
 
     Raises:
         AladError: a loss is not finite.
+        SettingsError: log_dir cannot be written.
     """
     model = _Watched(trainer.scoring_networks)
     watchers = [*callbacks]
     if patience is not None:
         watchers.append(_EarlyStopping(monitor="val_l2", mode="min", patience=patience, restore_best_weights=True))
     if log_dir is not None:
-        watchers.append(_Board(trainer.scoring_networks, log_dir, every=math.ceil(epochs / BOARD_RECORDS)))
+        watchers.append(_Board(trainer.scoring_networks, log_dir, math.ceil(epochs / BOARD_RECORDS), pictures))
     watch = tf.keras.callbacks.CallbackList(watchers, model=model, epochs=epochs, verbose=0)
     history: defaultdict[str, list[float]] = defaultdict(list)
     model.stop_training = False
@@ -85,6 +92,22 @@ def train(
                 break
     watch.on_train_end()
     return dict(history)
+
+
+def silence_xla() -> None:
+    """Have XLA say, unheard, what it says once in the life of a process: that it has compiled something.
+
+    No level of logging leaves that line out; it goes past Python to the file descriptor of standard error.
+    """
+    sys.stderr.flush()
+    heard = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        tf.function(lambda: tf.constant(1) + 1, jit_compile=True)()
+    finally:
+        os.dup2(heard, 2)
+        os.close(heard)
 
 
 def collapse(history: History, scores: np.ndarray) -> str | None:
@@ -113,7 +136,7 @@ def _epoch(trainer: Trainer, bar: tqdm) -> dict[str, float]:
             sums[name] += loss * count
         bar.update(count)
     losses = {name: total / trainer.steps_per_epoch for name, total in sums.items()}
-    bad = ", ".join(f"{name} is {loss}" for name, loss in losses.items() if not math.isfinite(loss))
+    bad = ", ".join(not_finite(losses, trainer.networks))
     if bad:
         raise AladError(
             f"Expected finite losses. Received: {bad} at step {int(trainer.step)}. Scale the features "
@@ -141,12 +164,21 @@ class _EarlyStopping(tf.keras.callbacks.EarlyStopping):
 
 
 class _Board(tf.keras.callbacks.Callback):
-    """Losses, mean scores and the distribution of every weight, under the paper's names, for TensorBoard."""
+    """Losses, mean scores, the distribution of every weight and pictures, under the paper's names, for TensorBoard."""
 
-    def __init__(self, networks: Networks, log_dir: Path | str, every: int) -> None:
+    def __init__(
+        self, networks: Networks, log_dir: Path | str, every: int, pictures: Callable[[], np.ndarray] | None
+    ) -> None:
         super().__init__()
-        self.networks, self.every = networks, every
-        self.writer = tf.summary.create_file_writer(str(log_dir))
+        self.networks, self.every, self.pictures = networks, every, pictures
+        try:
+            Path(log_dir).mkdir(parents=True, exist_ok=True)
+            self.writer = tf.summary.create_file_writer(str(log_dir))
+        except (OSError, tf.errors.OpError) as error:
+            raise SettingsError(
+                f"Expected a folder for TensorBoard that can be written. Received: {log_dir}: "
+                f"{getattr(error, 'strerror', None) or 'not writable'}."
+            ) from None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Write one record of the epoch."""
@@ -158,6 +190,8 @@ class _Board(tf.keras.callbacks.Callback):
             for name, network in self.networks.models.items():
                 for weight in network.trainable_variables:
                     tf.summary.histogram(f"{name}/{weight.name.split(':')[0]}", weight)
+            if self.pictures is not None:
+                tf.summary.image("x over G(E(x))", self.pictures(), max_outputs=PICTURES)
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         """Close the file."""

@@ -10,6 +10,8 @@ import csv
 import gzip
 import lzma
 import re
+import shutil
+import tempfile
 import zipfile
 import zlib
 from collections import Counter
@@ -30,6 +32,7 @@ from alad_tf.errors import DataError
 FORMATS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".feather", ".npy", ".npz")
 BLOCK_BYTES = 1 << 22  # of text parsed at a time; a line has to fit
 MAX_COLUMNS = 1 << 16
+MAX_CHUNK_ROWS = 2**31 - 1  # which is what Arrow can count
 Kind = Literal["number", "text"]
 Advance = Callable[[float], None]
 _ARROW_TYPES = {"number": pa.float64(), "text": pa.string()}
@@ -93,7 +96,7 @@ def chunks(
         raise DataError(f"Expected the columns {_listed(missing)} in {path}. Received: {_listed(names)}.")
     report = advance or (lambda share: None)
     with _faults(path, names):
-        yield from _CHUNKS[_format(path)](path, rows, wanted, kinds or {}, report)
+        yield from _CHUNKS[_format(path)](path, min(rows, MAX_CHUNK_ROWS), wanted, kinds or {}, report)
 
 
 def columns(path: Path) -> list[str]:
@@ -313,7 +316,10 @@ def _array_columns(path: Path) -> list[str]:
 def _array_chunks(
     path: Path, rows: int, wanted: list[str], kinds: Mapping[str, Kind], report: Advance
 ) -> Iterator[pd.DataFrame]:
-    array = _array(path)
+    return _parts(_array(path), rows, wanted, report)
+
+
+def _parts(array: np.ndarray, rows: int, wanted: list[str], report: Advance) -> Iterator[pd.DataFrame]:
     for first in range(0, len(array), rows):
         part = np.asarray(array[first : first + rows])
         yield _array_frame(part, wanted, first)
@@ -351,11 +357,12 @@ def _archive_chunks(
     path: Path, rows: int, wanted: list[str], kinds: Mapping[str, Kind], report: Advance
 ) -> Iterator[pd.DataFrame]:
     with _member(path) as (stream, (count, width), by_columns, dtype):
-        if by_columns:
-            raise DataError(
-                f"Expected an array stored row by row in {path}. Received: column by column. "
-                "Save np.ascontiguousarray(array), or an .npy file."
-            )
+        if by_columns and count:  # rows are all over it: unpacked to a file and read from there
+            with tempfile.TemporaryFile() as file:
+                shutil.copyfileobj(stream, file)
+                file.flush()
+                yield from _parts(np.memmap(file, dtype, "r", 0, (count, width), "F"), rows, wanted, report)
+            return
         for first in range(0, count, rows):
             part = min(rows, count - first)
             content = stream.read(part * width * dtype.itemsize)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -218,6 +219,9 @@ def fit_file(
     chosen = Columns.infer(
         frame, categorical=preparation.categorical, numeric=preparation.numeric, impute=preparation.impute
     )
+    if test is not None and labels is not None:  # before what takes long
+        _require_columns(test, chosen)
+        columns.require(frames.columns(test), [labels.column], "--label")
     cells = chosen.training_rows(frame)
     for line in columns.warnings(cells):
         say(line)
@@ -329,6 +333,8 @@ def score_file(
         )
     if output.is_dir() or output.resolve() == path.resolve():
         raise SettingsError(f"Expected an output file of its own. Received: {output}.")
+    if id_column in _schema(None, explain).names[1:]:
+        raise SettingsError(f"Expected an --id column under a name of its own. Received: {id_column}, an output's.")
     present = frames.columns(path)
     beside = [name for name in (id_column, labels.column if labels else None) if name]
     columns.require(present, beside, "--id, --label")
@@ -390,6 +396,14 @@ class _Counts:
 def _chunks(
     path: Path, wanted: Columns, beside: list[str], rows: int, advance: frames.Advance | None
 ) -> Iterator[pd.DataFrame]:
+    _require_columns(path, wanted)
+    kinds: dict[str, frames.Kind] = {**dict.fromkeys(beside, "text"), **dict.fromkeys(wanted.categorical, "text")}
+    kinds.update(dict.fromkeys(wanted.numeric, "number"))
+    only = list(dict.fromkeys([*wanted.names, *beside]))
+    return frames.chunks(path, rows, only=only, kinds=kinds, advance=advance)
+
+
+def _require_columns(path: Path, wanted: Columns) -> None:
     present = frames.columns(path)
     missing = [name for name in wanted.names if name not in present]
     if missing:
@@ -398,15 +412,10 @@ def _chunks(
             + (f" and {len(missing) - 8} more" if len(missing) > 8 else "")
             + f"; its columns are {', '.join(present[:8])}{' ...' if len(present) > 8 else ''}."
         )
-    kinds: dict[str, frames.Kind] = {**dict.fromkeys(beside, "text"), **dict.fromkeys(wanted.categorical, "text")}
-    kinds.update(dict.fromkeys(wanted.numeric, "number"))
-    only = list(dict.fromkeys([*wanted.names, *beside]))
-    return frames.chunks(path, rows, only=only, kinds=kinds, advance=advance)
 
 
 def _judged(model: Model, path: Path, labels: Labels) -> str:
     """Metrics on the rows of a test file."""
-    columns.require(frames.columns(path), [labels.column], "--label")
     found, kept = [], []
     for frame in _chunks(path, model.columns, [labels.column], CHUNK_ROWS, None):
         found.append(labels.is_anomaly(frame))
@@ -521,6 +530,10 @@ def _sound(folder: Path) -> Iterator[None]:
 
 
 def _require_new_folder(folder: Path, overwrite: bool) -> None:
+    """Before what takes long: that the folder may be written, and can be."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder.parent):
+        pass
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not model_folder.is_model_folder(folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Callable
 
 import numpy as np
@@ -9,7 +10,7 @@ import tensorflow as tf
 
 from alad_tf import losses, replicas
 from alad_tf.errors import SettingsError
-from alad_tf.networks import DISCRIMINATORS, Networks, as_input
+from alad_tf.networks import DISCRIMINATORS, Networks, as_input, get_arrays, set_arrays
 from architectures.rows import Adam, Alad
 
 
@@ -94,6 +95,38 @@ class Trainer:
         """
         means = self._train(tf.constant(steps)).numpy()
         return dict(zip(("loss_d", "loss_ge", *self._discriminators), means.tolist()))
+
+    def get_arrays(self) -> dict[str, np.ndarray]:
+        """All that later steps depend on, as arrays: weights and state of the networks, their average, Adam, step."""
+        arrays = {f"networks/{name}": array for name, array in get_arrays(self.networks).items()}
+        if self.average is not None:
+            arrays.update({f"average/{name}": array for name, array in get_arrays(self.average).items()})
+        for name, optimizer in self._optimizers.items():
+            arrays.update({f"{name}/{position}": array for position, array in enumerate(optimizer.get_weights())})
+        return {**arrays, "step": np.asarray(self.step.numpy())}
+
+    def set_arrays(self, arrays: dict[str, np.ndarray]) -> None:
+        """Go on from `get_arrays` of a trainer of the same table, at the beginning of an epoch of these rows.
+
+        Raises:
+            ValueError: an array is missing, left over or of another shape.
+        """
+        parts: dict[str, dict[str, np.ndarray]] = {}
+        for name, array in arrays.items():
+            part, _, rest = name.partition("/")
+            parts.setdefault(part, {})[rest] = array
+        set_arrays(self.networks, parts["networks"])
+        if (self.average is None) != ("average" not in parts):
+            raise ValueError("Expected an average of the weights on both sides, or on none. Received: one on one side.")
+        if self.average is not None:
+            set_arrays(self.average, parts["average"])
+        for name, optimizer in self._optimizers.items():
+            optimizer.set_weights([parts[name][str(position)] for position in range(len(parts[name]))])
+        self.step.assign(-(-int(arrays["step"]) // self.steps_per_epoch) * self.steps_per_epoch)
+
+    @property
+    def _optimizers(self) -> dict[str, tf.keras.optimizers.Optimizer]:
+        return {"d": self._d_optimizer, "ge": self._ge_optimizer}
 
     @property
     def _discriminators(self) -> list[str]:
@@ -215,6 +248,16 @@ def set_precision(kind: str | None) -> None:
     if kind and tf.config.list_physical_devices("GPU"):
         raise SettingsError(f"Expected CPUs alone with precision {kind!r}. Received: a GPU. Hide it or leave it out.")
     tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": kind is not None})
+
+
+def not_finite(losses: dict[str, float], networks: Networks) -> list[str]:
+    """What of the mean losses of some steps, or of the weights after them, is not finite, in words."""
+    bad = [f"{name} is {loss}" for name, loss in losses.items() if not math.isfinite(loss)]
+    return bad or [  # the last update is in none of the losses
+        f"a weight of {name} is not finite"
+        for name, model in networks.models.items()
+        if not all(np.isfinite(weight).all() for weight in model.get_weights())
+    ]
 
 
 def _adam(table: Adam, weights: list[tf.Variable]) -> tf.keras.optimizers.Optimizer:

@@ -3,7 +3,7 @@
     python benchmarks/few_rows.py
     python benchmarks/few_rows.py --seeds 0 1 --sets iris wine --json few_rows.json
 
-The development data are scikit-learn's wine, iris and digits, each class of theirs (of the digits the even ones) in
+The development data are scikit-learn's wine, iris and digits, each class of theirs (of the digits 0, 4 and 8) in
 turn as the normal one, and three made ones (`make_classification`, `make_blobs`). Half of the normal rows are trained
 on; AUROC is of the default score on all others. Of every combination of scaling and learning rate, one training is
 scored on its way.
@@ -36,7 +36,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from alad_tf import metrics, networks, scores, training
 from architectures.tabular import tabular
 
-STEPS = (250, 500, 1000, 2000, 4000)
+STEPS = (250, 500, 1000, 2000)
 RATES = (5e-5, 2e-4, 5e-4)
 SCALINGS = {"standard": StandardScaler, "minmax": MinMaxScaler}
 LOADERS = {"iris": datasets.load_iris, "wine": datasets.load_wine, "digits": datasets.load_digits}
@@ -47,7 +47,7 @@ Auroc = dict[Choice, float]
 
 def names() -> list[str]:
     """All sets: "wine: 0" is the wine data with class 0 as the normal one."""
-    classes = {"iris": range(3), "wine": range(3), "digits": range(0, 10, 2)}
+    classes = {"iris": range(3), "wine": range(3), "digits": range(0, 10, 4)}
     return [f"{name}: {k}" for name, members in classes.items() for k in members] + list(MADE)
 
 

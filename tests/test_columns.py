@@ -196,3 +196,43 @@ def test_constant_columns() -> None:
     lines = list(columns.warnings(cells))
     assert len(lines) == 2
     assert "'a' is constant: 1.0" in lines[0] and "'b' is constant: 'u'" in lines[1]
+
+
+# Numbers with a few words among them ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cells", [["1", "2.5", "big", "4"], [1, 2.5, "big", None, 4]])
+def test_a_word_among_numbers_is_named(cells: list[Any]) -> None:
+    """A column of text would be one category a number."""
+    frame = pd.DataFrame({"size": pd.Series(cells, dtype=object)})
+    with pytest.raises(DataError) as error:
+        Columns.infer(frame)
+    assert str(error.value) == (
+        "Expected numbers or categories in column 'size'. Received: 'big' in row 3, and numbers in 3 of 4 cells. Mend "
+        "the cell, or name the column as categorical (--categorical)."
+    )
+    assert Columns.infer(frame, categorical=["size"]).categorical == ("size",)
+    with pytest.raises(DataError, match="Expected a number in column 'size', row 3. Received: 'big'"):
+        Columns.infer(frame, numeric=["size"]).training_rows(frame)
+
+
+@pytest.mark.parametrize("cells", [["1", "2", "a", "b"], ["1", "2", "3"], ["a", "b", "1"], [True, False, "x"]])
+def test_categories_may_look_like_numbers(cells: list[Any]) -> None:
+    assert Columns.infer(pd.DataFrame({"code": pd.Series(cells, dtype=object)})).categorical == ("code",)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pd.period_range("2020", periods=3, freq="D"),
+        pd.interval_range(0, 3),
+        [datetime.time(1)] * 3,
+        pd.to_timedelta([1, 2, 3], unit="s"),
+    ],
+)
+def test_cells_that_no_number_is_made_of(cells: Any) -> None:
+    frame = pd.DataFrame({"when": cells})
+    with pytest.raises(DataError, match="Expected (a|real) numbers? in column 'when'"):
+        Columns(("when",), ()).scoring_rows(frame)
+    with pytest.raises(DataError, match="Expected (a|real) numbers? in column 'when'"):
+        Columns.infer(frame, numeric=["when"]).training_rows(frame)

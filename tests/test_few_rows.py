@@ -14,7 +14,7 @@ from architectures.tabular import tabular
 
 
 def test_sets() -> None:
-    assert len(few_rows.names()) == 14 and not any("cancer" in name for name in few_rows.names())
+    assert len(few_rows.names()) == 12 and not any("cancer" in name for name in few_rows.names())
     for name, width in (
         ("iris: 1", 4),
         ("wine: 2", 13),

@@ -226,6 +226,15 @@ def test_cut_in_the_middle(tmp_path: Path, suffix: str, part: float) -> None:
         assert path.name in message and ("cut or damaged" in message or "damaged file" in message)
 
 
+@pytest.mark.parametrize("part", [0.5, 0.8])
+def test_npz_by_columns_cut_in_the_middle(tmp_path: Path, part: float) -> None:
+    path = write_array(tmp_path / "rows.npz", np.asfortranarray(np.random.default_rng(0).random((500, 2))))
+    content = bytearray(path.read_bytes())
+    content[int(part * len(content))] ^= 255
+    path.write_bytes(content)
+    assert all("rows.npz, cut or damaged" in message for message in refusals(path))
+
+
 @pytest.mark.parametrize("suffix", [".csv.gz", ".parquet", ".feather", ".npy", ".npz"])
 def test_another_format_under_the_name(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"rows{suffix}"
@@ -309,11 +318,18 @@ def test_pickled_objects_are_not_loaded(tmp_path: Path, suffix: str) -> None:
     assert not trace.exists()
 
 
-def test_npz_of_several_arrays_or_stored_by_columns(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+@pytest.mark.parametrize("rows", [2, 100])
+def test_arrays_stored_by_columns(tmp_path: Path, suffix: str, rows: int) -> None:
+    path = write_array(tmp_path / f"rows{suffix}", np.asfortranarray(NUMBERS))
+    assert np.array_equal(frames.read(path).to_numpy(), NUMBERS)
+    parts = list(frames.chunks(path, rows, only=["x1"]))
+    assert np.array_equal(pd.concat(parts).to_numpy(), NUMBERS[:, 1:]) and len(parts[0]) == min(rows, 5)
+
+
+def test_npz_of_several_arrays(tmp_path: Path) -> None:
     np.savez(tmp_path / "two.npz", u=NUMBERS, v=NUMBERS)
     assert all("u, v" in message for message in refusals(tmp_path / "two.npz"))
-    np.savez(tmp_path / "columns.npz", np.asfortranarray(NUMBERS))
-    assert all("column by column" in message for message in refusals(tmp_path / "columns.npz"))
 
 
 def test_old_feather_and_nested_cells(tmp_path: Path) -> None:

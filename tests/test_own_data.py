@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import re
-import shlex
 import shutil
 import signal
 import sys
@@ -15,10 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import CHECKOUT, Alad
 
 from alad_tf import __main__ as command_line
-from alad_tf import data, frames, metrics, own_data, preprocessing
+from alad_tf import data, metrics, own_data, preprocessing
 from alad_tf.columns import Columns
 from alad_tf.estimator import ALAD
 
@@ -320,6 +318,14 @@ def test_ignored_columns_are_named(trained: Path, capfd: pytest.CaptureFixture[s
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize("options", [[], ["--explain", 3], ["--chunk-rows", 10**30]])
+def test_one_row(trained: Path, options: list[Any]) -> None:
+    one = score(trained, mixed(1, seed=1), *options)
+    assert len(one) == 1 and one.loc[0, "score"] == pytest.approx(
+        score(trained, mixed(40, seed=1)).loc[0, "score"], rel=1e-4
+    )
+
+
 def test_id_column(trained: Path) -> None:
     scored = score(trained, mixed(4), "--id", "id")
     assert scored["id"].tolist() == ["100", "101", "102", "103"] and "row" not in scored
@@ -438,6 +444,7 @@ def with_cell(column: str, row: int, cell: Any) -> pd.DataFrame:
 
 
 BAD_ROWS = {
+    "a word among numbers": (with_cell("size", 4, "big"), "", "'size' row 5 'big' --categorical"),
     "text": (with_cell("size", 4, "big"), "--numeric size", "'size' row 5 'big'"),
     "NaN": (with_cell("size", 4, np.nan), "", "'size' row 5 missing --impute"),
     "infinity": (with_cell("weight", 9, -np.inf), "", "'weight' row 10 -inf"),
@@ -481,15 +488,94 @@ def test_rows_that_cannot_be_trained_on(case: str, tmp_path: Path, capfd: pytest
         ("--score l3", "--score 'l3' features"),
         ("--architecture mnist", "--architecture 'mnist' kdd99"),
         ("--architecture kdd99", "121 features"),
+        ("--seed 4294967296", "--seed '4294967296' below"),
+        ("--validation 0.999", "0.999 120 rows"),
+        ("--drop id weight color kind size", "columns none"),
+        ("--log-dir train.csv/logs", "TensorBoard train.csv"),
+        ("--batch-size 1000", "batch 108 1000"),
+        ("--label kind --normal good --test none.csv", "none.csv exist"),
         ("--learning-rate 0", "--learning-rate '0' above"),
     ],
 )
 def test_wrong_options_of_fit(
-    trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], options: str, words: str
+    trained: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    options: str,
+    words: str,
 ) -> None:
+    monkeypatch.chdir(trained)
     line = refused(capfd, "fit", trained / "train.csv", "--model", tmp_path / "model", *options.split())
     assert all(word in line for word in words.split()), line
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("place", ["train.csv/model", "/proc/none/model"])
+def test_a_place_that_cannot_be_written_is_refused_before_training(
+    trained: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.setattr(own_data, "_normal_rows", lambda *_: pytest.fail("the rows were read"))
+    line = refused(capfd, "fit", trained / "train.csv", "--model", trained / place)
+    assert "Errno" in line
+
+
+def test_a_test_file_is_looked_at_before_training(
+    trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ALAD, "fit", lambda *_, **__: pytest.fail("it was trained"))
+    arguments = ["--model", tmp_path / "model", "--label", "kind", "--normal", "good", "--test", tmp_path / "test.csv"]
+    for rows, words in (
+        (mixed(5).drop(columns="size"), "test.csv no size"),
+        (mixed(5).drop(columns="kind"), "--label kind"),
+    ):
+        rows.to_csv(tmp_path / "test.csv", index=False)
+        line = refused(capfd, "fit", trained / "train.csv", *arguments)
+        assert all(word in line for word in words.split()), line
+
+
+def damaged(path: Path, fault: str) -> None:
+    """A file of rows with a fault, in the format that its name says."""
+    rows = mixed(500)
+    rows.to_csv(path, index=False) if ".csv" in path.name else rows.to_parquet(path)
+    content = path.read_bytes()
+    path.write_bytes(
+        {
+            "empty": b"",
+            "cut": content[: len(content) // 2],
+            "HTML": b"<!DOCTYPE html>\n<html>not found</html>\n",
+            "a cell too few": content + b"1,2,3,red\n",
+            "a cell too many": content + b"1,2,3,red,good,6\n",
+            "a name twice": content.replace(b"weight", b"size", 1),
+        }[fault]
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "fault", "words"),
+    [
+        ("rows.csv", "empty", "rows.csv empty"),
+        ("rows.parquet", "empty", "rows.parquet"),
+        ("rows.csv.gz", "cut", "complete rows.csv.gz"),
+        ("rows.parquet", "cut", "rows.parquet damaged"),
+        ("rows.csv", "HTML", "HTML"),
+        ("rows.csv", "a cell too few", "5 columns rows.csv 4."),
+        ("rows.csv", "a cell too many", "5 columns rows.csv 6."),
+        ("rows.csv", "a name twice", "size more than once"),
+    ],
+)
+def test_damaged_files(
+    trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str, fault: str, words: str
+) -> None:
+    path = tmp_path / name
+    damaged(path, fault)
+    for arguments in (
+        ["fit", path, "--model", tmp_path / "model"],
+        ["score", path, "--model", trained / "model", "--output", tmp_path / "s.csv"],
+    ):
+        line = refused(capfd, *arguments)
+        assert all(word in line for word in words.split()), line
+        assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
 def test_model_folder_that_is_there(trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -514,6 +600,8 @@ def test_model_folder_that_is_there(trained: Path, tmp_path: Path, capfd: pytest
         (mixed(5), "--explain 4", "3 4"),
         (mixed(5), "--explain -1", "--explain '-1'"),
         (mixed(5), "--chunk-rows 0", "--chunk-rows '0'"),
+        (mixed(5).assign(score=1), "--id score", "--id score own"),
+        (mixed(5).assign(feature_2=1), "--id feature_2 --explain 2", "--id feature_2 own"),
     ],
 )
 def test_rows_or_options_that_cannot_be_scored(
@@ -572,16 +660,22 @@ def test_damaged_or_foreign_model(trained: Path, tmp_path: Path, capfd: pytest.C
 
 
 def test_file_of_more_than_two_gigabytes(tmp_path: Path) -> None:
-    """Offsets beyond 2**31 bytes: the last rows of a sparse array are read as those of any other."""
-    path, rows = tmp_path / "rows.npy", 2**31 // 8 // 4 + 1000
-    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.float64, shape=(rows, 4))
-    array[-1] = [1.0, 2.0, 3.0, 4.0]
+    """Offsets beyond 2**31 bytes: the last rows of a sparse array are scored as those of any other."""
+    rows = mixed(60)[["size", "weight"]].set_axis(["x0", "x59999"], axis=1)
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    assert run("fit", tmp_path / "rows.csv", "--model", tmp_path / "model", *QUICK) == 0
+    path, width = tmp_path / "wide.npy", 60_000
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.float64, shape=(2**31 // 8 // width + 10, width))
+    array[-60:, [0, -1]] = rows
     del array
-    if path.stat().st_blocks * 512 > 2**20:
+    if path.stat().st_blocks * 512 > 2**24:
         pytest.skip("the file system has no sparse files")
     assert path.stat().st_size > 2**31
-    *_, last = frames.chunks(path, 1 << 25, only=["x3"])
-    assert last.index[-1] == rows - 1 and last.iloc[-1].tolist() == [4.0]
+    for name in ("wide.npy", "rows.csv"):
+        arguments = ["--model", tmp_path / "model", "--output", tmp_path / f"{name}.parquet"]
+        assert run("score", tmp_path / name, *arguments) == 0
+    last, expected = (pd.read_parquet(tmp_path / f"{name}.parquet")["score"][-60:] for name in ("wide.npy", "rows.csv"))
+    assert np.allclose(last, expected, rtol=1e-5)
 
 
 def test_full_disk(
@@ -609,30 +703,6 @@ def test_examples_of_the_help_parse(command: str, capfd: pytest.CaptureFixture[s
     for _, *arguments in examples:
         assert arguments[0] == command
         command_line._parser().parse_args(arguments)
-
-
-def test_page_of_the_documentation(alad: Alad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The commands of docs/own-data.md, with fewer epochs."""
-    page = (CHECKOUT / "docs" / "own-data.md").read_text()
-    (python,) = re.findall(r"```python\n(.*?)```", page, re.S)
-    (shell,) = re.findall(r"```bash\n(.*?)```", page, re.S)
-    monkeypatch.chdir(tmp_path)
-    exec(compile(python, "own-data.md", "exec"), {})
-    output = []
-    for line in shell.splitlines():
-        name, command, *arguments = shlex.split(line)
-        assert name == "alad"
-        arguments = [
-            str(tmp_path / a) if a in ("train.csv", "new.csv", "model", "scored.csv") else a for a in arguments
-        ]
-        done = alad(command, *arguments, *(["--epochs", 20] if command == "fit" else []), TF_CPP_MIN_LOG_LEVEL="3")
-        assert done.returncode == 0, done.stderr
-        assert "Traceback" not in done.stderr
-        output.append(done.stdout)
-    auroc = re.search(r"AUROC ([\d.]+)", output[0])
-    assert auroc and float(auroc[1]) > 0.9
-    assert "391 rows" in output[1] and "numeric        30" in output[2]
-    assert list(pd.read_csv("scored.csv").columns)[5:] == [f"{n}_{k}" for k in (1, 2, 3) for n in ("feature", "share")]
 
 
 @pytest.mark.skipif(not (REAL / KDD99).is_file(), reason=f"{KDD99} not in {REAL}")

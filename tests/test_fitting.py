@@ -1,0 +1,20 @@
+"""What a training of one's own prints, and does not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+def test_compiling_is_not_told() -> None:
+    """XLA writes one line to standard error, past Python; whatever else is written there is heard."""
+    code = (
+        "import os, sys; import numpy as np; from alad_tf import ALAD; sys.path.insert(0, 'tests')\n"
+        "from reference import TINY, draw\n"
+        "ALAD(TINY, jit=True, epochs=1, verbose=0, scaling=None).fit(draw(0, 40, 5)); os.write(2, b'heard\\n')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == "heard\n"
