@@ -31,10 +31,9 @@ def test_a_training_is_that_of_its_learning_rate(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(training, "Trainer", partial(training.Trainer, jit=False))
     monkeypatch.setattr(few_rows, "STEPS", (3, 60))
     monkeypatch.setattr(few_rows, "RATES", (1e-2, 1e-3))
-    monkeypatch.setattr(few_rows, "SCALINGS", {"standard": few_rows.SCALINGS["standard"]})
-    found = few_rows.trainings("made: 30 columns", 3)
+    found = few_rows.trainings("made: 30 columns", 3, ["standard"])
     monkeypatch.setattr(few_rows, "RATES", (1e-3,))
-    alone = few_rows.trainings("made: 30 columns", 3)
+    alone = few_rows.trainings("made: 30 columns", 3, ["standard"])
     assert found["standard", 1e-3, 60] == alone["standard", 1e-3, 60] != found["standard", 1e-2, 60]
     x, anomaly = few_rows.load("made: 30 columns")
     chosen = np.random.default_rng(3).permutation(np.flatnonzero(~anomaly))[:98]
