@@ -1,0 +1,132 @@
+"""The commands and the Python of docs/deploy.md, in the order of the page, as far as they need no server."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import CHECKOUT
+from exported_models import eager
+from sklearn.datasets import load_breast_cancer
+from test_own_data import handler_of_sigterm, run  # noqa: F401 (a fixture)
+
+from alad_tf import BatchScorer, exported, own_data
+
+PAGE = (CHECKOUT / "docs" / "deploy.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(python|bash|text)( \w+)?\n(.*?)```", PAGE, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the model of the page, its rows in `folder`, and the export."""
+    place: Path = tmp_path_factory.mktemp("deploy")
+    rows = load_breast_cancer(as_frame=True).data
+    (place / "folder").mkdir()
+    rows.to_parquet(place / "folder" / "rows.parquet")
+    with eager():
+        own_data.fit_file(
+            place / "folder" / "rows.parquet",
+            place / "model",
+            options={"epochs": 1, "batch_size": 200, "random_state": 0},
+        )
+    assert run("export", place / "model", place / "served" / "fraud") == 0
+    return place
+
+
+@pytest.fixture(autouse=True)
+def there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(folder)
+    yield
+
+
+def python(word: str, **given: Any) -> dict[str, Any]:
+    """What the block with a word in it defines."""
+    (source,) = [block for kind, _, block in BLOCKS if kind == "python" and word in block]
+    exec(compile(source, "deploy.md", "exec"), given)
+    return given
+
+
+def test_commands(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    lines = [line for kind, _, block in BLOCKS if kind == "bash" for line in block.splitlines()]
+    assert len(lines) == 3
+    for line in lines:
+        name, *arguments = shlex.split(line)
+        assert name == "alad" and run(*arguments) == 0
+    assert "--rest_api_port=8501" in capfd.readouterr().out
+    assert "/models/fraud" in (folder / "serving" / "models.config").read_text()
+    assert exported.versions(folder / "served" / "fraud") == [1, 2]
+
+
+def test_what_the_server_is_told_exists(folder: Path) -> None:
+    docker = next(block for kind, _, block in BLOCKS if kind == "text" and "docker" in block)
+    assert run("serve-config", folder / "served", folder / "serving") == 0
+    for name in re.findall(r"/serving/(\S+\.config)", docker):
+        assert (folder / "serving" / name).is_file()
+
+
+def test_table_of_signatures(folder: Path) -> None:
+    description = json.loads((folder / "served" / "fraud" / "1" / exported.DESCRIPTION).read_text())
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \|$", PAGE, re.MULTILINE)
+    assert {name for name, _, _ in rows} == set(description["signatures"])
+    for name, inputs, outputs in rows:
+        signature = description["signatures"][name]
+        named = re.findall(r"`(\w+)`", outputs)
+        assert set(named) <= set(signature["outputs"])
+        assert name in ("raw", "explain") or set(named) == set(signature["outputs"])
+        assert name == "raw" or set(re.findall(r"`(\w+)`", inputs)) == set(signature["inputs"])
+
+
+def test_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    from alad_tf import client
+
+    monkeypatch.setattr(client.RestClient, "__call__", lambda self, inputs, signature: client.checked(
+        inputs, self._description, signature
+    ))  # fmt: skip
+    columns = load_breast_cancer(as_frame=True).data.iloc[:5]
+    answer = python("RestClient(", columns={name: cells.tolist() for name, cells in columns.items()})["answer"]
+    assert set(answer) == set(columns)
+
+
+def test_keras() -> None:
+    """The networks opened, the classifier fine-tuned, the loss by D_xx learnt from."""
+    python("folding.save")
+    names = python("classifier.fit")
+    moved = [w.numpy() for w in names["E"].weights]
+    assert names["classifier"].layers[0] is names["E"] and names["E"].trainable_weights
+    assert np.isfinite(moved[0]).all()
+    history = python("feature_loss", **{name: names[name] for name in ("tf", "x")})["history"]
+    assert history[-1] < history[0]
+
+
+def expected_scores(folder: Path) -> np.ndarray:
+    rows = own_data.Model.load(folder / "model").scored(load_breast_cancer(as_frame=True).data)[0]
+    return np.sort(rows["score"].to_numpy())
+
+
+def test_batch_scorer(folder: Path) -> None:
+    scores = python('BatchScorer("served/fraud")  #')["scorer"](load_breast_cancer(as_frame=True).data)
+    np.testing.assert_allclose(np.sort(scores["score"]), expected_scores(folder), rtol=1e-5)
+
+
+def test_spark(folder: Path) -> None:
+    sql = pytest.importorskip("pyspark.sql", reason="needs pyspark")
+    spark = sql.SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
+    try:
+        scored = python("mapInPandas", spark=spark, BatchScorer=BatchScorer)["scored"].toPandas()
+    finally:
+        spark.stop()
+    np.testing.assert_allclose(np.sort(scored["score"]), expected_scores(folder), rtol=1e-5)
+
+
+def test_beam(folder: Path) -> None:
+    pytest.importorskip("apache_beam", reason="needs apache-beam")
+    python("beam.DoFn", BatchScorer=BatchScorer)
+    lines = [line for path in folder.glob("beam-scores*") for line in path.read_text().splitlines()]
+    scores = [float(re.search(r"'score': ([\d.e+]+)", line)[1]) for line in lines]  # type: ignore[index]
+    np.testing.assert_allclose(np.sort(scores), expected_scores(folder), rtol=1e-5)
