@@ -17,7 +17,6 @@ depend on them.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Callable
 
@@ -26,37 +25,15 @@ import yardstick  # before NumPy: it sets the number of threads
 # isort: split
 
 import numpy as np
+from yardstick import flop, products
 
 from alad_tf import networks, scores
 from alad_tf.settings import Settings
 from architectures import Alad
-from architectures.rows import Stack
 
 BATCH_ROWS, BATCHES = 50, 2000
 PYOD_ROWS = 50_000  # it takes all of them at once
-Product = tuple[int, int, int]  # [rows, inner] times [inner, columns]
 Call = Callable[[], object]
-
-
-def products(table: Alad, rows: int) -> list[Product]:
-    """The matrix products of the scores of some rows, where Dxx is without branches.
-
-    E and G once; Dxx's first layer on x and on x - x', its other hidden layers on both pairs, its logits on one.
-    """
-
-    def stack(width: int, layers: Stack) -> Iterator[Product]:
-        for layer in layers:
-            yield rows, width, layer.units
-            width = layer.units
-
-    first, *hidden = stack(table.data_dim, table.Dxx.joint[:-1])
-    logits = (rows, hidden[-1][2] if hidden else first[2], 1)
-    return [*stack(table.data_dim, table.E), *stack(table.latent_dim, table.G), *2 * [first, *hidden], logits]
-
-
-def flop(sizes: list[Product]) -> int:
-    """Multiplications and additions."""
-    return sum(2 * m * k * n for m, k, n in sizes)
 
 
 def products_in_numpy(table: Alad, rows: int) -> Call:

@@ -10,13 +10,15 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 if TYPE_CHECKING:
     from alad_tf.data import Split
+    from architectures import Alad
+    from architectures.rows import Stack
 
 ONE_THREAD = (
     "OMP_NUM_THREADS",
@@ -28,6 +30,7 @@ ONE_THREAD = (
 os.environ.update(dict.fromkeys(ONE_THREAD, "1"), TF_CPP_MIN_LOG_LEVEL="3")
 
 Row = dict[str, Any]
+Product = tuple[int, int, int]  # [rows, inner] times [inner, columns]
 
 
 class Times(NamedTuple):
@@ -87,6 +90,27 @@ def time_of(call: Callable[[], object]) -> float:
     started = time.perf_counter()
     call()
     return time.perf_counter() - started
+
+
+def products(table: Alad, rows: int) -> list[Product]:
+    """The matrix products of the scores of some rows, where Dxx is without branches.
+
+    E and G once; Dxx's first layer on x and on x - x', its other hidden layers on both pairs, its logits on one.
+    """
+
+    def stack(width: int, layers: Stack) -> Iterator[Product]:
+        for layer in layers:
+            yield rows, width, layer.units
+            width = layer.units
+
+    first, *hidden = stack(table.data_dim, table.Dxx.joint[:-1])
+    logits = (rows, hidden[-1][2] if hidden else first[2], 1)
+    return [*stack(table.data_dim, table.E), *stack(table.latent_dim, table.G), *2 * [first, *hidden], logits]
+
+
+def flop(sizes: list[Product]) -> int:
+    """Multiplications and additions."""
+    return sum(2 * m * k * n for m, k, n in sizes)
 
 
 def parser(description: str | None, *, rounds: int) -> argparse.ArgumentParser:

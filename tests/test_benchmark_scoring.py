@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scoring
+import yardstick
 from reference import TINY, draw
 
 from alad_tf import scores
@@ -23,23 +24,23 @@ def test_products_of_kdd99_counted_by_hand() -> None:
         (7, 32, 64), (7, 64, 128), (7, 128, 121),  # G
         (7, 121, 128), (7, 121, 128), (7, 128, 1),  # Dxx: x, x - x', logits
     ]  # fmt: skip
-    assert scoring.products(KDD99, 7) == expected
+    assert yardstick.products(KDD99, 7) == expected
     by_hand = 121 * 64 + 64 * 32 + 32 * 64 + 64 * 128 + 128 * 121 + 2 * 121 * 128 + 128
-    assert scoring.flop(expected) == 2 * 7 * by_hand
+    assert yardstick.flop(expected) == 2 * 7 * by_hand
 
 
 def test_further_layers_of_Dxx_see_both_pairs() -> None:
     table = replace(TINY, Dxx=Joint(joint=(Dense(10, "LReLU"), Dense(4, "LReLU"), Dense(1, "Sigmoid"))))
-    assert scoring.products(table, 3)[-5:] == [(3, 5, 10), (3, 10, 4), (3, 5, 10), (3, 10, 4), (3, 4, 1)]
+    assert yardstick.products(table, 3)[-5:] == [(3, 5, 10), (3, 10, 4), (3, 5, 10), (3, 10, 4), (3, 4, 1)]
 
 
 @pytest.mark.parametrize(("rows", "chunks"), [(3, 0), (8, 2), (10, 2)])
 def test_products_in_numpy_are_those_of_all_chunks(monkeypatch: pytest.MonkeyPatch, rows: int, chunks: int) -> None:
     monkeypatch.setattr(scores, "CHUNK_ROWS", 4)
     sizes: list[int] = []
-    products = scoring.products
+    products = yardstick.products
 
-    def recorded(table: object, size: int) -> list[scoring.Product]:
+    def recorded(table: object, size: int) -> list[yardstick.Product]:
         sizes.append(size)
         return products(TINY, size)
 
