@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -114,8 +115,9 @@ def test_batch_scorer(folder: Path) -> None:
     np.testing.assert_allclose(np.sort(scores["score"]), expected_scores(folder), rtol=1e-5)
 
 
-def test_spark(folder: Path) -> None:
+def test_spark(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sql = pytest.importorskip("pyspark.sql", reason="needs pyspark")
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
     spark = sql.SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
     try:
         scored = python("mapInPandas", spark=spark, BatchScorer=BatchScorer)["scored"].toPandas()
