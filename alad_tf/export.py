@@ -17,11 +17,12 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from alad_tf import __version__, c_loader, exported, files, preprocessing, wire
 from alad_tf.errors import AladError, SettingsError
+from alad_tf.networks import as_input
 from alad_tf.scores import anomaly_scores
 from alad_tf.signatures import LARGEST, Detector, Served, argument, column_types
 from alad_tf.sources import Source
 
-WARM_UP_ROWS = (1, 64)  # of the requests that each signature is warmed up with
+WARM_UP_ROWS = (1, 16)  # of the requests that each signature is warmed up with
 TOLERANCE = 1e-3  # of a score between the export and alad_tf, relative: what is wrong is off by far more
 Arrays = dict[str, np.ndarray]
 
@@ -74,12 +75,11 @@ def check(version: Path, detector: Detector) -> None:
     expected = decisions(detector, x)
     scale = np.median(expected["score"][expected["is_valid"]])
     compared = [(name, asked[name]) for name in ("serving_default", "regress", "raw") if name in asked]
-    *answers, none = c_loader.answers(version, [*compared, ("serving_default", {"x": x[:0]})])
-    for (name, _), answer in zip(compared, answers):
+    for (name, _), answer in zip(compared, c_loader.answers(version, compared)):
         score = answer["outputs" if name == "regress" else "score"]
         close = np.abs(score - expected["score"]) <= TOLERANCE * (np.abs(expected["score"]) + scale)
         valid = answer.get("is_valid", expected["is_valid"])
-        if not close.all() or (valid != expected["is_valid"]).any() or len(none["score"]):
+        if not close.all() or (valid != expected["is_valid"]).any():
             raise AladError(
                 f"Expected the export to answer as alad_tf does, {expected['score'].tolist()}. Received from {name}: "
                 f"{score.tolist()}. Nothing was exported."
@@ -100,7 +100,7 @@ def decisions(detector: Detector, x: np.ndarray) -> Arrays:
 
 
 def requests(detector: Detector, count: int, seed: int = 0) -> dict[str, Arrays]:
-    """Inputs of each signature for the same rows, such as the model could meet; of four and more, one is not valid."""
+    """Inputs of each signature for the same rows, such as the model could meet; of four, one is not valid."""
     random = np.random.default_rng(seed)
     z = random.standard_normal((count, *detector.networks.G.input_shape[1:])).astype(np.float32)
     found: dict[str, Arrays] = {"generate": {"z": z}}
@@ -112,7 +112,11 @@ def requests(detector: Detector, count: int, seed: int = 0) -> dict[str, Arrays]
     else:
         x_tilde = detector.networks.G(z, training=False).numpy().astype(np.float64)
         x = np.clip(x_tilde * detector.scale + detector.center, -LARGEST, LARGEST).astype(np.float32)
-        x[3:4].reshape(-1)[:1] = np.nan
+        if len(detector.shape) > 1:
+            found["raw"] = {"x": np.clip(np.round((x + 1.0) * 127.5), 0.0, 255.0).astype(np.uint8)}
+            x = as_input(found["raw"]["x"]).numpy()
+        else:
+            x[3:4, 0] = np.nan
         found["regress"] = {"inputs": _examples({"x": x.reshape(count, -1)}, count)}
     return {**found, **{name: {"x": x} for name in ("serving_default", "scores", "explain", "encode")}}
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from alad_tf import folding
 from alad_tf.errors import SettingsError
-from alad_tf.networks import Networks
+from alad_tf.networks import Networks, as_input
 from alad_tf.scores import scores_of
 from alad_tf.settings import SCORES
 
@@ -90,6 +90,8 @@ class Served(tf.Module):
             "generate": (self.generate, [latent]),
             "regress": (self.regress, [examples]),
         }
+        if len(self._detector.shape) > 1:
+            functions["raw"] = (self.raw_images, [tf.TensorSpec(self.rows.shape, tf.uint8, name="x")])
         if self._detector.preprocessing:
             columns = [
                 tf.TensorSpec([None], kind, name=argument(position))
@@ -152,6 +154,10 @@ class Served(tf.Module):
         named = dict(zip(column_types(self._detector.preprocessing), columns))
         x, valid = encoded(named, self._detector.preprocessing)
         return self.decide(tf.where(valid[:, None], x, np.nan))
+
+    def raw_images(self, x: tf.Tensor) -> Tensors:
+        """Images of bytes [n, height, width, channels] -> as `decide`, which takes pixels in [-1, 1]."""
+        return self.decide(as_input(x))
 
     def _scores(self, rows: tf.Tensor, x_hat: tf.Tensor, valid: tf.Tensor) -> Tensors:
         """The four scores, finite; the largest for rows that are not valid or whose score overflows."""

@@ -124,10 +124,11 @@ def _run(path: Path, threshold: float | None, contamination: float | None, score
         threshold = calibration.quantile_threshold(_test_scores(path / "scores.npz", score), share)
     else:
         rule = {"rule": "value", "value": threshold, "scores": "none"}
-    width = networks.E.input_shape[1:]
+    shape = networks.E.input_shape[1:]
     origin = {"kind": "run", "method": settings.method, "seed": seed, "settings": asdict(settings)}
-    detector = Detector(networks, score, threshold, np.zeros(width), np.ones(width))
-    return Source(detector, rule, data.feature_names(settings.dataset), origin)
+    detector = Detector(networks, score, threshold, np.zeros(shape), np.ones(shape))
+    features = data.feature_names(settings.dataset) if len(shape) == 1 else None
+    return Source(detector, rule, features, origin)
 
 
 def _test_scores(path: Path, score: str) -> np.ndarray:

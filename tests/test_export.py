@@ -25,12 +25,15 @@ from exported_models import (
     table_model,
     table_version,
 )
+from reference import narrow_images
+from small_images import images
 from tensorflow.core.framework import tensor_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 from test_own_data import handler_of_sigterm, refused, run  # noqa: F401 (a fixture)
 
-from alad_tf import export, exported, sources, wire
+from alad_tf import export, exported, networks, sources, wire
 from alad_tf.errors import AladError, DataError, SettingsError
+from alad_tf.scores import Scorer
 from alad_tf.signatures import LARGEST, Detector
 
 ALL_BUT_RAW = ["encode", "explain", "generate", "regress", "scores", "serving_default"]
@@ -157,6 +160,23 @@ def test_raw_columns(name: str) -> None:
     outputs = ask(table_version(name), "regress", inputs=np.array(given, object))["outputs"]
     np.testing.assert_allclose(outputs, answer["score"][:9], rtol=1e-4)
     assert ask(table_version(name), "raw", **cells(frame[:0]))["score"].shape == (0,)
+
+
+def test_images_of_bytes(tmp_path: Path) -> None:
+    built = networks.build(narrow_images())
+    shape = built.E.input_shape[1:]
+    detector = Detector(built, "features", 0.5, np.zeros(shape), np.ones(shape))
+    version = export.export(sources.Source(detector, {}, None, {}), tmp_path)
+    x = images(5, size=shape[0])
+    answer, expected = ask(version, "raw", x=x), Scorer(built)(x)
+    np.testing.assert_allclose(answer["score"], expected["features"], rtol=1e-4, atol=1e-6)
+    assert answer["is_valid"].all() and exported.describe(version)["row"]["shape"] == list(shape)
+    pixels = x.astype(np.float32) / 127.5 - 1.0
+    pixels[1, 2, 3, 0] = np.nan
+    explained = ask(version, "explain", x=pixels)
+    assert explained["is_valid"].tolist() == [True, False, True, True, True]
+    assert explained["reconstruction"].shape == x.shape
+    np.testing.assert_allclose(explained["l1"][2:], expected["l1"][2:], rtol=1e-4)
 
 
 def test_wrong_width_is_refused_in_words() -> None:

@@ -55,7 +55,7 @@ MAY_IMPORT = {
     "wire": "",
     "c_loader": "errors wire",
     "exported": "errors files",
-    "export": "__version__ c_loader errors exported files preprocessing scores signatures sources wire",
+    "export": "__version__ c_loader errors exported files networks preprocessing scores signatures sources wire",
     "convert": "errors files signatures",
     "serve_config": "errors exported files",
     "client": "errors",
