@@ -343,7 +343,8 @@ def score_file(
         raise SettingsError(
             f"Expected at most the {len(model.columns.names)} columns to explain by. Received: {explain}."
         )
-    ignored = [name for name in present if name not in (*model.columns.names, *beside, *model.data.get("dropped", ()))]
+    left_out = [*model.data["dropped"], *([model.data["label"]["column"]] if model.data["label"] else [])]
+    ignored = [name for name in present if name not in (*model.columns.names, *beside, *left_out)]
     if ignored:
         say(f"{len(ignored)} columns that the model does not know are ignored: {', '.join(ignored[:8])}")
     counts, found, kept = _Counts(), [], []

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from alad_tf import metrics, networks, scores, training
-from architectures.tabular import tabular
+from architectures.tabular import LARGEST_RATE, LEAST_STEPS, tabular
 
 
 def test_sets() -> None:
@@ -49,23 +49,21 @@ def test_a_training_is_that_of_its_learning_rate(monkeypatch: pytest.MonkeyPatch
     assert len(found) == 4 and found["standard", 1e-3, 60] == pytest.approx(expected, abs=5e-3)
 
 
-def test_the_criterion(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The best within one standard error; of those the fewest steps, then the best."""
-    monkeypatch.setattr(few_rows, "STEPS", (1, 2))
-    monkeypatch.setattr(few_rows, "RATES", (0.1,))
-
-    def auroc(*values: float) -> few_rows.Auroc:
-        return dict(zip(((scaling, 0.1, steps) for scaling in few_rows.SCALINGS for steps in (1, 2)), values))
-
+def test_the_criterion() -> None:
+    """The largest mean over families, in which each set of a family counts the same."""
+    small, large = ("standard", 0.1, 1), ("standard", 0.1, 2)
     found = {
-        "a: 0": [auroc(0.80, 0.9, 0.79, 0.3), auroc(0.86, 0.9, 0.85, 0.3)],
-        "a: 1": [auroc(0.84, 1.0, 0.85, 0.3)],
-        "b": [auroc(0.9, 0.8, 0.94, 0.3)] * 2,
+        "a: 0": [{small: 0.80, large: 0.9}, {small: 0.86, large: 0.9}],
+        "a: 1": [{small: 0.84, large: 1.0}],
+        "b": [{small: 0.9, large: 0.85}],
     }
     rows, chosen = few_rows.sum_up(found)
-    assert rows["standard", 0.1, 1]["a"] == pytest.approx(2.5 / 3) and rows["standard", 0.1, 1]["b"] == 0.9
-    assert rows["standard", 0.1, 2]["mean"] == pytest.approx((2.8 / 3 + 0.8) / 2)
-    assert rows["minmax", 0.1, 1]["error"] == pytest.approx(0.02 / 2)
-    assert chosen == ("minmax", 0.1, 1)
-    found["b"] = [auroc(0.9, 0.75, 0.885, 0.3)] * 2
-    assert few_rows.sum_up(found)[1] == ("standard", 0.1, 1)
+    assert rows[small] == {"a": pytest.approx(2.5 / 3), "b": 0.9, "mean": pytest.approx((2.5 / 3 + 0.9) / 2)}
+    assert rows[large]["mean"] == pytest.approx((2.8 / 3 + 0.85) / 2) and chosen == large
+    found["b"] = [{small: 0.9, large: 0.7}]
+    assert few_rows.sum_up(found)[1] == small
+
+
+def test_the_defaults_are_those_that_it_takes() -> None:
+    assert (LARGEST_RATE, LEAST_STEPS) == (5e-4, 1000)
+    assert LARGEST_RATE in few_rows.RATES and LEAST_STEPS in few_rows.STEPS
