@@ -32,7 +32,7 @@ def draw(x: np.ndarray, x_hat: np.ndarray, anomaly: np.ndarray, scores: np.ndarr
         rows = np.flatnonzero(kind)[:SHOWN]
         for column, row in enumerate(rows):
             for axis, image in zip(axes[first : first + 2, column], (x[row], x_hat[row])):
-                axis.imshow(image.reshape(8, 8), cmap="gray_r", vmin=0.0, vmax=1.0)
+                axis.imshow(image.reshape(8, 8), cmap="gray_r", vmin=0.0, vmax=16.0)
                 axis.set(xticks=[], yticks=[])
             axes[first + 1, column].set_xlabel(f"{scores[row]:.2g}", fontsize=8)
     for axis, name in zip(axes[:, 0], ("eights: x", "x' = G(E(x))", "others: x", "x' = G(E(x))")):
@@ -50,12 +50,10 @@ def main() -> None:
     parser.add_argument("--log-dir", type=Path, metavar="DIR", help="write losses and images for TensorBoard")
     options = parser.parse_args()
     x, digit = load_digits(return_X_y=True)
-    x /= 16.0  # pixels are 0 to 16
     normal = np.random.default_rng(options.seed).permutation(np.flatnonzero(digit == NORMAL))
     train, new = normal[: len(normal) // 2], np.setdiff1d(np.arange(len(x)), normal[: len(normal) // 2])
     model = ALAD(
         epochs=options.epochs,
-        scaling=None,
         image_shape=(8, 8),
         log_dir=options.log_dir,
         random_state=options.seed,
