@@ -226,7 +226,7 @@ def eager() -> Any:
 class Inline:
     """A run in this process in place of one of its own."""
 
-    def __init__(self, settings: Settings, seed: int, run_dir: Path, data_dir: Path | None) -> None:
+    def __init__(self, name: str, settings: Settings, seed: int, run_dir: Path, data_dir: Path | None) -> None:
         self.said: list[Any] = []
         code = 0
         handler = signal.getsignal(signal.SIGTERM)
