@@ -421,7 +421,7 @@ def test_minmax_on_kdd99(kdd99: data.Split, kdd99_folder: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "allowed"),
     [
-        ({"name": "mnist"}, "'kdd99', 'arrhythmia', 'toy'"),
+        ({"name": "mnist"}, "'kdd99', 'arrhythmia', 'svhn', 'cifar10', 'toy'"),
         ({"name": "toy", "scaling": "standard"}, "None, 'minmax'"),
         ({"name": "toy", "training_half": "all"}, "'clean', 'released'"),
     ],

@@ -52,7 +52,7 @@ def run(line: list[str], folder: Path) -> str:
     command = [sys.executable, "-m", "alad_tf", *arguments]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, (line, done.stderr)
-    assert "Traceback" not in done.stderr and "error" not in done.stderr
+    assert "Traceback" not in done.stderr and "alad: error" not in done.stderr
     return done.stdout
 
 

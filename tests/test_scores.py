@@ -188,7 +188,7 @@ def test_scorer_is_traced_when_it_is_built_and_never_again(small_chunks: None, m
 
 @pytest.mark.parametrize("width", [4, 6])
 def test_rows_of_another_width_are_refused(width: int) -> None:
-    with pytest.raises(ValueError, match=rf"Expected rows of shape \[n, 5\]. Received: \[3, {width}\]"):
+    with pytest.raises(ValueError, match=rf"Expected rows of shape \[n, 5\]. Received: float32 \[3, {width}\]"):
         scores.Scorer(moved())(np.zeros((3, width), np.float32))
 
 

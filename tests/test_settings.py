@@ -27,6 +27,8 @@ OTHER: dict[str, Any] = {  # another value for each option of KDD99
     "jit": False,
 }
 
+ELSEWHERE = {"normal_class", "patience", "weights", "strategy", "precision"}  # in test_images.py and test_replicas.py
+
 
 def message(caught: pytest.ExceptionInfo[Exception]) -> str:
     text = str(caught.value)
@@ -78,7 +80,7 @@ def test_options_replace_the_protocols(option: str) -> None:
 
 
 def test_every_option_is_covered_here() -> None:
-    assert {field.name for field in dataclasses.fields(Settings)} == {"dataset", *OTHER}
+    assert {field.name for field in dataclasses.fields(Settings)} == {"dataset", *OTHER, *ELSEWHERE}
 
 
 def test_table_is_that_of_the_data_set() -> None:
@@ -88,7 +90,7 @@ def test_table_is_that_of_the_data_set() -> None:
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: Settings.of_protocol("mnist"), "Received: 'mnist'. Allowed: kdd99, arrhythmia, toy."),
+        (lambda: Settings.of_protocol("mnist"), "Received: 'mnist'. Allowed: kdd99, arrhythmia, svhn, cifar10, toy."),
         (lambda: Settings.of_protocol("kdd99", "DAGMM"), "Received: 'DAGMM'. Allowed: ALAD, ALAD-noSN,"),
         (lambda: Settings.of_protocol("kdd99", epochs=0), "at least 1 epoch. Received: 0."),
         (lambda: Settings.of_protocol("kdd99", epochs=-3), "at least 1 epoch. Received: -3."),
