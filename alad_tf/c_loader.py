@@ -13,7 +13,8 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -67,7 +68,7 @@ class SavedModel:
         with _Status(self._tf) as status:
             self._tf.TF_SetConfig(options, config, len(config), status)
         tags = (ctypes.c_char_p * 1)(b"serve")
-        with _Status(self._tf, f"Expected a SavedModel in {folder}") as status:
+        with _without_xla(self._tf), _Status(self._tf, f"Expected a SavedModel in {folder}") as status:
             self._session = self._tf.TF_LoadSessionFromSavedModel(
                 options, None, os.fsencode(folder), tags, 1, self._graph, meta_graph, status
             )
@@ -94,7 +95,7 @@ class SavedModel:
         fed = [self._tensor(inputs[name], tensor.type) for name, tensor in given.items()]
         fetched = (ctypes.c_void_p * len(wanted))()
         try:
-            with _Status(self._tf, f"Expected inputs that {signature} takes") as status:
+            with _without_xla(self._tf), _Status(self._tf, f"Expected inputs that {signature} takes") as status:
                 self._tf.TF_SessionRun(
                     *(self._session, None),
                     *(self._places(given), (ctypes.c_void_p * len(fed))(*fed), len(fed)),
@@ -229,8 +230,17 @@ def _library() -> Any:
     for name, (result, arguments) in _FUNCTIONS.items():
         function = getattr(library, f"TF_{name}")
         function.restype, function.argtypes = result, arguments
-    library._ZN10tensorflow21DisableXlaCompilationEv()  # tensorflow::DisableXlaCompilation()
     return library
+
+
+@contextmanager
+def _without_xla(library: Any) -> Iterator[None]:
+    """No compilation by XLA in this process meanwhile: Python's TensorFlow in it may want its own again."""
+    library._ZN10tensorflow21DisableXlaCompilationEv()  # tensorflow::DisableXlaCompilation()
+    try:
+        yield
+    finally:
+        library._ZN10tensorflow20EnableXlaCompilationEv()
 
 
 def _libraries(folder: Path) -> list[Path]:

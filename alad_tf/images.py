@@ -6,6 +6,7 @@ x is uint8 [n, 32, 32, 3], as it comes: the networks map pixels to [-1, 1]. y is
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -158,4 +159,6 @@ def _part(builder: Any, split: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    """An error in one line, without the names that TensorFlow gives the parts of its graph."""
+    text = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]", "", f"{type(error).__name__}: {error}")
+    return " ".join(text.split())[:300]

@@ -21,7 +21,12 @@ from faults import FAULTS, Arguments, Earlier, Fault, Said, Scene
 
 from alad_tf import __main__ as command_line
 
-for cases in ("fault_cases_runs", "fault_cases_files"):  # in the order of the table
+for cases in (
+    "fault_cases_runs",
+    "fault_cases_images",
+    "fault_cases_exports",
+    "fault_cases_files",
+):  # in the order of the table
     importlib.import_module(cases)
 PAGE = CHECKOUT / "docs" / "faults.md"
 BEGIN, END = "<!-- cases -->\n", "<!-- end of cases -->\n"

@@ -1,0 +1,60 @@
+"""Cases about exports of models."""
+
+from __future__ import annotations
+
+from faults import Arguments, Scene, fault, flipped
+
+EXPORTS = "Exports"
+EXPORT = ["export", "model", "served/name"]
+
+
+def exporting(scene: Scene, *options: object) -> Arguments:
+    """Arguments of an export of a sound model; nothing must appear."""
+    scene.model()
+    scene.after.append(lambda: nothing_served(scene))
+    return [*EXPORT, *options]
+
+
+def nothing_served(scene: Scene) -> None:
+    assert not (scene.folder / "served").exists()
+
+
+@fault(EXPORTS, "Expected a model folder of `alad fit` or the folder of a complete run.*Received: model")
+def nothing_to_export(scene: Scene) -> Arguments:
+    return EXPORT
+
+
+@fault(EXPORTS, "Expected .* weights.npz")
+def exported_model_is_damaged(scene: Scene) -> Arguments:
+    scene.model({"weights.npz": flipped})
+    return EXPORT
+
+
+@fault(EXPORTS, "Expected a finite value. Received: nan")
+def threshold_is_not_finite(scene: Scene) -> Arguments:
+    return exporting(scene, "--threshold", "nan")
+
+
+@fault(EXPORTS, "at most 0.5, received '0.7'", code=2)
+def share_of_anomalies_above_a_half(scene: Scene) -> Arguments:
+    return exporting(scene, "--contamination", 0.7)
+
+
+@fault(EXPORTS, "expected a whole number of at least 1, received '0'", code=2)
+def version_zero(scene: Scene) -> Arguments:
+    return exporting(scene, "--version", 0)
+
+
+@fault(EXPORTS, "File exists|Not a directory")
+def place_of_the_export_is_a_file(scene: Scene) -> Arguments:
+    scene.model()
+    scene.rows("mine", "served")
+    return EXPORT
+
+
+@fault(EXPORTS, "Expected a new version. Received: 7, which is in served/name")
+def version_is_there_already(scene: Scene) -> Arguments:
+    scene.model()
+    (scene.folder / "served/name/7").mkdir(parents=True)
+    (scene.folder / "served/name/7/saved_model.pb").write_text("mine")
+    return [*EXPORT, "--version", 7]
