@@ -161,4 +161,4 @@ def _part(builder: Any, split: str) -> tuple[np.ndarray, np.ndarray]:
 def _line(error: Exception) -> str:
     """An error in one line, without the names that TensorFlow gives the parts of its graph."""
     text = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]", "", f"{type(error).__name__}: {error}")
-    return " ".join(text.split())[:300]
+    return " ".join(text.split())[:300].rstrip(" .:")

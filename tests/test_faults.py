@@ -97,6 +97,7 @@ def row(case: Fault, line: str, folder: Path) -> str:
     """A line of the table: what is the same in every run of the case."""
     line = line.replace(f"{folder}/", "").replace(str(folder), ".")
     line = re.sub(r"used by process \d+", "used by process N", line)
+    line = re.sub(r"record at \d+", "record at N", line)
     line = re.sub(r"\b([0-9a-f]{8})[0-9a-f]{56}\b", r"\1...", line)
     line = re.sub(r"\b[0-9a-f]{12}\.\.\.", "...", line)  # sums of what is not the same on every machine
     line = re.sub(r": line \d+ column \d+ \(char \d+\)", "", line)
