@@ -45,7 +45,8 @@ class RestClient:
         body = {"signature_name": signature, "inputs": {name: _plain(array) for name, array in arrays.items()}}
         request = urllib.request.Request(self._url, json.dumps(body).encode(), {"Content-Type": "application/json"})
         try:
-            with urllib.request.urlopen(request, timeout=self._seconds) as response:
+            # An opener of its own: urlopen keeps the proxies of its first call for the whole process.
+            with urllib.request.build_opener().open(request, timeout=self._seconds) as response:
                 outputs = json.load(response)["outputs"]
         except urllib.error.HTTPError as error:
             raise AladError(f"Expected an answer of {self._url}. Received: {error.code}, {_reason(error)}.") from None
