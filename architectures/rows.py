@@ -24,8 +24,8 @@ class Dense:
 
 
 @dataclass(frozen=True)
-class Conv2D:
-    """One row "Conv2D": kernel and strides (both square), padding, feature maps, then the columns of `Dense`.
+class Convolution:
+    """The columns of a convolution: kernel and strides (both square), padding, feature maps, then those of `Dense`.
 
     Flat rows [n, d] are taken as maps of one pixel, [n, 1, 1, d].
     """
@@ -37,20 +37,19 @@ class Conv2D:
     batch_norm: bool
     activation: Activation
     dropout: float = 0.0
+
+
+@dataclass(frozen=True)
+class Conv2D(Convolution):
+    """One row "Conv2D"."""
+
     operation: str = field(default="Conv2D", init=False)
 
 
 @dataclass(frozen=True)
-class TransConv2D:
-    """One row "TransConv2D", a transposed convolution: the columns of `Conv2D`."""
+class TransConv2D(Convolution):
+    """One row "TransConv2D", a transposed convolution."""
 
-    kernel: int
-    strides: int
-    padding: Padding
-    maps: int
-    batch_norm: bool
-    activation: Activation
-    dropout: float = 0.0
     operation: str = field(default="TransConv2D", init=False)
 
 
