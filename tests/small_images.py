@@ -61,7 +61,7 @@ def _dataset(examples: list[dict[str, Any]], features: Any) -> Any:
 
 
 @contextmanager
-def small(chunk: int = 2) -> Iterator[None]:
+def small(chunk: int = 1) -> Iterator[None]:
     """The narrow table, chunks that end in the middle of epochs, and a checkpoint after each."""
     constants: dict[str, Any] = {"CHUNK_IMAGE_STEPS": chunk, "CHECKPOINT_SECONDS": 0.0}
     with patch.multiple(experiment, **constants), patch.object(svhn, "ALAD", narrow_images()):
