@@ -3,9 +3,11 @@
 The map, in the direction that data flow (the tables themselves are in the package `architectures`):
 
     data        Table I: raw files, the released splits
+    images      those of SVHN and CIFAR-10
     spectral    Section IV-B: spectral normalisation
     networks    Figure 1: a table becomes G, E, Dxz, Dxx and Dzz
     losses      Section IV: V(Dxz, Dxx, Dzz, E, G)
+    replicas    several devices or hosts share each batch
     training    alternating updates, the loop inside the graph
     checkpoints what a stopped run goes on from
     scores      Algorithm 1 and Section V-F

@@ -274,11 +274,7 @@ def load(
             "half is attacks only). Received: 'released'. Only arrhythmia has both."
         )
     if name in images.SOURCES:
-        if scaling is not None:
-            raise SettingsError(
-                f"Expected no scaling for {name}: its pixels are mapped to [-1, 1]. Received: {scaling!r}."
-            )
-        return Split(*images.load(name, normal_class, _unique(data_directory(data_dir), _user_cache())))
+        return Split(*images.load(name, normal_class, _folders(data_dir)))
     halves = _toy() if name == "toy" else _tabular(name, data_dir)
     x_train, x_test = halves.x_train, halves.x_test
     if training_half == "clean" and halves.y_train.any():

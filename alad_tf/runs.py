@@ -133,12 +133,17 @@ def _class_figures(summary: dict[str, Any], out: Path, folder: Path) -> list[Pat
         figure = paper.printed(dataset, name, score).get("auroc")
         return figure and figure.mean
 
-    def tasks(name: str, score: str = "features") -> dict[int, list[float]]:
-        results = report.load_results(out, dataset, name)
-        return {label: row[score] for label, row in report.summarise(results)["tasks"].items()} if results else {}
+    tasks = {method: summary["tasks"]}  # method -> class -> score -> AUROC of each run
+    for name in PROTOCOLS[dataset].beside:
+        results = [] if name in tasks else report.load_results(out, dataset, name)
+        if results:
+            tasks[name] = report.summarise(results)["tasks"]
 
-    ablation = {name: found for name in (method, *PROTOCOLS[dataset].beside) if (found := tasks(name))}
-    scores = {score: tasks(method, score) for score in SCORES}
+    def bars(name: str, score: str = "features") -> dict[int, list[float]]:
+        return {label: aurocs[score] for label, aurocs in tasks[name].items()}
+
+    ablation = {name: bars(name) for name in tasks}
+    scores = {score: bars(method, score) for score in SCORES}
     return [
         plots.save_class_bars({method: ablation[method]}, folder / "classes.png", data, {method: mean(method)}),
         plots.save_class_bars(
