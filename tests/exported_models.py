@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -11,8 +9,7 @@ from tempfile import mkdtemp
 import conftest
 import numpy as np
 import pandas as pd
-import tensorflow as tf
-from reference import TINY, draw
+from reference import TINY, draw, eagerly
 
 from alad_tf import own_data, sources
 from alad_tf.c_loader import SavedModel
@@ -28,20 +25,10 @@ NAMES = ["mean radius", "größe", "a/b", "a-b", "color", "size"]  # not all can
 TABLES = {"imputed": (True, "standard"), "strict": (False, "minmax"), "unscaled": (True, "none")}  # impute, scaling
 
 
-@contextmanager
-def eager() -> Iterator[None]:
-    """Few steps: tracing them would take longer than taking them."""
-    tf.config.run_functions_eagerly(True)
-    try:
-        yield
-    finally:
-        tf.config.run_functions_eagerly(False)
-
-
 @cache
 def array_model() -> ALAD:
     """Not to be changed."""
-    with eager():
+    with eagerly():
         return ALAD(TINY, jit=False, random_state=3, verbose=0).fit(X)
 
 
@@ -73,7 +60,7 @@ def table_folder(name: str) -> Path:
     impute, scaling = TABLES[name]
     frame = table(120) if impute else table(240).dropna().reset_index(drop=True)
     frame.to_parquet(folder() / f"{name}.parquet")
-    with eager():
+    with eagerly():
         own_data.fit_file(
             folder() / f"{name}.parquet",
             folder() / f"model-{name}",

@@ -27,9 +27,9 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 import small_run
-import tensorflow as tf
 from conftest import CHECKOUT
 from fuzz_readers import Valid, sign
+from reference import eagerly
 
 from alad_tf import experiment, runs, training
 from alad_tf.errors import Stopped
@@ -93,7 +93,7 @@ class Earlier:
     @classmethod
     def make(cls, folder: Path) -> Earlier:
         settings = Settings.of_protocol("toy", epochs=EPOCHS)
-        with small_run.small(), eager():
+        with small_run.small(), eagerly():
             experiment.run(settings, 0, settings.folder(folder / "results", 0))
             answers = iter([False, False, True])
             with pytest.raises(Stopped):
@@ -129,7 +129,7 @@ class Scene:
         """
         self.results()
         self.changes = (str(self.run_dir(1)), str(self.run_dir(1).parent / "summary.json"))
-        for context in (eager(), patch.object(runs, "_Run", Inline), patch.object(runs, "wait")):
+        for context in (eagerly(), patch.object(runs, "_Run", Inline), patch.object(runs, "wait")):
             self.stack.enter_context(context)
         if replaced:
             self.stack.enter_context(patch.multiple(training.Trainer, **replaced))
@@ -213,14 +213,6 @@ class Scene:
             return said
 
         self.call = call
-
-
-def eager() -> Any:
-    """Nothing is traced, which is quicker for a few steps."""
-    stack = ExitStack()
-    tf.config.run_functions_eagerly(True)
-    stack.callback(tf.config.run_functions_eagerly, False)
-    return stack
 
 
 class Inline:

@@ -17,14 +17,13 @@ from exported_models import (
     X,
     array_version,
     cells,
-    eager,
     folder,
     loaded,
     table,
     table_model,
     table_version,
 )
-from reference import TINY
+from reference import TINY, eagerly
 
 import alad_tf
 from alad_tf import exported, sources
@@ -69,7 +68,7 @@ def test_rows_without_preprocessing() -> None:
 
 def test_features_that_have_names() -> None:
     names = list("abcde")
-    with eager():
+    with eagerly():
         model = ALAD(TINY, jit=False, random_state=3, verbose=0).fit(pd.DataFrame(X, columns=names))
     scorer = BatchScorer(export(sources.of_estimator(model), folder() / "named"))
     batch = dict(zip(names, ROWS.T))

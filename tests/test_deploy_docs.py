@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import CHECKOUT
-from exported_models import eager
+from reference import eagerly
 from sklearn.datasets import load_breast_cancer
 from test_own_data import handler_of_sigterm, run  # noqa: F401 (a fixture)
 
@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = load_breast_cancer(as_frame=True).data
     (place / "folder").mkdir()
     rows.to_parquet(place / "folder" / "rows.parquet")
-    with eager():
+    with eagerly():
         own_data.fit_file(
             place / "folder" / "rows.parquet",
             place / "model",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 import reference
 import tensorflow as tf
-from reference import TINY, AdamReference, Reference, converge, draw, randomise, without_dropout
+from reference import TINY, AdamReference, Reference, converge, draw, eagerly, randomise, without_dropout
 
 import architectures
 from alad_tf import networks
@@ -23,15 +22,6 @@ from architectures.rows import Adam
 
 ROWS = 29  # three batches of 8, five rows left over
 EPSILON = Adam(1e-2, beta1=0.5, epsilon=1e-3)  # keeps the signs of vanishing gradients from mattering
-
-
-@contextmanager
-def eagerly() -> Iterator[None]:
-    tf.config.run_functions_eagerly(True)
-    try:
-        yield
-    finally:
-        tf.config.run_functions_eagerly(False)
 
 
 def make(
