@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Callable, NoReturn
 
 import architectures
+from alad_tf.baselines.settings import BASELINES, METHODS, BaselineSettings, of_method
 from alad_tf.errors import AladError, SettingsError
 from alad_tf.settings import (
-    ABLATIONS,
     CLASSES,
     PRECISIONS,
     PROTOCOLS,
@@ -284,11 +284,10 @@ def _quiet_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
-def _settings(options: argparse.Namespace) -> Settings:
-    changes: dict[str, Any] = {
-        "scaling": options.scaling,
-        "training_half": options.training_half,
-    }
+def _settings(options: argparse.Namespace) -> Settings | BaselineSettings:
+    changes: dict[str, Any] = {"training_half": options.training_half}
+    if options.scaling is not None:
+        changes["scaling"] = None if options.scaling == "none" else options.scaling
     if options.jit is not None:
         changes["jit"] = options.jit
     if options.epochs is not None:
@@ -309,10 +308,10 @@ def _settings(options: argparse.Namespace) -> Settings:
         changes["patience"] = None
     if options.last_weights:
         changes["weights"] = "last"
-    for name in ("strategy", "precision"):
+    for name in ("strategy", "precision", "train_rows", "test_rows"):
         if getattr(options, name) is not None:
             changes[name] = getattr(options, name)
-    return Settings.of_protocol(options.dataset, options.method, **changes)
+    return of_method(options.dataset, options.method, **changes)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -331,7 +330,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--features", type=_positive, metavar="N", help="tabular: number of features")
     command.add_argument("--rows", type=_positive, metavar="N", help="tabular: training rows (default: KDD99's)")
     command.add_argument(
-        "--method", choices=architectures.METHODS, default="ALAD", help="ALAD or AnoGAN (default: ALAD)"
+        "--method",
+        choices=architectures.METHODS,
+        default="ALAD",
+        metavar="METHOD",
+        help=f"{', '.join(architectures.METHODS)} (default: ALAD)",
     )
     command.set_defaults(command=show)
 
@@ -343,7 +346,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("dataset", choices=PROTOCOLS, metavar="DATASET", help=", ".join(PROTOCOLS))
     command.add_argument(
-        "--method", choices=ABLATIONS, default="ALAD", metavar="METHOD", help=f"{', '.join(ABLATIONS)} (default: ALAD)"
+        "--method", choices=METHODS, default="ALAD", metavar="METHOD", help=f"{', '.join(METHODS)} (default: ALAD)"
     )
     command.add_argument("--runs", type=_positive, metavar="N", help="number of runs (default: the paper's)")
     command.add_argument(
@@ -359,7 +362,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--no-spectral-norm", action="store_true", help="leave out spectral normalisation (SN)")
     command.add_argument("--no-dzz", action="store_true", help="leave out the latent discriminator Dzz (DL)")
     command.add_argument("--no-ema", action="store_true", help="score with the trained weights, not with their average")
-    command.add_argument("--scaling", choices=("minmax",), help="scale the features (default: raw, as released)")
+    command.add_argument(
+        "--scaling",
+        choices=("minmax", "none"),
+        help="of the features (default: none, as released; minmax for baselines but IF and AnoGAN)",
+    )
     command.add_argument(
         "--training-half",
         choices=("clean", "released"),
@@ -395,6 +402,19 @@ def _parser() -> argparse.ArgumentParser:
     stopping.add_argument("--no-early-stopping", action="store_true", help="train for all epochs")
     images.add_argument(
         "--last-weights", action="store_true", help="score with the last weights, as released, not with the best"
+    )
+    baselines = command.add_argument_group(f"baselines ({', '.join(BASELINES)})")
+    baselines.add_argument(
+        "--train-rows",
+        type=_positive,
+        metavar="N",
+        help="train on N rows, drawn at random (kdd99: OC-SVM 10000, kNN 20000)",
+    )
+    baselines.add_argument(
+        "--test-rows",
+        type=_positive,
+        metavar="N",
+        help="score N rows, drawn at random (AnoGAN on images: 256)",
     )
     command.add_argument(
         "--data-dir",

@@ -6,14 +6,17 @@ import json
 import math
 import time
 import warnings
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Union
 
 import numpy as np
 
-from alad_tf import checkpoints, data, files, metrics, networks, packed, plots, replicas, scores, training
+from alad_tf import checkpoints, data, files, methods, metrics, networks, packed, plots
+from alad_tf.baselines.settings import BaselineSettings
 from alad_tf.errors import AladError, DataError, Stopped
+from alad_tf.loop import Loop
 from alad_tf.settings import PROTOCOLS, Progress, Settings
 
 CHUNK_STEPS = 1000  # at most, in one call of the graph: a few seconds between two reports
@@ -22,6 +25,9 @@ CHECKPOINT_SECONDS = 120.0  # at most, between two checkpoints
 EPOCHS_END_SECONDS = 20.0  # after the last checkpoint, the end of an epoch is worth one
 COLLAPSED = 1e-3  # mean loss_d below which a warning is due; 2 log 2 for each discriminator that cannot tell
 RECORDS = 100  # at most, in a run's history; every fifth is scored on the test rows
+
+
+AnySettings = Union[Settings, BaselineSettings]
 
 
 @dataclass
@@ -60,7 +66,7 @@ class Log:
 
 
 def run(
-    settings: Settings,
+    settings: AnySettings,
     seed: int,
     run_dir: Path,
     *,
@@ -92,35 +98,33 @@ def run(
     """
     settings.claim(run_dir, seed)
     with files.locked(run_dir):
-        split = data.load(
+        whole = data.load(
             settings.dataset,
             data_dir=data_dir,
             scaling=settings.scaling,
             training_half=settings.training_half,
             normal_class=settings.normal_class,
         )
+        split, counts = _sampled(settings, seed, whole)
         started = time.monotonic()
-        trainer = _trainer(settings, seed, split.x_train)
-        saved = checkpoints.Checkpoints(run_dir / "checkpoints", trainer.variables, trainer.scoring_variables)
-        log = Log(**(saved.restore(warn) or {}))
-        started -= log.seconds
-        scorer = scores.Scorer(trainer.scoring_networks)
-        top_fraction = PROTOCOLS[settings.dataset].top_fraction
+        model = methods.build(settings, seed, split.x_train)
+        judge, log = _Judge(settings, split, model), Log()
 
-        def judge(score: np.ndarray) -> dict[str, float]:
-            return metrics.evaluate(split.y_test, score, top_fraction)
+        def watch(done: int, of: int) -> None:
+            report(Progress(done, of, {}, phase="scoring"))
+            if stopping() and done < of:
+                raise Stopped(f"stopped after {done} of {of} rows were scored; the same command scores them anew")
 
-        def judge_all() -> dict[str, float]:
-            judged = {name: judge(score) for name, score in scorer(split.x_test).items()}
-            return {**judged["features"], **{f"auroc_{name}": judged[name]["auroc"] for name in judged}}
-
-        def validate() -> float | None:
-            return None if split.x_valid is None else float(scorer(split.x_valid)["features"].mean())
-
-        _train(settings, trainer, log, saved, judge_all, validate, report, warn, stopping)
-        if settings.weights == "best" and log.best is not None:
-            saved.restore_best(int(log.best["step"]))
-        test_scores = scorer(split.x_test)
+        if model.trainer is not None:
+            saved = checkpoints.Checkpoints(
+                run_dir / "checkpoints", model.trainer.variables, model.trainer.scoring_variables
+            )
+            log = Log(**(saved.restore(warn) or {}))
+            started -= log.seconds
+            _train(settings, model.trainer, log, saved, judge, report, warn, stopping)
+            if settings.weights == "best" and log.best is not None:
+                saved.restore_best(int(log.best["step"]))
+        test_scores = model.scores(split.x_test, watch if model.costly or model.trainer is None else _unwatched)
         for name, score in test_scores.items():
             if np.ptp(score) == 0.0:
                 warn(f"all test rows have the same score {name!r}")
@@ -131,21 +135,81 @@ def run(
             "epochs": settings.epochs,
             **({} if log.best is None else {"last_epoch": log.history[-1]["epoch"], "best": log.best}),
             **({} if split.stand_in is None else {"stand_in": split.stand_in}),
-            "n_train": len(split.x_train),
-            "n_test": len(split.x_test),
+            **counts,
             "n_anomalies": int(split.y_test.sum()),
-            "top_fraction": top_fraction,
+            "top_fraction": judge.top_fraction,
             "seconds": round(time.monotonic() - started, 3),
             "settings": asdict(settings),
             "scores": {name: judge(score) for name, score in test_scores.items()},
+            **_unshared(whole.x_train, split, test_scores),
         }
-        if settings.table.data_dim == 2:
-            _draw_plane(run_dir, split, trainer.scoring_networks)
-        if split.x_test.ndim == 4:
-            _draw_images(run_dir, split, test_scores["features"], trainer.scoring_networks)
-        _write(run_dir, result, log.history, {"y_test": split.y_test, **test_scores}, trainer.scoring_networks)
-        saved.remove()
+        if model.networks is not None:
+            _draw(run_dir, split, test_scores, model.networks)
+        _write(run_dir, settings, result, log.history, {"y_test": split.y_test, **test_scores}, model.arrays())
+        if model.trainer is not None:
+            saved.remove()
         return result
+
+
+class _Judge:
+    """How well a model finds the anomalies among the test rows of a split."""
+
+    def __init__(self, settings: AnySettings, split: data.Split, model: methods.Model) -> None:
+        self.settings, self.split, self.model = settings, split, model
+        self.top_fraction = PROTOCOLS[settings.dataset].top_fraction
+
+    def __call__(self, score: np.ndarray) -> dict[str, float]:
+        """All metrics of a score of the test rows."""
+        return metrics.evaluate(self.split.y_test, score, self.top_fraction)
+
+    def now(self) -> dict[str, float]:
+        """Of the model as it is now: the metrics of its first score, AUROC of all; nothing where scoring is costly."""
+        if self.model.costly:
+            return {}
+        judged = {name: self(score) for name, score in self.model.scores(self.split.x_test, _unwatched).items()}
+        return {**judged[self.settings.scores[0]], **{f"auroc_{name}": judged[name]["auroc"] for name in judged}}
+
+    def validation(self) -> float | None:
+        """The mean score of the validation rows, where there are any."""
+        if self.split.x_valid is None or self.model.validation is None:
+            return None
+        return float(self.model.scores(self.split.x_valid, _unwatched)[self.model.validation].mean())
+
+
+def _unwatched(done: int, of: int) -> None:
+    """Nobody is told."""
+
+
+def _sampled(settings: AnySettings, seed: int, split: data.Split) -> tuple[data.Split, dict[str, int]]:
+    """The rows that a run trains on and scores, drawn at random where it has a limit; and how many there are."""
+    counts, random = {"n_train": len(split.x_train), "n_test": len(split.x_test)}, np.random.default_rng(seed)
+
+    def draw(kind: str) -> np.ndarray | None:
+        limit, n = getattr(settings, f"{kind}_rows", None), counts[f"n_{kind}"]
+        if limit is None or limit >= n:
+            return None
+        counts[f"n_{kind}_used"] = limit
+        return np.sort(random.choice(n, limit, replace=False))
+
+    train, test = draw("train"), draw("test")
+    if train is not None:
+        split = split._replace(x_train=split.x_train[train])
+    if test is not None:
+        split = split._replace(x_test=split.x_test[test], y_test=split.y_test[test])
+    return split, counts
+
+
+def _unshared(x_train: np.ndarray, split: data.Split, test_scores: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Metrics without the test rows that stand in the training set too, where there are such rows of numbers."""
+    if split.x_test.ndim > 2:
+        return {}
+    seen = {row.tobytes() for row in x_train}
+    new = np.array([row.tobytes() not in seen for row in split.x_test])
+    y = split.y_test[new]
+    if new.all() or len(set(y.tolist())) < 2:
+        return {}
+    scores = {name: metrics.ranking(y, score[new]) for name, score in test_scores.items()}
+    return {"unshared": {"n_test": len(y), "n_anomalies": int(y.sum()), "scores": scores}}
 
 
 def load_networks(run_dir: Path) -> networks.Networks:
@@ -155,7 +219,7 @@ def load_networks(run_dir: Path) -> networks.Networks:
         DataError: a file of the run is missing or damaged, or the weights do not fit the run's table.
     """
     settings, seed = Settings.of_run(run_dir)
-    built = _build(settings, seed)
+    built = methods.build_networks(settings, seed)
     path = run_dir / "weights.npz"
     try:
         networks.set_arrays(built, packed.arrays(path))
@@ -166,40 +230,12 @@ def load_networks(run_dir: Path) -> networks.Networks:
     return built
 
 
-def _build(settings: Settings, seed: int) -> networks.Networks:
-    return networks.build(
-        settings.table,
-        spectral_norm=settings.spectral_norm,
-        latent_discriminator=settings.latent_discriminator,
-        seed=seed,
-    )
-
-
-def _trainer(settings: Settings, seed: int, x_train: np.ndarray) -> training.Trainer:
-    training.set_precision(settings.precision)
-    strategy = replicas.strategy(settings.strategy)
-    with replicas.scope(strategy):
-        trained = _build(settings, seed)
-        average = None if settings.ema_decay is None else _build(settings, seed)
-    return training.Trainer(
-        trained,
-        settings.table,
-        x_train,
-        seed=seed,
-        average=average,
-        ema_decay=settings.ema_decay or 0.0,
-        jit=settings.jit,
-        strategy=strategy,
-    )
-
-
 def _train(
-    settings: Settings,
-    trainer: training.Trainer,
+    settings: AnySettings,
+    trainer: Loop,
     log: Log,
     saved: checkpoints.Checkpoints,
-    judge: Callable[[], dict[str, float]],
-    validate: Callable[[], float | None],
+    judge: _Judge,
     report: Callable[[Progress], None],
     warn: Callable[[str], None],
     stopping: Callable[[], bool],
@@ -225,19 +261,22 @@ def _train(
         report(
             Progress(log.step, steps, losses, None if quality is None else f"{protocol.metric.upper()} {quality:.4f}")
         )
-        if losses["loss_d"] < COLLAPSED and not warned:
+        loss_d = losses.get("loss_d", math.inf)
+        if loss_d < COLLAPSED and not warned:
             warned = True
             warn(
-                f"loss_d is {losses['loss_d']:.2g} at step {log.step}: the discriminators tell all pairs apart, and G "
-                "and E learn little from them"
+                f"loss_d is {loss_d:.2g} at step {log.step}: what discriminates tells everything apart, and little is "
+                "learnt from it"
             )
         log.seconds = time.monotonic() - started
         if log.step == until:
-            log.record(log.step // trainer.steps_per_epoch, until - first, judge, validate())
+            log.record(log.step // trainer.steps_per_epoch, until - first, judge.now, judge.validation())
             if log.best is not None and log.best["step"] == log.step:
                 saved.save_best(log.step)
         stop = stopping() and log.step < steps
         due = EPOCHS_END_SECONDS if log.step % trainer.steps_per_epoch == 0 else CHECKPOINT_SECONDS
+        if judge.model.costly and log.step == steps:
+            due = 0.0
         if stop or time.monotonic() - last_saved >= due:
             saved.save(log.step, asdict(log))
             last_saved = time.monotonic()
@@ -245,14 +284,14 @@ def _train(
             raise Stopped(f"stopped at step {log.step} of {steps}, where the same command goes on")
 
 
-def _patience_ended(settings: Settings, log: Log) -> bool:
+def _patience_ended(settings: AnySettings, log: Log) -> bool:
     if settings.patience is None or log.best is None:
         return False
     return bool(log.history[-1]["epoch"] - log.best["epoch"] >= settings.patience)
 
 
-def _require_finite(losses: dict[str, float], trainer: training.Trainer) -> None:
-    bad = training.not_finite(losses, trainer.networks)
+def _require_finite(losses: dict[str, float], trainer: Loop) -> None:
+    bad = trainer.not_finite(losses)
     if bad:
         raise AladError(
             f"Expected finite losses. Received: {', '.join(bad)} at step {int(trainer.step)}. "
@@ -262,18 +301,27 @@ def _require_finite(losses: dict[str, float], trainer: training.Trainer) -> None
 
 def _write(
     run_dir: Path,
+    settings: AnySettings,
     result: dict[str, Any],
     history: list[dict[str, float]],
     arrays: dict[str, np.ndarray],
-    trained: networks.Networks,
+    weights: dict[str, np.ndarray],
 ) -> None:
     """Write a run's files; result.json last, for it makes the run complete."""
     files.write_text(run_dir / "history.jsonl", "".join(json.dumps(record) + "\n" for record in history))
     with files.replacing(run_dir / "scores.npz") as temporary:
         np.savez(temporary, **arrays)
-    with files.replacing(run_dir / "weights.npz") as temporary:
-        np.savez(temporary, **networks.get_arrays(trained))
+    if "weights.npz" in settings.files:
+        with files.replacing(run_dir / "weights.npz") as temporary:
+            np.savez(temporary, **weights)
     files.write_json(run_dir / "result.json", result)
+
+
+def _draw(run_dir: Path, split: data.Split, test_scores: Mapping[str, np.ndarray], trained: networks.Networks) -> None:
+    if split.x_test.shape[1:] == (2,):
+        _draw_plane(run_dir, split, trained)
+    if split.x_test.ndim == 4:
+        _draw_images(run_dir, split, test_scores["features"], trained)
 
 
 def _draw_plane(run_dir: Path, split: data.Split, trained: networks.Networks) -> None:

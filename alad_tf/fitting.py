@@ -17,7 +17,7 @@ from tqdm import tqdm
 from alad_tf.errors import AladError, SettingsError
 from alad_tf.networks import Networks
 from alad_tf.scores import Scorer
-from alad_tf.training import Trainer, not_finite
+from alad_tf.training import Trainer
 
 CHUNK_STEPS = 1000  # at most, between two movements of the progress bar
 BOARD_RECORDS = 100  # at most, of one training
@@ -136,7 +136,7 @@ def _epoch(trainer: Trainer, bar: tqdm) -> dict[str, float]:
             sums[name] += loss * count
         bar.update(count)
     losses = {name: total / trainer.steps_per_epoch for name, total in sums.items()}
-    bad = ", ".join(not_finite(losses, trainer.networks))
+    bad = ", ".join(trainer.not_finite(losses))
     if bad:
         raise AladError(
             f"Expected finite losses. Received: {bad} at step {int(trainer.step)}. Scale the features "

@@ -41,9 +41,17 @@ def top_fraction_metrics(y: np.ndarray, scores: np.ndarray, top_fraction: float)
 
 def evaluate(y: np.ndarray, scores: np.ndarray, top_fraction: float) -> dict[str, float]:
     """All metrics of a report: `top_fraction_metrics`, and auroc and average_precision, which know no fraction."""
+    return {**top_fraction_metrics(y, scores, top_fraction), **ranking(y, scores)}
+
+
+def ranking(y: np.ndarray, scores: np.ndarray) -> dict[str, float]:
+    """auroc and average_precision of scores [n] for labels y [n]: metrics of the order alone.
+
+    Raises:
+        ValueError: as `top_fraction_metrics`.
+    """
     y, scores = _checked(y, scores)
     return {
-        **top_fraction_metrics(y, scores, top_fraction),
         "auroc": float(roc_auc_score(y, scores)),
         "average_precision": float(average_precision_score(y, scores)),
     }

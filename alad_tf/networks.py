@@ -10,7 +10,20 @@ import numpy as np
 import tensorflow as tf
 
 from alad_tf import replicas, spectral
-from architectures.rows import Alad, Concatenate, Conv2D, Dense, Flatten, Joint, Normal, Stack, TransConv2D, Xavier
+from architectures.rows import (
+    Alad,
+    Concatenate,
+    Conv2D,
+    Dense,
+    Flatten,
+    Joint,
+    MaxPool,
+    Normal,
+    Stack,
+    Table,
+    TransConv2D,
+    Xavier,
+)
 
 BATCH_NORM_MOMENTUM = 0.99
 BATCH_NORM_EPSILON = 1e-3
@@ -163,7 +176,7 @@ def build(
     Raises:
         ValueError: unknown kind of spectral normalisation.
     """
-    layers = _Layers(table, spectral_norm, seed)
+    layers = Layers(table, spectral_norm, seed)
     x, z = table.data_shape, (table.latent_dim,)
     networks = Networks(
         G=layers.network("G", z, table.G, normalised=False),
@@ -202,15 +215,16 @@ def set_arrays(networks: Networks, arrays: dict[str, np.ndarray]) -> None:
         model.set_weights([arrays[f"{name}/{position}"] for position in range(len(model.weights))])
 
 
-class _Layers:
+class Layers:
     """Turns rows into Keras layers; draws a fresh seed for every random initial value in the order of the table."""
 
-    def __init__(self, table: Alad, spectral_norm: str | None, seed: int) -> None:
-        self.table = table
+    def __init__(self, table: Table, spectral_norm: str | None, seed: int) -> None:
+        self.lrelu_slope = getattr(table, "lrelu_slope", None)
+        self.initializer = table.initializer
         self.normalise = spectral.wrapper(spectral_norm)
         self.seeds = _seeds(seed)
 
-    def network(self, name: str, shape: tuple[int, ...], stack: Stack, normalised: bool) -> tf.keras.Model:
+    def network(self, name: str, shape: tuple[int, ...], stack: Stack, normalised: bool = False) -> tf.keras.Model:
         """A plain stack (G or E); its last row is the output layer, which spectral norm leaves alone."""
         inputs = tf.keras.Input(shape)
         outputs = self.rows(self.rows(inputs, stack[:-1], normalised), stack[-1:], normalised=False)
@@ -232,6 +246,8 @@ class _Layers:
                 hidden = tf.keras.layers.Concatenate({"height": 1, "channels": 3}[row.along])(hidden)
             elif isinstance(row, Flatten):
                 hidden = tf.keras.layers.Flatten()(hidden)
+            elif isinstance(row, MaxPool):
+                hidden = tf.keras.layers.MaxPool2D(row.size)(hidden)
             else:
                 hidden = self.row(hidden, row, normalised)
         return hidden
@@ -251,7 +267,7 @@ class _Layers:
                 hidden
             )
         if row.activation == "LReLU":
-            hidden = tf.keras.layers.LeakyReLU(self.table.lrelu_slope)(hidden)
+            hidden = tf.keras.layers.LeakyReLU(self.lrelu_slope)(hidden)
         elif row.activation != "None":
             hidden = tf.keras.layers.Activation(row.activation.lower())(hidden)
         if row.dropout:
@@ -261,8 +277,8 @@ class _Layers:
     def linear(self, row: Dense | Conv2D | TransConv2D, pairs: bool = False) -> tf.keras.layers.Layer:
         """The linear layer of a row with the table's initialisation."""
         initializers = {
-            "kernel_initializer": _kernels(self.table.initializer, next(self.seeds)),
-            "bias_initializer": tf.keras.initializers.Constant(self.table.initializer.bias),
+            "kernel_initializer": _kernels(self.initializer, next(self.seeds)),
+            "bias_initializer": tf.keras.initializers.Constant(self.initializer.bias),
         }
         if isinstance(row, Dense):
             return (PairDense if pairs else tf.keras.layers.Dense)(row.units, **initializers)

@@ -12,14 +12,17 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Union
 
 from tqdm import tqdm
 
 from alad_tf import data, files
+from alad_tf.baselines.settings import BaselineSettings
 from alad_tf.errors import AladError, Stopped
 from alad_tf.settings import PROTOCOLS, SCORES, Progress, Settings, is_complete, published_results
 
+AnySettings = Union[Settings, BaselineSettings]
+LOSS_NAMES = {"loss": "loss", "loss_d": "D", "loss_ge": "G/E", "loss_g": "G"}  # in lines of progress
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 GRACE_SECONDS = 30.0  # that an interrupted run has for its chunk of steps and its checkpoint
 STOPPED = 75  # exit code of a run that was asked to stop and is in its checkpoint: EX_TEMPFAIL of sysexits.h
@@ -28,7 +31,7 @@ PLAIN_REPORT_SECONDS = 60.0  # between two of them
 
 
 def run_all(
-    settings: Settings,
+    settings: AnySettings,
     seeds: Sequence[int],
     out: Path,
     *,
@@ -56,7 +59,7 @@ def run_all(
     folders = {name: task.settings.folder(out, task.seed) for name, task in tasks.items()}
     for name, task in tasks.items():
         task.settings.claim(folders[name], task.seed)
-    waiting = [name for name in tasks if not is_complete(folders[name])]
+    waiting = [name for name in tasks if not is_complete(folders[name], settings.files)]
     board = _Board(settings, done=[name for name in tasks if name not in waiting], to_do=waiting)
     running: dict[str, _Run] = {}
     failures: dict[str, str] = {}
@@ -88,38 +91,46 @@ def run_all(
         raise AladError("; ".join(f"{name}: {failures[name]}" for name in tasks if name in failures))
 
 
-def sum_up(settings: Settings, out: Path) -> str:
+def sum_up(settings: AnySettings, out: Path) -> str:
     """Write summary.json and the figures of a method's complete runs; return the tables beside the paper's, as text.
 
     Raises:
         AladError: a result is damaged, or the results belong to runs that cannot be summed up together.
     """
-    from alad_tf import paper, plots, report
+    from alad_tf import report
 
     dataset, method = settings.dataset, settings.method
-    folder, metric = out / dataset / method, PROTOCOLS[dataset].metric
+    folder = out / dataset / method
     results = report.load_results(out, dataset, method)
     summary = report.summarise(results)
     files.write_json(folder / "summary.json", summary)
+    tables = [report.comparison(out, dataset, [method], scores=settings.scores, published=published_results())]
+    figures: list[Path] = []
+    if isinstance(settings, Settings):
+        beside = [method, *(name for name in PROTOCOLS[dataset].beside if name != method)]
+        tables.insert(0, report.comparison(out, dataset, beside, published=published_results()))
+        figures = _figures(settings, results, summary, out)
+    return "\n".join([table.as_text() for table in tables] + [f"Figures: {folder / 'figures'}"] * bool(figures))
+
+
+def _figures(settings: Settings, results: list[dict[str, Any]], summary: dict[str, Any], out: Path) -> list[Path]:
+    """The figures of a method's runs, and of images those of the classes."""
+    from alad_tf import paper, plots
+
+    dataset, method, metric = settings.dataset, settings.method, PROTOCOLS[settings.dataset].metric
+    folder = out / dataset / method / "figures"
     printed = paper.printed(dataset, method).get(metric)
     figures = plots.save_run_figures(
         [
             replace(settings, normal_class=result["settings"].get("normal_class")).folder(out, result["seed"])
             for result in results
         ],
-        folder / "figures",
+        folder,
         f"{dataset} {method}",
         paper_mean=printed.mean if printed else None,
         metric=metric,
     )
-    if "tasks" in summary:
-        figures += _class_figures(summary, out, folder / "figures")
-    beside = [method, *(name for name in PROTOCOLS[dataset].beside if name != method)]
-    tables = [
-        report.comparison(out, dataset, beside, published=published_results()),
-        report.comparison(out, dataset, [method], scores=SCORES, published=published_results()),
-    ]
-    return "\n".join([table.as_text() for table in tables] + [f"Figures: {folder / 'figures'}"] * bool(figures))
+    return figures + (_class_figures(summary, out, folder) if "tasks" in summary else [])
 
 
 def _class_figures(summary: dict[str, Any], out: Path, folder: Path) -> list[Path]:
@@ -176,11 +187,11 @@ def _stop(running: dict[str, _Run], board: _Board) -> None:
 class _Task(NamedTuple):
     """What one run makes."""
 
-    settings: Settings
+    settings: AnySettings
     seed: int
 
 
-def _tasks(settings: Settings, seeds: Sequence[int], classes: Sequence[int] | None) -> dict[str, _Task]:
+def _tasks(settings: AnySettings, seeds: Sequence[int], classes: Sequence[int] | None) -> dict[str, _Task]:
     """The runs by the name that lines of progress have for them: "seed 0", of images "class 3 seed 0"."""
     if settings.normal_class is None:
         return {f"seed {seed}": _Task(settings, seed) for seed in seeds}
@@ -200,7 +211,7 @@ class _Warning(NamedTuple):
 class _Run:
     """The process of one run and the pipe that it reports on: its own, so that a killed process holds up no other."""
 
-    def __init__(self, name: str, settings: Settings, seed: int, run_dir: Path, data_dir: Path | None) -> None:
+    def __init__(self, name: str, settings: AnySettings, seed: int, run_dir: Path, data_dir: Path | None) -> None:
         context = multiprocessing.get_context("spawn")
         self.reader, writer = context.Pipe(duplex=False)
         arguments = (settings, seed, run_dir, data_dir, writer)
@@ -222,7 +233,7 @@ class _Run:
             return
 
 
-def _work(settings: Settings, seed: int, run_dir: Path, data_dir: Path | None, writer: Any) -> None:
+def _work(settings: AnySettings, seed: int, run_dir: Path, data_dir: Path | None, writer: Any) -> None:
     """Body of a run's process: ends with exit code 0, or says why not in one line. Libraries talk to log.txt.
 
     SIGTERM ends it at once until its first report, for there is nothing to save; then at the end of a chunk of steps.
@@ -277,29 +288,35 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 class _Board:
     """One line a run: a progress bar on a terminal, else a plain line now and then."""
 
-    def __init__(self, settings: Settings, done: list[str], to_do: list[str]) -> None:
+    def __init__(self, settings: AnySettings, done: list[str], to_do: list[str]) -> None:
         self.title = f"{settings.dataset} {settings.method}"
         self.bars: dict[str, tqdm] = {}
         self.started: dict[str, tuple[float, int]] = {}  # time and step of the first report
         self.printed: dict[str, float] = {}
+        self.phases: dict[str, str] = {}
         self.terminal = sys.stderr.isatty()
         if done:
             self.say(f"{self.title}: complete already: {', '.join(done)}")
         if to_do:
-            self.say(f"{self.title}: {settings.epochs} epochs each of {', '.join(to_do)}")
+            what = "" if settings.table is None else f"{settings.epochs} epochs each of "
+            self.say(f"{self.title}: {what}{', '.join(to_do)}")
 
     def show(self, name: str, progress: Progress) -> None:
         """Bring a run's line up to date."""
         now = time.monotonic()
         quality = "" if progress.quality is None else f", {progress.quality}"
-        text = f"D {progress.losses['loss_d']:.3g}, G/E {progress.losses['loss_ge']:.3g}{quality}"
+        losses = (f"{LOSS_NAMES[key]} {loss:.3g}" for key, loss in progress.losses.items() if key in LOSS_NAMES)
+        text = (progress.phase or ", ".join(losses)) + quality
+        if self.phases.setdefault(name, progress.phase) != progress.phase:  # another count begins
+            self._forget(name)
+            self.phases[name] = progress.phase
         if self.terminal:
             if name not in self.bars:
                 self.bars[name] = tqdm(
                     total=progress.steps,
                     initial=progress.step,
                     desc=name,
-                    unit="step",
+                    unit="row" if progress.phase else "step",
                     dynamic_ncols=True,
                 )
             self.bars[name].set_postfix_str(text, refresh=False)
@@ -315,9 +332,14 @@ class _Board:
 
     def end(self, name: str, failure: str | None) -> None:
         """Close a run's line."""
+        self._forget(name)
+        self.say(f"{self.title} {name}: {failure or 'complete'}")
+
+    def _forget(self, name: str) -> None:
         if name in self.bars:
             self.bars.pop(name).close()
-        self.say(f"{self.title} {name}: {failure or 'complete'}")
+        for known in (self.started, self.printed, self.phases):
+            known.pop(name, None)
 
     def close(self) -> None:
         """Close all lines."""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import architectures
 from alad_tf import files
 from alad_tf.errors import DataError, SettingsError
-from architectures import Alad
+from architectures import Alad, Table
 
 ABLATIONS = {  # Tables V and VI: method -> (spectral norm, Dzz)
     "ALAD": (True, True),
@@ -60,15 +60,86 @@ PROTOCOLS = {
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Everything that a run depends on but its seed.
+class RunSettings:
+    """Everything that a run of any method depends on but its seed."""
+
+    dataset: str
+    epochs: int
+
+    @property
+    def method(self) -> str:
+        """Name of the runs' folder and of their row in tables."""
+        raise NotImplementedError
+
+    @property
+    def table(self) -> Table | None:
+        """The architecture table; None for a method that has none."""
+        raise NotImplementedError
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """Names of the scores, the method's own first."""
+        raise NotImplementedError
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Of a complete run."""
+        return RUN_FILES
+
+    def folder(self, out: Path, seed: int) -> Path:
+        """Where the run with a seed lives."""
+        label = getattr(self, "normal_class", None)
+        task = "" if label is None else f"class{label}"
+        return out / self.dataset / self.method / task / f"seed{seed}"
+
+    def claim(self, run_dir: Path, seed: int) -> None:
+        """Write the folder's config.json, or check that the one there says the same.
+
+        Raises:
+            SettingsError: it is the folder of a run with other settings, of which the message names each.
+        """
+        path = run_dir / "config.json"
+        table = {} if self.table is None else {"table": asdict(self.table)}
+        config = json.loads(json.dumps({"method": self.method, "seed": seed, **asdict(self), **table}))
+        if not path.exists():
+            files.write_json(path, config)
+            return
+        differences = list(_differences(_read_config(path), config))
+        if differences:
+            raise SettingsError(
+                f"Expected a folder of a run with the same settings. Received: {run_dir}, where "
+                f"{'; '.join(differences)}. "
+                "Choose another --out, or move that folder away."
+            )
+
+    def _require(self, name: str, allowed: Iterable[str | None]) -> None:
+        value = getattr(self, name)
+        if value not in allowed:
+            names = ", ".join(map(str, allowed))
+            raise SettingsError(f"Expected a known {name}. Received: {value!r}. Allowed: {names}.")
+
+    def _require_of_images(self, normal_class: int | None, patience: int | None, weights: str | None) -> None:
+        """The options of images with images, and with nothing else."""
+        if self.epochs < 1:
+            raise SettingsError(f"Expected at least 1 epoch. Received: {self.epochs}.")
+        images = of_images(self.dataset)
+        if images != (normal_class in range(CLASSES)):
+            wanted = f"a normal class from 0 to {CLASSES - 1}" if images else "no normal class"
+            raise SettingsError(f"Expected {wanted} for {self.dataset}. Received: {normal_class}.")
+        if patience is not None and not (images and patience >= 1):
+            wanted = "a patience of at least 1 epoch" if images else "no patience"
+            raise SettingsError(f"Expected {wanted} for {self.dataset}. Received: {patience}.")
+        self._require("weights", WEIGHTS if images else (None,))
+
+
+@dataclass(frozen=True)
+class Settings(RunSettings):
+    """Everything that a run of ALAD depends on but its seed.
 
     Raises:
         SettingsError: a value outside its range, or an option that the data set does not have.
     """
 
-    dataset: str
-    epochs: int
     spectral_norm: str | None
     latent_discriminator: bool
     ema_decay: float | None
@@ -84,37 +155,25 @@ class Settings:
     def __post_init__(self) -> None:
         self._require("dataset", PROTOCOLS)
         self._require("spectral_norm", SPECTRAL_NORMS)
-        if self.epochs < 1:
-            raise SettingsError(f"Expected at least 1 epoch. Received: {self.epochs}.")
         self._require("strategy", STRATEGIES)
         self._require("precision", PRECISIONS)
         for name in ("strategy", "precision"):
             if getattr(self, name) is not None and self.jit:
                 raise SettingsError(f"Expected no XLA with {name} {getattr(self, name)!r}. Received: jit=True.")
-        images = isinstance(self.table.data_dim, tuple)
-        if images != (self.normal_class in range(CLASSES)):
-            wanted = f"a normal class from 0 to {CLASSES - 1}" if images else "no normal class"
-            raise SettingsError(f"Expected {wanted} for {self.dataset}. Received: {self.normal_class}.")
-        if self.patience is not None and not (images and self.patience >= 1):
-            wanted = "a patience of at least 1 epoch" if images else "no patience"
-            raise SettingsError(f"Expected {wanted} for {self.dataset}. Received: {self.patience}.")
-        self._require("weights", WEIGHTS if images else (None,))
+        self._require_of_images(self.normal_class, self.patience, self.weights)
         if self.ema_decay is not None and not 0.0 < self.ema_decay < 1.0:
             raise SettingsError(f"Expected a decay of the average above 0 and below 1. Received: {self.ema_decay}.")
-
-    def _require(self, name: str, allowed: Iterable[str | None]) -> None:
-        value = getattr(self, name)
-        if value not in allowed:
-            names = ", ".join(map(str, allowed))
-            raise SettingsError(f"Expected a known {name}. Received: {value!r}. Allowed: {names}.")
 
     @classmethod
     def of_protocol(cls, dataset: str, method: str = "ALAD", **options: Any) -> Settings:
         """The paper's settings for a data set and one of `ABLATIONS`; options that are not None replace theirs.
 
         Raises:
-            SettingsError: unknown data set or method.
+            SettingsError: unknown data set, method or option.
         """
+        unknown = sorted(set(options) - {field.name for field in fields(cls)})
+        if unknown:
+            raise SettingsError(f"Expected options of {method}. Received: {', '.join(unknown)}, of baselines alone.")
         if dataset not in PROTOCOLS:
             raise SettingsError(f"Expected a known dataset. Received: {dataset!r}. Allowed: {', '.join(PROTOCOLS)}.")
         if method not in ABLATIONS:
@@ -141,6 +200,8 @@ class Settings:
             DataError: its config.json is missing or damaged.
         """
         config = _read_config(run_dir / "config.json")
+        if "baseline" in config:
+            raise DataError(f"Expected a run of ALAD in {run_dir}. Received: one of {config['baseline']}.")
         try:
             known = {field.name for field in fields(cls)}
             return cls(**{name: value for name, value in config.items() if name in known}), int(config["seed"])
@@ -178,31 +239,10 @@ class Settings:
             name += f"-{self.precision}"
         return name
 
-    def folder(self, out: Path, seed: int) -> Path:
-        """Where the run with a seed lives."""
-        task = "" if self.normal_class is None else f"class{self.normal_class}"
-        return out / self.dataset / self.method / task / f"seed{seed}"
-
-    def claim(self, run_dir: Path, seed: int) -> None:
-        """Write the folder's config.json, or check that the one there says the same.
-
-        Raises:
-            SettingsError: it is the folder of a run with other settings, of which the message names each.
-        """
-        path = run_dir / "config.json"
-        config = json.loads(
-            json.dumps({"method": self.method, "seed": seed, **asdict(self), "table": asdict(self.table)})
-        )
-        if not path.exists():
-            files.write_json(path, config)
-            return
-        differences = list(_differences(_read_config(path), config))
-        if differences:
-            raise SettingsError(
-                f"Expected a folder of a run with the same settings. Received: {run_dir}, where "
-                f"{'; '.join(differences)}. "
-                "Choose another --out, or move that folder away."
-            )
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """The four of Section V-F."""
+        return SCORES
 
 
 @dataclass(frozen=True)
@@ -213,6 +253,7 @@ class Progress:
     steps: int
     losses: dict[str, float]
     quality: str | None = None  # the last known metric of the paper's, as "F1 0.9502"
+    phase: str = ""  # what is done where it is no training
 
 
 def default_out() -> Path:
@@ -225,13 +266,18 @@ def published_results() -> Path | None:
     return _CHECKOUT and _CHECKOUT / "results" / "published"
 
 
-def is_complete(run_dir: Path) -> bool:
+def is_complete(run_dir: Path, names: Iterable[str] = RUN_FILES) -> bool:
     """Whether the run of a folder has ended and all its files are there."""
-    return all((run_dir / name).exists() for name in RUN_FILES)
+    return all((run_dir / name).exists() for name in names)
+
+
+def of_images(dataset: str) -> bool:
+    """Whether the samples of a data set are images."""
+    return isinstance(_alad(dataset).data_dim, tuple)
 
 
 def _of_images(dataset: str, options: dict[str, Any]) -> dict[str, Any]:
-    if not isinstance(_alad(dataset).data_dim, tuple):
+    if not of_images(dataset):
         return {}
     return {
         "normal_class": options.get("normal_class", 0),

@@ -1,20 +1,19 @@
-"""Section IV: alternating updates of the discriminators and of G and E, with the loop over batches inside the graph."""
+"""Section IV: alternating updates of the discriminators and of G and E."""
 
 from __future__ import annotations
 
-import math
 from typing import Callable
 
 import numpy as np
 import tensorflow as tf
 
-from alad_tf import losses, replicas
+from alad_tf import loop, losses, replicas
 from alad_tf.errors import SettingsError
-from alad_tf.networks import DISCRIMINATORS, Networks, as_input, get_arrays, set_arrays
-from architectures.rows import Adam, Alad
+from alad_tf.networks import DISCRIMINATORS, Networks, get_arrays, set_arrays
+from architectures.rows import Alad
 
 
-class Trainer:
+class Trainer(loop.Loop):
     """Trains networks on rows held on the device.
 
     A step is one update of the discriminators on a batch, then `table.ge_steps` updates of G and E, each on a batch of
@@ -50,24 +49,25 @@ class Trainer:
         jit: bool = True,
         strategy: tf.distribute.Strategy | None = None,
     ) -> None:
-        if x_train.shape[1:] != table.data_shape or len(x_train) < table.batch_size:
-            expected = f"[at least {table.batch_size}, {', '.join(map(str, table.data_shape))}]"
-            raise ValueError(f"Expected training rows {expected}. Received: {list(x_train.shape)}")
         replicas_ = 1 if strategy is None else strategy.num_replicas_in_sync
         if table.batch_size % replicas_:
             raise SettingsError(
                 f"Expected a batch that {replicas_} replicas share equally. Received: {table.batch_size}"
             )
-        self.networks, self.table, self.seed, self.strategy = networks, table, seed, strategy
+        self.networks, self.table, self.strategy = networks, table, strategy
         self.average, self.ema_decay = average, ema_decay
-        self.x_train = tf.constant(x_train, tf.uint8 if x_train.dtype == np.uint8 else tf.float32)
-        self.steps_per_epoch = len(x_train) // table.batch_size
+        super().__init__(
+            table,
+            x_train,
+            seed=seed,
+            names=("loss_d", "loss_ge", *self._discriminators),
+            draws=1 + table.ge_steps,
+            jit=jit,
+            strategy=strategy,
+        )
         with replicas.scope(strategy):
-            self.step = tf.Variable(0, trainable=False)
-            self._d_optimizer = _adam(table.optimizer, networks.discriminator_weights)
-            self._ge_optimizer = _adam(table.optimizer, networks.generator_encoder_weights)
-        self._step = tf.function(self.update, jit_compile=True) if jit else self.update
-        self._train = tf.function(self._loop, input_signature=[tf.TensorSpec([], tf.int32)])
+            self._d_optimizer = loop.adam(table.optimizer, networks.discriminator_weights)
+            self._ge_optimizer = loop.adam(table.optimizer, networks.generator_encoder_weights)
         if average is not None:
             _copy(networks.trained_weights + networks.state, average.trained_weights + average.state)
 
@@ -86,15 +86,6 @@ class Trainer:
     def scoring_variables(self) -> tf.train.Checkpoint:
         """The part of `variables` that scores depend on."""
         return tf.train.Checkpoint(networks=self.scoring_networks)
-
-    def train(self, steps: int) -> dict[str, float]:
-        """Take a number of steps in one call of the graph; a loss that is not finite ends it at that step.
-
-        Returns:
-            Means over the steps: loss_d, loss_ge and the part of loss_d of each discriminator.
-        """
-        means = self._train(tf.constant(steps)).numpy()
-        return dict(zip(("loss_d", "loss_ge", *self._discriminators), means.tolist()))
 
     def get_arrays(self) -> dict[str, np.ndarray]:
         """All that later steps depend on, as arrays: weights and state of the networks, their average, Adam, step."""
@@ -132,36 +123,14 @@ class Trainer:
     def _discriminators(self) -> list[str]:
         return [name for name in DISCRIMINATORS if name in self.networks.models]
 
-    def _loop(self, steps: tf.Tensor) -> tf.Tensor:
-        first, last = self.step.value(), self.step.value() + steps
-        total = tf.zeros([2 + len(self._discriminators)])
-        while first < last and _is_finite(total):
-            epoch = first // self.steps_per_epoch
-            epoch_start = epoch * self.steps_per_epoch
-            orders = self._orders(epoch)
-            until = tf.minimum(last, epoch_start + self.steps_per_epoch)
-            while first < until and _is_finite(total):
-                total += self._step(self._rows(orders, first - epoch_start), first)
-                first += 1
-        self.step.assign(first)
+    def after_steps(self) -> None:
+        """Bring the state of the average up to date."""
         if self.average is not None:
             _copy(self.networks.state, self.average.state)
-        return total / tf.cast(steps, tf.float32)
 
-    def _orders(self, epoch: tf.Tensor) -> tf.Tensor:
-        """Row numbers of an epoch, [1 + ge_steps, n]: of the D updates, then of each G/E update."""
-        rows = tf.range(tf.shape(self.x_train)[0])
-        orders = [
-            tf.random.experimental.stateless_shuffle(rows, self._random("order", epoch, draw), alg="philox")
-            for draw in range(1 + self.table.ge_steps)
-        ]
-        return tf.stack(orders)
-
-    def _rows(self, orders: tf.Tensor, step_of_epoch: tf.Tensor) -> tf.Tensor:
-        """Training rows of a step, [1 + ge_steps, batch, d]."""
-        size = self.table.batch_size
-        rows = tf.slice(orders, [0, step_of_epoch * size], [1 + self.table.ge_steps, size])
-        return as_input(tf.gather(self.x_train, rows))
+    def not_finite(self, losses: dict[str, float]) -> list[str]:
+        """What of the mean losses of some steps, or of the weights after them, is not finite, in words."""
+        return loop.not_finite(losses, {name: model.get_weights() for name, model in self.networks.models.items()})
 
     def update(self, x: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         """One step: the D update, the G/E updates, then the average.
@@ -220,19 +189,8 @@ class Trainer:
         return parts
 
     def _prior(self, step: tf.Tensor, draw: int) -> tf.Tensor:
-        """This replica's share of z [batch, latent] from N(0, I).
-
-        Made of random bits: XLA draws other floats than TensorFlow's kernels.
-        """
-        shape = [self.table.batch_size, self.table.latent_dim]
-        bits = tf.random.stateless_uniform(shape, self._random("prior", step, draw), None, None, tf.int64, alg="philox")
-        level = tf.cast(tf.bitwise.right_shift(bits, 64 - 23), tf.float32)  # -2**22 ... 2**22 - 1
-        return replicas.share(tf.math.ndtri((level + (2.0**22 + 0.5)) / 2.0**23))
-
-    def _random(self, purpose: str, index: tf.Tensor, draw: int) -> tf.Tensor:
-        """Seed [2] of one draw: every (seed, purpose, draw) has a stream of its own, addressed by epoch or step."""
-        stream = np.random.SeedSequence([self.seed, ("order", "prior").index(purpose), draw]).generate_state(1)[0]
-        return tf.stack([tf.constant(int(stream) % 2**31, tf.int32), index])
+        """This replica's share of z [batch, latent] from N(0, I)."""
+        return replicas.share(self._normal([self.table.batch_size, self.table.latent_dim], "prior", step, draw))
 
 
 def set_precision(kind: str | None) -> None:
@@ -248,28 +206,6 @@ def set_precision(kind: str | None) -> None:
     if kind and tf.config.list_physical_devices("GPU"):
         raise SettingsError(f"Expected CPUs alone with precision {kind!r}. Received: a GPU. Hide it or leave it out.")
     tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": kind is not None})
-
-
-def not_finite(losses: dict[str, float], networks: Networks) -> list[str]:
-    """What of the mean losses of some steps, or of the weights after them, is not finite, in words."""
-    bad = [f"{name} is {loss}" for name, loss in losses.items() if not math.isfinite(loss)]
-    return bad or [  # the last update is in none of the losses
-        f"a weight of {name} is not finite"
-        for name, model in networks.models.items()
-        if not all(np.isfinite(weight).all() for weight in model.get_weights())
-    ]
-
-
-def _adam(table: Adam, weights: list[tf.Variable]) -> tf.keras.optimizers.Optimizer:
-    """The optimizer with its counter and slots already made: they must exist before the first trace."""
-    optimizer = tf.keras.optimizers.legacy.Adam(table.learning_rate, table.beta1, table.beta2, table.epsilon)
-    _ = optimizer.iterations
-    optimizer._create_all_weights(weights)
-    return optimizer
-
-
-def _is_finite(losses: tf.Tensor) -> tf.Tensor:
-    return tf.math.is_finite(tf.reduce_sum(losses))
 
 
 def _copy(source: list[tf.Variable], target: list[tf.Variable]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Union
 
-Activation = Literal["LReLU", "ReLU", "Sigmoid", "Tanh", "None"]
+Activation = Literal["LReLU", "ReLU", "Sigmoid", "Softmax", "Softplus", "Tanh", "None"]
 Padding = Literal["same", "valid"]
 
 
@@ -61,6 +61,14 @@ class Flatten:
 
 
 @dataclass(frozen=True)
+class MaxPool:
+    """One row "MaxPool": the largest of each square of `size` x `size` pixels, squares side by side."""
+
+    size: int
+    operation: str = field(default="MaxPool", init=False)
+
+
+@dataclass(frozen=True)
 class Concatenate:
     """One row "Concatenate": how both members of a pair of images are put together, one above the other or in depth.
 
@@ -71,9 +79,9 @@ class Concatenate:
     operation: str = field(default="Concatenate", init=False)
 
 
-Row = Union[Dense, Conv2D, TransConv2D, Flatten, Concatenate]
+Row = Union[Dense, Conv2D, TransConv2D, Flatten, MaxPool, Concatenate]
 Stack = tuple[Any, ...]  # of Row; of what kind they are is the table's affair
-OPERATIONS = {kind.__name__: kind for kind in (Conv2D, TransConv2D, Flatten, Concatenate)}
+OPERATIONS = {kind.__name__: kind for kind in (Conv2D, TransConv2D, Flatten, MaxPool, Concatenate)}
 
 
 @dataclass(frozen=True)
@@ -124,12 +132,20 @@ class Normal:
     bias: float = 0.0
 
 
-@dataclass(frozen=True)
-class Alad:
-    """An ALAD table: encoder E, generator G, the three discriminators and the hyper-parameters in printed order.
+class Samples:
+    """What all tables have: `data_dim`, the number of features of a row, or (height, width, channels) of an image."""
 
-    `data_dim` is the number of features of a row, or (height, width, channels) of an image.
-    """
+    data_dim: Any
+
+    @property
+    def data_shape(self) -> tuple[int, ...]:
+        """Shape of one sample: (features,) or (height, width, channels)."""
+        return self.data_dim if isinstance(self.data_dim, tuple) else (self.data_dim,)
+
+
+@dataclass(frozen=True)
+class Alad(Samples):
+    """An ALAD table: encoder E, generator G, the three discriminators and the hyper-parameters in printed order."""
 
     name: str
     source: str
@@ -147,14 +163,9 @@ class Alad:
     initializer: Xavier | Normal
     ge_steps: int = 1
 
-    @property
-    def data_shape(self) -> tuple[int, ...]:
-        """Shape of one sample: (features,) or (height, width, channels)."""
-        return self.data_dim if isinstance(self.data_dim, tuple) else (self.data_dim,)
-
 
 @dataclass(frozen=True)
-class Gan:
+class Gan(Samples):
     """A table of the standard GAN that AnoGAN searches: generator G, discriminator D and the hyper-parameters."""
 
     name: str
@@ -168,6 +179,48 @@ class Gan:
     epochs: int
     lrelu_slope: float
     initializer: Xavier | Normal
+
+
+@dataclass(frozen=True)
+class Dsebm(Samples):
+    """A table of DSEBM, a deep structured energy-based model: the hidden layers h of its energy, and its training.
+
+    `noise` is the standard deviation of the Gaussian noise of denoising score matching.
+    """
+
+    name: str
+    source: str
+    data_dim: Any
+    h: Stack
+    noise: float
+    optimizer: Adam
+    batch_size: int
+    epochs: int
+    initializer: Xavier | Normal
+
+
+@dataclass(frozen=True)
+class Dagmm(Samples):
+    """A table of DAGMM: a compression network (encoder, decoder) and an estimation network of memberships in a mixture.
+
+    `energy_weight` and `singularity_weight` are lambda_1 and lambda_2 of its objective.
+    """
+
+    name: str
+    source: str
+    data_dim: Any
+    encoder: Stack
+    decoder: Stack
+    estimation: Stack
+    energy_weight: float
+    singularity_weight: float
+    optimizer: Adam
+    batch_size: int
+    epochs: int
+    initializer: Xavier | Normal
+
+
+Table = Union[Alad, Gan, Dsebm, Dagmm]
 
 
 def alad(document: dict[str, Any]) -> Alad:
@@ -216,25 +269,24 @@ def _width(width: int, stack: Stack) -> int:
     return stack[-1].units if stack else width
 
 
-def render(table: Alad | Gan) -> str:
+def render(table: Table) -> str:
     """Print a table back in the paper's columns, for holding beside the paper.
 
     Args:
-        table: an ALAD or GAN table.
+        table: of any method.
 
     Returns:
         Text of one line per row, columns aligned.
     """
-    method = "ALAD" if isinstance(table, Alad) else "GAN"
     layout = _columns_of(table)
-    lines = [f"{table.name} {method} ({table.source})", _line(layout, {name: name for name in layout})]
+    lines = [f"{table.name} {type(table).__name__.upper()} ({table.source})", _line(layout, {n: n for n in layout})]
     for title, stack in _sections(table):
         lines.append(title)
         lines += [_line(layout, _cells(row)) for row in stack if not isinstance(row, Concatenate)]
-    return "\n".join([*lines, *_hyper_parameters(table)])
+    return "\n".join([*lines, *(f"{name:<24}{value}" for name, value in _hyper_parameters(table))])
 
 
-def _columns_of(table: Alad | Gan) -> dict[str, int]:
+def _columns_of(table: Table) -> dict[str, int]:
     """The columns that a table has and their widths: batch norm in ALAD's, the columns of convolutions in images'."""
     images = isinstance(table.data_dim, tuple)
     widths = {"Operation": 12, "Kernel": 8, "Strides": 9, "Padding": 9, "Units": 8, "Non-linearity": 16}
@@ -246,23 +298,36 @@ def _columns_of(table: Alad | Gan) -> dict[str, int]:
 def _cells(row: Row) -> dict[str, str]:
     if isinstance(row, (Flatten, Concatenate)):
         return {"Operation": row.operation}
+    if isinstance(row, MaxPool):
+        size = f"{row.size}x{row.size}"
+        return {"Operation": row.operation, "Kernel": size, "Strides": size}
     cells = {"Non-linearity": row.activation, "Dropout": str(row.dropout)}
     cells["Batch norm"] = "yes" if row.batch_norm else "no"
     if isinstance(row, Dense):
         return {**cells, "Operation": "Dense", "Units": str(row.units)}
-    size = {"Kernel": f"{row.kernel}x{row.kernel}", "Strides": f"{row.strides}x{row.strides}", "Padding": row.padding}
-    return {**cells, **size, "Operation": row.operation, "Units": str(row.maps)}
+    shape = {"Kernel": f"{row.kernel}x{row.kernel}", "Strides": f"{row.strides}x{row.strides}", "Padding": row.padding}
+    return {**cells, **shape, "Operation": row.operation, "Units": str(row.maps)}
 
 
 def _line(layout: dict[str, int], cells: dict[str, str]) -> str:
     return "  " + "".join(f"{cells.get(name, ''):<{width}}" for name, width in layout.items()).rstrip()
 
 
-def _sections(table: Alad | Gan) -> Iterator[tuple[str, Stack]]:
-    if isinstance(table, Gan):
+def _sections(table: Table) -> Iterator[tuple[str, Stack]]:
+    if isinstance(table, Alad):
+        yield from _alad_sections(table)
+    elif isinstance(table, Gan):
         yield "G(z)", table.G
         yield "D(x)", table.D
-        return
+    elif isinstance(table, Dsebm):
+        yield "h(x)", table.h
+    else:
+        yield "Encoder(x)", table.encoder
+        yield "Decoder(z_c)", table.decoder
+        yield "Estimation(z)", table.estimation
+
+
+def _alad_sections(table: Alad) -> Iterator[tuple[str, Stack]]:
     yield "E(x)", table.E
     yield "G(z)", table.G
     for title, pair, discriminator in (
@@ -280,15 +345,21 @@ def _sections(table: Alad | Gan) -> Iterator[tuple[str, Stack]]:
         yield ("Concatenate outputs" if branches else f"Concatenate {pair}") + along, discriminator.joint
 
 
-def _hyper_parameters(table: Alad | Gan) -> Iterator[str]:
+def _hyper_parameters(table: Table) -> Iterator[tuple[str, str]]:
     stacks = [row for _, stack in _sections(table) for row in stack]
-    yield f"{'Optimizer':<24}Adam({table.optimizer.learning_rate}, beta1={table.optimizer.beta1})"
-    yield f"{'Batch size':<24}{table.batch_size}"
-    yield f"{'Latent dimension':<24}{table.latent_dim}"
-    yield f"{'Epochs':<24}{table.epochs}"
-    if any(getattr(row, "activation", None) == "LReLU" for row in stacks):
-        yield f"{'LReLU slope':<24}{table.lrelu_slope}"
+    yield "Optimizer", f"Adam({table.optimizer.learning_rate}, beta1={table.optimizer.beta1})"
+    yield "Batch size", str(table.batch_size)
+    if isinstance(table, (Alad, Gan)):
+        yield "Latent dimension", str(table.latent_dim)
+    yield "Epochs", str(table.epochs)
+    if isinstance(table, (Alad, Gan)) and any(getattr(row, "activation", None) == "LReLU" for row in stacks):
+        yield "LReLU slope", str(table.lrelu_slope)
     if isinstance(table, Alad) and table.ge_steps != 1:
-        yield f"{'G/E steps per D step':<24}{table.ge_steps}"
+        yield "G/E steps per D step", str(table.ge_steps)
+    if isinstance(table, Dsebm):
+        yield "Noise", f"Normal(0, {table.noise})"
+    if isinstance(table, Dagmm):
+        yield "Lambda 1, energy", str(table.energy_weight)
+        yield "Lambda 2, singularity", str(table.singularity_weight)
     kernels = f"Normal(0, {table.initializer.stddev})" if isinstance(table.initializer, Normal) else "Xavier"
-    yield f"{'Initializer':<24}{kernels}, bias {table.initializer.bias:g}"
+    yield "Initializer", f"{kernels}, bias {table.initializer.bias:g}"

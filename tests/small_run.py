@@ -16,7 +16,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from alad_tf import experiment, runs
+from alad_tf import experiment, methods, runs
 from alad_tf.settings import Settings
 from architectures import toy
 from architectures.rows import Dense, Joint
@@ -53,6 +53,11 @@ def small(
 def settings(epochs: int = 6, **options: Any) -> Settings:
     everything = {"spectral_norm": "paper", "ema_decay": 0.9, "jit": False, **options}
     return Settings.of_protocol("toy", epochs=epochs, **everything)
+
+
+def trainer(seed: int, x: np.ndarray) -> Any:
+    """Of the settings' runs, on rows x [n, 2]."""
+    return methods.build(settings(), seed, x).trainer
 
 
 def outcome(run_dir: Path) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def test_compiled_run_goes_on_with_the_same_bits(tmp_path: Path, jit: bool) -> N
 
 def test_every_variable_is_restored(tmp_path: Path, eager: None) -> None:
     x = np.random.default_rng(0).normal(size=(2048, 2)).astype(np.float32)
-    one, other = (experiment._trainer(small_run.settings(), seed, x) for seed in (3, 4))
+    one, other = (small_run.trainer(seed, x) for seed in (3, 4))
     one.train(5)
     saved = checkpoints.Checkpoints(tmp_path, one.variables)
     saved.save(5, {"f1": 0.1, "none": None})

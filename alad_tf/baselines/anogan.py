@@ -1,0 +1,168 @@
+"""AnoGAN (Schlegl et al., IPMI 2017): a GAN is trained; the z of each row is then searched by gradient descent.
+
+The score weighs what is left after the search: the residual ||x - G(z)||_1 and the distance ||f(x) - f(G(z))||_1 of the
+activations f before the logits of D. The search minimises (1 - lambda) residual + lambda distance with lambda = 0.1.
+Its score "schlegl" is that loss; "released" has the two weights swapped, as the code released with ALAD does.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import replace
+from typing import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from alad_tf import loop, networks
+from alad_tf.networks import as_input
+from architectures.rows import Adam, Gan
+
+SCORES = ("released", "schlegl")
+SEARCH_STEPS = 500
+SEARCH_ADAM = Adam(1e-3, beta1=0.9)
+FEATURE_WEIGHT = 0.1  # lambda
+SEARCH_ROWS = 2048  # searched at once
+SEARCH_IMAGES = 64
+
+
+class Networks(tf.Module):
+    """G and D of a table with freshly drawn weights. D maps x to (logits [n, 1], features [n, units])."""
+
+    def __init__(self, table: Gan, seed: int) -> None:
+        super().__init__(name="GAN")
+        layers = networks.Layers(table, None, seed)
+        self.G = layers.network("G", (table.latent_dim,), table.G)
+        inputs = tf.keras.Input(table.data_shape)
+        features = layers.rows(inputs, table.D[:-1], normalised=False)
+        logits = layers.row(features, replace(table.D[-1], activation="None"), normalised=False)
+        self.D = tf.keras.Model(inputs, [logits, features], name="D")
+
+
+class Trainer(loop.Loop):
+    """Alternates: one update of D on a batch, then one of G, with fresh z both times; non-saturating loss of G."""
+
+    def __init__(self, model: Networks, table: Gan, x_train: np.ndarray, *, seed: int, jit: bool = True) -> None:
+        super().__init__(table, x_train, seed=seed, names=("loss_d", "loss_g"), jit=jit)
+        self.model, self.table = model, table
+        self._d_optimizer = loop.adam(table.optimizer, model.D.trainable_variables)
+        self._g_optimizer = loop.adam(table.optimizer, model.G.trainable_variables)
+
+    @property
+    def variables(self) -> tf.train.Checkpoint:
+        """All that later steps depend on."""
+        parts = {"step": self.step, "model": self.model, "d": self._d_optimizer, "g": self._g_optimizer}
+        return tf.train.Checkpoint(**parts)
+
+    @property
+    def scoring_variables(self) -> tf.train.Checkpoint:
+        """The part of `variables` that scores depend on."""
+        return tf.train.Checkpoint(model=self.model)
+
+    def not_finite(self, losses_: dict[str, float]) -> list[str]:
+        """What of the losses or the weights is not finite, in words."""
+        return loop.not_finite(losses_, {"G": self.model.G.get_weights(), "D": self.model.D.get_weights()})
+
+    def update(self, x: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        """One step on x [1, batch, ...]; returns the losses of D and of G."""
+        G, D = self.model.G, self.model.D
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(D.trainable_variables)
+            x_hat = G(self._prior(step, draw=0), training=True)
+            real, fake = (D(batch, training=True)[0] for batch in (x[0], x_hat))
+            d_loss = tf.reduce_mean(tf.nn.softplus(-real)) + tf.reduce_mean(tf.nn.softplus(fake))
+        self._d_optimizer.apply_gradients(zip(tape.gradient(d_loss, D.trainable_variables), D.trainable_variables))
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(G.trainable_variables)
+            x_hat = G(self._prior(step, draw=1), training=True)
+            g_loss = tf.reduce_mean(tf.nn.softplus(-D(x_hat, training=True)[0]))
+        self._g_optimizer.apply_gradients(zip(tape.gradient(g_loss, G.trainable_variables), G.trainable_variables))
+        return tf.stack([d_loss, g_loss])
+
+    def _prior(self, step: tf.Tensor, draw: int) -> tf.Tensor:
+        return self._normal([self.batch_size, self.table.latent_dim], "prior", step, draw)
+
+
+class Search:
+    """Searches z of many rows at once, in one call of a compiled graph.
+
+    No row's z depends on another row, and equal rows start from the same z: their scores are equal.
+
+    Args:
+        model: a trained GAN.
+        seed: governs the z from which the searches start.
+        steps: of Adam.
+        jit: compile with XLA.
+    """
+
+    def __init__(self, model: Networks, *, seed: int, steps: int = SEARCH_STEPS, jit: bool = True) -> None:
+        self._model, self._seed, self._steps = model, seed, steps
+        self._shape, self._latent_dim = model.D.input_shape[1:], model.G.input_shape[-1]
+        self._rows = SEARCH_ROWS if len(self._shape) == 1 else SEARCH_IMAGES
+        self.search = tf.function(self._search, jit_compile=jit)
+
+    def __call__(self, x: np.ndarray, watch: Callable[[int, int], None] = lambda done, of: None) -> np.ndarray:
+        """What is left of each row of x [n, ...] after its search: residual and distance of the features, [2, n].
+
+        `watch` is told after each block how many rows are done, of how many; what it raises ends the search.
+        """
+        distinct, place = (x, np.arange(len(x))) if x.ndim > 2 else np.unique(x, axis=0, return_inverse=True)
+        z = self._starts(distinct)
+        found = np.empty((2, len(distinct)), np.float32)
+        for first in range(0, len(distinct), self._rows):
+            last = min(first + self._rows, len(distinct))
+            rows = first + np.arange(self._rows) % (last - first)  # a short block is filled up: one shape, one trace
+            found[:, first:last] = self.search(tf.constant(distinct[rows]), z[rows]).numpy()[:, : last - first]
+            watch(last, len(distinct))
+        return found[:, place.ravel()]
+
+    def scores(self, x: np.ndarray, watch: Callable[[int, int], None] = lambda done, of: None) -> dict[str, np.ndarray]:
+        """Of x [n, ...], larger = more anomalous: "schlegl" and "released", [n] each."""
+        residual, distance = self(x, watch)
+        return {"released": _weighed(distance, residual), "schlegl": _weighed(residual, distance)}
+
+    def _starts(self, x: np.ndarray) -> np.ndarray:
+        """A draw z [n, latent] from N(0, I) for each row, addressed by the seed and the bytes of the row."""
+        return np.stack(
+            [
+                np.random.default_rng([self._seed, zlib.crc32(row.tobytes())])
+                .standard_normal(self._latent_dim)
+                .astype(np.float32)
+                for row in x
+            ]
+        )
+
+    def _search(self, x: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
+        """[2, n] of x [n, ...], from z [n, latent]."""
+        x = as_input(x)
+        f = self._model.D(x, training=False)[1]
+        m, v = tf.zeros_like(z), tf.zeros_like(z)
+        for step in tf.range(1, self._steps + 1):
+            z, m, v = self._adam_step(x, f, z, m, v, tf.cast(step, tf.float32))
+        return tf.stack(self._distances(x, f, z))
+
+    def _adam_step(
+        self, x: tf.Tensor, f: tf.Tensor, z: tf.Tensor, m: tf.Tensor, v: tf.Tensor, step: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """z and its moments [n, latent] after one more step."""
+        with tf.GradientTape() as tape:
+            tape.watch(z)
+            loss = _weighed(*self._distances(x, f, z))
+        gradient, adam = tape.gradient(loss, z), SEARCH_ADAM
+        m += (1.0 - adam.beta1) * (gradient - m)
+        v += (1.0 - adam.beta2) * (gradient**2 - v)
+        rate = adam.learning_rate * tf.sqrt(1.0 - adam.beta2**step) / (1.0 - adam.beta1**step)
+        return z - rate * m / (tf.sqrt(v) + adam.epsilon), m, v
+
+    def _distances(self, x: tf.Tensor, f: tf.Tensor, z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Residual and distance of the features [n] of z."""
+        x_hat = self._model.G(z, training=False)
+        return _l1(x - x_hat), _l1(f - self._model.D(x_hat, training=False)[1])
+
+
+def _weighed(heavy: tf.Tensor, light: tf.Tensor) -> tf.Tensor:
+    return (1.0 - FEATURE_WEIGHT) * heavy + FEATURE_WEIGHT * light
+
+
+def _l1(difference: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(tf.abs(difference), axis=tuple(range(1, difference.shape.rank)))

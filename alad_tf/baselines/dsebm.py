@@ -1,0 +1,78 @@
+"""DSEBM (Zhai et al., ICML 2016): a network is the energy of the data, trained by denoising score matching.
+
+E(x) = 1/2 ||x - b'||^2 - sum_k h_k(x), where h are the softplus layers of the table and b' is one bias of the shape of
+a sample. Its gradient gives the reconstruction f(x) = x - dE/dx = b' + d(sum_k h_k)/dx, whose weights are tied to those
+of h by construction.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from alad_tf import loop, networks
+from architectures.rows import Dsebm
+
+SCORES = ("energy", "reconstruction")
+
+
+class Energy(tf.Module):
+    """E(x) of a table with freshly drawn weights; `seed` governs them."""
+
+    def __init__(self, table: Dsebm, seed: int) -> None:
+        super().__init__(name="DSEBM")
+        self.h = networks.Layers(table, None, seed).network("h", table.data_shape, table.h)
+        self.b = tf.Variable(tf.zeros(table.data_shape), name="b")
+
+    def energy(self, x: tf.Tensor) -> tf.Tensor:
+        """E(x) [n] of x [n, ...]."""
+        return 0.5 * _sum_of_sample((x - self.b) ** 2) - _sum_of_sample(self.h(x))
+
+    def reconstruct(self, x: tf.Tensor) -> tf.Tensor:
+        """f(x) [n, ...] of x [n, ...]."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(x)
+            total = tf.reduce_sum(self.h(x))
+        return self.b + tape.gradient(total, x)
+
+    def scores(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Of x [n, ...], larger = more anomalous: "energy" E(x) and "reconstruction" ||x - f(x)||^2, [n] each."""
+        return {"energy": self.energy(x), "reconstruction": _sum_of_sample((x - self.reconstruct(x)) ** 2)}
+
+
+class Trainer(loop.Loop):
+    """Lets f(x + noise) come close to x: mean over a batch of ||x - f(x + noise)||^2."""
+
+    def __init__(self, model: Energy, table: Dsebm, x_train: np.ndarray, *, seed: int, jit: bool = True) -> None:
+        super().__init__(table, x_train, seed=seed, names=("loss",), jit=jit)
+        self.model, self.table = model, table
+        self._optimizer = loop.adam(table.optimizer, model.trainable_variables)
+
+    @property
+    def variables(self) -> tf.train.Checkpoint:
+        """All that later steps depend on."""
+        return tf.train.Checkpoint(step=self.step, model=self.model, optimizer=self._optimizer)
+
+    @property
+    def scoring_variables(self) -> tf.train.Checkpoint:
+        """The part of `variables` that scores depend on."""
+        return tf.train.Checkpoint(model=self.model)
+
+    def not_finite(self, losses: dict[str, float]) -> list[str]:
+        """What of the losses or the weights is not finite, in words."""
+        return loop.not_finite(losses, {"DSEBM": [weight.numpy() for weight in self.model.variables]})
+
+    def update(self, x: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        """One step on x [1, batch, ...]; returns the loss as [1]."""
+        noise = self.table.noise * self._normal([self.batch_size, *self.table.data_shape], "noise", step)
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(_sum_of_sample((x[0] - self.model.reconstruct(x[0] + noise)) ** 2))
+        weights = self.model.trainable_variables
+        # The bias of the last layer moves the energy of all samples alike: f does not depend on it.
+        gradients = tape.gradient(loss, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        self._optimizer.apply_gradients(zip(gradients, weights))
+        return loss[None]
+
+
+def _sum_of_sample(x: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(x, axis=tuple(range(1, x.shape.rank)))
