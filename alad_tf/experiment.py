@@ -15,6 +15,7 @@ import numpy as np
 
 from alad_tf import checkpoints, data, files, methods, metrics, networks, packed, plots
 from alad_tf.baselines.settings import BaselineSettings
+from alad_tf.chunks import unwatched
 from alad_tf.errors import AladError, DataError, Stopped
 from alad_tf.loop import Loop
 from alad_tf.settings import PROTOCOLS, Progress, Settings
@@ -124,7 +125,7 @@ def run(
             _train(settings, model.trainer, log, saved, judge, report, warn, stopping)
             if settings.weights == "best" and log.best is not None:
                 saved.restore_best(int(log.best["step"]))
-        test_scores = model.scores(split.x_test, watch if model.costly or model.trainer is None else _unwatched)
+        test_scores = model.scores(split.x_test, watch if model.costly or model.trainer is None else unwatched)
         for name, score in test_scores.items():
             if np.ptp(score) == 0.0:
                 warn(f"all test rows have the same score {name!r}")
@@ -166,18 +167,14 @@ class _Judge:
         """Of the model as it is now: the metrics of its first score, AUROC of all; nothing where scoring is costly."""
         if self.model.costly:
             return {}
-        judged = {name: self(score) for name, score in self.model.scores(self.split.x_test, _unwatched).items()}
+        judged = {name: self(score) for name, score in self.model.scores(self.split.x_test, unwatched).items()}
         return {**judged[self.settings.scores[0]], **{f"auroc_{name}": judged[name]["auroc"] for name in judged}}
 
     def validation(self) -> float | None:
         """The mean score of the validation rows, where there are any."""
         if self.split.x_valid is None or self.model.validation is None:
             return None
-        return float(self.model.scores(self.split.x_valid, _unwatched)[self.model.validation].mean())
-
-
-def _unwatched(done: int, of: int) -> None:
-    """Nobody is told."""
+        return float(self.model.scores(self.split.x_valid, unwatched)[self.model.validation].mean())
 
 
 def _sampled(settings: AnySettings, seed: int, split: data.Split) -> tuple[data.Split, dict[str, int]]:

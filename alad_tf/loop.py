@@ -18,9 +18,9 @@ PURPOSES = ("order", "prior", "noise")  # of random numbers: each has a stream o
 class Loop:
     """Takes steps on rows held on the device, many in one call of the graph.
 
-    A subclass says what a step is (`update`) and what later steps depend on (`variables`). Every step gets a batch from
-    each of `draws` independently shuffled copies of the rows; the last incomplete batch of an epoch is dropped. Row
-    order is addressed by (seed, epoch), z and noise by (seed, step).
+    A subclass says what a step is (`update`), and sets what is trained (`model`) and by what (`optimizers`). Every step
+    gets a batch from each of `draws` independently shuffled copies of the rows; the last incomplete batch of an epoch
+    is dropped. Row order is addressed by (seed, epoch), z and noise by (seed, step).
 
     Args:
         table: shape of the rows and batch size.
@@ -34,6 +34,9 @@ class Loop:
     Raises:
         ValueError: x_train has another shape than the table's samples, or fewer than one batch.
     """
+
+    model: tf.Module
+    optimizers: dict[str, tf.keras.optimizers.Optimizer]
 
     def __init__(
         self,
@@ -60,12 +63,12 @@ class Loop:
     @property
     def variables(self) -> tf.train.Checkpoint:
         """All that later steps depend on: stored and restored, training goes on with the same bits."""
-        raise NotImplementedError
+        return tf.train.Checkpoint(step=self.step, model=self.model, **self.optimizers)
 
     @property
     def scoring_variables(self) -> tf.train.Checkpoint:
         """The part of `variables` that scores depend on."""
-        raise NotImplementedError
+        return tf.train.Checkpoint(model=self.model)
 
     def update(self, x: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         """One step.
@@ -83,9 +86,12 @@ class Loop:
         """What is left to do at the end of a call of the graph."""
         pass  # AutoGraph does not take a body of a docstring alone
 
+    def before_scoring(self) -> None:
+        """What is left to do before the networks as they are now can score."""
+
     def not_finite(self, losses: dict[str, float]) -> list[str]:
         """What of the mean losses of some steps, or of the weights after them, is not finite, in words."""
-        raise NotImplementedError
+        return not_finite(losses, {self.model.name: [variable.numpy() for variable in self.model.variables]})
 
     def train(self, steps: int) -> dict[str, float]:
         """Take a number of steps in one call of the graph; a loss that is not finite ends it at that step.
@@ -143,6 +149,17 @@ def adam(table: Adam, weights: Sequence[tf.Variable]) -> tf.keras.optimizers.Opt
     _ = optimizer.iterations
     optimizer._create_all_weights(weights)
     return optimizer
+
+
+def get_arrays(model: tf.Module) -> dict[str, np.ndarray]:
+    """All variables of a model as arrays, named by their position."""
+    return {str(position): variable.numpy() for position, variable in enumerate(model.variables)}
+
+
+def set_arrays(model: tf.Module, arrays: dict[str, np.ndarray]) -> None:
+    """Set all variables from `get_arrays`."""
+    for position, variable in enumerate(model.variables):
+        variable.assign(arrays[str(position)])
 
 
 def not_finite(losses: dict[str, float], weights: dict[str, Sequence[np.ndarray]]) -> list[str]:

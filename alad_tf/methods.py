@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
 import numpy as np
-import tensorflow as tf
 
 from alad_tf import networks, replicas, scores, training
 from alad_tf.baselines import anogan, classical, dagmm, dsebm
 from alad_tf.baselines.settings import BaselineSettings
-from alad_tf.loop import Loop
+from alad_tf.chunks import Score, Watch, in_chunks
+from alad_tf.loop import Loop, get_arrays
 from alad_tf.networks import Networks
 from alad_tf.settings import PROTOCOLS, Settings
 
-Watch = Callable[[int, int], None]  # is told how many rows are scored, of how many
-CHUNK_ROWS = 4096  # in one pass
-CHUNK_IMAGES = 256
+DEEP: dict[str, Any] = {"DSEBM": dsebm, "DAGMM": dagmm, "AnoGAN": anogan}  # modules of one form
 
 
 @dataclass
@@ -35,7 +32,7 @@ class Model:
     """
 
     trainer: Loop | None
-    scores: Callable[[np.ndarray, Watch], Mapping[str, np.ndarray]]
+    scores: Score
     arrays: Callable[[], dict[str, np.ndarray]] = field(default=dict)
     validation: str | None = None
     costly: bool = False
@@ -52,8 +49,7 @@ def build(settings: Settings | BaselineSettings, seed: int, x_train: np.ndarray)
     """
     if isinstance(settings, Settings):
         return _alad(settings, seed, x_train)
-    make = {"DSEBM": _dsebm, "DAGMM": _dagmm, "AnoGAN": _anogan}.get(settings.baseline, _classical)
-    return make(settings, seed, x_train)
+    return (_deep if settings.baseline in DEEP else _classical)(settings, seed, x_train)
 
 
 def build_networks(settings: Settings, seed: int) -> Networks:
@@ -92,34 +88,17 @@ def _alad(settings: Settings, seed: int, x_train: np.ndarray) -> Model:
     )
 
 
-def _dsebm(settings: BaselineSettings, seed: int, x_train: np.ndarray) -> Model:
-    model = dsebm.Energy(settings.table, seed)
-    trainer = dsebm.Trainer(model, settings.table, x_train, seed=seed, jit=settings.jit)
-    score = tf.function(model.scores, reduce_retracing=True)
-    return Model(
-        trainer,
-        scores=lambda x, watch: in_chunks(score, x, watch),
-        arrays=lambda: _arrays(model),
-        validation="reconstruction",
-    )
+def _deep(settings: BaselineSettings, seed: int, x_train: np.ndarray) -> Model:
+    module = DEEP[settings.baseline]
+    model = module.Networks(settings.table, seed)
+    trainer = module.Trainer(model, settings.table, x_train, seed=seed, jit=settings.jit)
+    score = module.scorer(model, seed)
 
+    def scores_now(x: np.ndarray, watch: Watch) -> dict[str, np.ndarray]:
+        trainer.before_scoring()
+        return score(x, watch)
 
-def _dagmm(settings: BaselineSettings, seed: int, x_train: np.ndarray) -> Model:
-    model = dagmm.Networks(settings.table, seed)
-    trainer = dagmm.Trainer(model, settings.table, x_train, seed=seed, jit=settings.jit)
-    score = tf.function(model.scores, reduce_retracing=True)
-
-    def scores_of(x: np.ndarray, watch: Watch) -> dict[str, np.ndarray]:
-        model.take_mixture_of(x_train)
-        return in_chunks(score, x, watch)
-
-    return Model(trainer, scores_of, lambda: _arrays(model))
-
-
-def _anogan(settings: BaselineSettings, seed: int, x_train: np.ndarray) -> Model:
-    model = anogan.Networks(settings.table, seed)
-    trainer = anogan.Trainer(model, settings.table, x_train, seed=seed, jit=settings.jit)
-    return Model(trainer, anogan.Search(model, seed=seed).scores, lambda: _arrays(model), costly=True)
+    return Model(trainer, scores_now, lambda: get_arrays(model), module.VALIDATION, module.COSTLY)
 
 
 def _classical(settings: BaselineSettings, seed: int, x_train: np.ndarray) -> Model:
@@ -137,19 +116,6 @@ def _classical(settings: BaselineSettings, seed: int, x_train: np.ndarray) -> Mo
     return Model(None, scores_of)
 
 
-def in_chunks(score: Callable[[Any], Mapping[str, Any]], x: np.ndarray, watch: Watch) -> dict[str, np.ndarray]:
-    """Scores of any number of rows or images of bytes, a chunk at a time."""
-    size, parts = CHUNK_ROWS if x.ndim == 2 else CHUNK_IMAGES, []
-    for first in range(0, max(len(x), 1), size):
-        parts.append(score(networks.as_input(x[first : first + size])))
-        watch(min(first + size, len(x)), len(x))
-    return {name: np.concatenate([np.asarray(part[name]) for part in parts]) for name in parts[0]}
-
-
 def _as_rows(x: Any) -> np.ndarray:
     x = np.asarray(networks.as_input(x))
     return x.reshape(len(x), -1)
-
-
-def _arrays(module: tf.Module) -> dict[str, np.ndarray]:
-    return {str(position): variable.numpy() for position, variable in enumerate(module.variables)}

@@ -66,8 +66,10 @@ class Trainer(loop.Loop):
             strategy=strategy,
         )
         with replicas.scope(strategy):
-            self._d_optimizer = loop.adam(table.optimizer, networks.discriminator_weights)
-            self._ge_optimizer = loop.adam(table.optimizer, networks.generator_encoder_weights)
+            self.optimizers = {
+                "d": loop.adam(table.optimizer, networks.discriminator_weights),
+                "ge": loop.adam(table.optimizer, networks.generator_encoder_weights),
+            }
         if average is not None:
             _copy(networks.trained_weights + networks.state, average.trained_weights + average.state)
 
@@ -79,8 +81,8 @@ class Trainer(loop.Loop):
     @property
     def variables(self) -> tf.train.Checkpoint:
         """All that later steps depend on: stored and restored, training goes on with the same bits."""
-        parts = {"step": self.step, "networks": self.networks, "d": self._d_optimizer, "ge": self._ge_optimizer}
-        return tf.train.Checkpoint(**parts, **({} if self.average is None else {"average": self.average}))
+        average = {} if self.average is None else {"average": self.average}
+        return tf.train.Checkpoint(step=self.step, networks=self.networks, **self.optimizers, **average)
 
     @property
     def scoring_variables(self) -> tf.train.Checkpoint:
@@ -92,7 +94,7 @@ class Trainer(loop.Loop):
         arrays = {f"networks/{name}": array for name, array in get_arrays(self.networks).items()}
         if self.average is not None:
             arrays.update({f"average/{name}": array for name, array in get_arrays(self.average).items()})
-        for name, optimizer in self._optimizers.items():
+        for name, optimizer in self.optimizers.items():
             arrays.update({f"{name}/{position}": array for position, array in enumerate(optimizer.get_weights())})
         return {**arrays, "step": np.asarray(self.step.numpy())}
 
@@ -111,13 +113,9 @@ class Trainer(loop.Loop):
             raise ValueError("Expected an average of the weights on both sides, or on none. Received: one on one side.")
         if self.average is not None:
             set_arrays(self.average, parts["average"])
-        for name, optimizer in self._optimizers.items():
+        for name, optimizer in self.optimizers.items():
             optimizer.set_weights([parts[name][str(position)] for position in range(len(parts[name]))])
         self.step.assign(-(-int(arrays["step"]) // self.steps_per_epoch) * self.steps_per_epoch)
-
-    @property
-    def _optimizers(self) -> dict[str, tf.keras.optimizers.Optimizer]:
-        return {"d": self._d_optimizer, "ge": self._ge_optimizer}
 
     @property
     def _discriminators(self) -> list[str]:
@@ -163,19 +161,17 @@ class Trainer(loop.Loop):
 
     def discriminator_update(self, x: tf.Tensor, z: tf.Tensor) -> losses.Logits:
         """Update the discriminators on x [batch, d] and z [batch, latent]; returns the loss of each."""
-        return self._minimise(losses.discriminator_loss, self.networks.discriminator_weights, self._d_optimizer, x, z)
+        return self._minimise("d", losses.discriminator_loss, self.networks.discriminator_weights, x, z)
 
     def generator_encoder_update(self, x: tf.Tensor, z: tf.Tensor) -> losses.Logits:
         """Update G and E on x [batch, d] and z [batch, latent]; returns the loss against each discriminator."""
-        return self._minimise(
-            losses.generator_encoder_loss, self.networks.generator_encoder_weights, self._ge_optimizer, x, z
-        )
+        return self._minimise("ge", losses.generator_encoder_loss, self.networks.generator_encoder_weights, x, z)
 
     def _minimise(
         self,
+        optimizer: str,
         loss: Callable[[losses.Logits, losses.Logits], losses.Logits],
         weights: list[tf.Variable],
-        optimizer: tf.keras.optimizers.Optimizer,
         x: tf.Tensor,
         z: tf.Tensor,
     ) -> losses.Logits:
@@ -185,7 +181,7 @@ class Trainer(loop.Loop):
             if replicas.count() > 1:
                 parts = {name: part / replicas.count() for name, part in parts.items()}
             total = tf.add_n(list(parts.values()))
-        optimizer.apply_gradients(zip(tape.gradient(total, weights), weights))
+        self.optimizers[optimizer].apply_gradients(zip(tape.gradient(total, weights), weights))
         return parts
 
     def _prior(self, step: tf.Tensor, draw: int) -> tf.Tensor:

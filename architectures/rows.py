@@ -223,6 +223,21 @@ class Dagmm(Samples):
 Table = Union[Alad, Gan, Dsebm, Dagmm]
 
 
+def of_width(table: Table, n_features: int) -> Any:
+    """A table of rows of numbers for another number of features: what makes x' gets as many units.
+
+    Args:
+        table: of dense rows.
+        n_features: of a row.
+    """
+    changes: dict[str, Any] = {"data_dim": n_features}
+    if not isinstance(table, Dsebm):
+        name = "decoder" if isinstance(table, Dagmm) else "G"
+        *hidden, last = getattr(table, name)
+        changes[name] = (*hidden, replace(last, units=n_features))
+    return replace(table, **changes)
+
+
 def alad(document: dict[str, Any]) -> Alad:
     """The table that `dataclasses.asdict` made a document of, as JSON gives it back.
 

@@ -90,7 +90,7 @@ def _trainings(
         start = trainer.variables.write(f"{folder}/start")
         for rate in RATES:
             trainer.variables.read(start).assert_consumed()
-            for optimizer in (trainer._d_optimizer, trainer._ge_optimizer):
+            for optimizer in trainer.optimizers.values():
                 optimizer.learning_rate = rate
             for before, steps in zip((0, *STEPS), STEPS):
                 trainer.train(steps - before)

@@ -100,8 +100,8 @@ def test_every_variable_is_restored(tmp_path: Path, eager: None) -> None:
         [
             trainer.step,
             *(w for built in (trainer.networks, trainer.average) if built for w in built.trained_weights + built.state),
-            *trainer._d_optimizer.variables(),
-            *trainer._ge_optimizer.variables(),
+            *trainer.optimizers["d"].variables(),
+            *trainer.optimizers["ge"].variables(),
         ]
         for trainer in (one, other)
     ]

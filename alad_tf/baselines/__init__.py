@@ -1,8 +1,28 @@
-"""Section V-B: the methods that ALAD is compared with, a module each.
+"""Section V-B: the methods that ALAD is compared with.
 
+    from alad_tf.baselines import DSEBM, DAGMM, AnoGAN, MeanDistance, NeighbourDistance
+
+settings   how each is run on each data set
 classical  OC-SVM, Isolation Forest, two trivial ones: scikit-learn's classes and two of their kind
 dsebm      deep structured energy-based models
 dagmm      deep autoencoding Gaussian mixture models
 anogan     a GAN and a search for the z of each row
 detector   the three deep ones as scikit-learn outlier detectors
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_DETECTORS = {
+    **dict.fromkeys(("DSEBM", "DAGMM", "AnoGAN"), "detector"),
+    **dict.fromkeys(("MeanDistance", "NeighbourDistance"), "classical"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a detector, and what it needs, when it is asked for."""
+    if name not in _DETECTORS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_DETECTORS[name]}"), name)

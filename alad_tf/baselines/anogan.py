@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import replace
-from typing import Callable
 
 import numpy as np
 import tensorflow as tf
 
 from alad_tf import loop, networks
+from alad_tf.chunks import Score, Watch, unwatched
 from alad_tf.networks import as_input
 from architectures.rows import Adam, Gan
 
 SCORES = ("released", "schlegl")
+VALIDATION = None
+COSTLY = True
 SEARCH_STEPS = 500
 SEARCH_ADAM = Adam(1e-3, beta1=0.9)
 FEATURE_WEIGHT = 0.1  # lambda
@@ -45,23 +47,10 @@ class Trainer(loop.Loop):
     def __init__(self, model: Networks, table: Gan, x_train: np.ndarray, *, seed: int, jit: bool = True) -> None:
         super().__init__(table, x_train, seed=seed, names=("loss_d", "loss_g"), jit=jit)
         self.model, self.table = model, table
-        self._d_optimizer = loop.adam(table.optimizer, model.D.trainable_variables)
-        self._g_optimizer = loop.adam(table.optimizer, model.G.trainable_variables)
-
-    @property
-    def variables(self) -> tf.train.Checkpoint:
-        """All that later steps depend on."""
-        parts = {"step": self.step, "model": self.model, "d": self._d_optimizer, "g": self._g_optimizer}
-        return tf.train.Checkpoint(**parts)
-
-    @property
-    def scoring_variables(self) -> tf.train.Checkpoint:
-        """The part of `variables` that scores depend on."""
-        return tf.train.Checkpoint(model=self.model)
-
-    def not_finite(self, losses_: dict[str, float]) -> list[str]:
-        """What of the losses or the weights is not finite, in words."""
-        return loop.not_finite(losses_, {"G": self.model.G.get_weights(), "D": self.model.D.get_weights()})
+        self.optimizers = {
+            name: loop.adam(table.optimizer, network.trainable_variables)
+            for name, network in (("D", model.D), ("G", model.G))
+        }
 
     def update(self, x: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         """One step on x [1, batch, ...]; returns the losses of D and of G."""
@@ -71,12 +60,12 @@ class Trainer(loop.Loop):
             x_hat = G(self._prior(step, draw=0), training=True)
             real, fake = (D(batch, training=True)[0] for batch in (x[0], x_hat))
             d_loss = tf.reduce_mean(tf.nn.softplus(-real)) + tf.reduce_mean(tf.nn.softplus(fake))
-        self._d_optimizer.apply_gradients(zip(tape.gradient(d_loss, D.trainable_variables), D.trainable_variables))
+        self.optimizers["D"].apply_gradients(zip(tape.gradient(d_loss, D.trainable_variables), D.trainable_variables))
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(G.trainable_variables)
             x_hat = G(self._prior(step, draw=1), training=True)
             g_loss = tf.reduce_mean(tf.nn.softplus(-D(x_hat, training=True)[0]))
-        self._g_optimizer.apply_gradients(zip(tape.gradient(g_loss, G.trainable_variables), G.trainable_variables))
+        self.optimizers["G"].apply_gradients(zip(tape.gradient(g_loss, G.trainable_variables), G.trainable_variables))
         return tf.stack([d_loss, g_loss])
 
     def _prior(self, step: tf.Tensor, draw: int) -> tf.Tensor:
@@ -101,7 +90,7 @@ class Search:
         self._rows = SEARCH_ROWS if len(self._shape) == 1 else SEARCH_IMAGES
         self.search = tf.function(self._search, jit_compile=jit)
 
-    def __call__(self, x: np.ndarray, watch: Callable[[int, int], None] = lambda done, of: None) -> np.ndarray:
+    def __call__(self, x: np.ndarray, watch: Watch = unwatched) -> np.ndarray:
         """What is left of each row of x [n, ...] after its search: residual and distance of the features, [2, n].
 
         `watch` is told after each block how many rows are done, of how many; what it raises ends the search.
@@ -116,7 +105,7 @@ class Search:
             watch(last, len(distinct))
         return found[:, place.ravel()]
 
-    def scores(self, x: np.ndarray, watch: Callable[[int, int], None] = lambda done, of: None) -> dict[str, np.ndarray]:
+    def scores(self, x: np.ndarray, watch: Watch = unwatched) -> dict[str, np.ndarray]:
         """Of x [n, ...], larger = more anomalous: "schlegl" and "released", [n] each."""
         residual, distance = self(x, watch)
         return {"released": _weighed(distance, residual), "schlegl": _weighed(residual, distance)}
@@ -158,6 +147,11 @@ class Search:
         """Residual and distance of the features [n] of z."""
         x_hat = self._model.G(z, training=False)
         return _l1(x - x_hat), _l1(f - self._model.D(x_hat, training=False)[1])
+
+
+def scorer(model: Networks, seed: int) -> Score:
+    """Scores of arrays of any length, by a search."""
+    return Search(model, seed=seed).scores
 
 
 def _weighed(heavy: tf.Tensor, light: tf.Tensor) -> tf.Tensor:

@@ -13,9 +13,12 @@ import numpy as np
 import tensorflow as tf
 
 from alad_tf import loop, networks
+from alad_tf.chunks import Score, in_chunks
 from architectures.rows import Dagmm
 
 SCORES = ("energy",)
+VALIDATION = None
+COSTLY = False
 COVARIANCE_FLOOR = 1e-6  # added to the variances, so that a Gaussian on one point has a density
 NORM_FLOOR = 1e-12  # added to squared norms, whose root has no gradient at zero
 
@@ -59,11 +62,9 @@ class Networks(tf.Module):
         z, _ = self.compress(x)
         return {"energy": energy(_double(z), Mixture(*map(tf.convert_to_tensor, self.mixture)))}
 
-    def take_mixture_of(self, x_train: np.ndarray) -> None:
+    def take_mixture_of(self, x_train: tf.Tensor) -> None:
         """Set the mixture that scores from all training rows [n, d], with the memberships as they are now."""
-        compress = tf.function(lambda x: self.compress(x)[0])
-        blocks = [compress(x_train[start : start + 2**14]) for start in range(0, len(x_train), 2**14)]
-        z = tf.concat(blocks, axis=0)
+        z, _ = self.compress(x_train)
         gamma = self.estimation(z, training=False)
         for variable, value in zip(self.mixture, mixture(_double(z), _double(gamma))):
             variable.assign(value)
@@ -76,21 +77,11 @@ class Trainer(loop.Loop):
         names = ("loss", "reconstruction", "energy", "singularity")
         super().__init__(table, x_train, seed=seed, names=names, jit=jit)
         self.model, self.table = model, table
-        self._optimizer = loop.adam(table.optimizer, model.trainable_variables)
+        self.optimizers = {"adam": loop.adam(table.optimizer, model.trainable_variables)}
 
-    @property
-    def variables(self) -> tf.train.Checkpoint:
-        """All that later steps depend on."""
-        return tf.train.Checkpoint(step=self.step, model=self.model, optimizer=self._optimizer)
-
-    @property
-    def scoring_variables(self) -> tf.train.Checkpoint:
-        """The part of `variables` that scores depend on."""
-        return tf.train.Checkpoint(model=self.model)
-
-    def not_finite(self, losses: dict[str, float]) -> list[str]:
-        """What of the losses or the weights is not finite, in words."""
-        return loop.not_finite(losses, {"DAGMM": [weight.numpy() for weight in self.model.variables]})
+    def before_scoring(self) -> None:
+        """Set the mixture that scores, of all training rows."""
+        self.model.take_mixture_of(self.x_train)
 
     def update(self, x: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         """One step on x [1, batch, d]; returns the loss and its three parts before their weights."""
@@ -103,8 +94,14 @@ class Trainer(loop.Loop):
             mean_energy = tf.cast(tf.reduce_mean(energy(_double(z), batch)), tf.float32)
             singularity = tf.cast(tf.reduce_sum(1.0 / tf.linalg.diag_part(batch.sigma)), tf.float32)
             loss = reconstruction + self.table.energy_weight * mean_energy + self.table.singularity_weight * singularity
-        self._optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights))
+        self.optimizers["adam"].apply_gradients(zip(tape.gradient(loss, weights), weights))
         return tf.stack([loss, reconstruction, mean_energy, singularity])
+
+
+def scorer(model: Networks, seed: int) -> Score:
+    """`Networks.scores` of arrays of any length."""
+    score = tf.function(model.scores, reduce_retracing=True)
+    return lambda x, watch: in_chunks(score, x, watch)
 
 
 def mixture(z: tf.Tensor, gamma: tf.Tensor) -> Mixture:

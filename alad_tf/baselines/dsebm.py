@@ -11,13 +11,16 @@ import numpy as np
 import tensorflow as tf
 
 from alad_tf import loop, networks
+from alad_tf.chunks import Score, in_chunks
 from architectures.rows import Dsebm
 
 SCORES = ("energy", "reconstruction")
+VALIDATION = "reconstruction"
+COSTLY = False
 
 
-class Energy(tf.Module):
-    """E(x) of a table with freshly drawn weights; `seed` governs them."""
+class Networks(tf.Module):
+    """h and b' of a table with freshly drawn weights; `seed` governs them."""
 
     def __init__(self, table: Dsebm, seed: int) -> None:
         super().__init__(name="DSEBM")
@@ -43,24 +46,10 @@ class Energy(tf.Module):
 class Trainer(loop.Loop):
     """Lets f(x + noise) come close to x: mean over a batch of ||x - f(x + noise)||^2."""
 
-    def __init__(self, model: Energy, table: Dsebm, x_train: np.ndarray, *, seed: int, jit: bool = True) -> None:
+    def __init__(self, model: Networks, table: Dsebm, x_train: np.ndarray, *, seed: int, jit: bool = True) -> None:
         super().__init__(table, x_train, seed=seed, names=("loss",), jit=jit)
         self.model, self.table = model, table
-        self._optimizer = loop.adam(table.optimizer, model.trainable_variables)
-
-    @property
-    def variables(self) -> tf.train.Checkpoint:
-        """All that later steps depend on."""
-        return tf.train.Checkpoint(step=self.step, model=self.model, optimizer=self._optimizer)
-
-    @property
-    def scoring_variables(self) -> tf.train.Checkpoint:
-        """The part of `variables` that scores depend on."""
-        return tf.train.Checkpoint(model=self.model)
-
-    def not_finite(self, losses: dict[str, float]) -> list[str]:
-        """What of the losses or the weights is not finite, in words."""
-        return loop.not_finite(losses, {"DSEBM": [weight.numpy() for weight in self.model.variables]})
+        self.optimizers = {"adam": loop.adam(table.optimizer, model.trainable_variables)}
 
     def update(self, x: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         """One step on x [1, batch, ...]; returns the loss as [1]."""
@@ -70,8 +59,14 @@ class Trainer(loop.Loop):
         weights = self.model.trainable_variables
         # The bias of the last layer moves the energy of all samples alike: f does not depend on it.
         gradients = tape.gradient(loss, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        self._optimizer.apply_gradients(zip(gradients, weights))
+        self.optimizers["adam"].apply_gradients(zip(gradients, weights))
         return loss[None]
+
+
+def scorer(model: Networks, seed: int) -> Score:
+    """`Networks.scores` of arrays of any length."""
+    score = tf.function(model.scores, reduce_retracing=True)
+    return lambda x, watch: in_chunks(score, x, watch)
 
 
 def _sum_of_sample(x: tf.Tensor) -> tf.Tensor:
