@@ -13,6 +13,7 @@ from typing import Any, Callable, NoReturn
 import architectures
 from alad_tf.baselines.settings import BASELINES, METHODS, BaselineSettings, of_method
 from alad_tf.errors import AladError, SettingsError
+from alad_tf.paper import TABLE_IV
 from alad_tf.settings import (
     CLASSES,
     PRECISIONS,
@@ -123,6 +124,18 @@ def table(options: argparse.Namespace) -> None:
     from alad_tf import report
 
     print(report.table(options.number, options.out, published_results()).as_text())
+
+
+def latency(options: argparse.Namespace) -> None:
+    """`alad latency`: measure Table IV's row of a data set."""
+    _quiet_tensorflow()
+    from alad_tf import latency as table_iv
+
+    measured = table_iv.measure(options.dataset, options.out, data_dir=options.data_dir, rounds=options.rounds)
+    print(
+        "batch {batch}: ALAD {alad_ms:.3g} ms; AnoGAN with a call a step {anogan_ms:.4g} ms ({ratio:.0f} times), "
+        "in one call {anogan_one_call_ms:.4g} ms ({ratio_one_call:.0f} times)".format(**measured)
+    )
 
 
 def fit(options: argparse.Namespace) -> None:
@@ -416,12 +429,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="score N rows, drawn at random (AnoGAN on images: 256)",
     )
-    command.add_argument(
-        "--data-dir",
-        type=Path,
-        metavar="DIR",
-        help="where the raw data are (default: $ALAD_DATA_DIR, data/, ../shared/data, the cache)",
-    )
+    _add_data_dir(command)
     _add_out(command)
     command.set_defaults(command=reproduce)
 
@@ -429,6 +437,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("number", type=int, metavar="NUMBER", help="2, 3 or 5 to 8")
     _add_out(command)
     command.set_defaults(command=table)
+    command = commands.add_parser("latency", help="time ALAD beside AnoGAN on one batch: a row of Table IV")
+    command.add_argument("dataset", choices=tuple(TABLE_IV), metavar="DATASET", help=", ".join(TABLE_IV))
+    command.add_argument("--rounds", type=_positive, default=5, metavar="N", help="default: %(default)s")
+    _add_data_dir(command)
+    _add_out(command)
+    command.set_defaults(command=latency, interrupted="nothing was written")
     _add_fit(commands)
     _add_score(commands)
 
@@ -585,6 +599,15 @@ def _add_source(command: argparse.ArgumentParser) -> None:
 def _add_label(parser: Any, help_text: str) -> None:
     parser.add_argument("--label", metavar="COL", help=f"column that says what a row is: {help_text}")
     parser.add_argument("--normal", nargs="+", metavar="VALUE", help="its values of normal rows")
+
+
+def _add_data_dir(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--data-dir",
+        type=Path,
+        metavar="DIR",
+        help="where the raw data are (default: $ALAD_DATA_DIR, data/, ../shared/data, the cache)",
+    )
 
 
 def _add_out(command: argparse.ArgumentParser) -> None:

@@ -84,7 +84,7 @@ class Search:
         jit: compile with XLA.
     """
 
-    def __init__(self, model: Networks, *, seed: int, steps: int = SEARCH_STEPS, jit: bool = True) -> None:
+    def __init__(self, model: Networks, *, seed: int, steps: int = SEARCH_STEPS, jit: bool = False) -> None:
         self._model, self._seed, self._steps = model, seed, steps
         self._shape, self._latent_dim = model.D.input_shape[1:], model.G.input_shape[-1]
         self._rows = SEARCH_ROWS if len(self._shape) == 1 else SEARCH_IMAGES
@@ -127,23 +127,23 @@ class Search:
         f = self._model.D(x, training=False)[1]
         m, v = tf.zeros_like(z), tf.zeros_like(z)
         for step in tf.range(1, self._steps + 1):
-            z, m, v = self._adam_step(x, f, z, m, v, tf.cast(step, tf.float32))
-        return tf.stack(self._distances(x, f, z))
+            z, m, v = self.adam_step(x, f, z, m, v, tf.cast(step, tf.float32))
+        return tf.stack(self.distances(x, f, z))
 
-    def _adam_step(
+    def adam_step(
         self, x: tf.Tensor, f: tf.Tensor, z: tf.Tensor, m: tf.Tensor, v: tf.Tensor, step: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """z and its moments [n, latent] after one more step."""
+        """z and its moments m and v, [n, latent] each, after one more step; f are the features of x [n, ...]."""
         with tf.GradientTape() as tape:
             tape.watch(z)
-            loss = _weighed(*self._distances(x, f, z))
+            loss = _weighed(*self.distances(x, f, z))
         gradient, adam = tape.gradient(loss, z), SEARCH_ADAM
         m += (1.0 - adam.beta1) * (gradient - m)
         v += (1.0 - adam.beta2) * (gradient**2 - v)
         rate = adam.learning_rate * tf.sqrt(1.0 - adam.beta2**step) / (1.0 - adam.beta1**step)
         return z - rate * m / (tf.sqrt(v) + adam.epsilon), m, v
 
-    def _distances(self, x: tf.Tensor, f: tf.Tensor, z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def distances(self, x: tf.Tensor, f: tf.Tensor, z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Residual and distance of the features [n] of z."""
         x_hat = self._model.G(z, training=False)
         return _l1(x - x_hat), _l1(f - self._model.D(x_hat, training=False)[1])
