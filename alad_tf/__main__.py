@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Callable, NoReturn
 
 import architectures
-from alad_tf.baselines.settings import BASELINES, METHODS, BaselineSettings, of_method
+from alad_tf.baselines.settings import BASELINES, METHODS, AnySettings, of_method
 from alad_tf.errors import AladError, SettingsError
 from alad_tf.paper import TABLE_IV
 from alad_tf.settings import (
@@ -20,7 +20,6 @@ from alad_tf.settings import (
     PROTOCOLS,
     SCORES,
     STRATEGIES,
-    Settings,
     default_out,
     published_results,
 )
@@ -297,7 +296,7 @@ def _quiet_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
-def _settings(options: argparse.Namespace) -> Settings | BaselineSettings:
+def _settings(options: argparse.Namespace) -> AnySettings:
     changes: dict[str, Any] = {"training_half": options.training_half}
     if options.scaling is not None:
         changes["scaling"] = None if options.scaling == "none" else options.scaling

@@ -9,12 +9,12 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Union
+from typing import Any, Callable
 
 import numpy as np
 
 from alad_tf import checkpoints, data, files, methods, metrics, networks, packed, plots
-from alad_tf.baselines.settings import BaselineSettings
+from alad_tf.baselines.settings import AnySettings
 from alad_tf.chunks import unwatched
 from alad_tf.errors import AladError, DataError, Stopped
 from alad_tf.loop import Loop
@@ -26,9 +26,6 @@ CHECKPOINT_SECONDS = 120.0  # at most, between two checkpoints
 EPOCHS_END_SECONDS = 20.0  # after the last checkpoint, the end of an epoch is worth one
 COLLAPSED = 1e-3  # mean loss_d below which a warning is due; 2 log 2 for each discriminator that cannot tell
 RECORDS = 100  # at most, in a run's history; every fifth is scored on the test rows
-
-
-AnySettings = Union[Settings, BaselineSettings]
 
 
 @dataclass

@@ -9,7 +9,7 @@ import numpy as np
 
 from alad_tf import networks, replicas, scores, training
 from alad_tf.baselines import anogan, classical, dagmm, dsebm
-from alad_tf.baselines.settings import BaselineSettings
+from alad_tf.baselines.settings import AnySettings, BaselineSettings
 from alad_tf.chunks import Score, Watch, in_chunks
 from alad_tf.loop import Loop, get_arrays
 from alad_tf.networks import Networks
@@ -39,7 +39,7 @@ class Model:
     networks: Networks | None = None
 
 
-def build(settings: Settings | BaselineSettings, seed: int, x_train: np.ndarray) -> Model:
+def build(settings: AnySettings, seed: int, x_train: np.ndarray) -> Model:
     """The model of a run before its training; a method without networks is trained at once.
 
     Args:

@@ -12,16 +12,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any, NamedTuple, Union
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
 from alad_tf import data, files
-from alad_tf.baselines.settings import BaselineSettings
+from alad_tf.baselines.settings import AnySettings
 from alad_tf.errors import AladError, Stopped
 from alad_tf.settings import PROTOCOLS, SCORES, Progress, Settings, is_complete, published_results
 
-AnySettings = Union[Settings, BaselineSettings]
 LOSS_NAMES = {"loss": "loss", "loss_d": "D", "loss_ge": "G/E", "loss_g": "G"}  # in lines of progress
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 GRACE_SECONDS = 30.0  # that an interrupted run has for its chunk of steps and its checkpoint

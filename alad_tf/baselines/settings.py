@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Union
 
 import architectures
 from alad_tf.errors import SettingsError
@@ -101,7 +101,10 @@ class BaselineSettings(RunSettings):
         return name
 
 
-def of_method(dataset: str, method: str, **options: Any) -> Settings | BaselineSettings:
+AnySettings = Union[Settings, BaselineSettings]
+
+
+def of_method(dataset: str, method: str, **options: Any) -> AnySettings:
     """The paper's settings for a data set and a method of `METHODS`; options replace theirs.
 
     Raises:
