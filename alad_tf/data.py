@@ -24,7 +24,7 @@ from typing import Any, Callable, NamedTuple
 import numpy as np
 
 from alad_tf import images
-from alad_tf.errors import DataError, SettingsError
+from alad_tf.errors import DataError, SettingsError, one_line
 from alad_tf.files import replacing
 
 DATA_SETS = ("kdd99", "arrhythmia", *images.SOURCES, "toy")
@@ -410,7 +410,9 @@ def _verified(raw: RawFile, path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise DataError(f"Expected to read {path}. Received: {_line(error)}. Make it readable or remove it.") from error
+        raise DataError(
+            f"Expected to read {path}. Received: {one_line(error)}. Make it readable or remove it."
+        ) from error
     if _sha256(content) == raw.sha256:
         return content
     bad = path.with_name(f"{path.name}.bad")
@@ -431,7 +433,7 @@ def _download(name: str, folders: list[Path]) -> tuple[RawFile, Path, bytes]:
             try:
                 content = _fetch(url, raw)
             except (OSError, HTTPException, ValueError) as error:
-                failures.append(f"{url}: {_line(error)}")
+                failures.append(f"{url}: {one_line(error)}")
                 continue
             if _sha256(content) == raw.sha256:
                 return raw, _store(raw, content, folders), content
@@ -471,7 +473,7 @@ def _store(raw: RawFile, content: bytes, folders: list[Path]) -> Path:
                 temporary.write_bytes(content)
             return folder / raw.name
         except OSError as error:
-            failures.append(_line(error))
+            failures.append(one_line(error))
     raise DataError(
         f"Expected to write {raw.name} to {_either(folders)}. Received: {'; '.join(failures)}. Name a writable "
         "directory with --data-dir or ALAD_DATA_DIR."
@@ -492,10 +494,6 @@ def _describe(raw: RawFile, content: bytes) -> str:
 
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def _line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _either(folders: Iterable[Path]) -> str:

@@ -33,7 +33,7 @@ from alad_tf import (
     networks,
     own_networks,
 )
-from alad_tf.errors import DataError, SettingsError
+from alad_tf.errors import DataError, SettingsError, one_line
 from alad_tf.networks import Networks
 from alad_tf.scores import BLOCK_ROWS, Scorer
 from alad_tf.settings import SCORES, SPECTRAL_NORMS
@@ -447,7 +447,7 @@ class ALAD(OutlierMixin, BaseEstimator):
             return cls._restored(documents["model"], arrays)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise DataError(
-                f"Expected a model of ALAD in {folder}. Received: one that does not fit together: {_line(error)}."
+                f"Expected a model of ALAD in {folder}. Received: one that does not fit together: {one_line(error)}."
             ) from None
 
     def _document(self) -> dict[str, Any]:
@@ -696,10 +696,6 @@ def _require_sound(model: ALAD, document: dict[str, Any], arrays: dict[str, dict
             raise ValueError(f"{name} has the shape {list(numbers.shape)}")
     if not np.isfinite(float(document["threshold"]["value"])):
         raise ValueError("the threshold is not finite")
-
-
-def _line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error!s:.200}".split())
 
 
 def _seed(random_state: Any) -> int:

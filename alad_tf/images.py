@@ -6,14 +6,13 @@ x is uint8 [n, 32, 32, 3], as it comes: the networks map pixels to [-1, 1]. y is
 from __future__ import annotations
 
 import os
-import re
 import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from alad_tf.errors import DataError, SettingsError
+from alad_tf.errors import DataError, SettingsError, one_line
 
 CLASSES = 10
 SHAPE = (32, 32, 3)
@@ -95,8 +94,8 @@ def read(name: str, folders: list[Path]) -> Images:
         parts = [_part(builder, split) for split in ("train", "test")]
     except Exception as error:  # whatever the readers of damaged files raise
         raise DataError(
-            f"Expected a prepared {source.builder} in {builder.data_dir}. Received: {_line(error)}. Remove that folder "
-            "to have it prepared anew."
+            f"Expected a prepared {source.builder} in {builder.data_dir}. Received: {one_line(error)}. Remove that "
+            "folder to have it prepared anew."
         ) from None
     x, label = (np.concatenate(arrays) for arrays in zip(*parts))
     if x.dtype != np.uint8 or x.shape[1:] != SHAPE or label.max(initial=0) >= CLASSES or label.min(initial=0) < 0:
@@ -137,7 +136,7 @@ def prepared(name: str, folders: list[Path]) -> Any:
                 except Exception as error:  # whatever damaged descriptions raise
                     raise DataError(
                         f"Expected a prepared {source.builder} in {place / source.builder / version}. Received: "
-                        f"{_line(error)}. Remove that folder to have it prepared anew."
+                        f"{one_line(error)}. Remove that folder to have it prepared anew."
                     ) from None
     try:
         builder = tfds.builder(source.builder, data_dir=places[0])
@@ -146,7 +145,8 @@ def prepared(name: str, folders: list[Path]) -> Any:
         looked = " or ".join(map(str, places))
         raise DataError(
             f"Expected {source.builder}, prepared by tensorflow-datasets, in {looked}. Received: no such folder, and "
-            f"the download failed ({_line(error)}). Name the directory that has it with --data-dir or ALAD_DATA_DIR."
+            f"the download failed ({one_line(error)}). Name the directory that has it with --data-dir or "
+            "ALAD_DATA_DIR."
         ) from None
     return builder
 
@@ -156,9 +156,3 @@ def _part(builder: Any, split: str) -> tuple[np.ndarray, np.ndarray]:
     examples = builder.as_dataset(split=split, batch_size=-1)
     order = np.argsort(examples["id"].numpy())
     return examples["image"].numpy()[order], examples["label"].numpy()[order]
-
-
-def _line(error: Exception) -> str:
-    """An error in one line, without the names that TensorFlow gives the parts of its graph."""
-    text = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]", "", f"{type(error).__name__}: {error}")
-    return " ".join(text.split())[:300].rstrip(" .:")
