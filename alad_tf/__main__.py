@@ -119,10 +119,13 @@ def reproduce(options: argparse.Namespace) -> None:
 
 
 def table(options: argparse.Namespace) -> None:
-    """`alad table`: print a table of the paper from the results that exist."""
+    """`alad table`: print a table of the paper from the results that exist; of CSV the remarks go to standard error."""
     from alad_tf import report
 
-    print(report.table(options.number, options.out, published_results()).as_text())
+    result = report.table(options.name, options.out, published_results())
+    print(result.render(options.format), end="" if options.format == "csv" else "\n")
+    if options.format == "csv":
+        print("\n".join(result.remarks), file=sys.stderr)
 
 
 def fit(options: argparse.Namespace) -> None:
@@ -406,7 +409,8 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(command=reproduce)
 
     command = commands.add_parser("table", help="print a table of the paper with our results beside it")
-    command.add_argument("number", type=int, metavar="NUMBER", help="2, 3 or 5 to 8")
+    command.add_argument("name", metavar="NAME", help="2 to 8, or protocol: metrics that need no share of anomalies")
+    command.add_argument("--format", choices=("text", "markdown", "csv"), default="text", help="default: %(default)s")
     _add_out(command)
     command.set_defaults(command=table)
     _add_fit(commands)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import csv
 import importlib
 import json
 import os
@@ -245,7 +246,7 @@ def test_show_in_a_process_of_its_own(alad: Alad) -> None:
 
 @pytest.mark.parametrize(
     ("number", "rows", "first"),
-    [(2, 14, "OC-SVM"), (3, 12, "OC-SVM"), (5, 8, "Baseline"), (6, 8, "Baseline"), (7, 12, "L1"), (8, 8, "L1")],
+    [(2, 22, "OC-SVM"), (3, 20, "OC-SVM"), (5, 8, "Baseline"), (6, 8, "Baseline"), (7, 12, "L1"), (8, 8, "L1")],
 )
 def test_table_without_results(
     number: int,
@@ -269,6 +270,25 @@ def test_table_of_published_results(alad: Alad, tmp_path: Path) -> None:
     done = alad("table", "5", "--out", tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "Baseline + SN + DL" in done.stdout and "0.950±0.002" in done.stdout
+
+
+def test_format_of_a_table(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """CSV alone is on standard output; what its rows do not say is on standard error."""
+    outputs = {}
+    for form in ("text", "markdown", "csv"):
+        assert command_line.main(["table", "5", "--format", form, "--out", str(tmp_path)]) == 0
+        outputs[form] = capfd.readouterr()
+    assert outputs["text"].out.startswith("Table V: ") and outputs["markdown"].out.startswith("**Table V: ")
+    assert outputs["text"].err == outputs["markdown"].err == ""
+    rows = list(csv.DictReader(outputs["csv"].out.splitlines()))
+    assert [row["model"] for row in rows[:2]] == ["Baseline", "Baseline + DL"] and len(rows) == 8
+    assert float(rows[3]["f1"]) == pytest.approx(0.950, abs=5e-4) and rows[3]["f1_paper_std"] == "0.002"
+    assert "SN: spectral normalisation" in outputs["csv"].err and "[1]" not in outputs["csv"].err
+
+
+def test_table_iv_without_measurements(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert command_line.main(["table", "4", "--out", str(tmp_path / "none")]) == 0
+    assert capfd.readouterr().out.count("not measured") == 12
 
 
 # Bad input --------------------------------------------------------------------------------------------------------
@@ -305,11 +325,11 @@ def test_table_of_published_results(alad: Alad, tmp_path: Path) -> None:
         ("reproduce kdd99 --training-half released", "'released' kdd99 'clean'"),
         ("reproduce toy --training-half released", "'released' toy 'clean'"),
         ("reproduce toy --no-such-option", "--no-such-option"),
-        ("table", "NUMBER"),
-        ("table x", "'x'"),
-        ("table 99", "99 2, 3, 5, 6, 7, 8"),
-        ("table 4", "4 2, 3, 5, 6, 7, 8"),
+        ("table", "NAME"),
+        ("table x", "x 2, 3, 4, 5, 6, 7, 8, protocol"),
+        ("table 99", "99 2, 3, 4, 5, 6, 7, 8, protocol"),
         ("table -5", "-5"),
+        ("table 5 --format html", "--format 'html' text markdown csv"),
     ],
 )
 def test_wrong_call(arguments: str, words: str, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
