@@ -9,7 +9,8 @@ Usage: ./reproduce.sh NAME [options]
 
   kdd99, arrhythmia, svhn, cifar10, toy
             alad reproduce NAME [options]; toy needs no data (./reproduce.sh NAME --help: the options)
-  tables    alad table 2, 3, 5, 6, 7, 8 [options]: the results so far beside the paper's
+  tables    alad tables [options]: Tables II to VIII and their figures from the results so far, beside the paper's;
+            with --budget HOURS it first makes runs that are missing
   test      the tests; the options go to pytest
 
 The first call makes .venv in the checkout: about 600 MB to download and 2.5 GB on disk, once.
@@ -239,10 +240,6 @@ case $name in
         cd "$root"
         exec "$venv/bin/python" -m pytest "$@"
         ;;
-    tables)
-        for table in 2 3 5 6 7 8; do
-            "$venv/bin/alad" table "$table" "$@"
-        done
-        ;;
+    tables) exec "$venv/bin/alad" tables "$@" ;;
     *) exec "$venv/bin/alad" reproduce "$name" "$@" ;;
 esac

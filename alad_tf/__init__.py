@@ -16,8 +16,12 @@ The map, in the direction that data flow (the tables themselves are in the packa
     experiment  one run -> result.json
     runs        many runs, in processes of one thread
     paper       the numbers that the paper prints
+    results     what runs left on disk, summed up
     report      tables: ours beside the paper's
+    rendering   a table as text, Markdown or CSV
     plots       figures
+    plan        the runs that the tables lack, within a budget of time
+    tables      every table and figure in files: `alad tables`
 
 and for data of one's own:
 

@@ -32,9 +32,18 @@ EXAMPLES = """examples:
   alad reproduce arrhythmia --no-dzz           a row of the ablation
   alad reproduce cifar10 --normal-class 0,1    two of the ten tasks of an image data set
   alad table 5                                 Table V from the results that exist
+  alad tables --budget 8                       all tables and figures, after eight hours of runs that are missing
   alad fit train.csv --model model             your own data: train on rows that are normal
   alad score new.csv --model model --output scored.csv
   alad export model served/fraud               the next version of a model for TensorFlow Serving
+"""
+TABLES_EXAMPLES = """examples:
+  alad tables                                  from the results that exist
+  alad tables --budget 8                       first make what is missing, the cheapest first, for eight hours
+  alad tables --budget 0.5 --datasets kdd99,arrhythmia --runs 3
+
+Writes OUT/tables/: every table as .txt, .md and .csv, its footnotes as .notes.txt, Figures 3, 4 and 7 to 10 as .png.
+Published results count as there. The same command goes on where the budget ended.
 """
 FIT_EXAMPLES = """examples:
   alad fit train.csv --model model
@@ -63,6 +72,7 @@ Writes BASE/NAME/VERSION, which appears once it is complete and answers as this 
 """
 FILES = ".csv, .tsv (also .gz), .parquet, .feather, .npy or .npz"
 TABULAR = tuple(name for name, protocol in PROTOCOLS.items() if protocol.metric == "f1")
+OF_TABLES = tuple(name for name in PROTOCOLS if name != "toy")  # data sets of Tables II to VIII
 GOES_ON = "the same command goes on: complete runs are kept, the others continue from their last checkpoint"
 
 
@@ -119,10 +129,32 @@ def reproduce(options: argparse.Namespace) -> None:
 
 
 def table(options: argparse.Namespace) -> None:
-    """`alad table`: print a table of the paper from the results that exist."""
+    """`alad table`: print a table of the paper from the results that exist; of CSV the remarks go to standard error."""
     from alad_tf import report
 
-    print(report.table(options.number, options.out, published_results()).as_text())
+    result = report.table(options.name, options.out, published_results())
+    print(result.render(options.format), end="" if options.format == "csv" else "\n")
+    if options.format == "csv":
+        print("\n".join(result.remarks), file=sys.stderr)
+
+
+def tables(options: argparse.Namespace) -> None:
+    """`alad tables`: make missing runs within a budget of time, then print and write all tables and the figures."""
+    from alad_tf import plan, tables
+
+    failures = plan.carry_out(
+        options.out,
+        published_results(),
+        datasets=options.datasets,
+        n_runs=options.runs,
+        hours=options.budget,
+        jobs=options.jobs or os.cpu_count() or 1,
+        data_dir=options.data_dir,
+        say=lambda line: print(line, file=sys.stderr),
+    )
+    print(tables.write(options.out, published_results()), flush=True)
+    if failures:
+        raise AladError("; ".join(failures))
 
 
 def latency(options: argparse.Namespace) -> None:
@@ -365,9 +397,7 @@ def _parser() -> argparse.ArgumentParser:
         "--seed", type=_not_negative, default=0, metavar="S", help="seed of the first run (default: 0)"
     )
     command.add_argument("--epochs", type=_positive, metavar="N", help="epochs of a run (default: the table's)")
-    command.add_argument(
-        "--jobs", type=_positive, metavar="N", help="processes of one thread each (default: the cores)"
-    )
+    _add_jobs(command)
     command.add_argument(
         "--spectral-norm", choices=("paper", "tfa"), help="W / sigma as re-parametrisation, or stock tensorflow_addons"
     )
@@ -433,7 +463,8 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(command=reproduce)
 
     command = commands.add_parser("table", help="print a table of the paper with our results beside it")
-    command.add_argument("number", type=int, metavar="NUMBER", help="2, 3 or 5 to 8")
+    command.add_argument("name", metavar="NAME", help="2 to 8, or protocol: metrics that need no share of anomalies")
+    command.add_argument("--format", choices=("text", "markdown", "csv"), default="text", help="default: %(default)s")
     _add_out(command)
     command.set_defaults(command=table)
     command = commands.add_parser("latency", help="time ALAD beside AnoGAN on one batch: a row of Table IV")
@@ -442,6 +473,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_data_dir(command)
     _add_out(command)
     command.set_defaults(command=latency, interrupted="nothing was written")
+
+    _add_tables(commands)
     _add_fit(commands)
     _add_score(commands)
 
@@ -450,6 +483,30 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(command=inspect)
     _add_export(commands)
     return parser
+
+
+def _add_tables(commands: Any) -> None:
+    command = commands.add_parser(
+        "tables",
+        help="make the runs that the tables lack, within a time, then print and write all tables and figures",
+        epilog=TABLES_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument(
+        "--budget", type=_above_zero, metavar="HOURS", help="time for runs that are missing (default: none is made)"
+    )
+    command.add_argument("--runs", type=_positive, metavar="N", help="runs of a method (default: the paper's)")
+    command.add_argument(
+        "--datasets",
+        type=_datasets,
+        default=OF_TABLES,
+        metavar="NAME,...",
+        help=f"whose runs are made: {', '.join(OF_TABLES)} (default: all)",
+    )
+    _add_jobs(command)
+    _add_data_dir(command)
+    _add_out(command)
+    command.set_defaults(command=tables)
 
 
 def _add_fit(commands: Any) -> None:
@@ -613,6 +670,19 @@ def _add_out(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--out", type=Path, default=default_out(), metavar="DIR", help="results folder (default: %(default)s)"
     )
+
+
+def _add_jobs(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--jobs", type=_positive, metavar="N", help="processes of one thread each (default: the cores)"
+    )
+
+
+def _datasets(text: str) -> list[str]:
+    names = text.split(",")
+    if not set(names) <= set(OF_TABLES):
+        raise argparse.ArgumentTypeError(f"expected names from {', '.join(OF_TABLES)}, received {text!r}")
+    return [name for name in OF_TABLES if name in names]
 
 
 def _classes(text: str) -> list[int]:

@@ -1,7 +1,8 @@
 """The results that the paper prints (Section V), as data to hold beside it. Standard library only.
 
 Rows carry the names that this project's results carry: `ALAD` is the full method (spectral normalisation and D_zz),
-`ALAD-noSN` the paper's "Baseline + DL", `ALAD-noDzz` its "Baseline + SN", `ALAD-baseline` its "Baseline".
+`ALAD-noSN` the paper's "Baseline + DL", `ALAD-noDzz` its "Baseline + SN", `ALAD-baseline` its "Baseline"; `ROWS` says
+which results the rows of Tables II and III are.
 Every figure is a mean over runs; a pair is mean and standard deviation.
 """
 
@@ -151,6 +152,27 @@ TABLE_VIII: _Pairs = {
 
 # fmt: on
 
+# Rows of Tables II and III -> the results that they are: method and score.
+ROWS = {
+    "OC-SVM": ("OC-SVM", "score"),
+    "IF": ("IF", "score"),
+    "DSEBM-r": ("DSEBM", "reconstruction"),
+    "DSEBM-e": ("DSEBM", "energy"),
+    "DAGMM": ("DAGMM", "energy"),
+    "AnoGAN": ("AnoGAN", "released"),
+    "ALAD": ("ALAD", "features"),
+}
+# The same for rows that this project adds: the paper has none of them.
+ADDED_ROWS = {
+    "OC-SVM by SGD": ("SGD-OC-SVM", "score"),
+    "AnoGAN, Schlegl's weights": ("AnoGAN", "schlegl"),
+    "Distance to the mean": ("mean", "score"),
+    "k nearest neighbours": ("kNN", "score"),
+}
+# Methods that are not trained by epochs, and those for whose epochs the paper has no figure.
+WITHOUT_EPOCHS = ("OC-SVM", "SGD-OC-SVM", "IF", "mean", "kNN")
+EPOCHS_NOT_PRINTED = ("DSEBM", "DAGMM")
+
 # The method whose runs Tables VII and VIII report, by their row "features".
 SCORE_STUDY = {"kdd99": "ALAD", "arrhythmia": "ALAD-noDzz", "svhn": "ALAD", "cifar10": "ALAD"}
 
@@ -177,6 +199,14 @@ NOTES: dict[tuple[int, str, str], str] = {
     (6, "svhn", "ALAD"): "Tables III and VIII print the standard deviation of the same runs as 0.0268.",
 }
 
+# What is to be known about our results in a row of Tables II and III.
+ROW_NOTES = {
+    "AnoGAN": (
+        "Scored as in the code behind the paper's figures: 0.1 of the residual loss, 0.9 of the discriminator's "
+        "feature loss. Schlegl et al. (2017) weigh them 0.9 and 0.1."
+    ),
+}
+
 
 def cells(number: int, dataset: str, row: str) -> dict[str, Printed]:
     """The figures in one row of Table II, III, V, VI, VII or VIII (`number` 2, 3, 5 to 8), by metric.
@@ -196,27 +226,33 @@ def _named(row: tuple[_Value, _Value, _Value] | None) -> list[tuple[str, _Value]
     return list(zip(("precision", "recall", "f1"), row)) if row else []
 
 
-def place(dataset: str, method: str, score: str = "features") -> tuple[int, str] | None:
-    """Where the paper prints a result of `method` with `score`: (table, row), or None.
+def score_of(method: str) -> str:
+    """The score that stands for a method in Tables II and III, the first of several: of ALAD that of Algorithm 1."""
+    return next((score for name, score in (*ROWS.values(), *ADDED_ROWS.values()) if name == method), "features")
+
+
+def place(dataset: str, method: str, score: str | None = None) -> tuple[int, str] | None:
+    """Where the paper prints a result of `method` with `score` (None: `score_of` it): (table, row), or None.
 
     Of several places the one with a standard deviation, then the one with more digits. The L1, L2 and logits rows that
     the paper attributes to ALAD are given for `ALAD` and for the method whose runs they are (`SCORE_STUDY`).
     """
-    tabular = dataset in TABLE_II
+    tabular, score = dataset in TABLE_II, score or score_of(method)
     studied = {SCORE_STUDY.get(dataset)} if score == "features" else {SCORE_STUDY.get(dataset), "ALAD"}
     candidates = [(7 if tabular else 8, score)] if method in studied else []
     if score == "features":
-        candidates += [(5 if tabular else 6, method), (2 if tabular else 3, method)]
+        candidates.append((5 if tabular else 6, method))
+    candidates += [(2 if tabular else 3, row) for row, results in ROWS.items() if results == (method, score)]
     return next(((number, row) for number, row in candidates if cells(number, dataset, row)), None)
 
 
-def printed(dataset: str, method: str, score: str = "features") -> dict[str, Printed]:
+def printed(dataset: str, method: str, score: str | None = None) -> dict[str, Printed]:
     """What the paper prints for `method` with `score` on `dataset`, by metric; empty where it prints nothing."""
     found = place(dataset, method, score)
     return cells(found[0], dataset, found[1]) if found else {}
 
 
-def note(dataset: str, method: str, score: str = "features") -> str | None:
+def note(dataset: str, method: str, score: str | None = None) -> str | None:
     """The remark that belongs to the row which `printed` reads, or None."""
     found = place(dataset, method, score)
     return NOTES.get((found[0], dataset, found[1])) if found else None

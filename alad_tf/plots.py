@@ -29,6 +29,7 @@ SCORES = ("features", "l1", "l2", "logits")
 CURVE_POINTS = 2000
 
 _BLUE, _VERMILION, _GREEN, _PURPLE, _GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
+_BARS = (_BLUE, _VERMILION, _GREEN, _PURPLE, "#E69F00", "#56B4E9")  # side by side, at most
 _STYLES = {"features": (_BLUE, "-"), "l1": (_VERMILION, "--"), "l2": (_GREEN, "-."), "logits": (_PURPLE, ":")}
 _DEFINITIONS = {
     "features": r"features: $\|f_{xx}(x, x) - f_{xx}(x, \hat{x})\|_1$",
@@ -162,15 +163,15 @@ def save_class_bars(
     """Bars of AUROC for each normal class, side by side: Figures 3, 4 and 7 to 10.
 
     Args:
-        groups: name of a method or score -> class -> AUROC of each run; a class without runs has no bar.
+        groups: name of a method or score -> class -> AUROC of each run; a class without runs has no bar. At most six.
         path: of the PNG file.
         title: over the figure.
         means: name -> the paper's mean over all classes, drawn as a line across in the colour of its bars.
     """
     classes = sorted({label for tasks in groups.values() for label in tasks})
-    figure = _figure(max(5.0, 0.35 * len(classes) * len(groups) + 2.0), 4.2)
+    figure = _figure(min(max(5.0, 0.35 * len(classes) * len(groups) + 2.0), 14.0), 4.4)
     axes, width = figure.subplots(), 0.8 / len(groups)
-    for number, ((name, tasks), colour) in enumerate(zip(groups.items(), (_BLUE, _VERMILION, _GREEN, _PURPLE))):
+    for number, ((name, tasks), colour) in enumerate(zip(groups.items(), _BARS)):
         there = [label for label in classes if label in tasks]
         x = [classes.index(label) + (number - (len(groups) - 1) / 2) * width for label in there]
         heights = [float(np.mean(tasks[label])) for label in there]
@@ -184,6 +185,7 @@ def save_class_bars(
     axes.set_xticks(range(len(classes)), [str(label) for label in classes])
     axes.set_ylim(0.0, 1.0)
     _finish(axes, title, "Normal class", "AUROC")
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     return _save(figure, path)
 
 

@@ -29,6 +29,21 @@ FIRST_REPORT_SECONDS = 15.0  # of training, before the first line of a run where
 PLAIN_REPORT_SECONDS = 60.0  # between two of them
 
 
+class Budget(NamedTuple):
+    """Until when runs may go on, and for how long one of them is thought to."""
+
+    deadline: float  # as `time.monotonic` counts
+    seconds: float
+
+    def fits(self) -> bool:
+        """Whether a run that starts now ends in time."""
+        return time.monotonic() + self.seconds <= self.deadline
+
+    def is_spent(self) -> bool:
+        """Whether the deadline is over."""
+        return time.monotonic() >= self.deadline
+
+
 def run_all(
     settings: AnySettings,
     seeds: Sequence[int],
@@ -37,6 +52,7 @@ def run_all(
     jobs: int,
     data_dir: Path | None = None,
     classes: Sequence[int] | None = None,
+    budget: Budget | None = None,
 ) -> None:
     """Make every run that is not complete yet, `jobs` at a time.
 
@@ -47,6 +63,8 @@ def run_all(
         jobs: processes at a time.
         data_dir: where the raw data are.
         classes: images: one run of each seed for each normal class. None: for the one of the settings.
+        budget: runs that do not fit it are not started, and those that go on at its end are asked to stop as at an
+            interrupt. None: all are made.
 
     Raises:
         AladError: the data cannot be had, or a folder holds other settings: nothing is run. Or runs failed: the others
@@ -64,6 +82,10 @@ def run_all(
     failures: dict[str, str] = {}
     try:
         while waiting or running:
+            if budget is not None and not budget.fits():
+                waiting.clear()
+            if budget is not None and budget.is_spent():
+                break
             while waiting and len(running) < jobs:
                 name = waiting.pop(0)
                 running[name] = _Run(name, *tasks[name], folders[name], data_dir)

@@ -441,7 +441,7 @@ wrong_call(
     "option of another data set",
     1,
 )
-wrong_call("table 4", "Received: 4", "table that is not there", 1)
+wrong_call("table 9", "Received: 9", "table that is not there", 1)
 wrong_call(
     "fit train.csv --model m --label kind",
     "Expected both --label COL and --normal VALUE",

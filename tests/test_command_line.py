@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import csv
 import importlib
 import json
 import os
@@ -12,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from conftest import CHECKOUT, Alad
 
 import architectures
 from alad_tf import __main__ as command_line
-from alad_tf import data, own_data, runs
+from alad_tf import data, own_data, plan, runs, tables
 from alad_tf.settings import RUN_FILES, SCORES, Settings, default_out, is_complete
 
 KDD99 = "kddcup.data_10_percent.gz"
@@ -200,7 +201,9 @@ def test_console_script() -> None:
 # Help and tables --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["reproduce", "--help"], ["show", "--help"], ["table", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], *([name, "--help"] for name in ("reproduce", "show", "table", "tables"))]
+)
 def test_help(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         command_line.main(arguments)
@@ -215,13 +218,14 @@ def test_help_has_examples_that_parse(
     for name in ("fit_file", "score_file"):  # they are run in test_own_data.py
         monkeypatch.setattr(own_data, name, lambda *_, **__: "a report")
     monkeypatch.setattr(command_line, "export", lambda options: None)  # in test_deploy_docs.py
+    monkeypatch.setattr(command_line, "tables", lambda options: None)  # below
     with pytest.raises(SystemExit):
         command_line.main(arguments)
     _, _, text = capfd.readouterr().out.partition("examples:\n")
     examples = [shlex.split(line.strip().split("   ")[0]) for line in text.splitlines() if line.strip()]
     assert len(examples) >= 4
     assert {example[0] for example in examples} == {"alad"}
-    assert {"show", "reproduce", "table"} <= {example[1] for example in examples}
+    assert {"show", "reproduce", "table", "tables"} <= {example[1] for example in examples}
     for example in examples:
         assert command_line.main(example[1:]) == 0
 
@@ -245,7 +249,7 @@ def test_show_in_a_process_of_its_own(alad: Alad) -> None:
 
 @pytest.mark.parametrize(
     ("number", "rows", "first"),
-    [(2, 14, "OC-SVM"), (3, 12, "OC-SVM"), (5, 8, "Baseline"), (6, 8, "Baseline"), (7, 12, "L1"), (8, 8, "L1")],
+    [(2, 22, "OC-SVM"), (3, 20, "OC-SVM"), (5, 8, "Baseline"), (6, 8, "Baseline"), (7, 12, "L1"), (8, 8, "L1")],
 )
 def test_table_without_results(
     number: int,
@@ -269,6 +273,94 @@ def test_table_of_published_results(alad: Alad, tmp_path: Path) -> None:
     done = alad("table", "5", "--out", tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "Baseline + SN + DL" in done.stdout and "0.950±0.002" in done.stdout
+
+
+def test_format_of_a_table(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """CSV alone is on standard output; what its rows do not say is on standard error."""
+    outputs = {}
+    for form in ("text", "markdown", "csv"):
+        assert command_line.main(["table", "5", "--format", form, "--out", str(tmp_path)]) == 0
+        outputs[form] = capfd.readouterr()
+    assert outputs["text"].out.startswith("Table V: ") and outputs["markdown"].out.startswith("**Table V: ")
+    assert outputs["text"].err == outputs["markdown"].err == ""
+    rows = list(csv.DictReader(outputs["csv"].out.splitlines()))
+    assert [row["model"] for row in rows[:2]] == ["Baseline", "Baseline + DL"] and len(rows) == 8
+    assert float(rows[3]["f1"]) == pytest.approx(0.950, abs=5e-4) and rows[3]["f1_paper_std"] == "0.002"
+    assert "SN: spectral normalisation" in outputs["csv"].err and "[1]" not in outputs["csv"].err
+
+
+def test_table_iv_without_measurements(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert command_line.main(["table", "4", "--out", str(tmp_path / "none")]) == 0
+    assert capfd.readouterr().out.count("not measured") == 12
+
+
+class Tables:
+    """What `alad tables` hands on, instead of doing it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.failures: list[str] = []
+        self.planned: dict[str, Any] = {}
+        self.written: tuple[Path | None, ...] = ()
+        monkeypatch.setattr(plan, "carry_out", self.carry_out)
+        monkeypatch.setattr(tables, "write", self.write)
+        monkeypatch.setattr(command_line, "published_results", lambda: Path("published"))
+
+    def carry_out(self, *folders: Path, say: Callable[[str], None], **options: Any) -> list[str]:
+        say("what is run")
+        self.planned = {"folders": folders, **options}
+        return self.failures
+
+    def write(self, *folders: Path) -> str:
+        self.written = folders
+        return "the tables"
+
+
+@pytest.mark.parametrize(
+    ("options", "changes"),
+    [
+        ("", {}),
+        ("--budget 1.5", {"hours": 1.5}),
+        ("--runs 2", {"n_runs": 2}),
+        ("--datasets svhn,kdd99", {"datasets": ["kdd99", "svhn"]}),
+        ("--jobs 3", {"jobs": 3}),
+        ("--data-dir raw", {"data_dir": Path("raw")}),
+        ("--out there", {"folders": (Path("there"), Path("published"))}),
+    ],
+)
+def test_options_of_tables(
+    options: str, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    calls = Tables(monkeypatch)
+    assert command_line.main(["tables", *options.split()]) == 0
+    expected = {
+        "folders": (default_out(), Path("published")),
+        "datasets": ("kdd99", "arrhythmia", "svhn", "cifar10"),
+        "n_runs": None,
+        "hours": None,
+        "jobs": os.cpu_count(),
+        "data_dir": None,
+        **changes,
+    }
+    assert calls.planned == expected and calls.written == expected["folders"]
+    assert tuple(capfd.readouterr()) == ("the tables\n", "what is run\n")
+
+
+def test_tables_are_there_in_spite_of_runs_that_failed(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    Tables(monkeypatch).failures = ["kdd99: no data", "svhn IF: seed 0: too hot"]
+    assert command_line.main(["tables", "--budget", "1"]) == 1
+    captured = capfd.readouterr()
+    assert captured.out == "the tables\n"
+    assert captured.err.splitlines() == ["what is run", "alad: error: kdd99: no data; svhn IF: seed 0: too hot"]
+
+
+def test_tables_from_the_published_results(alad: Alad, tmp_path: Path) -> None:
+    done = alad("tables", "--out", tmp_path / "out", "--datasets", "arrhythmia", "--runs", 1)
+    assert done.returncode == 0 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("tables: nothing is run without --budget; missing: arrhythmia ")
+    assert all(f"Table {number}: " in done.stdout for number in ("II", "III", "IV", "V", "VI", "VII", "VIII"))
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["tables"]
 
 
 # Bad input --------------------------------------------------------------------------------------------------------
@@ -305,16 +397,23 @@ def test_table_of_published_results(alad: Alad, tmp_path: Path) -> None:
         ("reproduce kdd99 --training-half released", "'released' kdd99 'clean'"),
         ("reproduce toy --training-half released", "'released' toy 'clean'"),
         ("reproduce toy --no-such-option", "--no-such-option"),
-        ("table", "NUMBER"),
-        ("table x", "'x'"),
-        ("table 99", "99 2, 3, 5, 6, 7, 8"),
-        ("table 4", "4 2, 3, 5, 6, 7, 8"),
+        ("tables --budget 0", "--budget '0' above 0"),
+        ("tables --budget soon", "--budget 'soon' above 0"),
+        ("tables --runs 0", "--runs '0' at least 1"),
+        ("tables --jobs 0", "--jobs '0' at least 1"),
+        ("tables --datasets toy", "--datasets 'toy' kdd99 arrhythmia svhn cifar10"),
+        ("tables --datasets=", "--datasets '' kdd99"),
+        ("tables 5", "5"),
+        ("table", "NAME"),
+        ("table x", "x 2, 3, 4, 5, 6, 7, 8, protocol"),
+        ("table 99", "99 2, 3, 4, 5, 6, 7, 8, protocol"),
         ("table -5", "-5"),
+        ("table 5 --format html", "--format 'html' text markdown csv"),
     ],
 )
 def test_wrong_call(arguments: str, words: str, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     named = arguments.split()
-    if named[:1] in (["reproduce"], ["table"]):
+    if named[:1] in (["reproduce"], ["table"], ["tables"]):
         named += ["--out", str(tmp_path / "out")]
     line = refused(capfd, *named)
     assert all(word in line for word in words.split())

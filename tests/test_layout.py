@@ -27,7 +27,9 @@ MAY_IMPORT = {
     "paper": "errors files",
     "spectral": "errors files",
     "plots": "errors files",
-    "report": "errors files paper",
+    "rendering": "",
+    "results": "errors paper",
+    "report": "errors paper rendering results",
     "settings": "errors files architectures",
     "replicas": "errors",
     "networks": "replicas spectral architectures",
@@ -49,6 +51,8 @@ MAY_IMPORT = {
     "own_data": "calibration columns errors estimator explanations files frames metrics model_folder preprocessing",
     "experiment": "checkpoints data errors files metrics networks packed plots replicas scores settings training",
     "runs": "data errors files settings experiment paper plots report",
+    "plan": "errors paper report results runs settings",
+    "tables": "files paper plots rendering report results",
     "folding": "files networks spectral",
     "signatures": "errors folding networks scores settings",
     "sources": "calibration data errors estimator experiment model_folder networks preprocessing settings signatures",
@@ -61,7 +65,8 @@ MAY_IMPORT = {
     "client": "errors",
     "batch": "columns errors exported",
     "cluster": "batch errors exported files",
-    "__main__": "cluster convert errors export own_data serve_config settings sources runs report architectures",
+    "__main__": "cluster convert errors export own_data serve_config settings sources runs report plan tables "
+    "architectures",
 }
 WITH_TENSORFLOW = {
     *("replicas", "spectral", "checkpoints", "networks", "losses", "scores", "training", "fitting", "estimator"),

@@ -104,7 +104,28 @@ def test_printed_prefers_a_std_then_more_digits() -> None:
     assert paper.printed("kdd99", "ALAD-noSN")["recall"] == paper.Printed(0.959, 0.008)
     assert paper.printed("kdd99", "IF")["precision"] == paper.Printed(0.9216)
     assert paper.printed("svhn", "ALAD") == {"auroc": paper.Printed(0.5753, 0.0268)}
-    assert paper.printed("cifar10", "DSEBM-r") == {"auroc": paper.Printed(0.6071, 0.1007)}
+    assert paper.printed("cifar10", "DSEBM") == {"auroc": paper.Printed(0.6071, 0.1007)}
+
+
+def test_printed_finds_baselines_by_method_and_score() -> None:
+    """Each row of Tables II and III belongs to one pair."""
+    assert paper.printed("kdd99", "IF", "score") == paper.printed("kdd99", "IF") == paper.cells(2, "kdd99", "IF")
+    assert paper.printed("kdd99", "OC-SVM", "score")["f1"].mean == 0.7954
+    assert paper.printed("kdd99", "DSEBM", "reconstruction")["f1"].mean == 0.7328
+    assert paper.printed("kdd99", "DSEBM", "energy")["f1"].mean == 0.7399
+    assert paper.printed("arrhythmia", "DAGMM", "energy")["f1"].mean == 0.4983
+    assert paper.printed("svhn", "AnoGAN", "released") == {"auroc": paper.Printed(0.5410, 0.0193)}
+    for nothing in (("kdd99", "AnoGAN", "schlegl"), ("svhn", "DAGMM", "energy"), ("kdd99", "SGD-OC-SVM", "score")):
+        assert paper.printed(*nothing) == {}
+    assert set(paper.ROWS) == set(paper.TABLE_II["kdd99"]) and set(paper.TABLE_III["svhn"]) <= set(paper.ROWS)
+    pairs = [*paper.ROWS.values(), *paper.ADDED_ROWS.values()]
+    assert len(set(pairs)) == len(pairs)
+
+
+def test_score_that_stands_for_a_method() -> None:
+    scores = {"ALAD": "features", "ALAD-noSN-minmax": "features", "kNN": "score", "AnoGAN": "released"}
+    assert {method: paper.score_of(method) for method in scores} == scores
+    assert paper.note("arrhythmia", "DSEBM", "energy") == paper.NOTES[2, "arrhythmia", "DSEBM-e"]
 
 
 def test_printed_finds_scores_and_knows_what_is_not_printed() -> None:

@@ -347,6 +347,18 @@ def test_class_bars(tmp_path: Path, drawn: dict[str, Any]) -> None:
     assert centres == pytest.approx([-0.2, 0.8, 1.2])  # of class 0, and of class 7 side by side
     assert list(line(axes, "ALAD: paper's mean over ten classes, 0.5753").get_ydata()) == [0.5753, 0.5753]
     assert png_size(tmp_path / "classes.png")[0] > 400
+    (legend,) = drawn["classes.png"].legends
+    named = {text.get_text() for text in legend.get_texts()}
+    assert named == {"ALAD", "ALAD-noSN", "ALAD: paper's mean over ten classes, 0.5753"}
+
+
+def test_six_groups_of_bars_have_a_colour_each(tmp_path: Path, drawn: dict[str, Any]) -> None:
+    groups = {name: {label: [0.5] for label in range(10)} for name in "abcdef"}
+    plots.save_class_bars(groups, tmp_path / "six.png", "cifar10", {})
+    bars = [container for container in drawn["six.png"].axes[0].containers if hasattr(container, "patches")]
+    assert [bar.get_label() for bar in bars] == list("abcdef")
+    assert len({bar.patches[0].get_facecolor() for bar in bars}) == 6
+    assert png_size(tmp_path / "six.png")[0] <= 14 * 110  # not wider than a page can show
 
 
 def test_images_stand_over_their_reconstructions_with_their_scores(tmp_path: Path, drawn: dict[str, Any]) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +156,7 @@ def test_comparison_sets_ours_beside_the_paper(tmp_path: Path) -> None:
     out, published = tmp_path / "out", tmp_path / "published"
     for seed, f1 in ((0, 0.94), (1, 0.96)):
         write_run(out, "kdd99", "ALAD", seed, f1)
-    write_run(published, "kdd99", "ALAD", 5, 0.1)
+    write_run(published, "kdd99", "ALAD", 1, 0.1)
     write_run(published, "kdd99", "ALAD-noSN", 0, 0.93)
     table = report.comparison(out, "kdd99", ["ALAD", "ALAD-noSN", "ALAD-baseline"], published=published)
     assert table.header == ["Method", "Runs", "Precision", "paper", "Recall", "paper", "F1", "paper", "diff."]
@@ -264,26 +268,279 @@ def test_table_viii_has_the_four_scores_of_both_data_sets(tmp_path: Path) -> Non
     assert rows[8] == ["  Logits", "0.6000", "0.5396±0.0783", "+0.0604"]
 
 
-@pytest.mark.parametrize("number", [0, 1, 4, 9])
-def test_table_names_the_ones_available(tmp_path: Path, number: int) -> None:
-    with pytest.raises(SettingsError, match=rf"Received: {number}\. Allowed: 2, 3, 5, 6, 7, 8\."):
-        report.table(number, tmp_path)
+@pytest.mark.parametrize("name", [0, 1, 9, "78", "x"])
+def test_table_names_the_ones_available(tmp_path: Path, name: int | str) -> None:
+    with pytest.raises(SettingsError, match=rf"Received: {name}\. Allowed: 2, 3, 4, 5, 6, 7, 8, protocol\."):
+        report.table(name, tmp_path)
 
 
-def test_table_ii_has_the_papers_rows_in_order(tmp_path: Path) -> None:
+ADDED = ["OC-SVM by SGD", "AnoGAN, Schlegl's weights", "Distance to the mean", "k nearest neighbours"]
+
+
+def footnotes_of(table: report.Table, row: Sequence[str]) -> list[str]:
+    """The footnotes that the marks of a row's first cell refer to."""
+    return [note for note in table.footnotes for mark in re.findall(r"\[\d+\]", row[0]) if note.startswith(mark)]
+
+
+def test_table_ii_has_the_papers_rows_in_order_and_the_added_ones_under_them(tmp_path: Path) -> None:
     write_run(tmp_path, "kdd99", "ALAD", 0, 0.9601)
     table = report.table(2, tmp_path)
-    methods = ["OC-SVM", "IF", "DSEBM-r", "DSEBM-e", "DAGMM", "AnoGAN", "ALAD"]
+    methods = ["OC-SVM", "IF", "DSEBM-r", "DSEBM-e", "DAGMM", "AnoGAN", "ALAD", *ADDED]
     labels = [row[0].split(" [")[0].strip() for row in table.rows]
     assert labels == ["KDD99", *methods, "Arrhythmia", *methods]
     assert table.rows[7][1:4] == ["1 this machine", "0.9501", "0.9427"]
     assert table.rows[7][4:] == ["0.9701", "0.9577", "0.9601", "0.9501", "+0.0100"]
-    assert table.rows[-1][1:] == ["not run", "not run", "0.5000", "not run", "0.5313", "not run", "0.5152", "-"]
-    marks = {row[0].split("[")[1][:-1] for row in table.rows if "[" in row[0]}
-    assert marks == {"1", "2", "3"}
-    assert "misprint" in table.footnotes[int(table.rows[6][0].split("[")[1][:-1]) - 1]
-    assert "Baseline + SN" in table.footnotes[int(table.rows[-1][0].split("[")[1][:-1]) - 1]
+    assert table.rows[19][1:] == ["not run", "not run", "0.5000", "not run", "0.5313", "not run", "0.5152", "-"]
+    assert table.rows[-1][1:] == ["not run", "not run", "-", "not run", "-", "not run", "-", "-"]
+    misprint, weights = footnotes_of(table, table.rows[6])
+    assert "misprint" in misprint and "0.1 of the residual loss, 0.9" in weights
+    (name,) = footnotes_of(table, table.rows[19])
+    assert "Baseline + SN" in name
+    assert table.footnotes[-1] == f"Added rows, which the paper does not have: {'; '.join(ADDED)}."
     assert any("0.992" in note for note in table.footnotes) and any("0.970" in note for note in table.footnotes)
+
+
+def test_baselines_stand_in_the_rows_of_their_scores(tmp_path: Path) -> None:
+    """Each of the eight methods has other figures, so that no row can have those of another."""
+    scores = {
+        "OC-SVM": {"score": 0.31}, "SGD-OC-SVM": {"score": 0.32}, "IF": {"score": 0.33}, "mean": {"score": 0.34},
+        "kNN": {"score": 0.35}, "DSEBM": {"energy": 0.36, "reconstruction": 0.37}, "DAGMM": {"energy": 0.38},
+        "AnoGAN": {"schlegl": 0.39, "released": 0.41},
+    }  # fmt: skip
+    for method, f1s in scores.items():
+        write_run(tmp_path, "kdd99", method, 0, scores={score: metrics(f1) for score, f1 in f1s.items()})
+        aurocs = {score: metrics(0.9, auroc=f1) for score, f1 in f1s.items()}
+        write_image_run(tmp_path, "svhn", 3, 0, 0.0, method=method, scores=aurocs)
+    expected = {
+        "OC-SVM": "0.3100", "IF": "0.3300", "DSEBM-r": "0.3700", "DSEBM-e": "0.3600", "DAGMM": "0.3800",
+        "AnoGAN": "0.4100", "OC-SVM by SGD": "0.3200", "AnoGAN, Schlegl's weights": "0.3900",
+        "Distance to the mean": "0.3400", "k nearest neighbours": "0.3500",
+    }  # fmt: skip
+    tabular, images = report.table(2, tmp_path), report.table(3, tmp_path)
+    for name, figure in expected.items():
+        (row,) = [row for row in tabular.rows[:12] if row[0].split(" [")[0].strip() == name]
+        assert row[6] == figure
+        rows = [row for row in images.rows[:11] if row[0].split(" [")[0].strip() == name]
+        assert [row[2] for row in rows] == ([] if name == "DAGMM" else [figure])
+    # OC-SVM: 0.31 - 0.7954; AnoGAN on SVHN: 0.41 - 0.5410.
+    assert tabular.rows[1][-1] == "-0.4854" and images.rows[5][-1] == "-0.1310"
+    assert tabular.rows[8][-1] == "-"
+
+
+def test_epochs_are_named_only_where_there_are_any(tmp_path: Path) -> None:
+    one = {"score": metrics(0.5)}
+    for method in ("OC-SVM", "SGD-OC-SVM", "IF", "mean", "kNN"):
+        write_run(tmp_path, "kdd99", method, 0, epochs=1, scores=one)
+    write_run(tmp_path, "kdd99", "DAGMM", 0, epochs=200, scores={"energy": metrics(0.5)})
+    write_run(tmp_path, "kdd99", "AnoGAN", 0, epochs=7, scores={"schlegl": metrics(0.5), "released": metrics(0.5)})
+    table = report.table(2, tmp_path)
+    labels = {row[0].split(" [")[0].strip(): row[1] for row in table.rows[1:12]}
+    assert labels.pop("AnoGAN") == labels.pop("AnoGAN, Schlegl's weights") == "1 this machine, 7 epochs"
+    assert set(labels.values()) == {"1 this machine", "not run"}
+    assert not any("1 epoch" in cell for row in table.rows for cell in row)
+    assert "DAGMM on KDD99: 200 epochs at most; the paper has no figure." in footnotes_of(table, table.rows[5])[1]
+
+
+def test_subsets_are_named_in_every_table(tmp_path: Path) -> None:
+    one = {"score": metrics(0.5)}
+    for seed in (0, 1):
+        write_run(tmp_path, "kdd99", "OC-SVM", seed, scores=one, n_train=198_361, n_train_used=10_000)
+    rows = {0: 36_000, 1: 35_990}
+    scores = {score: metrics(0.9, auroc=0.6) for score in ("schlegl", "released")}
+    for label, n_train in rows.items():
+        counts = {"n_train": n_train, "n_test": 12_000, "n_train_used": 5_000, "n_test_used": 1_000}
+        write_image_run(tmp_path, "cifar10", label, 0, 0.6, method="AnoGAN", scores=scores, **counts)
+    of_svm = "OC-SVM: trained on 10,000 of 198,361 rows, drawn at random with the run's seed."
+    of_gan = [
+        "AnoGAN: trained on 5,000 of 35,990 to 36,000 rows, drawn at random with the run's seed.",
+        "AnoGAN: scored on 1,000 of 12,000 test rows, drawn at random with the run's seed.",
+    ]
+    for table in (report.table(2, tmp_path), report.table("protocol", tmp_path)):
+        assert of_svm in [note[4:] for note in footnotes_of(table, table.rows[1])]
+        assert len([row for row in table.rows if of_svm in "".join(footnotes_of(table, row))]) == 1
+    for table in (report.table(3, tmp_path), report.table("protocol", tmp_path)):
+        found = [row for row in table.rows if row[0].strip().startswith("AnoGAN") and row[2] == "0.6000±0.0000"]
+        assert len(found) == 2
+        for row in found:
+            assert [note[4:] for note in footnotes_of(table, row)][-2:] == of_gan
+    (row,) = report.comparison(tmp_path, "kdd99", ["OC-SVM"]).rows
+    assert row[0] == "OC-SVM [2] [1]"
+
+
+@pytest.mark.parametrize("changes", [{"n_train_used": 31}, {"n_train_used": 0}, {"n_test_used": 20.0}])
+def test_subsets_are_counts_within_the_whole(tmp_path: Path, changes: dict[str, Any]) -> None:
+    write_run(tmp_path, "kdd99", "kNN", 0, **changes)
+    (key,) = changes
+    with pytest.raises(DataError, match=f"{key} .* where a whole number from 1 to"):
+        report.load_results(tmp_path, "kdd99", "kNN")
+
+
+def test_baselines_are_summed_up_and_compared_by_their_own_scores(tmp_path: Path) -> None:
+    for seed, f1 in ((0, 0.7), (1, 0.9)):
+        write_run(tmp_path, "kdd99", "IF", seed, scores={"score": metrics(f1)})
+        scores = {"energy": metrics(f1 - 0.1), "reconstruction": metrics(f1)}
+        write_run(tmp_path, "kdd99", "DSEBM", seed, scores=scores)
+    summary = report.summarise(report.load_results(tmp_path, "kdd99", "DSEBM"))
+    assert summary["scores"]["energy"]["f1"] == pytest.approx({"mean": 0.7, "std": 0.02**0.5})
+    assert {score: row["f1"]["mean"] for score, row in summary["paper"].items()} == {
+        "energy": 0.7399,
+        "reconstruction": 0.7328,
+    }
+    (isolation,) = report.comparison(tmp_path, "kdd99", ["IF"]).rows
+    assert isolation[6:] == ["0.8000±0.1414", "0.9294", "-0.1294"]
+    both = report.comparison(tmp_path, "kdd99", ["DSEBM"], ["energy", "reconstruction"])
+    heading, energy, reconstruction = both.rows
+    assert heading[0].startswith("DSEBM [1]: 2 this machine")
+    assert energy[5:] == ["0.7000±0.1414", "0.7399", "-0.0399"]
+    assert reconstruction[5:] == ["0.8000±0.1414", "0.7328", "+0.0672"]
+    mixed = report.comparison(tmp_path, "kdd99", ["ALAD", "IF"])
+    assert mixed.rows[1] == isolation and mixed.title.endswith("score features, score")
+
+
+def test_published_runs_of_other_seeds_join_ours(tmp_path: Path) -> None:
+    out, published = tmp_path / "out", tmp_path / "published"
+    for folder, seed, f1 in ((out, 0, 0.5), (published, 1, 0.7), (published, 2, 0.9)):
+        write_run(folder, "kdd99", "ALAD", seed, f1)
+    row = line_of(report.comparison(out, "kdd99", ["ALAD"], published=published), "ALAD")
+    assert row[1] == "1 this machine, 2 published" and row[6] == "0.7000±0.2000"
+    write_run(out, "kdd99", "ALAD", 2, 0.5)  # repeated: ours are to be seen alone
+    row = line_of(report.comparison(out, "kdd99", ["ALAD"], published=published), "ALAD")
+    assert row[1] == "2 this machine" and row[6] == "0.5000±0.0000"
+
+
+def test_published_tasks_join_ours(tmp_path: Path) -> None:
+    out, published = tmp_path / "out", tmp_path / "published"
+    for folder, label, auroc in ((out, 0, 0.5), (published, 0, 0.9), (published, 1, 0.7), (published, 2, 0.9)):
+        write_image_run(folder, "cifar10", label, 0, auroc)
+    row = line_of(report.comparison(out, "cifar10", ["ALAD"], published=published), "ALAD")
+    assert row[1:3] == ["3 of 10 tasks, 1 this machine, 2 published", "0.7000±0.2000"]
+
+
+@pytest.mark.parametrize(
+    "change", [{"epochs": 1}, {"stand_in": "stand-in data: 5 images"}, {"scores": {"features": metrics(0.7)}}]
+)
+def test_published_runs_unlike_ours_do_not_join(tmp_path: Path, change: dict[str, Any]) -> None:
+    write_image_run(tmp_path / "out", "cifar10", 0, 0, 0.5)
+    write_image_run(tmp_path / "published", "cifar10", 1, 0, 0.9, **change)
+    row = line_of(report.comparison(tmp_path / "out", "cifar10", ["ALAD"], published=tmp_path / "published"), "ALAD")
+    assert row[1:3] == ["1 of 10 tasks, 1 this machine", "0.5000"]
+
+
+def unshared(auroc: float, ap: float, *scores: str) -> dict[str, Any]:
+    return {
+        "n_test": 81_000,
+        "n_anomalies": 40_000,
+        "scores": {score: {"auroc": auroc, "average_precision": ap} for score in scores},
+    }
+
+
+def test_protocol_table_has_every_method_with_runs(tmp_path: Path) -> None:
+    alad = ("features", "l1", "l2", "logits")
+    for seed, auroc in ((0, 0.9), (1, 0.8)):
+        scores = {score: metrics(0.9, auroc=auroc, average_precision=auroc - 0.5) for score in alad}
+        write_run(tmp_path, "kdd99", "ALAD", seed, scores=scores, unshared=unshared(auroc - 0.1, 0.25, *alad))
+    write_run(tmp_path, "kdd99", "IF", 0, scores={"score": metrics(0.5, auroc=0.75)})
+    write_run(tmp_path / "published", "kdd99", "ALAD-minmax", 0)
+    write_image_run(tmp_path, "svhn", 3, 0, 0.5)
+    (tmp_path / "kdd99" / "ALAD-noSN" / "seed0").mkdir(parents=True)
+    table = report.table("protocol", tmp_path, tmp_path / "published")
+    assert table.header == ["Model", "Runs", "AUROC", "paper", "diff.", "Average precision"]
+    # 0.9 and 0.8: mean 0.85, deviations 0.05; 2 x 0.0025 / 1 has the root 0.0707.
+    assert table.rows == [
+        ["KDD99"],
+        ["  IF", "1 this machine", "0.7500", "-", "-", "0.2500"],
+        ["  ALAD", "2 this machine", "0.8500±0.0707", "-", "-", "0.3500±0.0707"],
+        ["  ALAD-minmax", "1 published", "0.5000", "-", "-", "0.2500"],
+        ["KDD99, unshared test rows [1]"],
+        ["  ALAD", "2 this machine", "0.7500±0.0707", "-", "-", "0.2500±0.0000"],
+        ["SVHN"],
+        ["  ALAD", "1 of 10 tasks, 1 this machine", "0.5000", "0.5753±0.0268", "-0.0753", "0.2500"],
+    ]
+    assert table.footnotes[0] == (
+        "[1] Without the test rows that also stand in the training set: 81,000 rows are left, 40,000 of them anomalies."
+    )
+    assert any("0.992" in note for note in table.footnotes) and not any("0.970" in note for note in table.footnotes)
+    assert "share of anomalies" in table.footnotes[-1]
+
+
+def test_protocol_table_of_arrhythmia_has_its_ceiling_and_of_nothing_no_rows(tmp_path: Path) -> None:
+    assert report.table("protocol", tmp_path).rows == []
+    write_run(tmp_path, "arrhythmia", "kNN", 0, scores={"score": metrics(0.5)})
+    assert any("0.970" in note for note in report.table("protocol", tmp_path).footnotes)
+
+
+def test_unshared_needs_all_runs(tmp_path: Path) -> None:
+    write_run(tmp_path, "kdd99", "IF", 0, scores={"score": metrics(0.5)}, unshared=unshared(0.5, 0.5, "score"))
+    write_run(tmp_path, "kdd99", "IF", 1, scores={"score": metrics(0.5)})
+    assert "unshared" not in report.summarise(report.load_results(tmp_path, "kdd99", "IF"))
+    assert len(report.table("protocol", tmp_path).rows) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ([1], "unshared is not"),
+        ({"n_test": 0, "n_anomalies": 1, "scores": {}}, "unshared is not"),
+        ({"n_test": 2, "n_anomalies": 1, "scores": {}}, "unshared has other scores"),
+        (unshared(0.5, 0.5, "features"), "unshared has other scores"),
+        (unshared(1.5, 0.5, "score"), "unshared: auroc of the score score is 1.5"),
+    ],
+)
+def test_unshared_that_is_damaged(tmp_path: Path, change: Any, words: str) -> None:
+    write_run(tmp_path, "kdd99", "IF", 0, scores={"score": metrics(0.5)}, unshared=change)
+    with pytest.raises(DataError, match=words):
+        report.load_results(tmp_path, "kdd99", "IF")
+
+
+LATENCY = {
+    "dataset": "kdd99", "batch": 50, "alad_ms": 0.25, "anogan_ms": 500.0, "ratio": 2000.0, "threads": 1,
+    "machine": "a machine", "search_steps": 500,
+}  # fmt: skip
+
+
+def write_latency(folder: Path, **changes: Any) -> Path:
+    path = folder / "latency" / f"{changes.get('dataset', 'kdd99')}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**LATENCY, **changes}), encoding="utf-8")
+    return path
+
+
+def test_table_iv_sets_times_beside_the_papers(tmp_path: Path) -> None:
+    out, published = tmp_path / "out", tmp_path / "published"
+    write_latency(out)
+    write_latency(published, alad_ms=9.0)
+    write_latency(published, dataset="svhn", batch=16, ratio=40.4)
+    table = report.table(4, out, published)
+    assert table.rows == [
+        ["KDD99 [1]", "50", "500.0", "1235", "0.25", "1.4", "2000.0", "900", "+1100"],
+        ["Arrhythmia", "32", "not measured", "1102", "not measured", "41.0", "not measured", "30", "-"],
+        ["SVHN [2]", "16", "500.0", "10496", "0.25", "10.5", "40.4", "1000", "-960"],
+        ["CIFAR-10", "32", "not measured", "10774", "not measured", "10.5", "not measured", "1000", "-"],
+    ]
+    assert table.footnotes[0] == (
+        "[1] KDD99, this machine: batches of 50 rows on a machine; threads: 1; steps of AnoGAN's search: 500."
+    )
+    assert table.footnotes[1].startswith("[2] SVHN, published: batches of 16 rows")
+    assert "Titan X" in table.footnotes[-1]
+    header, first, *_ = csv.reader(io.StringIO(table.as_csv()))
+    assert header == [
+        *("data_set", "batch", "anogan_ms", "anogan_ms_paper", "alad_ms", "alad_ms_paper"),
+        *("speed_up", "speed_up_paper", "speed_up_diff", "notes"),
+    ]
+    assert first[:5] == ["KDD99", "50", "500.0", "1235.0", "0.25"]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"alad_ms": 0}, {"ratio": "fast"}, {"batch": None}, {"threads": 1.5}, {"machine": 7}]
+)
+def test_latency_that_is_damaged(tmp_path: Path, changes: dict[str, Any]) -> None:
+    path = write_latency(tmp_path, **changes)
+    with pytest.raises(DataError) as caught:
+        report.table(4, tmp_path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+    path.write_text("{")
+    with pytest.raises(DataError, match="latency"):
+        report.table(4, tmp_path)
 
 
 def test_table_v_names_the_ablations_as_the_paper_does(tmp_path: Path) -> None:
@@ -317,6 +574,10 @@ def test_text_is_aligned_and_fits(tmp_path: Path) -> None:
         for seed in range(10):
             write_run(tmp_path, "kdd99", method, seed, 0.9 + seed / 1000)
             write_run(tmp_path, "arrhythmia", method, seed, 0.5 + seed / 100)
+    for method, score in (("OC-SVM", "score"), ("AnoGAN", "schlegl"), ("DAGMM", "energy")):
+        for seed in range(10):
+            scores = {name: metrics(0.5 + seed / 100) for name in {score, "released"}}
+            write_run(tmp_path, "kdd99", method, seed, scores=scores, n_train_used=10)
     for number in (2, 3, 5, 6, 7, 8):
         table = report.table(number, tmp_path)
         lines = table.as_text().splitlines()
@@ -328,12 +589,3 @@ def test_text_is_aligned_and_fits(tmp_path: Path) -> None:
         cells = [line[start : start + 6] for line in lines[4:] if line.startswith("  ")][: len(full)]
         assert cells == [row[table.header.index(metric)][:6] for row in full]
         assert all(line == line.rstrip() for line in lines)
-
-
-def test_headings_span_and_footnotes_follow() -> None:
-    table = report.Table("T", ["a", "b"], [["a long heading"], ["  x", "1"]], ["note"])
-    assert table.as_text() == "T\n\na    b\n---  -\na long heading\n  x  1\n\nnote\n"
-    assert table.as_markdown() == (
-        "**T**\n\n| a | b |\n| --- | --- |\n| **a long heading** |  |\n| x | 1 |\n\n* note\n"
-    )
-    assert report.Table("T", ["a"], []).as_text() == "T\n\na\n-\n"

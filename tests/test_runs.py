@@ -387,6 +387,41 @@ def test_run_stopped_alone_says_how_to_go_on(script: Script, tmp_path: Path) -> 
         runs.run_all(TOY, [0], tmp_path, jobs=1)
 
 
+def test_budget_counts_from_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "time", types.SimpleNamespace(monotonic=lambda: 100.0))
+    assert [runs.Budget(130.0, seconds).fits() for seconds in (30.0, 31.0)] == [True, False]
+    assert [runs.Budget(deadline, 0.0).is_spent() for deadline in (100.5, 100.0)] == [False, True]
+
+
+def test_runs_go_on_until_the_budget_ends(script: Script, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """What runs then is stopped as by an interrupt, which is no failure; the next is not started."""
+    script({1: "wait"})
+
+    class Budget(runs.Budget):
+        def is_spent(self) -> bool:
+            return (TOY.folder(tmp_path, 1) / "facts.json").exists()
+
+    runs.run_all(TOY, range(3), tmp_path, jobs=1, budget=Budget(time.monotonic() + PATIENCE, 0.0))
+    assert [is_complete(TOY.folder(tmp_path, seed)) for seed in range(3)] == [True, False, False]
+    assert not (TOY.folder(tmp_path, 2) / "facts.json").exists()
+    assert capfd.readouterr().err.splitlines()[1:] == [
+        "toy ALAD seed 0: complete",
+        "toy ALAD seed 1: stopped at step 1 of 4, where the same command goes on",
+    ]
+    script({})
+    runs.run_all(TOY, range(3), tmp_path, jobs=3, budget=runs.Budget(time.monotonic() + PATIENCE, 0.0))
+    assert all(is_complete(TOY.folder(tmp_path, seed)) for seed in range(3))
+
+
+def test_run_that_does_not_fit_the_budget_is_not_started(script: Script, tmp_path: Path) -> None:
+    class Budget(runs.Budget):
+        def fits(self) -> bool:
+            return not (TOY.folder(tmp_path, 0) / "facts.json").exists()
+
+    runs.run_all(TOY, range(3), tmp_path, jobs=1, budget=Budget(time.monotonic() + PATIENCE, 0.0))
+    assert [is_complete(TOY.folder(tmp_path, seed)) for seed in range(3)] == [True, False, False]
+
+
 # Lines of progress ------------------------------------------------------------------------------------------------
 
 
