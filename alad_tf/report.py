@@ -330,7 +330,7 @@ def _notes(summary: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> 
             whole = _span(result[key] for result in results)
             yield f"{method}: {what} {used} of {whole} {rows}, drawn at random with the run's seed."
     if method in paper.EPOCHS_NOT_PRINTED:
-        yield f"{method} on {_DATASET_NAMES[dataset]}: {_epochs(summary['epochs'])} at most; the paper has no figure."
+        yield f"{method} on {_DATASET_NAMES[dataset]}: {_epochs(summary['epochs'])}; the paper prints no number."
 
 
 def _epochs(number: int) -> str:

@@ -20,14 +20,23 @@ from architectures import rows
 
 CHECKOUT = Path(architectures.__file__).resolve().parents[1]
 TRANSCRIPTIONS = Path(__file__).parent / "paper"
-METHOD_OF = {variable: method for method, variable in architectures.METHODS.items()}  # ALAD, GAN -> method
-TABLES = [
-    (name, variable)
-    for name in architectures.DATASETS
-    for variable in METHOD_OF
-    if re.search(rf"^{variable} = ", (CHECKOUT / "architectures" / f"{name}.py").read_text(), re.MULTILINE)
-]
+METHOD_OF = {"ALAD": "ALAD", "GAN": "AnoGAN", "DSEBM": "DSEBM", "DAGMM": "DAGMM"}  # kind of table -> method
 OTHERS_TABLE = {"svhn": "cifar10"}  # one table for both in the paper
+
+
+def place_of(name: str, variable: str) -> tuple[Path, str]:
+    """The page of a table, and its name there: a page for each data set, or for the baselines one for each method."""
+    if variable in ("ALAD", "GAN"):
+        return CHECKOUT / "architectures" / f"{name}.py", variable
+    return CHECKOUT / "architectures" / f"{variable.lower()}.py", name.upper()
+
+
+def is_there(name: str, variable: str) -> bool:
+    page, in_page = place_of(name, variable)
+    return re.search(rf"^{in_page} = ", page.read_text(encoding="utf-8"), re.MULTILINE) is not None
+
+
+TABLES = [(name, variable) for name in architectures.DATASETS for variable in METHOD_OF if is_there(name, variable)]
 MARK = re.compile(r"#\s*(D\d+)\s*$")
 MARKED = "Dense Conv2D TransConv2D Concatenate Flatten Initializer Normal Xavier".split()
 
@@ -55,12 +64,12 @@ def comments(path: Path) -> dict[int, str]:
 
 def marks_of_page(name: str, variable: str) -> dict[int, str]:
     """Position in the table, counted over its rows and the initialiser -> mark, as written in the page."""
-    path = CHECKOUT / "architectures" / f"{OTHERS_TABLE.get(name, name)}.py"
+    path, in_page = place_of(OTHERS_TABLE.get(name, name), variable)
     tree = ast.parse(path.read_text(encoding="utf-8"))
     (table,) = [
         node
         for node in tree.body
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == variable
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == in_page
     ]
     lines = sorted(
         node.lineno
@@ -101,7 +110,7 @@ def test_every_table_is_transcribed_and_every_transcription_has_its_table() -> N
 
 def test_every_page_is_a_data_set() -> None:
     pages = {path.stem for path in (CHECKOUT / "architectures").glob("*.py")} - {"__init__", "rows", "tabular"}
-    assert pages == set(architectures.DATASETS)
+    assert pages == {*architectures.DATASETS, "dsebm", "dagmm"}
 
 
 @every_table
@@ -135,8 +144,10 @@ def test_every_mark_is_explained_in_the_readme() -> None:
 def test_tables_are_immutable(name: str, variable: str) -> None:
     table = load(name, variable)
     assert isinstance(hash(table), int)  # no list or dict in it
-    words = [table, table.G, table.G[0], table.optimizer, table.initializer, rows.Flatten(), rows.Concatenate("height")]
-    words += [table.Dxz, table.Dxz.joint] if variable == "ALAD" else [table.D]
+    stacks = {"ALAD": ("G", "E"), "GAN": ("G", "D"), "DSEBM": ("h",), "DAGMM": ("encoder", "decoder", "estimation")}
+    words = [table, table.optimizer, table.initializer, rows.Flatten(), rows.MaxPool(2), rows.Concatenate("height")]
+    words += [row for stack in stacks[variable] for row in getattr(table, stack)]
+    words += [table.Dxz, table.Dxz.joint] if variable == "ALAD" else []
     for word in words:
         if isinstance(word, tuple):
             continue
@@ -146,7 +157,7 @@ def test_tables_are_immutable(name: str, variable: str) -> None:
     assert load(name, variable) is table
 
 
-@every_table
+@pytest.mark.parametrize(("name", "variable"), [pair for pair in TABLES if pair[1] in ("ALAD", "GAN")])
 def test_ends_of_the_stacks_fit_together(name: str, variable: str) -> None:
     table = load(name, variable)
     images = isinstance(table.data_dim, tuple)
@@ -162,6 +173,30 @@ def test_ends_of_the_stacks_fit_together(name: str, variable: str) -> None:
         assert (width(last), last.activation, last.batch_norm, last.dropout) == (1, probability, False, 0.0)
         assert discriminator.logits == dataclasses.replace(last, activation="None")
         assert len(discriminator.joint) > 1  # a feature layer
+
+
+@pytest.mark.parametrize("name", [name for name, variable in TABLES if variable == "DAGMM"])
+def test_ends_of_dagmm_fit_together(name: str) -> None:
+    """The decoder ends where the encoder began, and the estimation network gives memberships."""
+    table = load(name, "DAGMM")
+    assert table.decoder[-1] == rows.Dense(table.data_dim, "None")
+    assert table.encoder[-1].activation == "None" and table.estimation[-1].activation == "Softmax"
+    assert [row.units for row in table.encoder[-2::-1]] == [row.units for row in table.decoder[:-1]]
+
+
+@pytest.mark.parametrize(
+    ("name", "variable", "stack"), [("kdd99", "ALAD", "G"), ("kdd99", "GAN", "G"), ("kdd99", "DAGMM", "decoder")]
+)
+def test_table_of_another_width_ends_in_it(name: str, variable: str, stack: str) -> None:
+    table = load(name, variable)
+    other = rows.of_width(table, 7)
+    assert (other.data_dim, getattr(other, stack)[-1].units) == (7, 7)
+    assert dataclasses.replace(other, data_dim=table.data_dim, **{stack: getattr(table, stack)}) == table
+
+
+def test_energy_of_another_width() -> None:
+    table = load("arrhythmia", "DSEBM")
+    assert rows.of_width(table, 7) == dataclasses.replace(table, data_dim=7)
 
 
 def width(row: Any) -> int:
@@ -238,7 +273,18 @@ def test_render_shows_every_entry_of_a_convolution() -> None:
     _differ_in_print(cifar10, changes)
 
 
-def _differ_in_print(table: rows.Alad, changes: list[dict[str, Any]]) -> None:
+def test_render_shows_every_entry_of_the_baselines() -> None:
+    adam = {"optimizer": rows.Adam(1e-3, beta1=0.1)}
+    common: list[dict[str, Any]] = [{"name": "X"}, {"source": "X"}, {"batch_size": 7}, {"epochs": 7}, adam]
+    common += [{"initializer": rows.Normal(0.02)}]
+    dsebm, dagmm = load("cifar10", "DSEBM"), load("kdd99", "DAGMM")
+    pooled = (dsebm.h[0], rows.MaxPool(4), *dsebm.h[2:])
+    _differ_in_print(dsebm, [*common, {"h": dsebm.h[:-1]}, {"h": pooled}, {"noise": 0.5}])
+    stacks = [{name: getattr(dagmm, name)[1:]} for name in ("encoder", "decoder", "estimation")]
+    _differ_in_print(dagmm, [*common, *stacks, {"energy_weight": 0.2}, {"singularity_weight": 0.2}])
+
+
+def _differ_in_print(table: Any, changes: list[dict[str, Any]]) -> None:
     printed = {architectures.render(dataclasses.replace(table, **change)) for change in changes}
     assert len(printed) == len(changes)
     assert architectures.render(table) not in printed
@@ -258,9 +304,9 @@ def test_unknown_data_set(name: str) -> None:
         architectures.load(name)
 
 
-@pytest.mark.parametrize("method", ["GAN", "alad", "DAGMM", ""])
+@pytest.mark.parametrize("method", ["GAN", "alad", "dagmm", ""])
 def test_unknown_method(method: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(f"Received: {method!r}. Allowed: ALAD, AnoGAN")):
+    with pytest.raises(ValueError, match=re.escape(f"Received: {method!r}. Allowed: ALAD, AnoGAN, DSEBM, DAGMM")):
         architectures.load("kdd99", method)
 
 

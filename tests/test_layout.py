@@ -36,7 +36,20 @@ MAY_IMPORT = {
     "losses": "networks settings architectures",
     "scores": "networks settings spectral architectures",
     "checkpoints": "errors files",
-    "training": "errors losses networks replicas architectures",
+    "loop": "networks replicas architectures",
+    "training": "errors loop losses networks replicas architectures",
+    "chunks": "networks",
+    "baselines/__init__": "",
+    "baselines/settings": "errors settings architectures",
+    "baselines/classical": "",
+    "baselines/dsebm": "chunks loop networks architectures",
+    "baselines/dagmm": "chunks loop networks architectures",
+    "baselines/anogan": "chunks loop networks architectures",
+    "baselines/detector": "baselines/anogan baselines/dagmm baselines/dsebm chunks errors feature_rows loop "
+    "architectures",
+    "methods": "baselines/anogan baselines/classical baselines/dagmm baselines/dsebm baselines/settings chunks loop "
+    "networks replicas scores settings training",
+    "latency": "baselines/anogan data errors files networks paper scores settings architectures",
     "calibration": "",
     "model_folder": "errors files packed",
     "fitting": "errors networks scores training",
@@ -49,9 +62,10 @@ MAY_IMPORT = {
     "frames": "errors packed",
     "preprocessing": "columns errors",
     "own_data": "calibration columns errors estimator explanations files frames metrics model_folder preprocessing",
-    "experiment": "checkpoints data errors files metrics networks packed plots replicas scores settings training",
-    "runs": "data errors files settings experiment paper plots report",
-    "plan": "errors paper report results runs settings",
+    "experiment": "baselines/settings checkpoints chunks data errors files loop methods metrics networks packed plots "
+    "settings",
+    "runs": "baselines/settings data errors files settings experiment paper plots report",
+    "plan": "baselines/settings errors paper report results runs settings",
     "tables": "files paper plots rendering report results",
     "folding": "files networks spectral",
     "signatures": "errors folding networks scores settings",
@@ -65,12 +79,13 @@ MAY_IMPORT = {
     "client": "errors",
     "batch": "columns errors exported",
     "cluster": "batch errors exported files",
-    "__main__": "cluster convert errors export own_data serve_config settings sources runs report plan tables "
-    "architectures",
+    "__main__": "baselines/settings cluster convert errors export latency own_data paper plan report runs serve_config "
+    "settings sources tables architectures",
 }
 WITH_TENSORFLOW = {
     *("replicas", "spectral", "checkpoints", "networks", "losses", "scores", "training", "fitting", "estimator"),
-    *("own_networks", "folding", "signatures", "export", "convert", "client", "batch"),
+    *("own_networks", "folding", "signatures", "export", "convert", "client", "batch", "loop", "methods", "latency"),
+    *("baselines/dsebm", "baselines/dagmm", "baselines/anogan"),
 }
 HEAVY = "tensorflow tensorflow_addons keras numpy scipy pandas pyarrow sklearn matplotlib".split()
 
@@ -104,8 +119,9 @@ def packages(names: set[str]) -> set[str]:
 
 
 def own(names: set[str]) -> set[str]:
-    """Modules of alad_tf among the names, and "architectures"."""
-    inside = {name.split(".")[1] for name in names if name.startswith("alad_tf.")}
+    """Modules of alad_tf among the names, those of a package in it as "package/module", and "architectures"."""
+    parts = [name.split(".") for name in names if name.startswith("alad_tf.")]
+    inside = {"/".join(part[1:3]) if part[1] == "baselines" else part[1] for part in parts}
     return inside | ({"architectures"} & packages(names))
 
 
@@ -120,9 +136,11 @@ def test_names_are_read_from_every_kind_of_statement(tmp_path: Path) -> None:
     eager = {"typing.TYPE_CHECKING", "a.b", "c", "d.e", "d.g", "i", "j", "k", "l"}
     assert imported(tmp_path / "module.py") == eager | {"o"}
     assert imported(tmp_path / "module.py", lazy=False) == eager
-    assert own({"alad_tf.data", "alad_tf.errors.DataError", "architectures.rows.Alad", "os.path"}) == {
+    names = {"alad_tf.data", "alad_tf.errors.DataError", "alad_tf.baselines.dagmm.Trainer", "architectures.rows.Alad"}
+    assert own({*names, "os.path"}) == {
         "data",
         "errors",
+        "baselines/dagmm",
         "architectures",
     }
 
@@ -142,8 +160,8 @@ def test_imports_point_one_way(module: str) -> None:
     assert own(imported(PACKAGE / f"{module}.py")) <= set(MAY_IMPORT[module].split())
 
 
-def test_only_experiment_knows_both_data_and_training() -> None:
-    both = {name for name, path in modules().items() if {"data", "training"} <= own(imported(path))}
+def test_only_experiment_knows_both_data_and_methods() -> None:
+    both = {name for name, path in modules().items() if {"data", "methods"} <= own(imported(path))}
     assert both == {"experiment"}
 
 
@@ -164,7 +182,8 @@ def test_only_the_method_imports_tensorflow() -> None:
 
 
 def test_command_line_imports_lazily() -> None:
-    assert own(imported(PACKAGE / "__main__.py", lazy=False)) <= {"errors", "files", "settings", "architectures"}
+    light = {"baselines/settings", "errors", "files", "paper", "settings", "architectures"}
+    assert own(imported(PACKAGE / "__main__.py", lazy=False)) <= light
     assert packages(imported(PACKAGE / "__main__.py", lazy=False)).isdisjoint(HEAVY)
 
 
