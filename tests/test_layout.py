@@ -34,7 +34,9 @@ MAY_IMPORT = {
     "losses": "networks settings architectures",
     "scores": "networks settings spectral architectures",
     "checkpoints": "errors files",
-    "training": "errors losses networks replicas architectures",
+    "loop": "networks replicas architectures",
+    "training": "errors loop losses networks replicas architectures",
+    "chunks": "networks",
     "calibration": "",
     "model_folder": "errors files packed",
     "fitting": "errors networks scores training",
@@ -47,8 +49,19 @@ MAY_IMPORT = {
     "frames": "errors packed",
     "preprocessing": "columns errors",
     "own_data": "calibration columns errors estimator explanations files frames metrics model_folder preprocessing",
-    "experiment": "checkpoints data errors files metrics networks packed plots replicas scores settings training",
-    "runs": "data errors files settings experiment paper plots report",
+    "baselines/__init__": "",
+    "baselines/settings": "errors settings architectures",
+    "baselines/classical": "",
+    "baselines/dsebm": "chunks loop networks architectures",
+    "baselines/dagmm": "chunks loop networks architectures",
+    "baselines/anogan": "chunks loop networks architectures",
+    "baselines/detector": "baselines/anogan baselines/dagmm baselines/dsebm chunks errors feature_rows loop "
+    "architectures",
+    "methods": "baselines/anogan baselines/classical baselines/dagmm baselines/dsebm baselines/settings chunks loop "
+    "networks replicas scores settings training",
+    "experiment": "baselines/settings checkpoints chunks data errors files loop methods metrics networks packed plots "
+    "settings",
+    "runs": "baselines/settings data errors files settings experiment paper plots report",
     "folding": "files networks spectral",
     "signatures": "errors folding networks scores settings",
     "sources": "calibration data errors estimator experiment model_folder networks preprocessing settings signatures",
@@ -61,11 +74,13 @@ MAY_IMPORT = {
     "client": "errors",
     "batch": "columns errors exported",
     "cluster": "batch errors exported files",
-    "__main__": "cluster convert errors export own_data serve_config settings sources runs report architectures",
+    "__main__": "baselines/settings cluster convert errors export own_data serve_config settings sources runs report "
+    "architectures",
 }
 WITH_TENSORFLOW = {
     *("replicas", "spectral", "checkpoints", "networks", "losses", "scores", "training", "fitting", "estimator"),
-    *("own_networks", "folding", "signatures", "export", "convert", "client", "batch"),
+    *("own_networks", "folding", "signatures", "export", "convert", "client", "batch", "loop"),
+    *("baselines/dsebm", "baselines/dagmm", "baselines/anogan"),
 }
 HEAVY = "tensorflow tensorflow_addons keras numpy scipy pandas pyarrow sklearn matplotlib".split()
 
@@ -100,8 +115,13 @@ def packages(names: set[str]) -> set[str]:
 
 def own(names: set[str]) -> set[str]:
     """Modules of alad_tf among the names, and "architectures"."""
-    inside = {name.split(".")[1] for name in names if name.startswith("alad_tf.")}
+    inside = {_module(name.split(".")[1:]) for name in names if name.startswith("alad_tf.")}
     return inside | ({"architectures"} & packages(names))
+
+
+def _module(parts: list[str]) -> str:
+    inner = "/".join(parts[:2])
+    return inner if (PACKAGE / f"{inner}.py").exists() else parts[0]
 
 
 def test_names_are_read_from_every_kind_of_statement(tmp_path: Path) -> None:
@@ -115,11 +135,8 @@ def test_names_are_read_from_every_kind_of_statement(tmp_path: Path) -> None:
     eager = {"typing.TYPE_CHECKING", "a.b", "c", "d.e", "d.g", "i", "j", "k", "l"}
     assert imported(tmp_path / "module.py") == eager | {"o"}
     assert imported(tmp_path / "module.py", lazy=False) == eager
-    assert own({"alad_tf.data", "alad_tf.errors.DataError", "architectures.rows.Alad", "os.path"}) == {
-        "data",
-        "errors",
-        "architectures",
-    }
+    names = {"alad_tf.data", "alad_tf.errors.DataError", "alad_tf.baselines.dsebm.Networks", "architectures.rows.Alad"}
+    assert own({*names, "os.path"}) == {"data", "errors", "baselines/dsebm", "architectures"}
 
 
 def test_every_module_has_its_place() -> None:
@@ -137,8 +154,10 @@ def test_imports_point_one_way(module: str) -> None:
     assert own(imported(PACKAGE / f"{module}.py")) <= set(MAY_IMPORT[module].split())
 
 
-def test_only_experiment_knows_both_data_and_training() -> None:
-    both = {name for name, path in modules().items() if {"data", "training"} <= own(imported(path))}
+def test_only_experiment_knows_both_data_and_methods() -> None:
+    knows = {name: own(imported(path)) for name, path in modules().items()}
+    trains = {"methods", "training", "fitting", *(name for name in MAY_IMPORT if name.startswith("baselines/"))}
+    both = {name for name, names in knows.items() if "data" in names and names & (trains - {"baselines/settings"})}
     assert both == {"experiment"}
 
 
@@ -159,14 +178,31 @@ def test_only_the_method_imports_tensorflow() -> None:
 
 
 def test_command_line_imports_lazily() -> None:
-    assert own(imported(PACKAGE / "__main__.py", lazy=False)) <= {"errors", "files", "settings", "architectures"}
+    assert own(imported(PACKAGE / "__main__.py", lazy=False)) <= {
+        *("errors", "files", "settings", "baselines/settings", "architectures"),
+    }
     assert packages(imported(PACKAGE / "__main__.py", lazy=False)).isdisjoint(HEAVY)
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["reproduce", "--help"], ["show", "kdd99"], ["show", "mnist"], ["reproduce", "x"]]
+    "arguments",
+    [
+        *(["--help"], ["reproduce", "--help"], ["show", "kdd99"], ["show", "mnist"], ["reproduce", "x"]),
+        *(["show", "kdd99", "--method", "DSEBM"], ["show", "arrhythmia", "--method", "DAGMM"]),
+    ],
 )
 def test_quick_commands_import_nothing_heavy(arguments: list[str]) -> None:
+    assert _heavy(arguments) == "[]"
+
+
+@pytest.mark.parametrize("number", ["2", "3"])
+def test_tables_of_results_import_no_tensorflow(number: str, tmp_path: Path) -> None:
+    """Of the heavy packages NumPy at most."""
+    assert _heavy(["table", number, "--out", str(tmp_path)]) in ("[]", "['numpy']")
+
+
+def _heavy(arguments: list[str]) -> str:
+    """The heavy packages that a command has imported at its end."""
     code = (
         "import sys; from alad_tf.__main__ import main\n"
         "try: main(sys.argv[1:])\n"
@@ -176,7 +212,7 @@ def test_quick_commands_import_nothing_heavy(arguments: list[str]) -> None:
     command = [sys.executable, "-c", code, *arguments]
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True)
     assert done.returncode == 0
-    assert done.stdout.splitlines()[-1] == "[]"
+    return done.stdout.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
