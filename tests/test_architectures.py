@@ -24,21 +24,20 @@ METHOD_OF = {"ALAD": "ALAD", "GAN": "AnoGAN", "DSEBM": "DSEBM", "DAGMM": "DAGMM"
 OTHERS_TABLE = {"svhn": "cifar10"}  # one table for both in the paper
 
 
-def place_of(name: str, variable: str) -> tuple[Path, str]:
-    """The page of a table, and its name there: a page for each data set, or for the baselines one for each method."""
-    if variable in ("ALAD", "GAN"):
-        return CHECKOUT / "architectures" / f"{name}.py", variable
-    return CHECKOUT / "architectures" / f"{variable.lower()}.py", name.upper()
+def page_of(name: str, variable: str) -> tuple[Path, str]:
+    """The page that holds a table and the name that it has there."""
+    stem, assigned = (variable.lower(), name.upper()) if variable in ("DSEBM", "DAGMM") else (name, variable)
+    return CHECKOUT / "architectures" / f"{stem}.py", assigned
 
 
-def is_there(name: str, variable: str) -> bool:
-    page, in_page = place_of(name, variable)
-    return re.search(rf"^{in_page} = ", page.read_text(encoding="utf-8"), re.MULTILINE) is not None
+def is_written(name: str, variable: str) -> bool:
+    page, assigned = page_of(name, variable)
+    return re.search(rf"^{assigned} = ", page.read_text(encoding="utf-8"), re.MULTILINE) is not None
 
 
-TABLES = [(name, variable) for name in architectures.DATASETS for variable in METHOD_OF if is_there(name, variable)]
+TABLES = [(name, variable) for name in architectures.DATASETS for variable in METHOD_OF if is_written(name, variable)]
 MARK = re.compile(r"#\s*(D\d+)\s*$")
-MARKED = "Dense Conv2D TransConv2D Concatenate Flatten Initializer Normal Xavier".split()
+MARKED = "Dense Conv2D TransConv2D Concatenate Flatten MaxPool Initializer Normal Xavier".split()
 
 every_table = pytest.mark.parametrize(("name", "variable"), TABLES)
 
@@ -64,12 +63,12 @@ def comments(path: Path) -> dict[int, str]:
 
 def marks_of_page(name: str, variable: str) -> dict[int, str]:
     """Position in the table, counted over its rows and the initialiser -> mark, as written in the page."""
-    path, in_page = place_of(OTHERS_TABLE.get(name, name), variable)
+    path, assigned = page_of(OTHERS_TABLE.get(name, name), variable)
     tree = ast.parse(path.read_text(encoding="utf-8"))
     (table,) = [
         node
         for node in tree.body
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == in_page
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == assigned
     ]
     lines = sorted(
         node.lineno
@@ -108,7 +107,15 @@ def test_every_table_is_transcribed_and_every_transcription_has_its_table() -> N
     assert {name for name, variable in TABLES if variable == "ALAD"} == set(architectures.DATASETS)
 
 
-def test_every_page_is_a_data_set() -> None:
+def test_which_tables_there_are() -> None:
+    """A GAN wherever the paper runs AnoGAN, DSEBM on all real data, DAGMM on rows of numbers alone."""
+    assert tuple(METHOD_OF.values()) == architectures.METHODS
+    has = {variable: {name for name, kind in TABLES if kind == variable} for variable in METHOD_OF}
+    real = {"kdd99", "arrhythmia", "svhn", "cifar10"}
+    assert has == {"ALAD": {*real, "toy"}, "GAN": real, "DSEBM": real, "DAGMM": {"kdd99", "arrhythmia"}}
+
+
+def test_every_page_is_a_data_set_or_a_baseline() -> None:
     pages = {path.stem for path in (CHECKOUT / "architectures").glob("*.py")} - {"__init__", "rows", "tabular"}
     assert pages == {*architectures.DATASETS, "dsebm", "dagmm"}
 
@@ -144,20 +151,30 @@ def test_every_mark_is_explained_in_the_readme() -> None:
 def test_tables_are_immutable(name: str, variable: str) -> None:
     table = load(name, variable)
     assert isinstance(hash(table), int)  # no list or dict in it
-    stacks = {"ALAD": ("G", "E"), "GAN": ("G", "D"), "DSEBM": ("h",), "DAGMM": ("encoder", "decoder", "estimation")}
     words = [table, table.optimizer, table.initializer, rows.Flatten(), rows.MaxPool(2), rows.Concatenate("height")]
-    words += [row for stack in stacks[variable] for row in getattr(table, stack)]
-    words += [table.Dxz, table.Dxz.joint] if variable == "ALAD" else []
+    words += [row for stack in stacks_of(table) for row in stack]
+    words += [table.Dxz, table.Dxx, table.Dzz] if variable == "ALAD" else []
     for word in words:
-        if isinstance(word, tuple):
-            continue
         for field in dataclasses.fields(word):
             with pytest.raises(dataclasses.FrozenInstanceError):
                 setattr(word, field.name, getattr(word, field.name))
     assert load(name, variable) is table
 
 
-@pytest.mark.parametrize(("name", "variable"), [pair for pair in TABLES if pair[1] in ("ALAD", "GAN")])
+def stacks_of(table: Any) -> list[rows.Stack]:
+    """All stacks of rows in a table, those inside discriminators of pairs too."""
+    values = [getattr(table, field.name) for field in dataclasses.fields(table)]
+    joints = [value for value in values if isinstance(value, rows.Joint)]
+    inside = [getattr(joint, field.name) for joint in joints for field in dataclasses.fields(joint)]
+    return [value for value in (*values, *inside) if isinstance(value, tuple) and not isinstance((*value, 0)[0], int)]
+
+
+def test_stacks_are_found() -> None:
+    found = {variable: len(stacks_of(load("kdd99", variable))) for variable in METHOD_OF}
+    assert found == {"ALAD": 2 + 3 + 2, "GAN": 2, "DSEBM": 1, "DAGMM": 3}
+
+
+@pytest.mark.parametrize(("name", "variable"), [table for table in TABLES if table[1] in ("ALAD", "GAN")])
 def test_ends_of_the_stacks_fit_together(name: str, variable: str) -> None:
     table = load(name, variable)
     images = isinstance(table.data_dim, tuple)
@@ -175,28 +192,36 @@ def test_ends_of_the_stacks_fit_together(name: str, variable: str) -> None:
         assert len(discriminator.joint) > 1  # a feature layer
 
 
-@pytest.mark.parametrize("name", [name for name, variable in TABLES if variable == "DAGMM"])
-def test_ends_of_dagmm_fit_together(name: str) -> None:
-    """The decoder ends where the encoder began, and the estimation network gives memberships."""
-    table = load(name, "DAGMM")
+@pytest.mark.parametrize(("name", "variable"), [table for table in TABLES if table[1] in ("DSEBM", "DAGMM")])
+def test_ends_of_the_baselines_fit_together(name: str, variable: str) -> None:
+    """x' is as wide as x; memberships of K Gaussians add up to one; a code is squeezed by nothing."""
+    table, alad = load(name, variable), load(name, "ALAD")
+    assert (table.name, table.data_dim, table.data_shape) == (alad.name, alad.data_dim, alad.data_shape)
+    if variable == "DSEBM":
+        assert {row.activation for row in table.h if hasattr(row, "activation")} == {"Softplus"}
+        assert all(row.dropout == 0.0 and not row.batch_norm for row in table.h if hasattr(row, "activation"))
+        assert isinstance(table.h[-1], rows.Dense)  # h(x) [n, units]
+        return
     assert table.decoder[-1] == rows.Dense(table.data_dim, "None")
-    assert table.encoder[-1].activation == "None" and table.estimation[-1].activation == "Softmax"
-    assert [row.units for row in table.encoder[-2::-1]] == [row.units for row in table.decoder[:-1]]
+    assert [width(row) for row in table.decoder[:-1]] == [width(row) for row in table.encoder[-2::-1]]
+    assert table.encoder[-1].activation == "None"
+    gaussians = {"kdd99": 4, "arrhythmia": 2}[name]
+    assert table.estimation[-1] == rows.Dense(gaussians, "Softmax")
+    assert {row.activation for stack in stacks_of(table) for row in stack[:-1]} == {"Tanh"}
 
 
-@pytest.mark.parametrize(
-    ("name", "variable", "stack"), [("kdd99", "ALAD", "G"), ("kdd99", "GAN", "G"), ("kdd99", "DAGMM", "decoder")]
-)
-def test_table_of_another_width_ends_in_it(name: str, variable: str, stack: str) -> None:
+@pytest.mark.parametrize(("name", "variable"), [("kdd99", v) for v in METHOD_OF] + [("arrhythmia", "DAGMM")])
+def test_table_of_another_width(name: str, variable: str) -> None:
+    """What makes x' gets another width with it; all else stays as it is."""
     table = load(name, variable)
     other = rows.of_width(table, 7)
-    assert (other.data_dim, getattr(other, stack)[-1].units) == (7, 7)
-    assert dataclasses.replace(other, data_dim=table.data_dim, **{stack: getattr(table, stack)}) == table
-
-
-def test_energy_of_another_width() -> None:
-    table = load("arrhythmia", "DSEBM")
-    assert rows.of_width(table, 7) == dataclasses.replace(table, data_dim=7)
+    assert other.data_dim == 7 and rows.of_width(other, table.data_dim) == table
+    outputs = {"ALAD": "G", "GAN": "G", "DAGMM": "decoder"}
+    differing = {f.name for f in dataclasses.fields(table) if getattr(other, f.name) != getattr(table, f.name)}
+    assert differing == {"data_dim", *([outputs[variable]] if variable in outputs else [])}
+    if variable in outputs:
+        *hidden, last = getattr(other, outputs[variable])
+        assert last == rows.Dense(7, "None") and tuple(hidden) == getattr(table, outputs[variable])[:-1]
 
 
 def width(row: Any) -> int:
@@ -273,15 +298,48 @@ def test_render_shows_every_entry_of_a_convolution() -> None:
     _differ_in_print(cifar10, changes)
 
 
-def test_render_shows_every_entry_of_the_baselines() -> None:
-    adam = {"optimizer": rows.Adam(1e-3, beta1=0.1)}
-    common: list[dict[str, Any]] = [{"name": "X"}, {"source": "X"}, {"batch_size": 7}, {"epochs": 7}, adam]
-    common += [{"initializer": rows.Normal(0.02)}]
-    dsebm, dagmm = load("cifar10", "DSEBM"), load("kdd99", "DAGMM")
-    pooled = (dsebm.h[0], rows.MaxPool(4), *dsebm.h[2:])
-    _differ_in_print(dsebm, [*common, {"h": dsebm.h[:-1]}, {"h": pooled}, {"noise": 0.5}])
-    stacks = [{name: getattr(dagmm, name)[1:]} for name in ("encoder", "decoder", "estimation")]
-    _differ_in_print(dagmm, [*common, *stacks, {"energy_weight": 0.2}, {"singularity_weight": 0.2}])
+def test_render_shows_every_entry_of_a_gan() -> None:
+    table = load("kdd99", "GAN")
+    changes: list[dict[str, Any]] = [{"G": table.G[1:]}, {"D": table.D[1:]}, {"latent_dim": 33}, {"lrelu_slope": 0.1}]
+    _differ_in_print(table, [*changes, *_common_changes(table)])
+
+
+@pytest.mark.parametrize("name", ["kdd99", "cifar10"])
+def test_render_shows_every_entry_of_dsebm(name: str) -> None:
+    table = load(name, "DSEBM")
+    *others, last = table.h
+    changes: list[dict[str, Any]] = [
+        {"h": (*others, dataclasses.replace(last, **change))} for change in ({"units": 9}, {"activation": "Tanh"})
+    ]
+    changes += [{"h": table.h[1:]}, {"noise": 0.5}, *_common_changes(table)]
+    if name == "cifar10":
+        conv, _, *rest = table.h
+        changes.append({"h": (conv, rows.MaxPool(4), *rest)})
+    _differ_in_print(table, changes)
+
+
+def test_render_shows_every_entry_of_dagmm() -> None:
+    table = load("kdd99", "DAGMM")
+    changes: list[dict[str, Any]] = [{name: getattr(table, name)[1:]} for name in ("encoder", "decoder", "estimation")]
+    changes += [
+        {"estimation": (dataclasses.replace(table.estimation[0], dropout=0.4), table.estimation[1])},
+        {"energy_weight": 0.2},
+        {"singularity_weight": 0.1},
+    ]
+    _differ_in_print(table, [*changes, *_common_changes(table)])
+
+
+def _common_changes(table: Any) -> list[dict[str, Any]]:
+    return [
+        {"name": "Other"},
+        {"source": "Table 0"},
+        {"optimizer": dataclasses.replace(table.optimizer, learning_rate=1e-2)},
+        {"optimizer": dataclasses.replace(table.optimizer, beta1=0.7)},
+        {"batch_size": 51},
+        {"epochs": 101},
+        {"initializer": rows.Xavier(bias=0.5)},
+        {"initializer": rows.Normal(0.02)},
+    ]
 
 
 def _differ_in_print(table: Any, changes: list[dict[str, Any]]) -> None:
@@ -304,7 +362,7 @@ def test_unknown_data_set(name: str) -> None:
         architectures.load(name)
 
 
-@pytest.mark.parametrize("method", ["GAN", "alad", "dagmm", ""])
+@pytest.mark.parametrize("method", ["GAN", "alad", "dagmm", "IF", ""])
 def test_unknown_method(method: str) -> None:
     with pytest.raises(ValueError, match=re.escape(f"Received: {method!r}. Allowed: ALAD, AnoGAN, DSEBM, DAGMM")):
         architectures.load("kdd99", method)
@@ -318,10 +376,13 @@ def test_discriminator_without_a_feature_layer_is_refused(joint: rows.Stack) -> 
         rows.Joint(joint=joint, only_x=(rows.Dense(4, "LReLU"),))
 
 
-def test_toy_has_no_gan() -> None:
-    assert ("toy", "GAN") not in TABLES
-    with pytest.raises(ValueError, match="AnoGAN for toy.*Allowed for toy: ALAD"):
-        architectures.load("toy", "AnoGAN")
+@pytest.mark.parametrize(
+    ("name", "method", "allowed"),
+    [("toy", "AnoGAN", "ALAD"), ("toy", "DSEBM", "ALAD"), ("svhn", "DAGMM", "ALAD, AnoGAN, DSEBM")],
+)
+def test_table_that_does_not_exist(name: str, method: str, allowed: str) -> None:
+    with pytest.raises(ValueError, match=f"{method} for {name}, but there is none. Allowed for {name}: {allowed}$"):
+        architectures.load(name, method)
 
 
 # Imports ----------------------------------------------------------------------------------------------------------
@@ -332,13 +393,20 @@ def test_architectures_need_nothing_but_the_standard_library() -> None:
     code = (
         "import architectures as a\n"
         "for name in a.DATASETS: a.render(a.load(name))\n"
-        "a.render(a.load('kdd99', 'AnoGAN')); print('fine')"
+        "for method in a.METHODS: a.render(a.load('kdd99', method))\n"
+        "print('fine')"
     )
     done = subprocess.run([sys.executable, "-S", "-c", code], cwd=CHECKOUT, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("fine\n", "")
 
 
-@pytest.mark.parametrize("module", ["architectures", "alad_tf", "alad_tf.settings", "alad_tf.errors", "alad_tf.files"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        *("architectures", "alad_tf", "alad_tf.settings", "alad_tf.errors", "alad_tf.files", "alad_tf.baselines"),
+        "alad_tf.baselines.settings",
+    ],
+)
 def test_light_imports(module: str) -> None:
     heavy = "tensorflow tensorflow_addons keras numpy scipy pandas sklearn matplotlib"
     code = f"import sys, {module}; print(sorted(set('{heavy}'.split()) & set(sys.modules)))"

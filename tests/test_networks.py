@@ -13,7 +13,7 @@ import tensorflow as tf
 from reference import TINY, Reference, draw, randomise, without_dropout
 
 import architectures
-from alad_tf import networks, spectral
+from alad_tf import methods, networks, spectral
 from architectures import Alad
 from architectures.rows import Dense, Joint, Xavier
 
@@ -24,6 +24,18 @@ PARAMETERS = {
     "cifar10": {"G": 3449475, "E": 3449572, "Dxz": 11859329, "Dxx": 226177, "Dzz": 14977},
     "svhn": {"G": 3449475, "E": 3449572, "Dxz": 11859329, "Dxx": 226177, "Dzz": 14977},
     "toy": {"G": 132866, "E": 67074, "Dxz": 67329, "Dxx": 769, "Dzz": 769},
+}
+BASELINES = {  # trainable; b' is no layer's
+    ("DSEBM", "kdd99"): {"h": 81664, "b'": 121},
+    ("DSEBM", "arrhythmia"): {"h": 2772, "b'": 274},
+    ("DSEBM", "cifar10"): {"h": 526208, "b'": 3072},
+    ("DSEBM", "svhn"): {"h": 526208, "b'": 3072},
+    ("DAGMM", "kdd99"): {"encoder": 9471, "decoder": 9591, "estimation": 84},
+    ("DAGMM", "arrhythmia"): {"encoder": 2772, "decoder": 3044, "estimation": 72},
+    ("AnoGAN", "kdd99"): {"G": 26041, "D": 80769},
+    ("AnoGAN", "arrhythmia"): {"G": 111762, "D": 103425},
+    ("AnoGAN", "cifar10"): {"G": 3449475, "D": 2638209},
+    ("AnoGAN", "svhn"): {"G": 3449475, "D": 2638209},
 }
 IMAGES = {"E": 1792, "G": 1792, "Dxz": 1536}
 MOVING_STATISTICS = {"kdd99": {"Dxz": 256}, "arrhythmia": {"Dxz": 256}, "cifar10": IMAGES, "svhn": IMAGES, "toy": {}}
@@ -67,6 +79,23 @@ def test_parameter_counts(name: str) -> None:
     assert floats(plain.state) == sum(moving.values())
     normalised = networks.build(table_of(name), spectral_norm="paper")
     assert {key: floats(model.trainable_variables) for key, model in normalised.models.items()} == PARAMETERS[name]
+
+
+def test_every_table_of_a_baseline_has_its_parameter_counts() -> None:
+    named = {(method, name) for method in methods.DEEP for name in architectures.DATASETS}
+    missing = {(method, "toy") for method in methods.DEEP} | {("DAGMM", "svhn"), ("DAGMM", "cifar10")}
+    assert set(BASELINES) == named - missing
+
+
+@pytest.mark.parametrize(("method", "name"), BASELINES)
+def test_parameter_counts_of_baselines(method: str, name: str) -> None:
+    expected = BASELINES[method, name]
+    built = methods.DEEP[method].Networks(architectures.load(name, method), 0)
+    counts = {part: floats(getattr(built, part).trainable_variables) for part in expected if part != "b'"}
+    if "b'" in expected:
+        counts["b'"] = floats([built.b])
+    assert counts == expected
+    assert floats(built.trainable_variables) == sum(expected.values())
 
 
 def test_every_weight_is_in_exactly_one_group() -> None:
