@@ -57,9 +57,7 @@ class Trainer(loop.Loop):
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(_sum_of_sample((x[0] - self.model.reconstruct(x[0] + noise)) ** 2))
         weights = self.model.trainable_variables
-        # The bias of the last layer moves the energy of all samples alike: f does not depend on it.
-        gradients = tape.gradient(loss, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        self.optimizers["adam"].apply_gradients(zip(gradients, weights))
+        self.optimizers["adam"].apply_gradients(zip(tape.gradient(loss, weights), weights))
         return loss[None]
 
 

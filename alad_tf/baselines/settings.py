@@ -36,6 +36,7 @@ BASELINES = {
     ),
 }
 METHODS = (*ABLATIONS, *BASELINES)
+NEIGHBOURS = 5  # of kNN
 
 
 @dataclass(frozen=True)
@@ -57,14 +58,33 @@ class BaselineSettings(RunSettings):
     test_rows: int | None = None  # scored: drawn at random; None: all
 
     def __post_init__(self) -> None:
+        self._require("dataset", PROTOCOLS)
         self._require("baseline", BASELINES)
         self._require_of_images(self.normal_class, self.patience, self.weights)
-        for name in ("train_rows", "test_rows"):
-            rows = getattr(self, name)
-            if rows is not None and rows < 2:
-                raise SettingsError(f"Expected at least 2 {name.replace('_', ' ')}. Received: {rows}.")
+        self._require_of_method()
+        if self.test_rows is not None and self.test_rows < 2:
+            raise SettingsError(f"Expected at least 2 test rows. Received: {self.test_rows}.")
+        least, why = self._least_train_rows()
+        if self.train_rows is not None and self.train_rows < least:
+            raise SettingsError(f"Expected at least {least} train rows{why}. Received: {self.train_rows}.")
+
+    def _require_of_method(self) -> None:
+        """No option that would change nothing but the name of the folder."""
+        name, validated = self.baseline, BASELINES[self.baseline].patience is not None
         if self.table is None and self.epochs != 1:
-            raise SettingsError(f"Expected no epochs: {self.baseline} has none. Received: {self.epochs}.")
+            raise SettingsError(f"Expected no epochs: {name} has none. Received: {self.epochs}.")
+        if self.table is None and self.jit:
+            raise SettingsError(f"Expected no XLA for {name}. Received: jit=True.")
+        if self.patience is not None and not validated:
+            raise SettingsError(f"Expected no patience for {name}. Received: {self.patience}.")
+        if self.weights == "best" and not validated:
+            raise SettingsError(f"Expected the last weights for {name}. Received: 'best'.")
+
+    def _least_train_rows(self) -> tuple[int, str]:
+        """Below which the method cannot be trained, and why."""
+        if self.table is not None:
+            return self.table.batch_size, f", a batch of {self.baseline}"
+        return (NEIGHBOURS, ", as many neighbours as kNN asks") if self.baseline == "kNN" else (2, "")
 
     @property
     def table(self) -> Any:
