@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 from conftest import CHECKOUT
 
-from alad_tf import data
+from alad_tf import data, report
+from alad_tf.settings import published_results
 
 KDD99 = data.RAW_FILES["kdd99"][0].name
 SHORTER = {"fit": ["--epochs", "2"], "reproduce": ["--epochs", "1", "--runs", "1", "--jobs", "1"]}
@@ -124,3 +125,11 @@ def test_every_command_parses() -> None:
                     command_line._parser().parse_args(line[1:])
                     count += 1
     assert count > 10
+
+
+def test_tables_in_the_readme_are_those_of_the_published_results(tmp_path: Path) -> None:
+    text = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    printed = re.findall(r"^```text\n(Table .*?)^```$", text, re.S | re.M)
+    assert [block.split()[1] for block in printed] == ["II:", "IV:", "V:", "VII:"]
+    for name, block in zip(("2", "4", "5", "7"), printed):
+        assert block == report.table(name, tmp_path, published_results()).as_text()
