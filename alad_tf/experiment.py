@@ -8,13 +8,16 @@ import time
 import warnings
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 import numpy as np
 
-from alad_tf import checkpoints, data, files, metrics, networks, packed, plots, replicas, scores, training
+from alad_tf import checkpoints, data, files, metrics, networks, packed, plots, replicas, scores, training, workers
 from alad_tf.errors import AladError, DataError, Stopped
 from alad_tf.settings import PROTOCOLS, Progress, Settings
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 CHUNK_STEPS = 1000  # at most, in one call of the graph: a few seconds between two reports
 CHUNK_IMAGE_STEPS = 10
@@ -87,11 +90,14 @@ def run(
 
     Raises:
         AladError: data missing or damaged, a folder of other settings or in use by another process, checkpoints that
-            are all damaged, or a loss that is not finite.
+            are all damaged, a loss that is not finite, or, with several processes, one that is gone.
         Stopped: `stopping` said so; the state is in a checkpoint.
     """
-    settings.claim(run_dir, seed)
-    with files.locked(run_dir):
+    worker = workers.this(settings.strategy)
+    if worker.chief:
+        settings.claim(run_dir, seed)
+    with replicas.together(settings.strategy) as strategy, worker.home(run_dir) as home, files.locked(home):
+        settings.claim(run_dir, seed)  # by the others: compared with the chief's
         split = data.load(
             settings.dataset,
             data_dir=data_dir,
@@ -100,9 +106,12 @@ def run(
             normal_class=settings.normal_class,
         )
         started = time.monotonic()
-        trainer = _trainer(settings, seed, split.x_train)
-        saved = checkpoints.Checkpoints(run_dir / "checkpoints", trainer.variables, trainer.scoring_variables)
-        log = Log(**(saved.restore(warn) or {}))
+        trainer = _trainer(settings, seed, split.x_train, strategy)
+        saved, chiefs = (
+            checkpoints.Checkpoints(folder / "checkpoints", trainer.variables, trainer.scoring_variables)
+            for folder in (home, run_dir)
+        )
+        log = Log(**(chiefs.restore(warn) or {}))
         started -= log.seconds
         scorer = scores.Scorer(trainer.scoring_networks)
         top_fraction = PROTOCOLS[settings.dataset].top_fraction
@@ -119,7 +128,7 @@ def run(
 
         _train(settings, trainer, log, saved, judge_all, validate, report, warn, stopping)
         if settings.weights == "best" and log.best is not None:
-            saved.restore_best(int(log.best["step"]))
+            chiefs.restore_best(int(log.best["step"]))
         test_scores = scorer(split.x_test)
         for name, score in test_scores.items():
             if np.ptp(score) == 0.0:
@@ -140,10 +149,11 @@ def run(
             "scores": {name: judge(score) for name, score in test_scores.items()},
         }
         if settings.table.data_dim == 2:
-            _draw_plane(run_dir, split, trainer.scoring_networks)
+            _draw_plane(home, split, trainer.scoring_networks)
         if split.x_test.ndim == 4:
-            _draw_images(run_dir, split, test_scores["features"], trainer.scoring_networks)
-        _write(run_dir, result, log.history, {"y_test": split.y_test, **test_scores}, trainer.scoring_networks)
+            _draw_images(home, split, test_scores["features"], trainer.scoring_networks)
+        _write(home, result, log.history, {"y_test": split.y_test, **test_scores}, trainer.scoring_networks)
+        replicas.anywhere(strategy, True)  # no process needs the checkpoints any more
         saved.remove()
         return result
 
@@ -175,9 +185,10 @@ def _build(settings: Settings, seed: int) -> networks.Networks:
     )
 
 
-def _trainer(settings: Settings, seed: int, x_train: np.ndarray) -> training.Trainer:
+def _trainer(
+    settings: Settings, seed: int, x_train: np.ndarray, strategy: tf.distribute.Strategy | None = None
+) -> training.Trainer:
     training.set_precision(settings.precision)
-    strategy = replicas.strategy(settings.strategy)
     with replicas.scope(strategy):
         trained = _build(settings, seed)
         average = None if settings.ema_decay is None else _build(settings, seed)
@@ -236,9 +247,10 @@ def _train(
             log.record(log.step // trainer.steps_per_epoch, until - first, judge, validate())
             if log.best is not None and log.best["step"] == log.step:
                 saved.save_best(log.step)
-        stop = stopping() and log.step < steps
-        due = EPOCHS_END_SECONDS if log.step % trainer.steps_per_epoch == 0 else CHECKPOINT_SECONDS
-        if stop or time.monotonic() - last_saved >= due:
+        after = EPOCHS_END_SECONDS if log.step % trainer.steps_per_epoch == 0 else CHECKPOINT_SECONDS
+        late = time.monotonic() - last_saved >= after
+        stop, due = replicas.anywhere(trainer.strategy, stopping() and log.step < steps, late)
+        if stop or due:
             saved.save(log.step, asdict(log))
             last_saved = time.monotonic()
         if stop:

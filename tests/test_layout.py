@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "report": "errors files paper",
     "settings": "errors files architectures",
     "replicas": "errors",
+    "workers": "errors",
     "networks": "replicas spectral architectures",
     "losses": "networks settings architectures",
     "scores": "networks settings spectral architectures",
@@ -47,8 +48,9 @@ MAY_IMPORT = {
     "frames": "errors packed",
     "preprocessing": "columns errors",
     "own_data": "calibration columns errors estimator explanations files frames metrics model_folder preprocessing",
-    "experiment": "checkpoints data errors files metrics networks packed plots replicas scores settings training",
-    "runs": "data errors files settings experiment paper plots report",
+    "experiment": "checkpoints data errors files metrics networks packed plots replicas scores settings training "
+    "workers",
+    "runs": "data errors files settings workers experiment paper plots report",
     "folding": "files networks spectral",
     "signatures": "errors folding networks scores settings",
     "sources": "calibration data errors estimator experiment model_folder networks preprocessing settings signatures",
@@ -61,7 +63,8 @@ MAY_IMPORT = {
     "client": "errors",
     "batch": "columns errors exported",
     "cluster": "batch errors exported files",
-    "__main__": "cluster convert errors export own_data serve_config settings sources runs report architectures",
+    "__main__": "cluster convert errors export own_data serve_config settings sources runs report workers "
+    "architectures",
 }
 WITH_TENSORFLOW = {
     *("replicas", "spectral", "checkpoints", "networks", "losses", "scores", "training", "fitting", "estimator"),
