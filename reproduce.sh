@@ -165,7 +165,7 @@ make_venv() { # WHY
 install_test_tools() {
     local version
     version=$(version_of "$venv/bin/python")
-    say "installing what the tests need: about 25 MB to download, once"
+    say "installing what the tests need: about 200 MB to download, once"
     pip_install -r "$(lock_file test "$version")"
     write_stamp test "$version"
 }

@@ -8,6 +8,7 @@ The map, in the direction that data flow (the tables themselves are in the packa
     networks    Figure 1: a table becomes G, E, Dxz, Dxx and Dzz
     losses      Section IV: V(Dxz, Dxx, Dzz, E, G)
     replicas    several devices or hosts share each batch
+    workers     which of several processes this one is
     training    alternating updates, the loop inside the graph
     checkpoints what a stopped run goes on from
     scores      Algorithm 1 and Section V-F

@@ -118,14 +118,16 @@ def show(options: argparse.Namespace) -> None:
 
 def reproduce(options: argparse.Namespace) -> None:
     """`alad reproduce`: make the runs that are missing, draw figures and print the table beside the paper's."""
-    from alad_tf import runs
+    from alad_tf import runs, workers
 
     settings = _settings(options)
     seeds = range(options.seed, options.seed + (options.runs or PROTOCOLS[settings.dataset].runs))
-    jobs = options.jobs or os.cpu_count() or 1
+    worker = workers.this(settings.strategy)
+    jobs = options.jobs or (os.cpu_count() if worker.together == 1 else None) or 1
     classes = None if settings.normal_class is None else options.normal_class or list(range(CLASSES))
     runs.run_all(settings, seeds, options.out, jobs=jobs, data_dir=options.data_dir, classes=classes)
-    print(runs.sum_up(settings, options.out))
+    if worker.chief:
+        print(runs.sum_up(settings, options.out))
 
 
 def table(options: argparse.Namespace) -> None:
@@ -423,7 +425,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--strategy",
         choices=tuple(name for name in STRATEGIES if name),
-        help="mirrored: all GPUs of this machine share each batch, without XLA (default: one device)",
+        help="what shares each batch, without XLA: mirrored: all GPUs of this machine; multi-worker: the processes of "
+        "TF_CONFIG, each called like this (default: one device)",
     )
     command.add_argument(
         "--precision",

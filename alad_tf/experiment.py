@@ -13,7 +13,7 @@ from typing import Any, Callable
 
 import numpy as np
 
-from alad_tf import checkpoints, data, files, methods, metrics, networks, packed, plots
+from alad_tf import checkpoints, data, files, methods, metrics, networks, packed, plots, replicas, workers
 from alad_tf.baselines.settings import AnySettings
 from alad_tf.chunks import unwatched
 from alad_tf.errors import AladError, DataError, Stopped
@@ -91,11 +91,14 @@ def run(
 
     Raises:
         AladError: data missing or damaged, a folder of other settings or in use by another process, checkpoints that
-            are all damaged, or a loss that is not finite.
+            are all damaged, a loss that is not finite, or, with several processes, one that is gone.
         Stopped: `stopping` said so; the state is in a checkpoint.
     """
-    settings.claim(run_dir, seed)
-    with files.locked(run_dir):
+    worker = workers.this(settings.strategy)
+    if worker.chief:
+        settings.claim(run_dir, seed)
+    with replicas.together(settings.strategy) as strategy, worker.home(run_dir) as home, files.locked(home):
+        settings.claim(run_dir, seed)  # by the others: compared with the chief's
         whole = data.load(
             settings.dataset,
             data_dir=data_dir,
@@ -105,7 +108,7 @@ def run(
         )
         split, counts = _sampled(settings, seed, whole)
         started = time.monotonic()
-        model = methods.build(settings, seed, split.x_train)
+        model = methods.build(settings, seed, split.x_train, strategy)
         judge, log = _Judge(settings, split, model), Log()
 
         def watch(done: int, of: int) -> None:
@@ -114,14 +117,17 @@ def run(
                 raise Stopped(f"stopped after {done} of {of} rows were scored; the same command scores them anew")
 
         if model.trainer is not None:
-            saved = checkpoints.Checkpoints(
-                run_dir / "checkpoints", model.trainer.variables, model.trainer.scoring_variables
+            saved, chiefs = (
+                checkpoints.Checkpoints(
+                    folder / "checkpoints", model.trainer.variables, model.trainer.scoring_variables
+                )
+                for folder in (home, run_dir)
             )
-            log = Log(**(saved.restore(warn) or {}))
+            log = Log(**(chiefs.restore(warn) or {}))
             started -= log.seconds
             _train(settings, model.trainer, log, saved, judge, report, warn, stopping)
             if settings.weights == "best" and log.best is not None:
-                saved.restore_best(int(log.best["step"]))
+                chiefs.restore_best(int(log.best["step"]))
         test_scores = model.scores(split.x_test, watch if model.costly or model.trainer is None else unwatched)
         for name, score in test_scores.items():
             if np.ptp(score) == 0.0:
@@ -142,9 +148,10 @@ def run(
             **_unshared(whole.x_train, split, test_scores),
         }
         if model.networks is not None:
-            _draw(run_dir, split, test_scores, model.networks)
-        _write(run_dir, settings, result, log.history, {"y_test": split.y_test, **test_scores}, model.arrays())
+            _draw(home, split, test_scores, model.networks)
+        _write(home, settings, result, log.history, {"y_test": split.y_test, **test_scores}, model.arrays())
         if model.trainer is not None:
+            replicas.anywhere(strategy, True)  # no process needs the checkpoints any more
             saved.remove()
         return result
 
@@ -267,11 +274,10 @@ def _train(
             log.record(log.step // trainer.steps_per_epoch, until - first, judge.now, judge.validation())
             if log.best is not None and log.best["step"] == log.step:
                 saved.save_best(log.step)
-        stop = stopping() and log.step < steps
-        due = EPOCHS_END_SECONDS if log.step % trainer.steps_per_epoch == 0 else CHECKPOINT_SECONDS
-        if judge.model.costly and log.step == steps:
-            due = 0.0
-        if stop or time.monotonic() - last_saved >= due:
+        after = EPOCHS_END_SECONDS if log.step % trainer.steps_per_epoch == 0 else CHECKPOINT_SECONDS
+        late = time.monotonic() - last_saved >= after or (judge.model.costly and log.step == steps)
+        stop, due = replicas.anywhere(trainer.strategy, stopping() and log.step < steps, late)
+        if stop or due:
             saved.save(log.step, asdict(log))
             last_saved = time.monotonic()
         if stop:

@@ -53,6 +53,7 @@ class Loop:
             expected = f"[at least {table.batch_size}, {', '.join(map(str, table.data_shape))}]"
             raise ValueError(f"Expected training rows {expected}. Received: {list(x_train.shape)}")
         self.seed, self.batch_size, self.draws, self.names = seed, table.batch_size, draws, tuple(names)
+        self.strategy = strategy
         self.x_train = tf.constant(x_train, tf.uint8 if x_train.dtype == np.uint8 else tf.float32)
         self.steps_per_epoch = len(x_train) // table.batch_size
         with replicas.scope(strategy):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable
 
 import numpy as np
+import tensorflow as tf
 
 from alad_tf import networks, replicas, scores, training
 from alad_tf.baselines import anogan, classical, dagmm, dsebm
@@ -39,16 +40,19 @@ class Model:
     networks: Networks | None = None
 
 
-def build(settings: AnySettings, seed: int, x_train: np.ndarray) -> Model:
+def build(
+    settings: AnySettings, seed: int, x_train: np.ndarray, strategy: tf.distribute.Strategy | None = None
+) -> Model:
     """The model of a run before its training; a method without networks is trained at once.
 
     Args:
         settings: of the run.
         seed: of all that is random.
         x_train: [n, d] rows or images [n, height, width, channels].
+        strategy: of ALAD: how several devices share its batches.
     """
     if isinstance(settings, Settings):
-        return _alad(settings, seed, x_train)
+        return _alad(settings, seed, x_train, strategy)
     return (_deep if settings.baseline in DEEP else _classical)(settings, seed, x_train)
 
 
@@ -62,9 +66,8 @@ def build_networks(settings: Settings, seed: int) -> Networks:
     )
 
 
-def _alad(settings: Settings, seed: int, x_train: np.ndarray) -> Model:
+def _alad(settings: Settings, seed: int, x_train: np.ndarray, strategy: tf.distribute.Strategy | None) -> Model:
     training.set_precision(settings.precision)
-    strategy = replicas.strategy(settings.strategy)
     with replicas.scope(strategy):
         trained = build_networks(settings, seed)
         average = None if settings.ema_decay is None else build_networks(settings, seed)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import tensorflow as tf
 
-from alad_tf.errors import SettingsError
+from alad_tf.errors import AladError, SettingsError
 
 
 def strategy(kind: str | None) -> tf.distribute.Strategy | None:
@@ -25,6 +26,34 @@ def strategy(kind: str | None) -> tf.distribute.Strategy | None:
     if kind not in kinds:
         raise SettingsError(f"Expected a kind of distribution. Received: {kind!r}. Allowed: {', '.join(kinds)}, None.")
     return kinds[kind]()
+
+
+@contextmanager
+def together(kind: str | None) -> Iterator[tf.distribute.Strategy | None]:
+    """`strategy`, in use: a process that the others can no longer reach, or that lost them, ends with one line.
+
+    It is made before TensorFlow does anything else, and waits until all processes are there.
+
+    Raises:
+        AladError: one of several processes is gone.
+    """
+    try:
+        yield strategy(kind)
+    except tf.errors.OpError as error:
+        if kind != "multi-worker":
+            raise
+        raise AladError(
+            f"Expected every process of TF_CONFIG to go on. Received: {type(error).__name__}; the run's log says more. "
+            "The same command in all of them goes on from the last checkpoint"
+        ) from None
+
+
+def anywhere(of: tf.distribute.Strategy | None, *facts: bool) -> list[bool]:
+    """Whether each is true in one of the processes at least, which all learn here, and wait for each other."""
+    if of is None:
+        return list(facts)
+    found = of.reduce(tf.distribute.ReduceOp.SUM, of.run(lambda: tf.constant(facts, tf.float32)), axis=None)
+    return [count > 0.0 for count in found.numpy().tolist()]
 
 
 def scope(of: tf.distribute.Strategy | None) -> AbstractContextManager[None]:

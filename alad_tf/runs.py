@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from alad_tf import data, files
+from alad_tf import data, files, workers
 from alad_tf.baselines.settings import AnySettings
-from alad_tf.errors import AladError, Stopped
+from alad_tf.errors import AladError, SettingsError, Stopped
 from alad_tf.settings import PROTOCOLS, SCORES, Progress, Settings, is_complete, published_results
 
 LOSS_NAMES = {"loss": "loss", "loss_d": "D", "loss_ge": "G/E", "loss_g": "G"}  # in lines of progress
@@ -54,7 +54,7 @@ def run_all(
     classes: Sequence[int] | None = None,
     budget: Budget | None = None,
 ) -> None:
-    """Make every run that is not complete yet, `jobs` at a time.
+    """Make every run that is not complete yet, `jobs` at a time; with several processes all of them call this.
 
     Args:
         settings: of all runs.
@@ -69,15 +69,20 @@ def run_all(
     Raises:
         AladError: the data cannot be had, or a folder holds other settings: nothing is run. Or runs failed: the others
             were still made, and the message names each and why.
+            With several processes that train as one, the others are left where one fails.
         KeyboardInterrupt: after the processes saved a checkpoint and ended; a second interrupt ends them at once.
     """
-    tasks = _tasks(settings, seeds, classes)
+    worker, tasks = workers.this(settings.strategy), _tasks(settings, seeds, classes)
+    if worker.together > 1 and jobs > 1:
+        raise SettingsError(f"Expected one run at a time with strategy {settings.strategy!r}. Received: --jobs {jobs}.")
     data.prepare(settings.dataset, data_dir=data_dir, scaling=settings.scaling, training_half=settings.training_half)
     folders = {name: task.settings.folder(out, task.seed) for name, task in tasks.items()}
-    for name, task in tasks.items():
+    for name, task in tasks.items() if worker.chief else ():
         task.settings.claim(folders[name], task.seed)
     waiting = [name for name in tasks if not is_complete(folders[name], settings.files)]
     board = _Board(settings, done=[name for name in tasks if name not in waiting], to_do=waiting)
+    if worker.together > 1 and waiting:
+        board.say(f"{board.title}: this is {worker.name} of {worker.together} processes, which wait for each other")
     running: dict[str, _Run] = {}
     failures: dict[str, str] = {}
     try:
@@ -102,8 +107,10 @@ def run_all(
                 if ended:
                     del running[name]
                     if run.process.exitcode != 0:
-                        log = folders[name] / "log.txt"
+                        log = worker.log(folders[name])
                         failures.setdefault(name, f"its process ended with exit code {run.process.exitcode}, see {log}")
+                        if worker.together > 1:
+                            waiting.clear()
                     board.end(name, failures.get(name))
     finally:
         board.close()
@@ -274,7 +281,8 @@ def _work(settings: AnySettings, seed: int, run_dir: Path, data_dir: Path | None
         return bool(asked) or parent is None or not parent.is_alive()
 
     try:
-        with open(run_dir / "log.txt", "ab") as log:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        with open(workers.this(settings.strategy).log(run_dir), "ab") as log:
             os.dup2(log.fileno(), sys.stderr.fileno())
         from alad_tf import experiment
 

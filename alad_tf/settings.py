@@ -21,7 +21,7 @@ ABLATIONS = {  # Tables V and VI: method -> (spectral norm, Dzz)
 }
 SPECTRAL_NORMS = ("paper", "tfa", None)
 WEIGHTS = ("best", "last")
-STRATEGIES = (None, "mirrored")
+STRATEGIES = (None, "mirrored", "multi-worker")
 PRECISIONS = (None, "bfloat16")
 CLASSES = 10  # of the image data sets
 SCORES = ("features", "l1", "l2", "logits")  # Section V-F, in the order of reports

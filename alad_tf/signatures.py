@@ -92,6 +92,7 @@ class Served(tf.Module):
         }
         if len(self._detector.shape) > 1:
             functions["raw"] = (self.raw_images, [tf.TensorSpec(self.rows.shape, tf.uint8, name="x")])
+            functions = {name: (_of_none_too(call), specs) for name, (call, specs) in functions.items()}
         if self._detector.preprocessing:
             columns = [
                 tf.TensorSpec([None], kind, name=argument(position))
@@ -252,6 +253,17 @@ def _parsed_rows(examples: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
 
 
 # Parts of the above -----------------------------------------------------------------------------------------------
+
+
+def _of_none_too(call: Callable[..., Tensors]) -> Callable[..., Tensors]:
+    """The same for a batch of no rows, which convolutions refuse: they get one of zeros, whose answer is left out."""
+
+    def answer(rows: tf.Tensor) -> Tensors:
+        count = tf.shape(rows)[0]
+        zeros = tf.zeros([tf.cast(count == 0, tf.int32), *rows.shape[1:]], rows.dtype)
+        return {name: values[:count] for name, values in call(tf.concat([rows, zeros], axis=0)).items()}
+
+    return answer
 
 
 def _hidden(model: tf.keras.Model) -> Callable[[], tf.keras.Model]:

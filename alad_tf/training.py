@@ -54,7 +54,7 @@ class Trainer(loop.Loop):
             raise SettingsError(
                 f"Expected a batch that {replicas_} replicas share equally. Received: {table.batch_size}"
             )
-        self.networks, self.table, self.strategy = networks, table, strategy
+        self.networks, self.table = networks, table
         self.average, self.ema_decay = average, ema_decay
         super().__init__(
             table,

@@ -253,7 +253,7 @@ def process_is_killed_while_it_writes_its_results(scene: Scene) -> Arguments:
 
 @fault(PROCESSES, "seed 1: Unable to allocate .* for an array")
 def process_has_no_memory_left(scene: Scene) -> Arguments:
-    arguments = scene.processes("experiment._trainer = lambda *_: experiment.np.ones(1 << 50)")
+    arguments = scene.processes("experiment.methods.build = lambda *_: experiment.np.ones(1 << 50)")
     scene.after.append(scene.others_went_on)
     return arguments
 

@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "report": "errors paper rendering results",
     "settings": "errors files architectures",
     "replicas": "errors",
+    "workers": "errors",
     "networks": "replicas spectral architectures",
     "losses": "networks settings architectures",
     "scores": "networks settings spectral architectures",
@@ -63,8 +64,8 @@ MAY_IMPORT = {
     "preprocessing": "columns errors",
     "own_data": "calibration columns errors estimator explanations files frames metrics model_folder preprocessing",
     "experiment": "baselines/settings checkpoints chunks data errors files loop methods metrics networks packed plots "
-    "settings",
-    "runs": "baselines/settings data errors files settings experiment paper plots report",
+    "replicas settings workers",
+    "runs": "baselines/settings data errors files settings experiment paper plots report workers",
     "plan": "baselines/settings errors paper report results runs settings",
     "tables": "files paper plots rendering report results",
     "folding": "files networks spectral",
@@ -80,7 +81,7 @@ MAY_IMPORT = {
     "batch": "columns errors exported",
     "cluster": "batch errors exported files",
     "__main__": "baselines/settings cluster convert errors export latency own_data paper plan report runs serve_config "
-    "settings sources tables architectures",
+    "settings sources tables workers architectures",
 }
 WITH_TENSORFLOW = {
     *("replicas", "spectral", "checkpoints", "networks", "losses", "scores", "training", "fitting", "estimator"),

@@ -558,14 +558,16 @@ def locked(path: Path) -> dict[str, str]:
 def test_lock_files_hold_what_setup_cfg_asks_for(minor: int) -> None:
     settings = configparser.ConfigParser()
     settings.read(CHECKOUT / "setup.cfg")
+    extras = {name: lines.strip().splitlines() for name, lines in settings["options.extras_require"].items()}
     base = locked(CHECKOUT / f"requirements/lock-py3{minor}.txt")
     tools = locked(CHECKOUT / f"requirements/lock-test-py3{minor}.txt")
-    asked = {
-        "base": settings["options"]["install_requires"],
-        "test": settings["options.extras_require"]["test"],
-    }
-    for part, present in (("base", base), ("test", {**base, **tools})):
-        for line in asked[part].strip().splitlines():
+    of_base, of_test = settings["options"]["install_requires"].strip().splitlines(), extras["test"]
+    (of_extras,) = [Requirement(line) for line in of_test if line.startswith("alad_tf[")]
+    assert of_extras.extras == {"onnx", "grpc", "ray"}
+    of_test = [line for line in of_test if not line.startswith("alad_tf[")]
+    of_test += [line for name in of_extras.extras for line in extras[name]]
+    for asked, present in ((of_base, base), (of_test, {**base, **tools})):
+        for line in asked:
             requirement = Requirement(line)
             if requirement.marker is None or requirement.marker.evaluate({"python_version": f"3.{minor}"}):
                 assert str(requirement.specifier) == f"=={present[canonicalize_name(requirement.name)]}", line

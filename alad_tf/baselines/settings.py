@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, NamedTuple, Union
+from typing import Any, ClassVar, NamedTuple, Union
 
 import architectures
 from alad_tf.errors import SettingsError
@@ -56,6 +56,7 @@ class BaselineSettings(RunSettings):
     weights: str | None = None  # images: "best" on the validation images, or "last"
     train_rows: int | None = None  # trained on: drawn at random; None: all
     test_rows: int | None = None  # scored: drawn at random; None: all
+    strategy: ClassVar[None] = None  # one device
 
     def __post_init__(self) -> None:
         self._require("dataset", PROTOCOLS)

@@ -1,0 +1,70 @@
+"""Several processes that train as one (`--strategy multi-worker`): which of them this one is, as TF_CONFIG says."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from alad_tf.errors import SettingsError
+
+_WANTED = '{"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", "index": 0}}'
+
+
+class Worker(NamedTuple):
+    """One of the processes; the chief is the one that writes."""
+
+    name: str  # "worker 1"; "" where there is one process
+    chief: bool
+    together: int  # processes
+
+    @contextmanager
+    def home(self, run_dir: Path) -> Iterator[Path]:
+        """Where a run is written: the chief's is the run's folder, the others' is removed at the end."""
+        if self.chief:
+            yield run_dir
+            return
+        if not (run_dir / "config.json").exists():
+            raise SettingsError(
+                f"Expected --out to be a folder that all processes share. Received: no {run_dir} of the chief's."
+            )
+        with TemporaryDirectory() as folder:
+            yield Path(folder)
+
+    def log(self, run_dir: Path) -> Path:
+        """Where the libraries of this process write what they have to say about a run."""
+        return run_dir / ("log.txt" if self.chief else f"log.{self.name.replace(' ', '')}.txt")
+
+
+def this(strategy: str | None) -> Worker:
+    """This process's place in a run with a strategy.
+
+    Raises:
+        SettingsError: multi-worker, and TF_CONFIG is missing or not what TensorFlow expects.
+    """
+    if strategy != "multi-worker":
+        return Worker("", chief=True, together=1)
+    text = os.environ.get("TF_CONFIG", "")
+    try:
+        config = json.loads(text)
+        jobs, kind, index = config["cluster"], config["task"]["type"], int(config["task"]["index"])
+        fits = _is_cluster(jobs) and kind in jobs and 0 <= index < len(jobs[kind])
+    except (KeyError, TypeError, ValueError):
+        fits = False
+    if not fits:
+        raise SettingsError(
+            f"Expected TF_CONFIG with strategy 'multi-worker', in every process with an index of its own: {_WANTED}. "
+            f"Received: {text or 'none'}."
+        )
+    chief = kind == "chief" or ("chief" not in jobs and index == 0)
+    return Worker(f"{kind} {index}", chief, sum(map(len, jobs.values())))
+
+
+def _is_cluster(jobs: Any) -> bool:
+    addresses = [address for places in jobs.values() for address in places] if isinstance(jobs, dict) else [""]
+    return set(jobs) <= {"chief", "worker"} and all(re.fullmatch(r".+:\d+", address) for address in addresses)
