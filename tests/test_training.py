@@ -313,7 +313,7 @@ def test_compiled_steps_are_traced_once_and_equal_eager_ones(jit: bool) -> None:
     eager, eager_losses = trained((2, 4), table=table, spectral_norm="paper")
     trainer = make(table, spectral_norm="paper", jit=jit)
     assert trainer.average is not None
-    optimizers = [part for part in vars(trainer).values() if isinstance(part, tf.keras.optimizers.legacy.Optimizer)]
+    optimizers = list(trainer.optimizers.values())
     assert len(optimizers) == 2
     variables = [trainer.step, *(weight for optimizer in optimizers for weight in optimizer.variables())]
     variables += [*trainer.networks.variables, *trainer.average.variables]
