@@ -74,8 +74,7 @@ def test_seeds_and_calls(method: str) -> None:
     means = {name: (2 * losses[1][name] + 3 * losses[2][name]) / 5 for name in losses[0]}
     assert means == pytest.approx(losses[0], rel=1e-5)
     assert two._train.experimental_get_tracing_count() == 1 and int(two.step) == 5
-    for seeds in ({"seed": 2}, {"network_seed": 2}):
-        other = make(method, **seeds)
+    for other in (make(method, seed=2), make(method, network_seed=2)):
         other.train(5)
         assert differ(weights(one), weights(other))
 
