@@ -42,6 +42,10 @@ class Log:
         """The last value of a metric in the history."""
         return next((record[metric] for record in reversed(self.history) if metric in record), None)
 
+    def of_validation(self) -> dict[str, Any]:
+        """What a result says of the best epoch; nothing where there was no validation."""
+        return {} if self.best is None else {"last_epoch": self.history[-1]["epoch"], "best": self.best}
+
     def add(self, steps: int, losses: dict[str, float]) -> None:
         """Count the mean losses of a number of steps."""
         self.step += steps
@@ -137,14 +141,11 @@ def run(
             "method": settings.method,
             "seed": seed,
             "epochs": settings.epochs,
-            **({} if log.best is None else {"last_epoch": log.history[-1]["epoch"], "best": log.best}),
-            **({} if split.stand_in is None else {"stand_in": split.stand_in}),
+            **log.of_validation(),
             **counts,
-            "n_anomalies": int(split.y_test.sum()),
-            "top_fraction": judge.top_fraction,
             "seconds": round(time.monotonic() - started, 3),
             "settings": asdict(settings),
-            "scores": {name: judge(score) for name, score in test_scores.items()},
+            **judge.of_test_rows(test_scores),
             **_unshared(whole.x_train, split, test_scores),
         }
         if model.networks is not None:
@@ -166,6 +167,15 @@ class _Judge:
     def __call__(self, score: np.ndarray) -> dict[str, float]:
         """All metrics of a score of the test rows."""
         return metrics.evaluate(self.split.y_test, score, self.top_fraction)
+
+    def of_test_rows(self, test_scores: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """What a result says of the scores of the test rows."""
+        return {
+            **({} if self.split.stand_in is None else {"stand_in": self.split.stand_in}),
+            "n_anomalies": int(self.split.y_test.sum()),
+            "top_fraction": self.top_fraction,
+            "scores": {name: self(score) for name, score in test_scores.items()},
+        }
 
     def now(self) -> dict[str, float]:
         """Of the model as it is now: the metrics of its first score, AUROC of all; nothing where scoring is costly."""
