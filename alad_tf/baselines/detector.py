@@ -118,12 +118,12 @@ class _Detector(OutlierMixin, BaseEstimator):
         return self._scorer(self._scaled(X), unwatched)[self.score or self._module.SCORES[0]]
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """Minus `anomaly_score` [n], as scikit-learn wants it."""
-        return -self.anomaly_score(X)
+        """Minus `anomaly_score` [n], in float64 as scikit-learn wants it."""
+        return -self.anomaly_score(X).astype(np.float64)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """How far below the threshold the scores [n] of X [n, d] are: negative for outliers."""
-        return self.threshold_ - self.anomaly_score(X)
+        return self.score_samples(X) - self.offset_
 
     def predict(self, X: Any) -> np.ndarray:
         """-1 for outliers, +1 for the others [n]."""
