@@ -226,7 +226,7 @@ QUICK = baselines.DSEBM(epochs=1, verbose=0)  # the three with networks are one 
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of constant columns, and what the checks provoke themselves
-@parametrize_with_checks([QUICK, baselines.MeanDistance(), baselines.NeighbourDistance(n_neighbors=1)])
+@parametrize_with_checks([QUICK, baselines.MeanDistance(), baselines.NeighbourDistance()])
 def test_scikit_learn_conventions(estimator: Any, check: Any, request: pytest.FixtureRequest) -> None:
     if check.func.__name__ in ROUNDING and type(estimator).__name__ in TABLES:
         reason = "float32 products round differently for another number of rows"
