@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 import architectures
-from alad_tf.baselines.settings import BASELINES, METHODS, BaselineSettings, of_method
+from alad_tf import baselines
+from alad_tf.baselines.settings import BASELINES, METHODS, NEIGHBOURS, BaselineSettings, of_method
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.settings import ABLATIONS, RUN_FILES, Settings
 
@@ -177,3 +178,7 @@ def test_a_baselines_folder_is_no_run_of_alad(method: str, tmp_path: Path) -> No
     with pytest.raises(DataError) as caught:
         Settings.of_run(tmp_path)
     assert str(caught.value) == f"Expected a run of ALAD in {tmp_path}. Received: one of {method}."
+
+
+def test_neighbours_are_those_of_the_detector() -> None:
+    assert baselines.NeighbourDistance().n_neighbors == NEIGHBOURS

@@ -40,37 +40,61 @@ def build(method: str, *, n_features: int, expected_anomalies: float, seed: int)
     return {"IF": IsolationForest(random_state=seed), "mean": MeanDistance(), "kNN": NeighbourDistance()}[method]
 
 
-class MeanDistance(OutlierMixin, BaseEstimator):
+class _Distance(OutlierMixin, BaseEstimator):
+    """The score is a distance to the training rows; `offset_` leaves the share `contamination` of them outside."""
+
+    contamination: float
+
+    def fit(self, X: Any, y: Any = None) -> Any:
+        """Take what the distance needs of X [n, d], and the threshold from its scores."""
+        X = self._validate_data(X, dtype=(np.float64, np.float32))
+        self._take(X)
+        self.offset_ = float(np.quantile(-self._distance(X), self.contamination))
+        return self
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Minus the distance [n] of X [n, d]."""
+        check_is_fitted(self)
+        return -self._distance(self._validate_data(X, dtype=(np.float64, np.float32), reset=False))
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """How far above the threshold `score_samples` of X [n, d] is, [n]: negative for outliers."""
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: Any) -> np.ndarray:
+        """-1 for outliers, +1 for the others [n]."""
+        return np.where(self.decision_function(X) < 0.0, -1, 1)
+
+    def _take(self, X: np.ndarray) -> None:
+        raise NotImplementedError
+
+    def _distance(self, X: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+
+class MeanDistance(_Distance):
     """The L1 distance of a row to the mean of the training rows: what any method should beat."""
 
-    def fit(self, X: Any, y: Any = None) -> MeanDistance:
-        """Take the mean of X [n, d]."""
-        X = self._validate_data(X, dtype=(np.float64, np.float32))
+    def __init__(self, contamination: float = 0.1) -> None:
+        self.contamination = contamination
+
+    def _take(self, X: np.ndarray) -> None:
         self.mean_ = X.mean(axis=0, dtype=np.float64)
-        return self
 
-    def score_samples(self, X: Any) -> np.ndarray:
-        """Minus the distance [n] of X [n, d]."""
-        check_is_fitted(self)
-        X = self._validate_data(X, dtype=(np.float64, np.float32), reset=False)
-        return -np.abs(X - self.mean_).sum(axis=1)
+    def _distance(self, X: np.ndarray) -> np.ndarray:
+        return np.abs(X - self.mean_).sum(axis=1)
 
 
-class NeighbourDistance(OutlierMixin, BaseEstimator):
+class NeighbourDistance(_Distance):
     """The mean Euclidean distance of a row to the `n_neighbors` nearest training rows."""
 
-    def __init__(self, n_neighbors: int = 5) -> None:
+    def __init__(self, n_neighbors: int = 5, contamination: float = 0.1) -> None:
         self.n_neighbors = n_neighbors
+        self.contamination = contamination
 
-    def fit(self, X: Any, y: Any = None) -> NeighbourDistance:
-        """Keep X [n, d]."""
-        X = self._validate_data(X, dtype=(np.float64, np.float32))
+    def _take(self, X: np.ndarray) -> None:
         self.neighbours_ = NearestNeighbors(n_neighbors=self.n_neighbors).fit(X)
-        return self
 
-    def score_samples(self, X: Any) -> np.ndarray:
-        """Minus the distance [n] of X [n, d]."""
-        check_is_fitted(self)
-        X = self._validate_data(X, dtype=(np.float64, np.float32), reset=False)
+    def _distance(self, X: np.ndarray) -> np.ndarray:
         distances, _ = self.neighbours_.kneighbors(X)
-        return -distances.mean(axis=1)
+        return distances.mean(axis=1)

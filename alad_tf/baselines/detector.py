@@ -44,12 +44,13 @@ class _Detector(OutlierMixin, BaseEstimator):
         table_: architecture and hyper-parameters in use.
         seed_: the seed that was used.
         center_, scale_: [d] each: networks see (x - center_) / scale_.
-        threshold_: scores above it are outliers.
+        threshold_: scores above it are outliers; offset_ is minus it, in scikit-learn's sign.
         n_features_in_: d.
     """
 
     _module: ClassVar[Any]
     _method: ClassVar[str]
+    _kind: ClassVar[type]  # of table
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "architecture": [StrOptions({"kdd99", "arrhythmia"}), Dsebm, Dagmm, Gan],
         "epochs": [Interval(Integral, 1, None, closed="left"), None],
@@ -93,6 +94,11 @@ class _Detector(OutlierMixin, BaseEstimator):
             AladError: training diverged.
         """
         self._validate_params()
+        if not isinstance(self.architecture, (str, self._kind)):
+            raise SettingsError(
+                f"Expected the name of a data set or a table of {self._method}. Received: a table of "
+                f"{type(self.architecture).__name__.upper()}."
+            )
         if self.score not in (None, *self._module.SCORES):
             allowed = ", ".join(self._module.SCORES)
             raise SettingsError(f"Expected a score of {self._method}. Received: {self.score!r}. Allowed: {allowed}.")
@@ -102,6 +108,7 @@ class _Detector(OutlierMixin, BaseEstimator):
         self.table_ = self._table(*X.shape)
         self._train(self._scaled(X))
         self.threshold_ = float(np.quantile(self.anomaly_score(X), 1.0 - self.contamination))
+        self.offset_ = -self.threshold_
         return self
 
     def anomaly_score(self, X: Any) -> np.ndarray:
@@ -111,12 +118,12 @@ class _Detector(OutlierMixin, BaseEstimator):
         return self._scorer(self._scaled(X), unwatched)[self.score or self._module.SCORES[0]]
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """Minus `anomaly_score` [n], as scikit-learn wants it."""
-        return -self.anomaly_score(X)
+        """Minus `anomaly_score` [n], in float64 as scikit-learn wants it."""
+        return -self.anomaly_score(X).astype(np.float64)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """How far below the threshold the scores [n] of X [n, d] are: negative for outliers."""
-        return self.threshold_ - self.anomaly_score(X)
+        return self.score_samples(X) - self.offset_
 
     def predict(self, X: Any) -> np.ndarray:
         """-1 for outliers, +1 for the others [n]."""
@@ -176,6 +183,7 @@ class DSEBM(_Detector):
 
     _module: ClassVar[Any] = dsebm
     _method: ClassVar[str] = "DSEBM"
+    _kind: ClassVar[type] = Dsebm
 
 
 class DAGMM(_Detector):
@@ -183,6 +191,7 @@ class DAGMM(_Detector):
 
     _module: ClassVar[Any] = dagmm
     _method: ClassVar[str] = "DAGMM"
+    _kind: ClassVar[type] = Dagmm
 
 
 class AnoGAN(_Detector):
@@ -190,3 +199,4 @@ class AnoGAN(_Detector):
 
     _module: ClassVar[Any] = anogan
     _method: ClassVar[str] = "AnoGAN"
+    _kind: ClassVar[type] = Gan
