@@ -101,9 +101,8 @@ class Search:
         for first in range(0, len(distinct), self._rows):
             last = min(first + self._rows, len(distinct))
             rows = first + np.arange(self._rows) % (last - first)  # a short block is filled up: one shape, one trace
-            found[:, first:last] = self.search(tf.constant(distinct[rows]), tf.constant(z[rows])).numpy()[
-                :, : last - first
-            ]
+            left = self.search(tf.constant(distinct[rows]), tf.constant(z[rows]))
+            found[:, first:last] = left[:, : last - first].numpy()
             watch(last, len(distinct))
         return found[:, place.ravel()]
 
