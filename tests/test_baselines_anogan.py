@@ -102,6 +102,13 @@ def test_starts_are_drawn_for_each_row(model: anogan.Networks) -> None:
     assert np.abs(starts.mean(0)).max() < 0.1 and np.abs(starts.std(0) - 1.0).max() < 0.1
 
 
+def test_no_rows_have_no_scores(model: anogan.Networks) -> None:
+    assert {name: score.shape for name, score in search(model).scores(X[:0]).items()} == {
+        "released": (0,),
+        "schlegl": (0,),
+    }
+
+
 def test_seed(model: anogan.Networks) -> None:
     assert np.array_equal(search(model)(X), search(model)(X))
     assert not np.array_equal(search(model)(X), search(model, seed=6)(X))

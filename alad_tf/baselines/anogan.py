@@ -113,14 +113,9 @@ class Search:
 
     def _starts(self, x: np.ndarray) -> np.ndarray:
         """A draw z [n, latent] from N(0, I) for each row, addressed by the seed and the bytes of the row."""
-        return np.stack(
-            [
-                np.random.default_rng([self._seed, zlib.crc32(row.tobytes())])
-                .standard_normal(self._latent_dim)
-                .astype(np.float32)
-                for row in x
-            ]
-        )
+        seeds = ([self._seed, zlib.crc32(row.tobytes())] for row in x)
+        draws = [np.random.default_rng(seed).standard_normal(self._latent_dim) for seed in seeds]
+        return np.array(draws, np.float32).reshape(len(x), self._latent_dim)
 
     def _search(self, x: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
         """[2, n] of x [n, ...], from z [n, latent]."""
