@@ -160,8 +160,11 @@ def tables(options: argparse.Namespace) -> None:
 
 
 def latency(options: argparse.Namespace) -> None:
-    """`alad latency`: measure Table IV's row of a data set."""
+    """`alad latency`: measure Table IV's row of a data set, on one thread."""
+    from alad_tf.runs import THREAD_VARIABLES
+
     _quiet_tensorflow()
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
     from alad_tf import latency as table_iv
 
     measured = table_iv.measure(options.dataset, options.out, data_dir=options.data_dir, rounds=options.rounds)

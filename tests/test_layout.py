@@ -50,7 +50,7 @@ MAY_IMPORT = {
     "architectures",
     "methods": "baselines/anogan baselines/classical baselines/dagmm baselines/dsebm baselines/settings chunks loop "
     "networks replicas scores settings training",
-    "latency": "baselines/anogan data errors files networks paper scores settings architectures",
+    "latency": "baselines/anogan data errors files folding networks paper scores settings architectures",
     "calibration": "",
     "model_folder": "errors files packed",
     "fitting": "errors networks scores training",
