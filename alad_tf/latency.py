@@ -1,8 +1,8 @@
 """Table IV: how long one batch takes to score, ALAD beside AnoGAN, alternately in one process on the same rows.
 
-Both have the weights that they begin with, for time does not depend on them; ALAD's spectral norm is folded into them, as
-it is once training is over. AnoGAN is timed twice: with a call of the
-graph for each step of its search, as one did when the paper timed it, and with the whole search in one call.
+Both have the weights that they begin with, for time does not depend on them; ALAD's spectral norm is folded into them,
+as it is once training is over. AnoGAN is timed twice: with a call of the graph for each step of its search, as one did
+when the paper timed it, and with the whole search in one call.
 """
 
 from __future__ import annotations
