@@ -67,6 +67,8 @@ class SavedModel:
         config = wire.field(2, threads) + wire.field(5, threads)  # ConfigProto: within an operation, between them
         with _Status(self._tf) as status:
             self._tf.TF_SetConfig(options, config, len(config), status)
+        here = wire.field(3, 2**64 - 1)  # RunOptions: inter_op_thread_pool -1, the calling thread
+        self._run_options = self._tf.TF_NewBufferFromString(here, len(here))
         tags = (ctypes.c_char_p * 1)(b"serve")
         with _without_xla(self._tf), _Status(self._tf, f"Expected a SavedModel in {folder}") as status:
             self._session = self._tf.TF_LoadSessionFromSavedModel(
@@ -75,6 +77,7 @@ class SavedModel:
         content = ctypes.string_at(meta_graph.contents.data, meta_graph.contents.length)
         found = wire.entries(content, 5).items()
         self.signatures = {name: _signature(message) for name, message in found if not name.startswith("__")}
+        self._in_graph = {name: tuple(map(self._places, found)) for name, found in self.signatures.items()}
 
     def run(self, signature: str, inputs: Mapping[str, Any]) -> Arrays:
         """The outputs of a signature by name.
@@ -91,15 +94,16 @@ class SavedModel:
             raise DataError(
                 f"Expected a signature and its inputs, of {known}. Received: {signature}, {sorted(inputs)}."
             )
-        wanted, given = self.signatures[signature].outputs, self.signatures[signature].inputs
+        given, wanted = self.signatures[signature]
+        in_places, out_places = self._in_graph[signature]
         fed = [self._tensor(inputs[name], tensor.type) for name, tensor in given.items()]
         fetched = (ctypes.c_void_p * len(wanted))()
         try:
             with _without_xla(self._tf), _Status(self._tf, f"Expected inputs that {signature} takes") as status:
                 self._tf.TF_SessionRun(
-                    *(self._session, None),
-                    *(self._places(given), (ctypes.c_void_p * len(fed))(*fed), len(fed)),
-                    *(self._places(wanted), fetched, len(wanted)),
+                    *(self._session, self._run_options),
+                    *(in_places, (ctypes.c_void_p * len(fed))(*fed), len(fed)),
+                    *(out_places, fetched, len(wanted)),
                     *(None, 0, None, status),
                 )
             return {name: self._array(tensor) for name, tensor in zip(wanted, fetched)}
@@ -202,6 +206,7 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {  # name -> result, argume
     "Message": (ctypes.c_char_p, (_P,)),
     "NewGraph": (_P, ()),
     "NewBuffer": (ctypes.POINTER(_Buffer), ()),
+    "NewBufferFromString": (_P, (ctypes.c_char_p, _SIZE)),
     "NewSessionOptions": (_P, ()),
     "SetConfig": (None, (_P, ctypes.c_char_p, _SIZE, _P)),
     "LoadSessionFromSavedModel": (_P, (_P, _P, ctypes.c_char_p, _P, _INT, _P, ctypes.POINTER(_Buffer), _P)),
