@@ -19,6 +19,15 @@ def test_ocsvm_is_that_of_the_paper() -> None:
     assert made.get_params() == OneClassSVM(kernel="rbf", nu=0.2, gamma=1 / 121).get_params()
 
 
+def test_ocsvm_of_wide_rows_is_the_same_by_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = draw(1, 60, 5)
+    narrow = classical.build("OC-SVM", n_features=5, expected_anomalies=0.2, seed=0).fit(x)
+    monkeypatch.setattr(classical, "WIDE", 5)
+    wide = classical.build("OC-SVM", n_features=5, expected_anomalies=0.2, seed=0).fit(x)
+    assert callable(wide.kernel)
+    np.testing.assert_allclose(wide.score_samples(draw(2, 20, 5)), narrow.score_samples(draw(2, 20, 5)), rtol=1e-5)
+
+
 def test_isolation_forest_has_the_defaults() -> None:
     made = classical.build("IF", n_features=121, expected_anomalies=0.2, seed=7)
     assert made.get_params() == IsolationForest(random_state=7).get_params()
