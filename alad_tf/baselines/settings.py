@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Union
 
@@ -135,7 +135,7 @@ def of_method(dataset: str, method: str, **options: Any) -> AnySettings:
         raise SettingsError(f"Expected the name of a method. Received: {method!r}. Allowed: {', '.join(METHODS)}.")
     if method not in BASELINES or dataset not in PROTOCOLS:
         return Settings.of_protocol(dataset, method, **options)
-    unknown = sorted(set(options) - set(BaselineSettings.__dataclass_fields__))
+    unknown = sorted(set(options) - {known.name for known in fields(BaselineSettings)})
     if unknown:
         raise SettingsError(f"Expected options of {method}. Received: {', '.join(unknown)}, of ALAD alone.")
     return replace(_usual(dataset, method, options.get("normal_class")), **options)
