@@ -289,7 +289,10 @@ def test_format_of_a_table(tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
     assert "SN: spectral normalisation" in outputs["csv"].err and "[1]" not in outputs["csv"].err
 
 
-def test_table_iv_without_measurements(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_table_iv_without_measurements(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command_line, "published_results", lambda: None)
     assert command_line.main(["table", "4", "--out", str(tmp_path / "none")]) == 0
     assert capfd.readouterr().out.count("not measured") == 12
 
