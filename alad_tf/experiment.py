@@ -276,8 +276,8 @@ def _train(
         if loss_d < COLLAPSED and not warned:
             warned = True
             warn(
-                f"loss_d is {loss_d:.2g} at step {log.step}: what discriminates tells everything apart, and little is "
-                "learnt from it"
+                f"loss_d is {loss_d:.2g} at step {log.step}: the discriminators tell all pairs apart, and G and E "
+                "learn little from them"
             )
         log.seconds = time.monotonic() - started
         if log.step == until:
