@@ -118,6 +118,16 @@ class RunSettings:
             names = ", ".join(map(str, allowed))
             raise SettingsError(f"Expected a known {name}. Received: {value!r}. Allowed: {names}.")
 
+    def _departures(self, weights: str | None, patience: int | None, scaling: str | None) -> str:
+        """The part of a folder's name that says what differs from the usual values of these options."""
+        ours: Any = self  # settings of either kind
+        name = "" if ours.scaling == scaling else f"-{ours.scaling or 'raw'}"
+        if ours.training_half != "clean":
+            name += f"-{ours.training_half}half"
+        if ours.patience != patience:
+            name += f"-patience{ours.patience}" if ours.patience else "-noStopping"
+        return name if ours.weights == weights else f"{name}-{ours.weights}Weights"
+
     def _require_of_images(self, normal_class: int | None, patience: int | None, weights: str | None) -> None:
         """The options of images with images, and with nothing else."""
         if self.epochs < 1:
@@ -225,14 +235,7 @@ class Settings(RunSettings):
             name += f"-{self.spectral_norm}SN"
         if self.ema_decay != protocol.ema_decay:
             name += f"-EMA{self.ema_decay}" if self.ema_decay else "-noEMA"
-        if self.scaling is not None:
-            name += f"-{self.scaling}"
-        if self.training_half != "clean":
-            name += f"-{self.training_half}half"
-        if self.patience != protocol.patience:
-            name += f"-patience{self.patience}" if self.patience else "-noStopping"
-        if self.weights == "last":
-            name += "-lastWeights"
+        name += self._departures("best" if of_images(self.dataset) else None, protocol.patience, scaling=None)
         if self.strategy is not None:
             name += f"-{self.strategy}"
         if self.precision is not None:

@@ -106,15 +106,7 @@ class BaselineSettings(RunSettings):
     def method(self) -> str:
         """Name of the runs' folder: the baseline, then each departure from its settings."""
         usual = of_method(self.dataset, self.baseline, normal_class=self.normal_class)
-        name = self.baseline
-        if self.scaling != usual.scaling:
-            name += f"-{self.scaling or 'raw'}"
-        if self.training_half != usual.training_half:
-            name += f"-{self.training_half}half"
-        if self.patience != usual.patience:
-            name += f"-patience{self.patience}" if self.patience else "-noStopping"
-        if self.weights != usual.weights:
-            name += f"-{self.weights}Weights"
+        name = self.baseline + self._departures(usual.weights, usual.patience, usual.scaling)
         for kind in ("train_rows", "test_rows"):
             rows = getattr(self, kind)
             if rows != getattr(usual, kind):
