@@ -13,7 +13,6 @@ from typing import Any, Callable, NoReturn
 import architectures
 from alad_tf.baselines.settings import BASELINES, METHODS, AnySettings, of_method
 from alad_tf.errors import AladError, SettingsError
-from alad_tf.paper import TABLE_IV
 from alad_tf.settings import (
     CLASSES,
     PRECISIONS,
@@ -474,7 +473,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_out(command)
     command.set_defaults(command=table)
     command = commands.add_parser("latency", help="time ALAD beside AnoGAN on one batch: a row of Table IV")
-    command.add_argument("dataset", choices=tuple(TABLE_IV), metavar="DATASET", help=", ".join(TABLE_IV))
+    command.add_argument("dataset", choices=OF_TABLES, metavar="DATASET", help=", ".join(OF_TABLES))
     command.add_argument("--rounds", type=_positive, default=5, metavar="N", help="default: %(default)s")
     _add_data_dir(command)
     _add_out(command)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Callable
 import numpy as np
 import sklearn
 import tensorflow as tf
-from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
@@ -35,6 +35,7 @@ from alad_tf import (
 )
 from alad_tf.errors import DataError, SettingsError, one_line
 from alad_tf.networks import Networks
+from alad_tf.outliers import Thresholded
 from alad_tf.scores import BLOCK_ROWS, Scorer
 from alad_tf.settings import SCORES, SPECTRAL_NORMS
 from alad_tf.training import Trainer
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 JIT_STEPS = 5_000  # from here on XLA gains more in training than its compilation costs
 
 
-class ALAD(OutlierMixin, BaseEstimator):
+class ALAD(Thresholded, BaseEstimator):
     """Adversarially Learned Anomaly Detection of rows of numbers.
 
     None for epochs, batch_size or learning_rate means the table's. Training is unsupervised: rows should be normal,
@@ -308,14 +309,6 @@ class ALAD(OutlierMixin, BaseEstimator):
     def score_samples(self, X: Any) -> np.ndarray:
         """-A(x) of each row: [n] float64, smaller = more anomalous, as scikit-learn has it."""
         return -self.anomaly_score(X).astype(np.float64)
-
-    def decision_function(self, X: Any) -> np.ndarray:
-        """threshold_ - A(x) of each row: [n] float64, negative for outliers."""
-        return self.score_samples(X) - self.offset_
-
-    def predict(self, X: Any) -> np.ndarray:
-        """-1 for outliers, rows of a larger A(x) than threshold_, and 1 for the others: [n] int."""
-        return np.where(self.decision_function(X) < 0.0, -1, 1)
 
     def p_value(self, X: Any) -> np.ndarray:
         """Share of normal rows with a score as large, [n] in (0, 1]: small = anomalous; see `reference_`.

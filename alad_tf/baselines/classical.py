@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.base import BaseEstimator
 from sklearn.ensemble import IsolationForest
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import SGDOneClassSVM
@@ -18,6 +18,9 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import OneClassSVM
 from sklearn.utils.validation import check_is_fitted
+
+from alad_tf.baselines.settings import NEIGHBOURS
+from alad_tf.outliers import Thresholded
 
 METHODS = ("OC-SVM", "SGD-OC-SVM", "IF", "mean", "kNN")
 NYSTROEM_COMPONENTS = 300
@@ -45,7 +48,7 @@ def build(method: str, *, n_features: int, expected_anomalies: float, seed: int)
     return {"IF": IsolationForest(random_state=seed), "mean": MeanDistance(), "kNN": NeighbourDistance()}[method]
 
 
-class _Distance(OutlierMixin, BaseEstimator):
+class _Distance(Thresholded, BaseEstimator):
     """The score is a distance to the training rows; `offset_` leaves the share `contamination` of them outside."""
 
     contamination: float
@@ -61,14 +64,6 @@ class _Distance(OutlierMixin, BaseEstimator):
         """Minus the distance [n] of X [n, d]."""
         check_is_fitted(self)
         return -self._distance(self._validate_data(X, dtype=(np.float64, np.float32), reset=False))
-
-    def decision_function(self, X: Any) -> np.ndarray:
-        """How far above the threshold `score_samples` of X [n, d] is, [n]: negative for outliers."""
-        return self.score_samples(X) - self.offset_
-
-    def predict(self, X: Any) -> np.ndarray:
-        """-1 for outliers, +1 for the others [n]."""
-        return np.where(self.decision_function(X) < 0.0, -1, 1)
 
     def _take(self, X: np.ndarray) -> None:
         raise NotImplementedError
@@ -93,7 +88,7 @@ class MeanDistance(_Distance):
 class NeighbourDistance(_Distance):
     """The mean Euclidean distance of a row to the `n_neighbors` nearest training rows."""
 
-    def __init__(self, n_neighbors: int = 5, contamination: float = 0.1) -> None:
+    def __init__(self, n_neighbors: int = NEIGHBOURS, contamination: float = 0.1) -> None:
         self.n_neighbors = n_neighbors
         self.contamination = contamination
 

@@ -7,7 +7,7 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -19,13 +19,14 @@ from alad_tf.baselines import anogan, dagmm, dsebm
 from alad_tf.chunks import unwatched
 from alad_tf.errors import AladError, SettingsError
 from alad_tf.loop import get_arrays, set_arrays
+from alad_tf.outliers import Thresholded
 from architectures import Dagmm, Dsebm, Gan
 from architectures.rows import of_width
 
 CHUNK_STEPS = 1000  # in one call of the graph
 
 
-class _Detector(OutlierMixin, BaseEstimator):
+class _Detector(Thresholded, BaseEstimator):
     """Networks that are trained on rows that should be normal, or nearly all of them.
 
     Args:
@@ -120,14 +121,6 @@ class _Detector(OutlierMixin, BaseEstimator):
     def score_samples(self, X: Any) -> np.ndarray:
         """Minus `anomaly_score` [n], in float64 as scikit-learn wants it."""
         return -self.anomaly_score(X).astype(np.float64)
-
-    def decision_function(self, X: Any) -> np.ndarray:
-        """How far below the threshold the scores [n] of X [n, d] are: negative for outliers."""
-        return self.score_samples(X) - self.offset_
-
-    def predict(self, X: Any) -> np.ndarray:
-        """-1 for outliers, +1 for the others [n]."""
-        return np.where(self.decision_function(X) < 0.0, -1, 1)
 
     def _table(self, n_rows: int, n_features: int) -> Any:
         table: Any = self.architecture
