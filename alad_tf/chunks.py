@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Callable
 
 import numpy as np
+import tensorflow as tf
 
 from alad_tf.networks import as_input
 
@@ -26,3 +27,9 @@ def in_chunks(score: Callable[[Any], Mapping[str, Any]], x: np.ndarray, watch: W
         parts.append(score(as_input(x[first : first + size])))
         watch(min(first + size, len(x)), len(x))
     return {name: np.concatenate([np.asarray(part[name]) for part in parts]) for name in parts[0]}
+
+
+def in_graph(score: Callable[[tf.Tensor], Mapping[str, tf.Tensor]]) -> Score:
+    """A score of a batch as one of arrays of any length, in a graph that is traced once."""
+    graph = tf.function(score, reduce_retracing=True)
+    return lambda x, watch: in_chunks(graph, x, watch)

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from alad_tf import loop, networks
-from alad_tf.chunks import Score, in_chunks
+from alad_tf.chunks import Score, in_graph
 from architectures.rows import Dagmm
 
 SCORES = ("energy",)
@@ -100,8 +100,7 @@ class Trainer(loop.Loop):
 
 def scorer(model: Networks, seed: int) -> Score:
     """`Networks.scores` of arrays of any length."""
-    score = tf.function(model.scores, reduce_retracing=True)
-    return lambda x, watch: in_chunks(score, x, watch)
+    return in_graph(model.scores)
 
 
 def mixture(z: tf.Tensor, gamma: tf.Tensor) -> Mixture:

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from alad_tf import loop, networks
-from alad_tf.chunks import Score, in_chunks
+from alad_tf.chunks import Score, in_graph
 from architectures.rows import Dsebm
 
 SCORES = ("energy", "reconstruction")
@@ -63,8 +63,7 @@ class Trainer(loop.Loop):
 
 def scorer(model: Networks, seed: int) -> Score:
     """`Networks.scores` of arrays of any length."""
-    score = tf.function(model.scores, reduce_retracing=True)
-    return lambda x, watch: in_chunks(score, x, watch)
+    return in_graph(model.scores)
 
 
 def _sum_of_sample(x: tf.Tensor) -> tf.Tensor:
