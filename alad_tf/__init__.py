@@ -9,11 +9,16 @@ The map, in the direction that data flow (the tables themselves are in the packa
     losses      Section IV: V(Dxz, Dxx, Dzz, E, G)
     replicas    several devices or hosts share each batch
     workers     which of several processes this one is
-    training    alternating updates, the loop inside the graph
+    loop        steps on batches, many in one call of the graph
+    training    alternating updates
     checkpoints what a stopped run goes on from
     scores      Algorithm 1 and Section V-F
     metrics     Section V-A: precision, recall, F1 of the top fraction; AUROC
     settings    what a run is: protocol, options, folder
+    chunks      scores of any number of rows, watched
+    baselines   Section V-B: the methods beside ALAD, a package
+    methods     what a run trains and scores with, for each method alike
+    latency     Table IV: ALAD beside AnoGAN on one batch
     experiment  one run -> result.json
     runs        many runs, in processes of one thread
     paper       the numbers that the paper prints
