@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -139,7 +138,7 @@ class Checkpoints:
     def _write(folder: Path, variables: tf.train.Checkpoint, log: dict[str, Any]) -> None:
         variables.write(str(folder / "variables"))
         (folder / "log.json").write_text(json.dumps(log, allow_nan=False) + "\n", encoding="utf-8")
-        sums = "".join(f"{_sha256(path)}  {path.name}\n" for path in sorted(folder.iterdir()))
+        sums = "".join(f"{files.sha256(path)}  {path.name}\n" for path in sorted(folder.iterdir()))
         (folder / SUMS).write_text(sums, encoding="utf-8")
         for path in (*folder.iterdir(), folder):
             files.sync(path)
@@ -161,10 +160,6 @@ def _verify(path: Path) -> None:
     if not {"log.json", "variables.index"} <= set(expected):
         raise DataError(f"Expected the sums of all files in {SUMS}. Received: those of {', '.join(expected) or 'none'}")
     for name, sha256 in expected.items():
-        received = _sha256(path / name)
+        received = files.sha256(path / name)
         if received != sha256:
             raise DataError(f"Expected SHA-256 {sha256[:12]}... of {name}. Received: {received[:12]}...")
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

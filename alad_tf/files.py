@@ -8,10 +8,12 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from alad_tf.errors import AladError
 
@@ -49,6 +51,12 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write `arrays` to `path`, an .npz file, atomically."""
+    with replacing(path) as temporary:
+        np.savez(temporary, **arrays)
+
+
 def sync(path: Path) -> None:
     """Have what was written to a file, or the names in a folder, on the disk before going on."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -81,11 +89,16 @@ def entry(path: Path) -> dict[str, Any]:
     """Size in bytes and SHA-256 of a file, for a manifest; nothing for what is no plain file."""
     if path.is_symlink() or not path.is_file():
         return {}
+    return {"size": path.stat().st_size, "sha256": sha256(path)}
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file of any size, in hexadecimal digits."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         for block in iter(lambda: file.read(1 << 20), b""):
             digest.update(block)
-    return {"size": path.stat().st_size, "sha256": digest.hexdigest()}
+    return digest.hexdigest()
 
 
 @contextmanager

@@ -234,7 +234,7 @@ PROCESSES = "Processes of runs"
 @fault(PROCESSES, "seed 1: its process ended with exit code -9, see results/toy/ALAD/seed1/log.txt")
 def process_is_killed_while_it_writes_a_checkpoint(scene: Scene) -> Arguments:
     arguments = scene.processes(
-        "checkpoints._sha256 = lambda path: os.kill(os.getpid(), signal.SIGKILL) if '/.step' in str(path) else '';"
+        "checkpoints.files.sha256 = lambda path: os.kill(os.getpid(), signal.SIGKILL) if '/.step' in str(path) else '';"
         "checkpoints._verify = lambda path: None"
     )
     scene.after.append(scene.others_went_on)
