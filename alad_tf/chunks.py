@@ -12,6 +12,7 @@ from alad_tf.networks import as_input
 
 Watch = Callable[[int, int], None]  # is told how many rows are scored, of how many; what it raises ends the scoring
 Score = Callable[[np.ndarray, Watch], dict[str, np.ndarray]]  # name -> [n], larger = more anomalous, of x [n, ...]
+Parts = dict[str, np.ndarray]  # of what is being computed: those that are there are not computed again
 CHUNK_ROWS = 4096
 CHUNK_IMAGES = 256
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from alad_tf import checkpoints, data, files, methods, metrics, networks, packed, plots, replicas, workers
 from alad_tf.baselines.settings import AnySettings
-from alad_tf.chunks import unwatched
-from alad_tf.errors import AladError, DataError, Stopped
+from alad_tf.chunks import Parts, Watch, unwatched
+from alad_tf.errors import AladError, DataError, Stopped, one_line
 from alad_tf.loop import Loop
 from alad_tf.settings import PROTOCOLS, Progress, Settings
 
@@ -118,7 +118,8 @@ def run(
         def watch(done: int, of: int) -> None:
             report(Progress(done, of, {}, phase="scoring"))
             if stopping() and done < of:
-                raise Stopped(f"stopped after {done} of {of} rows were scored; the same command scores them anew")
+                anew = "goes on there" if model.search else "scores them anew"
+                raise Stopped(f"stopped after {done} of {of} rows were scored; the same command {anew}")
 
         if model.trainer is not None:
             saved, chiefs = (
@@ -132,7 +133,7 @@ def run(
             _train(settings, model.trainer, log, saved, judge, report, warn, stopping)
             if settings.weights == "best" and log.best is not None:
                 chiefs.restore_best(int(log.best["step"]))
-        test_scores = model.scores(split.x_test, watch if model.costly or model.trainer is None else unwatched)
+        test_scores = _scores(model, split.x_test, home / "checkpoints" / "scores.npz", watch, warn)
         for name, score in test_scores.items():
             if np.ptp(score) == 0.0:
                 warn(f"all test rows have the same score {name!r}")
@@ -179,7 +180,7 @@ class _Judge:
 
     def now(self) -> dict[str, float]:
         """Of the model as it is now: the metrics of its first score, AUROC of all; nothing where scoring is costly."""
-        if self.model.costly:
+        if self.model.search:
             return {}
         judged = {name: self(score) for name, score in self.model.scores(self.split.x_test, unwatched).items()}
         return {**judged[self.settings.scores[0]], **{f"auroc_{name}": judged[name]["auroc"] for name in judged}}
@@ -285,7 +286,7 @@ def _train(
             if log.best is not None and log.best["step"] == log.step:
                 saved.save_best(log.step)
         after = EPOCHS_END_SECONDS if log.step % trainer.steps_per_epoch == 0 else CHECKPOINT_SECONDS
-        late = time.monotonic() - last_saved >= after or (judge.model.costly and log.step == steps)
+        late = time.monotonic() - last_saved >= after or (judge.model.search is not None and log.step == steps)
         stop, due = replicas.anywhere(trainer.strategy, stopping() and log.step < steps, late)
         if stop or due:
             saved.save(log.step, asdict(log))
@@ -298,6 +299,26 @@ def _patience_ended(settings: AnySettings, log: Log) -> bool:
     if settings.patience is None or log.best is None:
         return False
     return bool(log.history[-1]["epoch"] - log.best["epoch"] >= settings.patience)
+
+
+def _scores(
+    model: methods.Model, x: np.ndarray, kept: Path, watch: Watch, warn: Callable[[str], None]
+) -> dict[str, np.ndarray]:
+    """The scores of the test rows x; what a search comes to is kept in a file, where an earlier call has left some."""
+    if model.search is None:
+        return model.scores(x, watch if model.trainer is None else unwatched)
+    parts: Parts = {}
+    if kept.exists():
+        try:
+            parts = packed.arrays(kept)
+        except (OSError, *packed.DAMAGE) as error:
+            warn(f"scores so far in {kept} are damaged, {one_line(error)}; scoring anew")
+
+    def keep(done: int, of: int) -> None:
+        files.write_arrays(kept, parts)
+        watch(done, of)
+
+    return model.search(x, keep, parts)
 
 
 def _require_finite(losses: dict[str, float], trainer: Loop) -> None:
@@ -319,11 +340,9 @@ def _write(
 ) -> None:
     """Write a run's files; result.json last, for it makes the run complete."""
     files.write_text(run_dir / "history.jsonl", "".join(json.dumps(record) + "\n" for record in history))
-    with files.replacing(run_dir / "scores.npz") as temporary:
-        np.savez(temporary, **arrays)
+    files.write_arrays(run_dir / "scores.npz", arrays)
     if "weights.npz" in settings.files:
-        with files.replacing(run_dir / "weights.npz") as temporary:
-            np.savez(temporary, **weights)
+        files.write_arrays(run_dir / "weights.npz", weights)
     files.write_json(run_dir / "result.json", result)
 
 

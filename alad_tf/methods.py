@@ -11,7 +11,7 @@ import tensorflow as tf
 from alad_tf import networks, replicas, scores, training
 from alad_tf.baselines import anogan, classical, dagmm, dsebm
 from alad_tf.baselines.settings import AnySettings, BaselineSettings
-from alad_tf.chunks import Score, Watch, in_chunks
+from alad_tf.chunks import Parts, Score, Watch, in_chunks
 from alad_tf.loop import Loop, get_arrays
 from alad_tf.networks import Networks
 from alad_tf.settings import PROTOCOLS, Settings
@@ -28,7 +28,8 @@ class Model:
         scores: name -> [n], larger = more anomalous, of rows [n, ...]; tells a `Watch` how far it is.
         arrays: what weights.npz holds.
         validation: the score whose mean on the validation rows ends training; None: there is none.
-        costly: scoring takes so long that it is done once, at the end.
+        search: scores where they take so long that they are taken once, at the end; it goes on from the parts that are
+            there.
         networks: of ALAD.
     """
 
@@ -36,7 +37,7 @@ class Model:
     scores: Score
     arrays: Callable[[], dict[str, np.ndarray]] = field(default=dict)
     validation: str | None = None
-    costly: bool = False
+    search: Callable[[np.ndarray, Watch, Parts], dict[str, np.ndarray]] | None = None
     networks: Networks | None = None
 
 
@@ -97,11 +98,12 @@ def _deep(settings: BaselineSettings, seed: int, x_train: np.ndarray) -> Model:
     trainer = module.Trainer(model, settings.table, x_train, seed=seed, jit=settings.jit)
     score = module.scorer(model, seed)
 
-    def scores_now(x: np.ndarray, watch: Watch) -> dict[str, np.ndarray]:
+    def scores_now(x: np.ndarray, watch: Watch, *parts: Parts) -> dict[str, np.ndarray]:
         trainer.before_scoring()
-        return score(x, watch)
+        return score(x, watch, *parts)
 
-    return Model(trainer, scores_now, lambda: get_arrays(model), module.VALIDATION, module.COSTLY)
+    search = scores_now if module.COSTLY else None
+    return Model(trainer, scores_now, lambda: get_arrays(model), module.VALIDATION, search)
 
 
 def _classical(settings: BaselineSettings, seed: int, x_train: np.ndarray) -> Model:

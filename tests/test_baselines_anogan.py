@@ -74,7 +74,7 @@ def test_search_equals_a_loop_in_numpy(model: anogan.Networks, steps: int) -> No
 
 def test_both_weightings_by_hand(model: anogan.Networks) -> None:
     class Found(anogan.Search):
-        def __call__(self, x: np.ndarray, watch: Any = unwatched) -> np.ndarray:
+        def __call__(self, x: np.ndarray, watch: Any = unwatched, parts: Any = None) -> np.ndarray:
             return np.array([[1.0, 2.0], [10.0, 30.0]])  # residuals, distances of features
 
     scores = Found(model, seed=0).scores(X[:2])
@@ -100,6 +100,25 @@ def test_starts_are_drawn_for_each_row(model: anogan.Networks) -> None:
     starts = own._starts(draw(0, 2000, 5))
     assert len(np.unique(starts)) == starts.size
     assert np.abs(starts.mean(0)).max() < 0.1 and np.abs(starts.std(0) - 1.0).max() < 0.1
+
+
+def test_parts_that_are_there_are_not_searched_again(model: anogan.Networks) -> None:
+    """Eleven rows in blocks of four: the search ends after the second block, and another goes on with the third."""
+    whole, parts = search(model)(X), dict[str, np.ndarray]()
+
+    def end(done: int, of: int) -> None:
+        if done == 8:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        search(model)(X, end, parts)
+    assert {block: part.shape for block, part in parts.items()} == {"0-4": (2, 4), "4-8": (2, 4)}
+    other = search(model, seed=6)  # whose starts are others
+    gone_on = other(X, unwatched, parts)
+    distinct = np.unique(X, axis=0, return_inverse=True)[1].ravel()
+    assert np.array_equal(gone_on[:, distinct < 8], whole[:, distinct < 8])
+    assert np.array_equal(gone_on[:, distinct >= 8], other(X)[:, distinct >= 8])
+    assert not np.array_equal(gone_on, whole)
 
 
 def test_no_rows_have_no_scores(model: anogan.Networks) -> None:

@@ -115,20 +115,36 @@ def test_metrics_without_shared_rows_by_hand(tmp_path: Path) -> None:
     assert result["scores"]["score"]["auroc"] == pytest.approx((0 + 3) / 8)  # scores 2 0 2 3 5 4: row 1 is last
 
 
-def test_stopped_while_scoring(tmp_path: Path) -> None:
-    """The search is ended at a block; the next call searches anew and trains no more."""
-    reports: list[Progress] = []
-    with pytest.raises(Stopped, match="stopped after 1024 of 2148 rows were scored; the same command scores them anew"):
-        experiment.run(settings("AnoGAN"), 3, tmp_path / "run", report=reports.append, stopping=StopAfter(7))
+@pytest.mark.parametrize("damaged", [False, True])
+def test_stopped_while_scoring(tmp_path: Path, damaged: bool) -> None:
+    """The search is ended at a block; the next call goes on with the next one and trains no more."""
+    run, reports, warnings = tmp_path / "run", list[Progress](), list[str]()
+    with pytest.raises(Stopped, match="stopped after 1024 of 2148 rows were scored; the same command goes on there"):
+        experiment.run(settings("AnoGAN"), 3, run, report=reports.append, stopping=StopAfter(7))
     assert [report.step for report in reports if not report.phase] == [3, 4, 7, 8, 11, 12]
-    assert not (tmp_path / "run" / "result.json").exists()
+    assert not (run / "result.json").exists()
+    kept = run / "checkpoints" / "scores.npz"
+    if damaged:
+        content = kept.read_bytes()
+        kept.write_bytes(content[:300] + bytes([content[300] ^ 1]) + content[301:])
     reports.clear()
-    experiment.run(settings("AnoGAN"), 3, tmp_path / "run", report=reports.append)
+    searched: list[int] = []
+    search = anogan.Search._search
+
+    def counted(self: anogan.Search, x: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
+        searched.append(len(x))
+        return search(self, x, z)
+
+    with patch.object(anogan.Search, "_search", counted):
+        experiment.run(settings("AnoGAN"), 3, run, report=reports.append, warn=warnings.append)
+    assert searched == [1024] * (3 if damaged else 2)
+    assert len(warnings) == damaged and all("scores so far in" in text and "anew" in text for text in warnings)
     assert [(report.phase, report.step, report.steps) for report in reports] == [
         ("scoring", done, 2148) for done in (1024, 2048, 2148)
     ]
+    assert not kept.parent.exists()
     experiment.run(settings("AnoGAN"), 3, tmp_path / "whole")
-    assert outcome(tmp_path / "run") == outcome(tmp_path / "whole")
+    assert outcome(run) == outcome(tmp_path / "whole")
 
 
 def test_board_shows_the_phases(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from alad_tf import loop, networks
-from alad_tf.chunks import Score, Watch, unwatched
+from alad_tf.chunks import Parts, Score, Watch, unwatched
 from alad_tf.networks import as_input
 from architectures.rows import Adam, Gan
 
@@ -90,25 +90,30 @@ class Search:
         self._rows = SEARCH_ROWS if len(self._shape) == 1 else SEARCH_IMAGES
         self.search = tf.function(self._search, jit_compile=jit)
 
-    def __call__(self, x: np.ndarray, watch: Watch = unwatched) -> np.ndarray:
+    def __call__(self, x: np.ndarray, watch: Watch = unwatched, parts: Parts | None = None) -> np.ndarray:
         """What is left of each row of x [n, ...] after its search: residual and distance of the features, [2, n].
 
-        `watch` is told after each block how many rows are done, of how many; what it raises ends the search.
+        `watch` is told after each block how many rows are done, of how many; what it raises ends the search. `parts`
+        has the blocks that an earlier call for the same x came to, and gets those of this one.
         """
+        parts = {} if parts is None else parts
         distinct, place = (x, np.arange(len(x))) if x.ndim > 2 else np.unique(x, axis=0, return_inverse=True)
         z = self._starts(distinct)
-        found = np.empty((2, len(distinct)), np.float32)
+        left = [np.empty((2, 0), np.float32)]
         for first in range(0, len(distinct), self._rows):
             last = min(first + self._rows, len(distinct))
-            rows = first + np.arange(self._rows) % (last - first)  # a short block is filled up: one shape, one trace
-            left = self.search(tf.constant(distinct[rows]), tf.constant(z[rows]))
-            found[:, first:last] = left[:, : last - first].numpy()
+            block = f"{first}-{last}"
+            if block not in parts:
+                rows = first + np.arange(self._rows) % (last - first)  # a short one is filled up: one shape, one trace
+                found = self.search(tf.constant(distinct[rows]), tf.constant(z[rows]))
+                parts[block] = found[:, : last - first].numpy()
+            left.append(parts[block])
             watch(last, len(distinct))
-        return found[:, place.ravel()]
+        return np.concatenate(left, axis=1)[:, place.ravel()]
 
-    def scores(self, x: np.ndarray, watch: Watch = unwatched) -> dict[str, np.ndarray]:
-        """Of x [n, ...], larger = more anomalous: "schlegl" and "released", [n] each."""
-        residual, distance = self(x, watch)
+    def scores(self, x: np.ndarray, watch: Watch = unwatched, parts: Parts | None = None) -> dict[str, np.ndarray]:
+        """Of x [n, ...], larger = more anomalous: "schlegl" and "released", [n] each; `parts` as in a call."""
+        residual, distance = self(x, watch, parts)
         return {"released": _weighed(distance, residual), "schlegl": _weighed(residual, distance)}
 
     def _starts(self, x: np.ndarray) -> np.ndarray:
