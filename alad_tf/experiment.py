@@ -315,7 +315,7 @@ def _scores(
             warn(f"scores so far in {kept} are damaged, {one_line(error)}; scoring anew")
 
     def keep(done: int, of: int) -> None:
-        files.write_arrays(kept, parts)
+        packed.write(kept, parts)
         watch(done, of)
 
     return model.search(x, keep, parts)
@@ -340,9 +340,9 @@ def _write(
 ) -> None:
     """Write a run's files; result.json last, for it makes the run complete."""
     files.write_text(run_dir / "history.jsonl", "".join(json.dumps(record) + "\n" for record in history))
-    files.write_arrays(run_dir / "scores.npz", arrays)
+    packed.write(run_dir / "scores.npz", arrays)
     if "weights.npz" in settings.files:
-        files.write_arrays(run_dir / "weights.npz", weights)
+        packed.write(run_dir / "weights.npz", weights)
     files.write_json(run_dir / "result.json", result)
 
 

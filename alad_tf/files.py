@@ -8,12 +8,10 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from alad_tf.errors import AladError
 
@@ -49,12 +47,6 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write `content` as indented JSON to `path` atomically; NaN is refused (ValueError)."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
-
-
-def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write `arrays` to `path`, an .npz file, atomically."""
-    with replacing(path) as temporary:
-        np.savez(temporary, **arrays)
 
 
 def sync(path: Path) -> None:

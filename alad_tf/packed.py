@@ -1,4 +1,4 @@
-"""Packed files from strangers: bounds on what they unpack to, NumPy's headers checked before memory is taken."""
+"""Packed files. From strangers: bounds on what they unpack to, NumPy's headers checked before memory is taken."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import math
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
+from alad_tf import files
 from alad_tf.errors import DataError
 
 MOST_TIMES = 200  # its size that a file may unpack to; text and numbers of real data stay far below
@@ -59,6 +61,12 @@ def header(stream: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtyp
     if stream.tell() + math.prod(shape) * dtype.itemsize != size:
         raise ValueError(f"an array said to be {list(shape)} of {dtype}, in {size} bytes")
     return shape, by_columns, dtype
+
+
+def write(path: Path, members: Mapping[str, np.ndarray]) -> None:
+    """Write arrays by name to `path`, an .npz file, atomically."""
+    with files.replacing(path) as temporary:
+        np.savez(temporary, **members)
 
 
 def arrays(path: Path) -> dict[str, np.ndarray]:

@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "errors": "",
     "files": "errors",
     "images": "errors",
-    "packed": "errors",
+    "packed": "errors files",
     "data": "errors files images",
     "metrics": "errors files",
     "paper": "errors files",
