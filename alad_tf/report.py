@@ -205,7 +205,8 @@ def _protocol_table(sheet: _Sheet) -> Table:
         for row, runs in unshared:
             cells = _beside(runs.unshared[row.score], {}, {"auroc": (4, 4)})
             marks = sheet.marks(runs.notes)
-            sheet.rows.append([f"  {row.name}{marks}", runs.label, *cells, _ours(runs.unshared[row.score], _AP, 4)])
+            average_precision = _ours(runs.unshared[row.score], _AP, 4)
+            sheet.rows.append([f"  {row.name}{marks}", runs.unshared_label, *cells, average_precision])
     header = ["Model", "Runs", *_beside_header(["auroc"]), _HEADINGS[_AP]]
     return Table(_TITLES["protocol"], header, sheet.rows, [*sheet.footnotes(datasets), _OF_PROTOCOL])
 
@@ -255,10 +256,11 @@ class _Runs(NamedTuple):
     scores: Mapping[str, _Figures]
     notes: Sequence[str]  # what has to be known about their data and their training
     unshared: Mapping[str, _Figures]  # without the test rows that also stand in the training set
+    unshared_label: str  # of the runs that have them
     unshared_notes: Sequence[str]
 
 
-_NOT_RUN = _Runs("not run", {}, [], {}, [])
+_NOT_RUN = _Runs("not run", {}, [], {}, "not run", [])
 
 
 class _Sheet:
@@ -306,6 +308,7 @@ def _sum_up(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> _Runs:
     if by_epochs and epochs != paper.EPOCHS.get(dataset, epochs):
         label += f", {_epochs(epochs)}"
     unshared = summary.get("unshared", {})
+    n_unshared = len(unshared.get("runs", []))
     unshared_note = unshared and (
         f"Without the test rows that also stand in the training set: {unshared['n_test']:,} rows are left, "
         f"{unshared['n_anomalies']:,} of them anomalies."
@@ -315,6 +318,7 @@ def _sum_up(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> _Runs:
         summary["scores"],
         list(_notes(summary, results)),
         unshared.get("scores", {}),
+        label if n_unshared == len(results) else f"{n_unshared} of {label}",
         [unshared_note] if unshared else [],
     )
 

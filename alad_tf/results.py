@@ -47,8 +47,8 @@ def summarise(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
     Returns dataset, method, runs (the seeds), epochs, seconds {mean, std, total}, scores {score: {metric: {mean, std}}}
     and paper in the same form; of images also tasks {class: {score: AUROC of each run}}; stand_in where the data are
-    not the paper's; unshared {n_test, n_anomalies, scores} where all runs have metrics without the test rows that also
-    stand in the training set. Raises AladError where the runs differ in method, epochs, data or scores.
+    not the paper's; unshared {runs, n_test, n_anomalies, scores} of the runs that have metrics without the test rows
+    that also stand in the training set. Raises AladError where the runs differ in method, epochs, data or scores.
     """
     if not results:
         raise SettingsError("Expected the result of at least one run to sum up. Received: none.")
@@ -150,14 +150,17 @@ def _not_latency(path: Path, reason: str) -> DataError:
 
 
 def _unshared(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    parts = [result["unshared"] for result in results if "unshared" in result]
-    if len(parts) < len(results):
+    parts = {result["seed"]: result["unshared"] for result in results if "unshared" in result}
+    if not parts:
         return {}
+    first, *_ = parts.values()
     scores = {
-        score: {metric: _mean_std([part["scores"][score][metric] for part in parts]) for metric in THRESHOLD_FREE}
-        for score in parts[0]["scores"]
+        score: {
+            metric: _mean_std([part["scores"][score][metric] for part in parts.values()]) for metric in THRESHOLD_FREE
+        }
+        for score in first["scores"]
     }
-    return {"unshared": {"n_test": parts[0]["n_test"], "n_anomalies": parts[0]["n_anomalies"], "scores": scores}}
+    return {"unshared": {"runs": [*parts], **first, "scores": scores}}
 
 
 def _value(key: str, result: Mapping[str, Any]) -> Any:

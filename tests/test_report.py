@@ -469,11 +469,18 @@ def test_protocol_table_of_arrhythmia_has_its_ceiling_and_of_nothing_no_rows(tmp
     assert any("0.970" in note for note in report.table("protocol", tmp_path).footnotes)
 
 
-def test_unshared_needs_all_runs(tmp_path: Path) -> None:
-    write_run(tmp_path, "kdd99", "IF", 0, scores={"score": metrics(0.5)}, unshared=unshared(0.5, 0.5, "score"))
-    write_run(tmp_path, "kdd99", "IF", 1, scores={"score": metrics(0.5)})
+def test_unshared_of_the_runs_that_have_it(tmp_path: Path) -> None:
+    write_run(tmp_path, "kdd99", "IF", 0, scores={"score": metrics(0.5)})
     assert "unshared" not in report.summarise(report.load_results(tmp_path, "kdd99", "IF"))
     assert len(report.table("protocol", tmp_path).rows) == 2
+    write_run(tmp_path, "kdd99", "IF", 1, scores={"score": metrics(0.5)}, unshared=unshared(0.75, 0.5, "score"))
+    summary = report.summarise(report.load_results(tmp_path, "kdd99", "IF"))
+    assert summary["unshared"] == {
+        "runs": [1], "n_test": 81_000, "n_anomalies": 40_000,
+        "scores": {"score": {"auroc": {"mean": 0.75, "std": None}, "average_precision": {"mean": 0.5, "std": None}}},
+    }  # fmt: skip
+    *_, row = report.table("protocol", tmp_path).rows
+    assert row == ["  IF", "1 of 2 this machine", "0.7500", "-", "-", "0.5000"]
 
 
 @pytest.mark.parametrize(
