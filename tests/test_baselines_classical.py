@@ -51,13 +51,6 @@ def test_neighbour_distance_by_hand() -> None:
     assert classical.NeighbourDistance().n_neighbors == 5
 
 
-def test_training_rows_are_no_neighbours_of_their_own() -> None:
-    """The rows' own distances are 3, 2.5, 4 and 6: half of them lie beyond 3.5."""
-    fitted = classical.NeighbourDistance(n_neighbors=2, contamination=0.5).fit([[0.0], [1.0], [5.0], [9.0]])
-    assert fitted.offset_ == -3.5
-    assert fitted.predict([[20.0], [1.0]]).tolist() == [-1, 1]
-
-
 @pytest.mark.parametrize("method", classical.METHODS)
 def test_runs_score_with_the_share_of_the_protocol(method: str) -> None:
     """Larger = more anomalous; images are rows of their pixels in [-1, 1]."""

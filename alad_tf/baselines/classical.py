@@ -56,7 +56,8 @@ class _Distance(Thresholded, BaseEstimator):
     def fit(self, X: Any, y: Any = None) -> Any:
         """Take what the distance needs of X [n, d], and the threshold from its scores."""
         X = self._validate_data(X, dtype=(np.float64, np.float32))
-        self.offset_ = float(np.quantile(-self._take(X), self.contamination))
+        self._take(X)
+        self.offset_ = float(np.quantile(-self._distance(X), self.contamination))
         return self
 
     def score_samples(self, X: Any) -> np.ndarray:
@@ -64,8 +65,7 @@ class _Distance(Thresholded, BaseEstimator):
         check_is_fitted(self)
         return -self._distance(self._validate_data(X, dtype=(np.float64, np.float32), reset=False))
 
-    def _take(self, X: np.ndarray) -> np.ndarray:
-        """Keep what the distance needs of X [n, d]; returns the distance [n] of its rows."""
+    def _take(self, X: np.ndarray) -> None:
         raise NotImplementedError
 
     def _distance(self, X: np.ndarray) -> np.ndarray:
@@ -78,9 +78,8 @@ class MeanDistance(_Distance):
     def __init__(self, contamination: float = 0.1) -> None:
         self.contamination = contamination
 
-    def _take(self, X: np.ndarray) -> np.ndarray:
+    def _take(self, X: np.ndarray) -> None:
         self.mean_ = X.mean(axis=0, dtype=np.float64)
-        return self._distance(X)
 
     def _distance(self, X: np.ndarray) -> np.ndarray:
         return np.abs(X - self.mean_).sum(axis=1)
@@ -93,10 +92,9 @@ class NeighbourDistance(_Distance):
         self.n_neighbors = n_neighbors
         self.contamination = contamination
 
-    def _take(self, X: np.ndarray) -> np.ndarray:
+    def _take(self, X: np.ndarray) -> None:
         self.neighbours_ = NearestNeighbors(n_neighbors=self.n_neighbors).fit(X)
-        return self._distance(None)  # no row is a neighbour of its own
 
-    def _distance(self, X: np.ndarray | None) -> np.ndarray:
+    def _distance(self, X: np.ndarray) -> np.ndarray:
         distances, _ = self.neighbours_.kneighbors(X)
         return distances.mean(axis=1)
