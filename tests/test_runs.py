@@ -460,6 +460,8 @@ def test_time_left_of_a_resumed_run(monkeypatch: pytest.MonkeyPatch, capfd: pyte
 
 def test_bars_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("LINES", "24")
     board = runs._Board(TOY, done=["seed 2"], to_do=["seed 0", "seed 1"])
     for name in ("seed 0", "seed 1"):
         board.show(name, progress(100))
