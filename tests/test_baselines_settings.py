@@ -144,7 +144,7 @@ def test_departures_name_the_folder(dataset: str, method: str, options: dict[str
         ("kdd99", "IF", {"jit": True}, "Expected no XLA for IF. Received: jit=True"),
         # Fewer rows than a batch has:
         ("kdd99", "DSEBM", {"train_rows": 99}, "Expected at least 100 train rows, a batch of DSEBM. Received: 99"),
-        ("kdd99", "kNN", {"train_rows": 5}, "Expected at least 6 train rows, the neighbours of one in kNN and itself"),
+        ("kdd99", "kNN", {"train_rows": 4}, "Expected at least 5 train rows, as many neighbours as kNN asks"),
     ],
 )
 def test_refusals(dataset: str, method: str, options: dict[str, Any], message: str) -> None:

@@ -85,7 +85,7 @@ class BaselineSettings(RunSettings):
         """Below which the method cannot be trained, and why."""
         if self.table is not None:
             return self.table.batch_size, f", a batch of {self.baseline}"
-        return (NEIGHBOURS + 1, ", the neighbours of one in kNN and itself") if self.baseline == "kNN" else (2, "")
+        return (NEIGHBOURS, ", as many neighbours as kNN asks") if self.baseline == "kNN" else (2, "")
 
     @property
     def table(self) -> Any:
