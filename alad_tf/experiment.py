@@ -304,7 +304,7 @@ def _patience_ended(settings: AnySettings, log: Log) -> bool:
 def _scores(
     model: methods.Model, x: np.ndarray, kept: Path, watch: Watch, warn: Callable[[str], None]
 ) -> dict[str, np.ndarray]:
-    """The scores of the test rows x; what a search comes to is kept in a file, where an earlier call has left some."""
+    """The scores of the test rows x; a search goes on from what an earlier call has kept in a file."""
     if model.search is None:
         return model.scores(x, watch if model.trainer is None else unwatched)
     parts: Parts = {}
@@ -313,12 +313,19 @@ def _scores(
             parts = packed.arrays(kept)
         except (OSError, *packed.DAMAGE) as error:
             warn(f"scores so far in {kept} are damaged, {one_line(error)}; scoring anew")
+    return model.search(x, watch, _Kept(kept, parts))
 
-    def keep(done: int, of: int) -> None:
-        packed.write(kept, parts)
-        watch(done, of)
 
-    return model.search(x, keep, parts)
+class _Kept(Parts):
+    """Parts that are in a file as soon as they are there."""
+
+    def __init__(self, path: Path, parts: Parts) -> None:
+        super().__init__(parts)
+        self._path = path
+
+    def __setitem__(self, name: str, part: np.ndarray) -> None:
+        super().__setitem__(name, part)
+        packed.write(self._path, self)
 
 
 def _require_finite(losses: dict[str, float], trainer: Loop) -> None:
