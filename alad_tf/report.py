@@ -195,20 +195,21 @@ def _protocol_table(sheet: _Sheet) -> Table:
             sheet.rows.append([_heading(dataset, test_rows="all")])
         for row, runs in found:
             printed = paper.printed(dataset, row.method, row.score)
-            cells = _beside(runs.scores.get(row.score), printed if "auroc" in printed else {}, {"auroc": (4, 4)})
-            marks = sheet.marks(runs.notes)
-            sheet.rows.append([f"  {row.name}{marks}", runs.label, *cells, _ours(runs.scores[row.score], _AP, 4)])
-        unshared = [(row, runs) for row, runs in found if row.score in runs.unshared]
+            name = f"  {row.name}{sheet.marks(runs.notes)}"
+            sheet.rows.append(_protocol_row(name, runs, row.score, printed if "auroc" in printed else {}))
+        unshared = [(row, runs, runs.unshared) for row, runs in found if runs.unshared]
         if unshared:
-            marks = sheet.marks(dict.fromkeys(note for _, runs in unshared for note in runs.unshared_notes))
+            marks = sheet.marks(dict.fromkeys(note for *_, part in unshared for note in part.notes))
             sheet.rows.append([_heading(dataset, f", unshared test rows{marks}", test_rows="unshared")])
-        for row, runs in unshared:
-            cells = _beside(runs.unshared[row.score], {}, {"auroc": (4, 4)})
-            marks = sheet.marks(runs.notes)
-            average_precision = _ours(runs.unshared[row.score], _AP, 4)
-            sheet.rows.append([f"  {row.name}{marks}", runs.unshared_label, *cells, average_precision])
+        for row, runs, part in unshared:
+            sheet.rows.append(_protocol_row(f"  {row.name}{sheet.marks(runs.notes)}", part, row.score, {}))
     header = ["Model", "Runs", *_beside_header(["auroc"]), _HEADINGS[_AP]]
     return Table(_TITLES["protocol"], header, sheet.rows, [*sheet.footnotes(datasets), _OF_PROTOCOL])
+
+
+def _protocol_row(name: str, runs: _Runs, score: str, printed: Mapping[str, Printed]) -> list[str]:
+    figures = runs.scores[score]
+    return [name, runs.label, *_beside(figures, printed, {"auroc": (4, 4)}), _ours(figures, _AP, 4)]
 
 
 def _all_rows(folders: Iterable[Path | None], dataset: str) -> list[Row]:
@@ -255,12 +256,10 @@ class _Runs(NamedTuple):
     label: str
     scores: Mapping[str, _Figures]
     notes: Sequence[str]  # what has to be known about their data and their training
-    unshared: Mapping[str, _Figures]  # without the test rows that also stand in the training set
-    unshared_label: str  # of the runs that have them
-    unshared_notes: Sequence[str]
+    unshared: _Runs | None = None  # those with figures without the test rows that also stand in the training set
 
 
-_NOT_RUN = _Runs("not run", {}, [], {}, "not run", [])
+_NOT_RUN = _Runs("not run", {}, [])
 
 
 class _Sheet:
@@ -307,20 +306,18 @@ def _sum_up(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> _Runs:
     by_epochs = summary["method"] not in (*paper.WITHOUT_EPOCHS, *paper.EPOCHS_NOT_PRINTED)
     if by_epochs and epochs != paper.EPOCHS.get(dataset, epochs):
         label += f", {_epochs(epochs)}"
-    unshared = summary.get("unshared", {})
-    n_unshared = len(unshared.get("runs", []))
-    unshared_note = unshared and (
-        f"Without the test rows that also stand in the training set: {unshared['n_test']:,} rows are left, "
-        f"{unshared['n_anomalies']:,} of them anomalies."
+    unshared = _unshared(summary["unshared"], label, len(results)) if "unshared" in summary else None
+    return _Runs(label, summary["scores"], list(_notes(summary, results)), unshared)
+
+
+def _unshared(summary: Mapping[str, Any], label: str, n_runs: int) -> _Runs:
+    """Of `n_runs` runs those that have figures without the shared test rows; the note says how many rows are left."""
+    having = len(summary["runs"])
+    note = (
+        f"Without the test rows that also stand in the training set: {summary['n_test']:,} rows are left, "
+        f"{summary['n_anomalies']:,} of them anomalies."
     )
-    return _Runs(
-        label,
-        summary["scores"],
-        list(_notes(summary, results)),
-        unshared.get("scores", {}),
-        label if n_unshared == len(results) else f"{n_unshared} of {label}",
-        [unshared_note] if unshared else [],
-    )
+    return _Runs(label if having == n_runs else f"{having} of {label}", summary["scores"], [note])
 
 
 def _notes(summary: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -150,17 +150,15 @@ def _not_latency(path: Path, reason: str) -> DataError:
 
 
 def _unshared(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    parts = {result["seed"]: result["unshared"] for result in results if "unshared" in result}
-    if not parts:
+    having = [result for result in results if "unshared" in result]
+    if not having:
         return {}
-    first, *_ = parts.values()
+    parts = [result["unshared"] for result in having]
     scores = {
-        score: {
-            metric: _mean_std([part["scores"][score][metric] for part in parts.values()]) for metric in THRESHOLD_FREE
-        }
-        for score in first["scores"]
+        score: {metric: _mean_std([part["scores"][score][metric] for part in parts]) for metric in THRESHOLD_FREE}
+        for score in parts[0]["scores"]
     }
-    return {"unshared": {"runs": [*parts], **first, "scores": scores}}
+    return {"unshared": {"runs": [result["seed"] for result in having], **parts[0], "scores": scores}}
 
 
 def _value(key: str, result: Mapping[str, Any]) -> Any:
