@@ -32,7 +32,7 @@ ALAD = Alad(
         joint=(
             Dense(256,  "LReLU",    False,  0.2),
             Dense(128,  "LReLU",    False,  0.2),
-            Dense(1,    "Sigmoid",  False,  0.0),  # D2
+            Dense(1,    "Sigmoid",  False,  0.0),
         ),
     ),
     Dzz=Joint(

@@ -26,8 +26,8 @@ Alad = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """What `test_faults.py` takes."""
-    parser.addoption("--write-table", action="store_true", help="write docs/faults.md from the cases of this run")
+    """Options of the tests that generate tables of the docs."""
+    parser.addoption("--write-table", action="store_true", help="write the generated tables of the docs")
 
 
 def pytest_configure() -> None:

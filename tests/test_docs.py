@@ -9,19 +9,42 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import CHECKOUT
 
-from alad_tf import data, report
+import alad_tf
+from alad_tf import __main__ as command_line
+from alad_tf import data, report, results
 from alad_tf.settings import published_results
 
 KDD99 = data.RAW_FILES["kdd99"][0].name
 SHORTER = {"fit": ["--epochs", "2"], "reproduce": ["--epochs", "1", "--runs", "1", "--jobs", "1"]}
 # By data set: a training of one epoch takes longer than a test should.
 NOT_RUN = {("reproduce", "kdd99"), ("reproduce", "arrhythmia"), ("tables", "--budget")}
+README = CHECKOUT / "README.md"
+# Of pytest, and of the scripts in benchmarks/ and tests/.
+OTHER_OPTIONS = {"--write-table", "--json", "--kills", "--seconds"}
+QUOTED = [
+    ("arrhythmia", "ALAD", "features", "auroc"),
+    ("arrhythmia", "mean", "score", "auroc"),
+    ("arrhythmia", "IF", "score", "auroc"),
+    ("arrhythmia", "kNN", "score", "auroc"),
+    ("kdd99", "ALAD", "features", "auroc"),
+    ("kdd99", "kNN", "score", "auroc"),
+    ("kdd99", "ALAD", "features", "average_precision"),
+    ("kdd99", "kNN", "score", "average_precision"),
+    ("kdd99 unshared", "ALAD", "features", "auroc"),
+    ("kdd99 unshared", "IF", "score", "auroc"),
+    ("kdd99 unshared", "kNN", "score", "auroc"),
+    ("cifar10 class0", "ALAD", "features", "auroc"),
+    ("cifar10 class1", "ALAD", "features", "auroc"),
+    ("cifar10 class0", "IF", "score", "auroc"),
+    ("cifar10 class1", "IF", "score", "auroc"),
+]
 OUTSIDE = ("tensorboard", "tensorflow_model_server", "docker", "curl", "pip", "git")
 
 
@@ -111,25 +134,127 @@ def test_reproduce(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (tmp_path / "results" / "toy").is_dir() and (tmp_path / "results" / "tables" / "table5.csv").is_file()
 
 
-def test_every_command_parses() -> None:
-    """Also those that the tests above leave out, and those of the README."""
-    from alad_tf import __main__ as command_line
+def every_page() -> list[Path]:
+    return sorted([*CHECKOUT.glob("*.md"), *(CHECKOUT / "docs").glob("*.md")])
 
+
+def test_every_command_parses() -> None:
+    """Also those that the tests above leave out, on every page."""
     count = 0
-    pages = [*(CHECKOUT / "docs").glob("*.md"), CHECKOUT / "README.md"]
-    for page in pages:
+    for page in every_page():
         text = page.read_text(encoding="utf-8")
         for block in re.findall(r"^```bash ?[a-z0-9]*\n(.*?)^```$", text, re.S | re.M):
             for line in commands(block):
-                if line[0] == "alad" and "[" not in "".join(line) and line[:3] != ["alad", "reproduce", "test"]:
+                if line[0] == "alad" and line[:3] != ["alad", "reproduce", "test"]:
                     command_line._parser().parse_args(line[1:])
                     count += 1
-    assert count > 10
+    assert count > 30
 
 
-def test_tables_in_the_readme_are_those_of_the_published_results(tmp_path: Path) -> None:
-    text = (CHECKOUT / "README.md").read_text(encoding="utf-8")
-    printed = re.findall(r"^```text\n(Table .*?)^```$", text, re.S | re.M)
-    assert [block.split()[1] for block in printed] == ["II:", "IV:", "V:", "VII:"]
-    for name, block in zip(("2", "4", "5", "7"), printed):
-        assert block == report.table(name, tmp_path, published_results()).as_text()
+def options_by_verb() -> dict[str, set[str]]:
+    """Verb of the command line -> its options, from the parser."""
+    (verbs,) = [action.choices for action in command_line._parser()._actions if isinstance(action.choices, dict)]
+    return {verb: set(parser._option_string_actions) for verb, parser in verbs.items()}
+
+
+@pytest.mark.parametrize("page", every_page(), ids=lambda page: page.name)
+def test_verbs_and_options_in_the_text_exist(page: Path) -> None:
+    """`alad VERB --option` in running text, and options that stand alone."""
+    options = options_by_verb()
+    anywhere = set().union(*options.values(), OTHER_OPTIONS)
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.S | re.M)
+    for code in re.findall(r"`([^`\n]+)`", text):
+        words = code.split()
+        named = {word.split("=")[0] for word in words if re.match(r"--[a-z]", word)}
+        if words[0] == "alad" and len(words) > 1 and not words[1].startswith("-"):
+            assert words[1] in options, (page.name, code)
+            assert named <= options[words[1]], (page.name, code)
+        assert named <= anywhere, (page.name, code)
+
+
+def anchors(page: Path) -> set[str]:
+    """Anchors of a page's headings, as GitHub and MkDocs make them."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.S | re.M)
+    titles = re.findall(r"^#+ (.*)$", text, re.M)
+    return {re.sub(r"[^\w -]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", every_page(), ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if re.match(r"\w+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        place = page.parent / path if path else page
+        assert place.exists(), (page.name, target)
+        assert not anchor or anchor in anchors(place), (page.name, target)
+
+
+def test_readme_is_a_front_page() -> None:
+    assert len(README.read_text(encoding="utf-8").splitlines()) < 150
+
+
+def test_python_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (source,) = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.S | re.M)
+    rows = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)
+    names: dict[str, Any] = {"X_train": rows, "X_new": rows[:7]}
+    exec(compile(source.replace("ALAD(", "ALAD(epochs=1, verbose=0, "), "README.md", "exec"), names)
+    assert names["scores"].shape == names["labels"].shape == (7,)
+    assert names["columns"]["row"].nunique() == 7
+    assert (tmp_path / "model" / "manifest.json").is_file()
+
+
+def all_tables(out: Path) -> str:
+    """Every table of the paper from the published results, as the page shows them."""
+    tables = [report.table(name, out, published_results()) for name in report.TABLES]
+    return "\n".join(table.as_markdown().replace(f"**{table.title}**", f"### {table.title}", 1) for table in tables)
+
+
+def kdd99_table(out: Path) -> str:
+    """F1 of each method on KDD99 beside the paper's: part of Table II."""
+    table = report.table("2", out, published_results())
+    f1 = table.header.index("F1")
+    headings = [number for number, row in enumerate(table.rows) if len(row) == 1]
+    rows = [table.header, *table.rows[headings[0] + 1 : headings[1]]]
+    lines = [
+        [re.sub(r" \[\d+\]", "", row[0]).strip(), row[1].replace(" published", ""), *row[f1 : f1 + 3]] for row in rows
+    ]
+    lines.insert(1, ["---"] * 5)
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+@pytest.mark.parametrize(("page", "made"), [("README.md", kdd99_table), ("docs/results.md", all_tables)])
+def test_tables_are_those_of_the_published_results(
+    page: str, made: Callable[[Path], str], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    path = CHECKOUT / page
+    head, begin, rest = path.read_text(encoding="utf-8").partition("<!-- results -->\n")
+    printed, end, tail = rest.partition("<!-- end of results -->")
+    expected = f"\n{made(tmp_path)}\n"
+    if request.config.getoption("--write-table"):
+        path.write_text(head + begin + expected + end + tail, encoding="utf-8")
+        return
+    assert printed == expected, f"call pytest {Path(__file__).relative_to(CHECKOUT)} --write-table"
+
+
+@pytest.mark.parametrize(("dataset", "method", "score", "metric"), QUOTED)
+def test_figures_in_the_text_are_those_of_the_published_results(
+    dataset: str, method: str, score: str, metric: str, tmp_path: Path
+) -> None:
+    """What the README says of strengths and weaknesses."""
+    dataset, _, part = dataset.partition(" ")
+    found = results.gather(tmp_path, published_results(), dataset, method)
+    summary = results.summarise([result for runs in found.values() for result in runs])
+    if part.startswith("class"):
+        (value,) = summary["tasks"][int(part[5:])][score]
+    else:
+        value = (summary["unshared"] if part else summary)["scores"][score][metric]["mean"]
+    _, _, section = README.read_text(encoding="utf-8").partition("## When not to use ALAD")
+    assert f"{value:.3f}" in section.split("\n## ")[0], value
+
+
+def test_version_in_changelog_and_citation() -> None:
+    changelog, citation = ((CHECKOUT / name).read_text(encoding="utf-8") for name in ("CHANGELOG.md", "CITATION.cff"))
+    assert f"\n## [{alad_tf.__version__}]\n" in changelog
+    assert f"\nversion: {alad_tf.__version__}\n" in citation
