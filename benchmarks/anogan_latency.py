@@ -18,10 +18,10 @@ import yardstick  # before NumPy: it sets the number of threads
 
 import tensorflow as tf
 
-from alad_tf import networks, scores
 from alad_tf.baselines.anogan import SEARCH_STEPS, Networks, Search
-from alad_tf.latency import in_calls
-from alad_tf.settings import Settings
+from alad_tf.experiments.latency import in_calls
+from alad_tf.experiments.settings import Settings
+from alad_tf.model import networks, scores
 from architectures import Alad, Gan
 from architectures.kdd99 import GAN
 from architectures.rows import Stack

@@ -31,7 +31,8 @@ import numpy as np
 from sklearn import datasets
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from alad_tf import metrics, networks, scores, training
+from alad_tf import metrics
+from alad_tf.model import alad_trainer, networks, scores
 from architectures.tabular import tabular
 
 STEPS = (250, 500, 1000, 2000)
@@ -84,7 +85,7 @@ def _trainings(
     x_train, x_test = (scaler.transform(part).astype(np.float32) for part in (x[~held_out], x[held_out]))
     table = tabular(x.shape[1], n_rows=len(x_train))
     trained, average = (networks.build(table, seed=seed) for _ in range(2))
-    trainer = training.Trainer(trained, table, x_train, seed=seed, average=average)
+    trainer = alad_trainer.Trainer(trained, table, x_train, seed=seed, average=average)
     scorer, labels = scores.Scorer(trainer.scoring_networks), anomaly[held_out].astype(np.uint8)
     with tempfile.TemporaryDirectory() as folder:
         start = trainer.variables.write(f"{folder}/start")

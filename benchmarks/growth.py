@@ -30,8 +30,10 @@ import yardstick  # before NumPy: it sets the number of threads
 
 import numpy as np
 
-from alad_tf import data, networks, runs, scores, training
-from alad_tf.settings import Settings
+from alad_tf.data import loading
+from alad_tf.experiments import scheduler
+from alad_tf.experiments.settings import Settings
+from alad_tf.model import alad_trainer, networks, scores
 from architectures import Alad
 
 FACTORS = (1, 4, 16)
@@ -44,7 +46,7 @@ Call = Callable[[], object]
 def step(table: Alad, rows: int = 20_000) -> Call:
     """A call that trains a table for some steps."""
     trained, average = (networks.build(table) for _ in range(2))
-    trainer = training.Trainer(trained, table, random_rows(rows, table), seed=0, average=average)
+    trainer = alad_trainer.Trainer(trained, table, random_rows(rows, table), seed=0, average=average)
     return lambda: trainer.train(STEPS)
 
 
@@ -90,9 +92,9 @@ def along_seeds() -> list[yardstick.Row]:
 
     def run(seeds: range) -> None:
         with tempfile.TemporaryDirectory() as out:
-            runs.run_all(settings, seeds, Path(out), jobs=os.cpu_count() or 1)
+            scheduler.run_all(settings, seeds, Path(out), jobs=os.cpu_count() or 1)
 
-    data.load(settings.dataset)  # cached from here on
+    loading.load(settings.dataset)  # cached from here on
     return growth("seeds", "runs", {str(n): yardstick.time_of(partial(run, range(n))) for n in FACTORS})
 
 

@@ -24,8 +24,8 @@ import yardstick  # before NumPy: it sets the number of threads
 import numpy as np
 import tensorflow as tf
 
-from alad_tf import networks, training
-from alad_tf.settings import Settings
+from alad_tf.experiments.settings import Settings
+from alad_tf.model import alad_trainer, networks
 from architectures import Alad
 
 STEPS = 4  # of a call
@@ -34,7 +34,7 @@ CONVOLUTIONS = ("Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter")
 Call = Callable[[], object]
 
 
-def linear_operations(trainer: training.Trainer) -> list[tf.Operation]:
+def linear_operations(trainer: alad_trainer.Trainer) -> list[tf.Operation]:
     """The convolutions and matrix products in the graph of a step."""
     table = trainer.table
     x = tf.TensorSpec([1 + table.ge_steps, table.batch_size, *table.data_shape], tf.float32)
@@ -109,14 +109,14 @@ def one_by_one(operations: list[tf.Operation]) -> Call:
     return call
 
 
-def step(table: Alad, spectral_norm: str | None) -> training.Trainer:
+def step(table: Alad, spectral_norm: str | None) -> alad_trainer.Trainer:
     """A trainer of the table on random images."""
     x_train = np.random.default_rng(0).integers(0, 256, (IMAGES, *table.data_shape), np.uint8)
     trained, average = (networks.build(table, spectral_norm=spectral_norm) for _ in range(2))
-    return training.Trainer(trained, table, x_train, seed=0, average=average, jit=False)
+    return alad_trainer.Trainer(trained, table, x_train, seed=0, average=average, jit=False)
 
 
-def image_sources(trainer: training.Trainer) -> dict[str, Call]:
+def image_sources(trainer: alad_trainer.Trainer) -> dict[str, Call]:
     """Calls that fetch the images of some steps."""
     rows = (1 + trainer.table.ge_steps) * trainer.table.batch_size
     floats = networks.as_input(trainer.x_train)

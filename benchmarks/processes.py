@@ -23,13 +23,13 @@ STEPS = 25  # between two looks at the clock
 
 def work(seed: int, pipe: Connection) -> None:
     """Body of a process: build and warm up, then answer each window (start, end) with the steps a second in it."""
-    from alad_tf import networks, training
-    from alad_tf.settings import Settings
+    from alad_tf.experiments.settings import Settings
+    from alad_tf.model import alad_trainer, networks
 
     split, _ = yardstick.kdd99()
     table = Settings.of_protocol("kdd99").table
     trained, average = (networks.build(table, seed=seed) for _ in range(2))
-    trainer = training.Trainer(trained, table, split.x_train, seed=seed, average=average)
+    trainer = alad_trainer.Trainer(trained, table, split.x_train, seed=seed, average=average)
     trainer.train(STEPS)
     pipe.send(None)
     while True:

@@ -28,7 +28,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from alad_tf import data
+from alad_tf import paths
+from alad_tf.data import kdd99, raw_files
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 FITTED_ROWS = 20_000
@@ -44,8 +45,8 @@ sys.exit(code)
 
 def kdd99_rows() -> tuple[pd.DataFrame, str]:
     """The raw rows with their 41 columns, and where they come from."""
-    path = data.data_directory() / data.RAW_FILES["kdd99"][0].name
-    names = list(data.KDD99_COLUMNS)
+    path = paths.data_directory() / raw_files.RAW_FILES["kdd99"][0].name
+    names = list(kdd99.KDD99_COLUMNS)
     if path.is_file():
         return pd.read_csv(path, header=None, names=[*names, "label"]).drop(columns="label"), "KDD99"
     random = np.random.default_rng(0)

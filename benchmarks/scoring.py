@@ -27,8 +27,8 @@ import yardstick  # before NumPy: it sets the number of threads
 import numpy as np
 from yardstick import flop, products
 
-from alad_tf import networks, scores
-from alad_tf.settings import Settings
+from alad_tf.experiments.settings import Settings
+from alad_tf.model import networks, scores
 from architectures import Alad
 
 BATCH_ROWS, BATCHES = 50, 2000

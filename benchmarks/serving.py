@@ -22,15 +22,16 @@ import yardstick  # before NumPy: it sets the number of threads
 
 import numpy as np
 
-from alad_tf.c_loader import SavedModel
-from alad_tf.settings import Settings
+from alad_tf.experiments.settings import Settings
+from alad_tf.serving.c_api import SavedModel
 
 SIZES = {50: 400, 4096: 10}  # rows -> calls in a round
 EXPORT = """
 import sys
 import numpy as np
-from alad_tf import export, networks, signatures, sources
-from alad_tf.settings import Settings
+from alad_tf.experiments.settings import Settings
+from alad_tf.model import networks
+from alad_tf.serving import export, signatures, sources
 
 built = networks.build(Settings.of_protocol("kdd99").table)
 detector = signatures.Detector(built, "features", 1.0, np.zeros(121), np.ones(121))

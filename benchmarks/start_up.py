@@ -31,18 +31,18 @@ def stages(jit: bool) -> dict[str, float]:
         now = time.perf_counter()
         seconds[stage], started = now - started, now
 
-    from alad_tf import experiment  # noqa: F401
+    from alad_tf.experiments import run  # noqa: F401
 
-    end("import alad_tf.experiment")
-    from alad_tf import networks, scores, training
-    from alad_tf.settings import Settings
+    end("import alad_tf.experiments.run")
+    from alad_tf.experiments.settings import Settings
+    from alad_tf.model import alad_trainer, networks, scores
 
     split, _ = yardstick.kdd99()
     end("load the data")
     table = Settings.of_protocol("kdd99").table
     trained, average = (networks.build(table) for _ in range(2))
     end("build the networks")
-    trainer = training.Trainer(trained, table, split.x_train, seed=0, average=average, jit=jit)
+    trainer = alad_trainer.Trainer(trained, table, split.x_train, seed=0, average=average, jit=jit)
     scorer = scores.Scorer(trainer.scoring_networks)
     end("make the trainer")
     trainer.train(1)

@@ -23,8 +23,8 @@ import yardstick  # before NumPy: it sets the number of threads
 import numpy as np
 import tensorflow as tf
 
-from alad_tf import networks, training
-from alad_tf.settings import Settings
+from alad_tf.experiments.settings import Settings
+from alad_tf.model import alad_trainer, networks
 from architectures import Alad
 from architectures.rows import Joint, Stack
 
@@ -121,7 +121,7 @@ def _operands(sizes: list[Product]) -> list[tuple[np.ndarray, np.ndarray]]:
 def alad_tf(table: Alad, x_train: np.ndarray, spectral_norm: str | None, jit: bool) -> Call:
     """A call that takes some steps with alad_tf."""
     trained, average = (networks.build(table, spectral_norm=spectral_norm) for _ in range(2))
-    trainer = training.Trainer(trained, table, x_train, seed=0, average=average, jit=jit)
+    trainer = alad_trainer.Trainer(trained, table, x_train, seed=0, average=average, jit=jit)
     return lambda: trainer.train(STEPS)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 if TYPE_CHECKING:
-    from alad_tf.data import Split
+    from alad_tf.data.base import Split
     from architectures import Alad
     from architectures.rows import Stack
 
@@ -125,14 +125,14 @@ def parser(description: str | None, *, rounds: int) -> argparse.ArgumentParser:
 
 def publish(title: str, rows: list[Row], json: Path | None, **facts: object) -> None:
     """Print a report: the title, a table with a column for each key of the rows, facts, the machine; and write it."""
-    from alad_tf import files
+    from alad_tf.io import atomic
 
     environment = machine()
     print(title, "", *table(rows), "", sep="\n")
     for name, fact in {**facts, **environment}.items():
         print(f"{name.replace('_', ' ')}: {_cell(fact)}")
     if json is not None:
-        files.write_json(json, {"title": title, "rows": rows, **facts, "machine": environment})
+        atomic.write_json(json, {"title": title, "rows": rows, **facts, "machine": environment})
 
 
 def table(rows: list[Row]) -> list[str]:
@@ -190,10 +190,11 @@ def kdd99() -> tuple[Split, str]:
     """KDD99 where its raw file is at hand, else random rows as many and as wide; and which of them it is."""
     import numpy as np
 
-    from alad_tf import data
+    from alad_tf import paths
+    from alad_tf.data import base, loading, raw_files
 
-    if (data.data_directory() / data.RAW_FILES["kdd99"][0].name).is_file():
-        return data.load("kdd99"), "KDD99"
-    counts, random = data.COUNTS["kdd99"], np.random.default_rng(0)
+    if (paths.data_directory() / raw_files.RAW_FILES["kdd99"][0].name).is_file():
+        return loading.load("kdd99"), "KDD99"
+    counts, random = raw_files.COUNTS["kdd99"], np.random.default_rng(0)
     x_train, x_test = (random.random(shape, np.float32) for shape in (counts.train, counts.test))
-    return data.Split(x_train, None, x_test, np.zeros(len(x_test), np.uint8)), "random rows of KDD99's sizes"
+    return base.Split(x_train, None, x_test, np.zeros(len(x_test), np.uint8)), "random rows of KDD99's sizes"

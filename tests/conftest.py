@@ -33,10 +33,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure() -> None:
     """Before TensorFlow and NumPy are imported: threads, log level, caches, links in place of the data directory."""
     os.environ.update(dict.fromkeys(THREADS, "1"), TF_CPP_MIN_LOG_LEVEL="2")
-    from alad_tf import data
+    from alad_tf import paths
 
     global _data_dir
-    _data_dir = data.data_directory().resolve()
+    _data_dir = paths.data_directory().resolve()
     _LINKS.mkdir()
     for name in _raw_names():
         if (_data_dir / name).exists():
@@ -85,6 +85,6 @@ def alad() -> Alad:
 
 
 def _raw_names() -> list[str]:
-    from alad_tf import data
+    from alad_tf.data import raw_files
 
-    return [*(raw.name for raws in data.RAW_FILES.values() for raw in raws), "tensorflow_datasets"]
+    return [*(raw.name for raws in raw_files.RAW_FILES.values() for raw in raws), "tensorflow_datasets"]

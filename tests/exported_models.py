@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 from reference import TINY, draw, eagerly
 
-from alad_tf import own_data, sources
-from alad_tf.c_loader import SavedModel
-from alad_tf.estimator import ALAD
-from alad_tf.export import export
-from alad_tf.own_data import Model
+from alad_tf.estimator.alad import ALAD
+from alad_tf.serving import sources
+from alad_tf.serving.c_api import SavedModel
+from alad_tf.serving.export import export
+from alad_tf.tabular import fit
+from alad_tf.tabular.model import Model
 
 SPREAD = np.array([1.0, 10.0, 100.0, 0.1, 1.0])
 X = draw(0, 60, 5).astype(np.float64) * SPREAD + 5.0
@@ -61,10 +62,10 @@ def table_folder(name: str) -> Path:
     frame = table(120) if impute else table(240).dropna().reset_index(drop=True)
     frame.to_parquet(folder() / f"{name}.parquet")
     with eagerly():
-        own_data.fit_file(
+        fit.fit_file(
             folder() / f"{name}.parquet",
             folder() / f"model-{name}",
-            preparation=own_data.Preparation(impute=impute, scaling=scaling),
+            preparation=fit.Preparation(impute=impute, scaling=scaling),
             options={"epochs": 1, "batch_size": 40, "random_state": 0},
         )
     return folder() / f"model-{name}"

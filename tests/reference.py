@@ -16,7 +16,7 @@ import tensorflow as tf
 from scipy.signal import convolve2d, correlate2d
 
 import architectures
-from alad_tf.networks import Networks
+from alad_tf.model.networks import Networks
 from architectures import Alad
 from architectures.rows import (
     Adam,

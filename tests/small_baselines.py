@@ -11,7 +11,7 @@ from unittest.mock import patch
 import numpy as np
 import tensorflow as tf
 
-from alad_tf import experiment
+from alad_tf.experiments import run
 from architectures import dagmm, dsebm, toy
 from architectures.rows import Adam, Conv2D, Dagmm, Dense, Dsebm, Flatten, Gan, MaxPool, Xavier, of_width
 
@@ -63,7 +63,7 @@ def of_toy(chunk: int = 3, batch_size: int = 512) -> Iterator[None]:
     tables = {name: replace(of_width(table, 2), batch_size=batch_size) for name, table in TABLES.items()}
     constants: dict[str, Any] = {"CHUNK_STEPS": chunk, "CHECKPOINT_SECONDS": 0.0, "EPOCHS_END_SECONDS": 0.0}
     with ExitStack() as stack:
-        stack.enter_context(patch.multiple(experiment, **constants))
+        stack.enter_context(patch.multiple(run, **constants))
         for page, name, method in ((dsebm, "TOY", "DSEBM"), (dagmm, "TOY", "DAGMM"), (toy, "GAN", "AnoGAN")):
             stack.enter_context(patch.object(page, name, tables[method], create=True))
         yield

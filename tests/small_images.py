@@ -11,8 +11,8 @@ from unittest.mock import patch
 import numpy as np
 from reference import narrow_images
 
-from alad_tf import experiment
-from alad_tf.settings import Settings
+from alad_tf.experiments import run
+from alad_tf.experiments.settings import Settings
 from architectures import svhn
 
 
@@ -64,7 +64,7 @@ def _dataset(examples: list[dict[str, Any]], features: Any) -> Any:
 def small(chunk: int = 1) -> Iterator[None]:
     """The narrow table, chunks that end in the middle of epochs, and a checkpoint after each."""
     constants: dict[str, Any] = {"CHUNK_IMAGE_STEPS": chunk, "CHECKPOINT_SECONDS": 0.0}
-    with patch.multiple(experiment, **constants), patch.object(svhn, "ALAD", narrow_images()):
+    with patch.multiple(run, **constants), patch.object(svhn, "ALAD", narrow_images()):
         yield
 
 

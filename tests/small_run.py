@@ -16,8 +16,8 @@ from unittest.mock import patch
 
 import numpy as np
 
-from alad_tf import experiment, methods, runs
-from alad_tf.settings import Settings
+from alad_tf.experiments import models, process, run
+from alad_tf.experiments.settings import Settings
 from architectures import toy
 from architectures.rows import Dense, Joint
 
@@ -46,7 +46,7 @@ def small(
         "EPOCHS_END_SECONDS": epoch_seconds,
         "RECORDS": epochs // epochs_a_record,
     }
-    with patch.multiple(experiment, **constants), patch.object(toy, "ALAD", TABLE):
+    with patch.multiple(run, **constants), patch.object(toy, "ALAD", TABLE):
         yield
 
 
@@ -57,7 +57,7 @@ def settings(epochs: int = 6, **options: Any) -> Settings:
 
 def trainer(seed: int, x: np.ndarray) -> Any:
     """Of the settings' runs, on rows x [n, 2]."""
-    return methods.build(settings(), seed, x).trainer
+    return models.build(settings(), seed, x).trainer
 
 
 def outcome(run_dir: Path) -> dict[str, Any]:
@@ -76,10 +76,10 @@ def outcome(run_dir: Path) -> dict[str, Any]:
 def work(run_dir: Path, writer: Any) -> None:
     """Body of a process: a long run as the command line makes it."""
     with small(epochs=1000):
-        runs._work(settings(1000), 3, run_dir, None, writer)
+        process._work(settings(1000), 3, run_dir, None, writer)
 
 
 if __name__ == "__main__":
     number = int(sys.argv[2]) if len(sys.argv) > 2 else 6
     with small(epochs=number):
-        experiment.run(settings(number), 3, Path(sys.argv[1]))
+        run.run(settings(number), 3, Path(sys.argv[1]))

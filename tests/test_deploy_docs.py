@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command import handler_of_sigterm, run  # noqa: F401 (a fixture)
 from conftest import CHECKOUT
 from reference import eagerly
 from sklearn.datasets import load_breast_cancer
-from test_own_data import handler_of_sigterm, run  # noqa: F401 (a fixture)
 
-from alad_tf import BatchScorer, exported, own_data
+from alad_tf import BatchScorer
+from alad_tf.serving import versions
+from alad_tf.tabular import fit, model
 
 PAGE = (CHECKOUT / "docs" / "deploy.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(python|bash|text)( \w+)?\n(.*?)```", PAGE, re.DOTALL)
@@ -31,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "folder").mkdir()
     rows.to_parquet(place / "folder" / "rows.parquet")
     with eagerly():
-        own_data.fit_file(
+        fit.fit_file(
             place / "folder" / "rows.parquet",
             place / "model",
             options={"epochs": 1, "batch_size": 200, "random_state": 0},
@@ -61,7 +63,7 @@ def test_commands(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
         assert name == "alad" and run(*arguments) == 0
     assert "--rest_api_port=8501" in capfd.readouterr().out
     assert "/models/fraud" in (folder / "serving" / "models.config").read_text()
-    assert exported.versions(folder / "served" / "fraud") == [1, 2]
+    assert versions.versions(folder / "served" / "fraud") == [1, 2]
 
 
 def test_what_the_server_is_told_exists(folder: Path) -> None:
@@ -72,7 +74,7 @@ def test_what_the_server_is_told_exists(folder: Path) -> None:
 
 
 def test_table_of_signatures(folder: Path) -> None:
-    description = json.loads((folder / "served" / "fraud" / "1" / exported.DESCRIPTION).read_text())
+    description = json.loads((folder / "served" / "fraud" / "1" / versions.DESCRIPTION).read_text())
     rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \|$", PAGE, re.MULTILINE)
     assert {name for name, _, _ in rows} == set(description["signatures"])
     for name, inputs, outputs in rows:
@@ -84,7 +86,7 @@ def test_table_of_signatures(folder: Path) -> None:
 
 
 def test_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    from alad_tf import client
+    from alad_tf.serving import client
 
     monkeypatch.setattr(client.RestClient, "__call__", lambda self, inputs, signature: client.checked(
         inputs, self._description, signature
@@ -106,7 +108,7 @@ def test_keras() -> None:
 
 
 def expected_scores(folder: Path) -> np.ndarray:
-    rows = own_data.Model.load(folder / "model").scored(load_breast_cancer(as_frame=True).data)[0]
+    rows = model.Model.load(folder / "model").scored(load_breast_cancer(as_frame=True).data)[0]
     return np.sort(rows["score"].to_numpy())
 
 

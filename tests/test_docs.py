@@ -17,11 +17,12 @@ import pytest
 from conftest import CHECKOUT
 
 import alad_tf
-from alad_tf import __main__ as command_line
-from alad_tf import data, report, results
-from alad_tf.settings import published_results
+from alad_tf.cli import main as command_line
+from alad_tf.data import raw_files
+from alad_tf.paths import data_directory, published_results
+from alad_tf.report import comparison, results
 
-KDD99 = data.RAW_FILES["kdd99"][0].name
+KDD99 = raw_files.RAW_FILES["kdd99"][0].name
 SHORTER = {"fit": ["--epochs", "2"], "reproduce": ["--epochs", "1", "--runs", "1", "--jobs", "1"]}
 # By data set: a training of one epoch takes longer than a test should.
 NOT_RUN = {("reproduce", "kdd99"), ("reproduce", "arrhythmia"), ("tables", "--budget")}
@@ -107,7 +108,7 @@ def test_own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert columns[5:] == [f"{name}_{k}" for k in (1, 2, 3) for name in ("feature", "share")]
 
 
-@pytest.mark.skipif(not (data.data_directory() / KDD99).is_file(), reason=f"{KDD99} not in {data.data_directory()}")
+@pytest.mark.skipif(not (data_directory() / KDD99).is_file(), reason=f"{KDD99} not in {data_directory()}")
 def test_own_data_on_kdd99(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the first rows only."""
     monkeypatch.setattr(pd, "read_csv", functools.partial(pd.read_csv, nrows=20_000))
@@ -207,13 +208,13 @@ def test_python_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def all_tables(out: Path) -> str:
     """Every table of the paper from the published results, as the page shows them."""
-    tables = [report.table(name, out, published_results()) for name in report.TABLES]
+    tables = [comparison.table(name, out, published_results()) for name in comparison.TABLES]
     return "\n".join(table.as_markdown().replace(f"**{table.title}**", f"### {table.title}", 1) for table in tables)
 
 
 def kdd99_table(out: Path) -> str:
     """F1 of each method on KDD99 beside the paper's: part of Table II."""
-    table = report.table("2", out, published_results())
+    table = comparison.table("2", out, published_results())
     f1 = table.header.index("F1")
     headings = [number for number, row in enumerate(table.rows) if len(row) == 1]
     rows = [table.header, *table.rows[headings[0] + 1 : headings[1]]]

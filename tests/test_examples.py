@@ -8,9 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from conftest import CHECKOUT
 from matplotlib import image
-
-CHECKOUT = Path(__file__).resolve().parents[1]
 
 
 def example(name: str, folder: Path, *arguments: str) -> str:

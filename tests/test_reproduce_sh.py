@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Callable
 
 import pytest
+from conftest import CHECKOUT
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-CHECKOUT = Path(__file__).resolve().parents[1]
 MINORS = (9, 10, 11)
 TOOLS = "bash cat cksum cp dirname find grep ln mkdir mv readlink rm sed sleep touch".split()
 LOCK = "# a comment\nnumpy==1.26.4\nMarkdown==3.9\nimportlib-resources==6.4.5\nsetuptools==80.9.0\nwheel==0.48.0\n"

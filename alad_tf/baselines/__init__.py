@@ -2,12 +2,12 @@
 
     from alad_tf.baselines import DSEBM, DAGMM, AnoGAN, MeanDistance, NeighbourDistance
 
-settings   how each is run on each data set
+
 classical  OC-SVM, Isolation Forest, two trivial ones: scikit-learn's classes and two of their kind
 dsebm      deep structured energy-based models
 dagmm      deep autoencoding Gaussian mixture models
 anogan     a GAN and a search for the z of each row
-detector   the three deep ones as scikit-learn outlier detectors
+estimators the three deep ones as scikit-learn outlier detectors
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import Any
 
 _DETECTORS = {
-    **dict.fromkeys(("DSEBM", "DAGMM", "AnoGAN"), "detector"),
+    **dict.fromkeys(("DSEBM", "DAGMM", "AnoGAN"), "estimators"),
     **dict.fromkeys(("MeanDistance", "NeighbourDistance"), "classical"),
 }
 

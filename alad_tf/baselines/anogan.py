@@ -13,9 +13,9 @@ from dataclasses import replace
 import numpy as np
 import tensorflow as tf
 
-from alad_tf import loop, networks
-from alad_tf.chunks import Parts, Score, Watch, unwatched
-from alad_tf.networks import as_input
+from alad_tf.model import networks, trainer
+from alad_tf.model.batching import Parts, Score, Watch, unwatched
+from alad_tf.model.networks import as_input
 from architectures.rows import Adam, Gan
 
 SCORES = ("released", "schlegl")
@@ -41,14 +41,14 @@ class Networks(tf.Module):
         self.D = tf.keras.Model(inputs, [logits, features], name="D")
 
 
-class Trainer(loop.Loop):
+class Trainer(trainer.Loop):
     """Alternates: one update of D on a batch, then one of G, with fresh z both times; non-saturating loss of G."""
 
     def __init__(self, model: Networks, table: Gan, x_train: np.ndarray, *, seed: int, jit: bool = True) -> None:
         super().__init__(table, x_train, seed=seed, names=("loss_d", "loss_g"), jit=jit)
         self.model, self.table = model, table
         self.optimizers = {
-            name: loop.adam(table.optimizer, network.trainable_variables)
+            name: trainer.adam(table.optimizer, network.trainable_variables)
             for name, network in (("D", model.D), ("G", model.G))
         }
 

@@ -19,8 +19,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import OneClassSVM
 from sklearn.utils.validation import check_is_fitted
 
-from alad_tf.baselines.settings import NEIGHBOURS
-from alad_tf.outliers import Thresholded
+from alad_tf.estimator.base import Thresholded
+from alad_tf.options import NEIGHBOURS
 
 METHODS = ("OC-SVM", "SGD-OC-SVM", "IF", "mean", "kNN")
 NYSTROEM_COMPONENTS = 300

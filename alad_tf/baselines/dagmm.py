@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from alad_tf import loop, networks
-from alad_tf.chunks import Score, in_graph
+from alad_tf.model import networks, trainer
+from alad_tf.model.batching import Score, in_graph
 from architectures.rows import Dagmm
 
 SCORES = ("energy",)
@@ -70,14 +70,14 @@ class Networks(tf.Module):
             variable.assign(value)
 
 
-class Trainer(loop.Loop):
+class Trainer(trainer.Loop):
     """Minimises mean ||x - x'||^2 + lambda_1 mean energy + lambda_2 sum of 1 / Sigma_kjj, the mixture a batch's own."""
 
     def __init__(self, model: Networks, table: Dagmm, x_train: np.ndarray, *, seed: int, jit: bool = False) -> None:
         names = ("loss", "reconstruction", "energy", "singularity")
         super().__init__(table, x_train, seed=seed, names=names, jit=jit)
         self.model, self.table = model, table
-        self.optimizers = {"adam": loop.adam(table.optimizer, model.trainable_variables)}
+        self.optimizers = {"adam": trainer.adam(table.optimizer, model.trainable_variables)}
 
     def before_scoring(self) -> None:
         """Set the mixture that scores, of all training rows."""

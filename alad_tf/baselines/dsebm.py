@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from alad_tf import loop, networks
-from alad_tf.chunks import Score, in_graph
+from alad_tf.model import networks, trainer
+from alad_tf.model.batching import Score, in_graph
 from architectures.rows import Dsebm
 
 SCORES = ("energy", "reconstruction")
@@ -43,13 +43,13 @@ class Networks(tf.Module):
         return {"energy": self.energy(x), "reconstruction": _sum_of_sample((x - self.reconstruct(x)) ** 2)}
 
 
-class Trainer(loop.Loop):
+class Trainer(trainer.Loop):
     """Lets f(x + noise) come close to x: mean over a batch of ||x - f(x + noise)||^2."""
 
     def __init__(self, model: Networks, table: Dsebm, x_train: np.ndarray, *, seed: int, jit: bool = True) -> None:
         super().__init__(table, x_train, seed=seed, names=("loss",), jit=jit)
         self.model, self.table = model, table
-        self.optimizers = {"adam": loop.adam(table.optimizer, model.trainable_variables)}
+        self.optimizers = {"adam": trainer.adam(table.optimizer, model.trainable_variables)}
 
     def update(self, x: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         """One step on x [1, batch, ...]; returns the loss as [1]."""

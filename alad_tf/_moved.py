@@ -1,0 +1,24 @@
+"""Old module paths: hand names on from where they are now."""
+
+from __future__ import annotations
+
+import warnings
+from importlib import import_module
+from typing import Any, Callable
+
+
+def moved(old: str, new: str) -> Callable[[str], Any]:
+    """Return a module's `__getattr__` that takes names from another module, with a DeprecationWarning.
+
+    Args:
+        old: dotted name of the module that asks.
+        new: dotted name of the module that has the names.
+    """
+
+    def attribute(name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(f"module {old!r} has no attribute {name!r}")
+        warnings.warn(f"{old} has moved: import {name} from {new}.", DeprecationWarning, stacklevel=2)
+        return getattr(import_module(new), name)
+
+    return attribute

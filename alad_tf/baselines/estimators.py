@@ -1,0 +1,195 @@
+"""DSEBM, DAGMM and AnoGAN as scikit-learn outlier detectors, for rows of numbers of one's own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+from tqdm import tqdm
+
+import architectures
+from alad_tf.baselines import anogan, dagmm, dsebm
+from alad_tf.errors import AladError, SettingsError
+from alad_tf.estimator import validation
+from alad_tf.estimator.base import Thresholded
+from alad_tf.model.batching import unwatched
+from alad_tf.model.trainer import get_arrays, set_arrays
+from architectures import Dagmm, Dsebm, Gan
+from architectures.rows import of_width
+
+CHUNK_STEPS = 1000  # in one call of the graph
+
+
+class _Detector(Thresholded, BaseEstimator):
+    """Networks that are trained on rows that should be normal, or nearly all of them.
+
+    Args:
+        architecture: name of a data set whose table to take, for as many features as the rows have; or a table.
+        epochs: passes over the training rows; None: the table's.
+        batch_size: rows of a step; None: the table's, or all rows where they are fewer.
+        learning_rate: of Adam; None: the table's.
+        score: one of the method's scores; None: the first.
+        contamination: share of the training rows that the threshold of `fit` puts on the outliers' side, in (0, 0.5].
+        scaling: "standard", "minmax" or None, of each feature on the training rows.
+        random_state: seed of weights, order of rows, z, noise and dropout.
+        verbose: 1 draws a progress bar, 0 nothing.
+
+    Attributes:
+        networks_: the trained networks.
+        table_: architecture and hyper-parameters in use.
+        seed_: the seed that was used.
+        center_, scale_: [d] each: networks see (x - center_) / scale_.
+        threshold_: scores above it are outliers; offset_ is minus it, in scikit-learn's sign.
+        n_features_in_: d.
+    """
+
+    _module: ClassVar[Any]
+    _method: ClassVar[str]
+    _kind: ClassVar[type]  # of table
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "architecture": [StrOptions({"kdd99", "arrhythmia"}), Dsebm, Dagmm, Gan],
+        "epochs": [Interval(Integral, 1, None, closed="left"), None],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
+        "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
+        "score": [str, None],
+        "contamination": [Interval(Real, 0, 0.5, closed="right")],
+        "scaling": [StrOptions({kind for kind in validation.SCALINGS if kind}), None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        architecture: str | Dsebm | Dagmm | Gan = "kdd99",
+        *,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
+        score: str | None = None,
+        contamination: float = 0.1,
+        scaling: str | None = "standard",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 1,
+    ) -> None:
+        self.architecture = architecture
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.score = score
+        self.contamination = contamination
+        self.scaling = scaling
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any = None) -> Any:
+        """Train on the rows of X [n, d] and set the threshold from their scores.
+
+        Raises:
+            ValueError: an option outside its range, fewer than two rows, NaN or infinity.
+            AladError: training diverged.
+        """
+        self._validate_params()
+        if not isinstance(self.architecture, (str, self._kind)):
+            raise SettingsError(
+                f"Expected the name of a data set or a table of {self._method}. Received: a table of "
+                f"{type(self.architecture).__name__.upper()}."
+            )
+        if self.score not in (None, *self._module.SCORES):
+            allowed = ", ".join(self._module.SCORES)
+            raise SettingsError(f"Expected a score of {self._method}. Received: {self.score!r}. Allowed: {allowed}.")
+        X = self._validate_data(X, dtype=np.float64, ensure_min_samples=2)
+        self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
+        self.center_, self.scale_ = validation.fit_scaling(self.scaling, X)
+        self.table_ = self._table(*X.shape)
+        self._train(self._scaled(X))
+        self.threshold_ = float(np.quantile(self.anomaly_score(X), 1.0 - self.contamination))
+        self.offset_ = -self.threshold_
+        return self
+
+    def anomaly_score(self, X: Any) -> np.ndarray:
+        """The score [n] of X [n, d]: larger = more anomalous."""
+        check_is_fitted(self, "networks_")
+        X = self._validate_data(X, dtype=np.float64, reset=False)
+        return self._scorer(self._scaled(X), unwatched)[self.score or self._module.SCORES[0]]
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Minus `anomaly_score` [n], in float64 as scikit-learn wants it."""
+        return -self.anomaly_score(X).astype(np.float64)
+
+    def _table(self, n_rows: int, n_features: int) -> Any:
+        table: Any = self.architecture
+        if isinstance(table, str):
+            table = of_width(architectures.load(table, self._method), n_features)
+        rate = self.learning_rate or table.optimizer.learning_rate
+        return replace(
+            table,
+            optimizer=replace(table.optimizer, learning_rate=rate),
+            batch_size=min(self.batch_size or table.batch_size, n_rows),
+            epochs=self.epochs or table.epochs,
+        )
+
+    def _scaled(self, X: np.ndarray) -> np.ndarray:
+        return ((X - self.center_) / self.scale_).astype(np.float32)
+
+    def _train(self, X: np.ndarray) -> None:
+        self._use(self._module.Networks(self.table_, self.seed_))
+        trainer = self._module.Trainer(self.networks_, self.table_, X, seed=self.seed_, jit=False)
+        steps = self.table_.epochs * trainer.steps_per_epoch
+        with tqdm(total=steps, desc=self._method, unit="step", disable=not self.verbose) as bar:
+            for first in range(0, steps, CHUNK_STEPS):
+                count = min(CHUNK_STEPS, steps - first)
+                bad = trainer.not_finite(trainer.train(count))
+                if bad:
+                    raise AladError(f"Expected finite losses. Received: {', '.join(bad)} at step {int(trainer.step)}.")
+                bar.update(count)
+        trainer.before_scoring()
+
+    def _use(self, networks: Any) -> None:
+        self.networks_ = networks
+        self._scorer = self._module.scorer(networks, self.seed_)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Arrays in place of networks and graphs, which cannot be pickled."""
+        state = dict(super().__getstate__())
+        if "networks_" in state:
+            state["networks_"] = get_arrays(state["networks_"])
+            del state["_scorer"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Build the networks anew."""
+        super().__setstate__(state)
+        if "networks_" in state:
+            networks = self._module.Networks(self.table_, self.seed_)
+            set_arrays(networks, state["networks_"])
+            self._use(networks)
+
+
+class DSEBM(_Detector):
+    """Deep structured energy-based model (Zhai et al. 2016); scores: "energy", "reconstruction"."""
+
+    _module: ClassVar[Any] = dsebm
+    _method: ClassVar[str] = "DSEBM"
+    _kind: ClassVar[type] = Dsebm
+
+
+class DAGMM(_Detector):
+    """Deep autoencoding Gaussian mixture model (Zong et al. 2018); score: "energy"."""
+
+    _module: ClassVar[Any] = dagmm
+    _method: ClassVar[str] = "DAGMM"
+    _kind: ClassVar[type] = Dagmm
+
+
+class AnoGAN(_Detector):
+    """A GAN and a search for the z of each row (Schlegl et al. 2017); scores: "released", "schlegl"."""
+
+    _module: ClassVar[Any] = anogan
+    _method: ClassVar[str] = "AnoGAN"
+    _kind: ClassVar[type] = Gan

@@ -1,0 +1,1 @@
+"""The command `alad`: one module a family of verbs."""

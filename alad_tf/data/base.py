@@ -1,0 +1,47 @@
+"""The types that loaders of data sets share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Callable, NamedTuple
+
+import numpy as np
+
+
+class Split(NamedTuple):
+    """What a method trains and is scored on."""
+
+    x_train: np.ndarray  # [n_train, d] float32, or images [n_train, 32, 32, 3] uint8
+    x_valid: np.ndarray | None
+    x_test: np.ndarray  # [n_test, d] float32
+    y_test: np.ndarray  # [n_test] uint8, 1 = anomaly
+    stand_in: str | None = None  # how the data differ from those of Table I; None: they do not
+
+
+class Halves(NamedTuple):
+    """The two halves as released; the training half may still hold anomalies."""
+
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """A file as its publisher made it, and how it becomes arrays."""
+
+    name: str
+    size: int  # bytes
+    sha256: str
+    urls: tuple[str, ...]  # mirrors, tried in this order
+    parse: Callable[[bytes], Halves]
+
+
+class Counts(NamedTuple):
+    """Shapes and anomalies of the halves."""
+
+    train: tuple[int, ...]
+    train_anomalies: int
+    test: tuple[int, ...]
+    test_anomalies: int

@@ -1,0 +1,125 @@
+"""Find, verify and download raw files."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import urllib.request
+from collections.abc import Iterable
+from http.client import HTTPException
+from pathlib import Path
+
+from alad_tf.data.base import RawFile
+from alad_tf.data.raw_files import RAW_FILES
+from alad_tf.errors import DataError, one_line
+from alad_tf.io.atomic import replacing
+from alad_tf.paths import data_folders
+
+TIMEOUT = 30.0  # seconds without a byte before a download is given up
+
+
+def raw_file(name: str, data_dir: Path | str | None) -> tuple[RawFile, Path, bytes]:
+    """The data set's first file that is in the data directory or the user's cache folder, or else a downloaded one."""
+    folders = data_folders(data_dir)
+    for folder in folders:
+        for raw in RAW_FILES[name]:
+            path = folder / raw.name
+            if os.path.isfile(path):
+                return raw, path, _verified(raw, path)
+    return _download(name, folders)
+
+
+def _verified(raw: RawFile, path: Path) -> bytes:
+    """The content of the file; one with the wrong checksum is renamed to `<name>.bad`."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"Expected to read {path}. Received: {one_line(error)}. Make it readable or remove it."
+        ) from error
+    if _sha256(content) == raw.sha256:
+        return content
+    bad = path.with_name(f"{path.name}.bad")
+    try:
+        respect_read_only(path.parent)
+        path.replace(bad)
+        remedy = f"It has been set aside as {bad}; the next call downloads the right file if it finds none"
+    except OSError:
+        remedy = f"It could not be set aside: put the right file in its place ({raw.urls[0]})"
+    raise DataError(f"Expected {path} to have sha256 {raw.sha256}. Received: {_describe(raw, content)}. {remedy}.")
+
+
+def _download(name: str, folders: list[Path]) -> tuple[RawFile, Path, bytes]:
+    """The data set's first file that a mirror delivers with the right checksum, stored in the first writable folder."""
+    failures = []
+    for raw in RAW_FILES[name]:
+        for url in raw.urls:
+            try:
+                content = _fetch(url, raw)
+            except (OSError, HTTPException, ValueError) as error:
+                failures.append(f"{url}: {one_line(error)}")
+                continue
+            if _sha256(content) == raw.sha256:
+                return raw, _store(raw, content, folders), content
+            failures.append(f"{url}: {_describe(raw, content)}")
+    files = " or ".join(f"{raw.name} (sha256 {raw.sha256}, from {raw.urls[0]})" for raw in RAW_FILES[name])
+    raise DataError(
+        f"Expected {files} in {_either(folders)}. Received: no such file, and no download succeeded "
+        f"({'; '.join(failures)}). Put the file there by hand, or name the directory that has it with --data-dir or "
+        "ALAD_DATA_DIR; './reproduce.sh toy' needs no download."
+    )
+
+
+def _fetch(url: str, raw: RawFile) -> bytes:
+    """What the URL delivers, up to a block more than the file's size, under a progress bar (on a terminal)."""
+    from tqdm import tqdm
+
+    content = bytearray()
+    with (
+        urllib.request.urlopen(url, timeout=TIMEOUT) as response,
+        tqdm(total=raw.size, desc=raw.name, unit="B", unit_scale=True, disable=None) as progress,
+    ):
+        while len(content) <= raw.size:
+            block = response.read(1 << 16)
+            if not block:
+                break
+            content += block
+            progress.update(len(block))
+    return bytes(content)
+
+
+def _store(raw: RawFile, content: bytes, folders: list[Path]) -> Path:
+    failures = []
+    for folder in folders:
+        try:
+            respect_read_only(folder)
+            with replacing(folder / raw.name) as temporary:
+                temporary.write_bytes(content)
+            return folder / raw.name
+        except OSError as error:
+            failures.append(one_line(error))
+    raise DataError(
+        f"Expected to write {raw.name} to {_either(folders)}. Received: {'; '.join(failures)}. Name a writable "
+        "directory with --data-dir or ALAD_DATA_DIR."
+    )
+
+
+def respect_read_only(folder: Path) -> None:
+    """Raise PermissionError where the folder, or its nearest parent, is marked read-only (root could write)."""
+    existing = next(place for place in (folder, *folder.parents) if os.path.isdir(place))
+    if not existing.stat().st_mode & 0o222:
+        raise PermissionError(errno.EACCES, "Marked as read-only", str(existing))
+
+
+def _describe(raw: RawFile, content: bytes) -> str:
+    page = ", a web page" if content[:256].lstrip().lower().startswith((b"<!doctype", b"<html")) else ""
+    return f"sha256 {_sha256(content)} ({len(content)} bytes of {raw.size}{page})"
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _either(folders: Iterable[Path]) -> str:
+    return " or ".join(map(str, folders))

@@ -1,0 +1,143 @@
+"""The data sets of Table I, split as the released code splits them, and the toy data of Figure 2.
+
+Images are in `alad_tf.data.images`; what follows is about the tabular ones.
+
+Raw files are found in the data directory or the user's cache folder, or else downloaded; only files with the known
+checksum are ever used. What is parsed from them is cached as memory-mapped arrays that processes share.
+
+x is float32, one row per sample; y is uint8, 1 = anomaly. Arrays may be read-only. Only images have a validation part.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from alad_tf.data import images
+from alad_tf.data.arrhythmia import ARRHYTHMIA_FEATURES
+from alad_tf.data.base import Counts, Halves, Split
+from alad_tf.data.download import raw_file, respect_read_only
+from alad_tf.data.kdd99 import KDD99_FEATURES
+from alad_tf.data.raw_files import COUNTS
+from alad_tf.data.toy import toy_halves
+from alad_tf.errors import DataError, SettingsError
+from alad_tf.io.atomic import replacing
+from alad_tf.paths import data_folders, unique_folders, user_cache
+
+DATA_SETS = ("kdd99", "arrhythmia", *images.SOURCES, "toy")
+SCALINGS = (None, "minmax")
+TRAINING_HALVES = ("clean", "released")
+CACHE_VERSION = 1  # raise it when parsing or splitting changes
+
+
+def load(
+    name: str,
+    *,
+    data_dir: Path | str | None = None,
+    scaling: str | None = None,
+    training_half: str = "clean",
+    normal_class: int | None = None,
+) -> Split:
+    """A data set with the paper's protocol (Section V-A) on the released split.
+
+    kdd99: 198,361 training rows, 247,011 test rows, 121 features; the attacks are the normal class.
+    arrhythmia: 192 training rows (226 with training_half="released", which leaves its 34 anomalies in), 226 test
+    rows, 274 features. toy: 2,048 training rows, 2,148 test rows, 2 features. svhn, cifar10: see `images.load`.
+
+    Values are raw; scaling="minmax" maps the training half that is used to [0, 1] per feature, and the test half alike.
+
+    Raises SettingsError for an unknown name or option; DataError for a file that is missing and cannot be downloaded,
+    has the wrong checksum (it is then set aside as `<name>.bad`), or does not hold the rows of Table I.
+    """
+    _require("data set", name, DATA_SETS)
+    _require("scaling", scaling, SCALINGS)
+    _require("training half", training_half, TRAINING_HALVES)
+    if scaling is not None and name in images.SOURCES:
+        raise SettingsError(f"Expected no scaling for {name}: its pixels are mapped to [-1, 1]. Received: {scaling!r}.")
+    if training_half == "released" and name != "arrhythmia":
+        raise SettingsError(
+            f"Expected training half 'clean' for {name}: its training half is already normals only (the released KDD99 "
+            "half is attacks only). Received: 'released'. Only arrhythmia has both."
+        )
+    if name in images.SOURCES:
+        return Split(*images.load(name, normal_class, data_folders(data_dir)))
+    halves = toy_halves() if name == "toy" else _tabular(name, data_dir)
+    x_train, x_test = halves.x_train, halves.x_test
+    if training_half == "clean" and halves.y_train.any():
+        x_train = x_train[halves.y_train == 0]
+    if scaling == "minmax":
+        from sklearn.preprocessing import MinMaxScaler
+
+        scaler = MinMaxScaler().fit(x_train)
+        x_train, x_test = scaler.transform(x_train), scaler.transform(x_test)
+    return Split(x_train, None, x_test, halves.y_test)
+
+
+def prepare(
+    name: str, *, data_dir: Path | str | None = None, scaling: str | None = None, training_half: str = "clean"
+) -> None:
+    """Have a data set in place for processes that load it: raises what `load` would, but for damaged images."""
+    if name in images.SOURCES:
+        images.prepared(name, data_folders(data_dir))
+    else:
+        load(name, data_dir=data_dir, scaling=scaling, training_half=training_half)
+
+
+def feature_names(name: str) -> list[str]:
+    """One name per column of x: 121, 274 or 2. A one-hot column is named as in `service=http`."""
+    _require("tabular data set", name, tuple(COUNTS) + ("toy",))
+    if name == "toy":
+        return ["x1", "x2"]
+    return list(KDD99_FEATURES if name == "kdd99" else ARRHYTHMIA_FEATURES)
+
+
+def _require(what: str, value: object, allowed: tuple[object, ...]) -> None:
+    if value not in allowed:
+        raise SettingsError(f"Expected a known {what}. Received: {value!r}. Allowed: {', '.join(map(repr, allowed))}.")
+
+
+def _tabular(name: str, data_dir: Path | str | None) -> Halves:
+    """The halves from the cache beside the raw file or in the user's cache folder, or else parsed and cached there.
+
+    Where neither folder can be written, the arrays are simply not cached.
+    """
+    raw, path, content = raw_file(name, data_dir)
+    folders = unique_folders(path.parent, user_cache())
+    stem = f"{raw.name}.{raw.sha256[:12]}.v{CACHE_VERSION}"
+    for folder in folders:
+        try:
+            return _read_cache(folder, stem, name)
+        except (OSError, ValueError, EOFError):  # absent or damaged
+            continue
+    halves = raw.parse(content)
+    _check_counts(name, halves)
+    for folder in folders:
+        try:
+            _write_cache(folder, stem, halves)
+            return _read_cache(folder, stem, name)
+        except OSError:
+            continue
+    return halves
+
+
+def _read_cache(folder: Path, stem: str, name: str) -> Halves:
+    halves = Halves(*(np.load(folder / f"{stem}.{field}.npy", mmap_mode="r") for field in Halves._fields))
+    _check_counts(name, halves)
+    return halves
+
+
+def _write_cache(folder: Path, stem: str, halves: Halves) -> None:
+    respect_read_only(folder)
+    for field, array in zip(Halves._fields, halves):
+        with replacing(folder / f"{stem}.{field}.npy") as temporary:
+            np.save(temporary, array)
+
+
+def _check_counts(name: str, halves: Halves) -> None:
+    received = Counts(halves.x_train.shape, int(halves.y_train.sum()), halves.x_test.shape, int(halves.y_test.sum()))
+    if received != COUNTS[name]:
+        raise DataError(
+            f"Expected {name} to hold {COUNTS[name]} (Table I). Received: {received}. Install the versions of pandas, "
+            "scikit-learn and numpy that setup.cfg names."
+        )

@@ -1,0 +1,17 @@
+"""ALAD as a scikit-learn outlier detector."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from alad_tf.estimator.alad import ALAD as ALAD
+
+
+def __getattr__(name: str) -> Any:
+    """Import ALAD, and TensorFlow with it, when it is asked for."""
+    if name == "ALAD":
+        from alad_tf.estimator.alad import ALAD
+
+        return ALAD
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

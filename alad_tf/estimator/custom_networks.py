@@ -1,0 +1,67 @@
+"""Networks of one's own instead of a table's: their shapes are checked, and copies of them are trained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from alad_tf.errors import SettingsError
+from alad_tf.model.networks import DISCRIMINATORS, Networks
+
+NAMES = ("G", "E", *DISCRIMINATORS)
+
+
+def require(models: dict[str, Any], n_features: int) -> int:
+    """Check that models fit rows of n_features numbers and one another.
+
+    Args:
+        models: by the paper's symbol: G [n, latent] -> [n, d], E [n, d] -> [n, latent], and Dxz, Dxx and perhaps Dzz,
+            each from a pair to (logits [n, 1], features [n, units]).
+        n_features: d.
+
+    Returns:
+        The latent dimension.
+
+    Raises:
+        SettingsError: a network is missing, left over, of another shape, or no functional or sequential Keras model.
+    """
+    if not {"G", "E", "Dxz", "Dxx"} <= set(models) <= set(NAMES):
+        raise SettingsError(
+            f"Expected networks G, E, Dxz, Dxx and perhaps Dzz. Received: {', '.join(map(str, models)) or 'none'}."
+        )
+    for name, model in models.items():
+        if not isinstance(model, tf.keras.Model) or not getattr(model, "_is_graph_network", False):
+            raise SettingsError(
+                f"Expected {name} as a functional or sequential tf.keras.Model. Received: {type(model).__name__}."
+            )
+    latent = models["E"].output_shape[-1]
+    d, z = (None, n_features), (None, latent)
+    for name, inputs, output in (("E", [d], z), ("G", [z], d)):
+        _require_shapes(name, models[name], inputs, [output])
+    for name, pair in (("Dxz", [d, z]), ("Dxx", [d, d]), ("Dzz", [z, z])):
+        if name in models:
+            _require_shapes(name, models[name], pair, [(None, 1), (None, "any")])
+    return int(latent)
+
+
+def copies(models: dict[str, tf.keras.Model]) -> Networks:
+    """Networks with the weights of the models, which stay as they are."""
+    made: dict[str, Any] = dict.fromkeys(NAMES)
+    for name, model in models.items():
+        made[name] = tf.keras.models.clone_model(model)
+        made[name].set_weights(model.get_weights())
+    return Networks(**made)
+
+
+def _require_shapes(name: str, model: Any, inputs: list[Any], outputs: list[Any]) -> None:
+    received = [[tuple(tensor.shape) for tensor in tensors] for tensors in (model.inputs, model.outputs)]
+    fitting_outputs = len(received[1]) == len(outputs) and all(
+        len(shape) == 2 and (wanted[1] == "any" or shape == wanted) for shape, wanted in zip(received[1], outputs)
+    )
+    if received[0] != inputs or not fitting_outputs:
+        raise SettingsError(
+            f"Expected {name} from {inputs} to {outputs}"
+            + (" (logits, features)" if name.startswith("D") else "")
+            + f". Received: from {received[0]} to {received[1]}."
+        )

@@ -1,0 +1,74 @@
+"""Rows of numbers that come from Python: what is no finite number is refused with its place; features are scaled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+from alad_tf.errors import DataError
+
+SCALINGS = ("standard", "minmax", None)
+
+
+def require_finite(X: np.ndarray, names: Sequence[str], purpose: str) -> None:
+    """Refuse NaN and infinity.
+
+    Args:
+        X: [n, d] rows.
+        names: of the d features.
+        purpose: what the rows are for, as in "to train on".
+
+    Raises:
+        DataError: names the first such cell, and says how many more there are.
+    """
+    bad = ~np.isfinite(X)
+    if not bad.any():
+        return
+    row, column = (int(place[0]) for place in np.nonzero(bad))
+    kind = "NaN" if np.isnan(X[row, column]) else "infinity"
+    more = np.count_nonzero(bad) - 1
+    raise DataError(
+        f"Expected finite numbers {purpose}. Received: {kind} in row {row} (of 0 to {len(X) - 1}), column "
+        f"{names[column]!r}" + (f", and {more} more NaN or inf" if more else "") + "."
+    )
+
+
+def first_text(X: Any) -> str | None:
+    """Where a frame holds something that is no number, in words; None where it does not, or is no frame."""
+    if not (hasattr(X, "columns") and hasattr(X, "index")):
+        return None
+    for column in X.columns:
+        if X[column].dtype.kind in "fiub":
+            continue
+        for row, value in zip(X.index, X[column]):
+            try:
+                float(value)
+            except (TypeError, ValueError):
+                return f"{value!r} in row {row!r}, column {column!r}"
+    return None
+
+
+def constant_features(X: np.ndarray, names: Sequence[str]) -> str | None:
+    """A warning that names the features which hold one value in all rows of X [n, d]; None where there are none."""
+    constant = [name for name, spread in zip(names, np.ptp(X, axis=0)) if spread == 0]
+    if not constant:
+        return None
+    listed = ", ".join(map(repr, constant[:10])) + (", ..." if len(constant) > 10 else "")
+    return (
+        f"{len(constant)} columns hold one value in all training rows: {listed}. Nothing is learnt from them, "
+        "and another value there makes a row anomalous."
+    )
+
+
+def fit_scaling(kind: str | None, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(center, scale), [d] each, such that (X - center) / scale is scaled as asked; `kind` is one of `SCALINGS`."""
+    if kind == "standard":
+        scaler = StandardScaler().fit(X)
+        return np.asarray(scaler.mean_, np.float64), np.asarray(scaler.scale_, np.float64)
+    if kind == "minmax":
+        scaler = MinMaxScaler().fit(X)
+        return np.asarray(scaler.data_min_, np.float64), 1.0 / np.asarray(scaler.scale_, np.float64)
+    return np.zeros(X.shape[1]), np.ones(X.shape[1])

@@ -1,0 +1,154 @@
+"""The methods of Section V-B in runs: how each is set on each data set, what a run of it depends on. No TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple, Union
+
+import architectures
+from alad_tf.errors import SettingsError
+from alad_tf.experiments.protocol import ABLATIONS, PROTOCOLS, of_images
+from alad_tf.experiments.settings import RUN_FILES, RunSettings, Settings
+from alad_tf.options import NEIGHBOURS
+
+
+class Baseline(NamedTuple):
+    """How a method is run."""
+
+    scores: tuple[str, ...] = ("score",)  # names, the first one the method's own
+    scaling: str | None = "minmax"  # of rows of numbers; D13
+    jit: bool = False  # compile the step with XLA, of rows of numbers
+    patience: int | None = None  # of images: epochs without a better validation score before training stops
+    train_rows: Mapping[str, int] = MappingProxyType({})  # at most, drawn at random, where all are too many
+    test_rows: Mapping[str, int] = MappingProxyType({})
+
+
+BASELINES = {
+    "OC-SVM": Baseline(train_rows={"kdd99": 10_000}),
+    "SGD-OC-SVM": Baseline(),
+    "IF": Baseline(scaling=None),
+    "mean": Baseline(),
+    "kNN": Baseline(train_rows={"kdd99": 20_000}),
+    "DSEBM": Baseline(("energy", "reconstruction"), patience=25),
+    "DAGMM": Baseline(("energy",), jit=True),
+    "AnoGAN": Baseline(
+        ("released", "schlegl"), scaling=None, jit=True, test_rows=dict.fromkeys(("svhn", "cifar10"), 256)
+    ),
+}
+METHODS = (*ABLATIONS, *BASELINES)
+
+
+@dataclass(frozen=True)
+class BaselineSettings(RunSettings):
+    """Everything that a run of a baseline depends on but its seed.
+
+    Raises:
+        SettingsError: a value outside its range, or an option that the method or the data set does not have.
+    """
+
+    baseline: str
+    scaling: str | None = None
+    training_half: str = "clean"
+    jit: bool = False
+    normal_class: int | None = None  # images: the class that is not anomalous
+    patience: int | None = None  # images: epochs without a smaller mean validation score before training stops
+    weights: str | None = None  # images: "best" on the validation images, or "last"
+    train_rows: int | None = None  # trained on: drawn at random; None: all
+    test_rows: int | None = None  # scored: drawn at random; None: all
+    strategy: ClassVar[None] = None  # one device
+
+    def __post_init__(self) -> None:
+        self._require("dataset", PROTOCOLS)
+        self._require("baseline", BASELINES)
+        self._require_of_images(self.normal_class, self.patience, self.weights)
+        self._require_of_method()
+        if self.test_rows is not None and self.test_rows < 2:
+            raise SettingsError(f"Expected at least 2 test rows. Received: {self.test_rows}.")
+        least, why = self._least_train_rows()
+        if self.train_rows is not None and self.train_rows < least:
+            raise SettingsError(f"Expected at least {least} train rows{why}. Received: {self.train_rows}.")
+
+    def _require_of_method(self) -> None:
+        """No option that would change nothing but the name of the folder."""
+        name, validated = self.baseline, BASELINES[self.baseline].patience is not None
+        if self.table is None and self.epochs != 1:
+            raise SettingsError(f"Expected no epochs: {name} has none. Received: {self.epochs}.")
+        if self.table is None and self.jit:
+            raise SettingsError(f"Expected no XLA for {name}. Received: jit=True.")
+        if self.patience is not None and not validated:
+            raise SettingsError(f"Expected no patience for {name}. Received: {self.patience}.")
+        if self.weights == "best" and not validated:
+            raise SettingsError(f"Expected the last weights for {name}. Received: 'best'.")
+
+    def _least_train_rows(self) -> tuple[int, str]:
+        """Below which the method cannot be trained, and why."""
+        if self.table is not None:
+            return self.table.batch_size, f", a batch of {self.baseline}"
+        return (NEIGHBOURS, ", as many neighbours as kNN asks") if self.baseline == "kNN" else (2, "")
+
+    @property
+    def table(self) -> Any:
+        """Its architecture on the data set; None for a method without networks."""
+        return architectures.load(self.dataset, self.baseline) if self.baseline in architectures.METHODS else None
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """Names of the scores, the method's own first."""
+        return BASELINES[self.baseline].scores
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Of a complete run: one without networks leaves no weights."""
+        return tuple(name for name in RUN_FILES if name != "weights.npz" or self.table is not None)
+
+    @property
+    def method(self) -> str:
+        """Name of the runs' folder: the baseline, then each departure from its settings."""
+        usual = of_method(self.dataset, self.baseline, normal_class=self.normal_class)
+        name = self.baseline + self._departures(usual.weights, usual.patience, usual.scaling)
+        for kind in ("train_rows", "test_rows"):
+            rows = getattr(self, kind)
+            if rows != getattr(usual, kind):
+                name += f"-{kind.split('_')[0]}{rows or 'All'}"
+        return name
+
+
+AnySettings = Union[Settings, BaselineSettings]
+
+
+def of_method(dataset: str, method: str, **options: Any) -> AnySettings:
+    """The paper's settings for a data set and a method of `METHODS`; options replace theirs.
+
+    Raises:
+        SettingsError: unknown data set or method, a method that has no such data set, an option it does not have.
+    """
+    if method not in METHODS:
+        raise SettingsError(f"Expected the name of a method. Received: {method!r}. Allowed: {', '.join(METHODS)}.")
+    if method not in BASELINES or dataset not in PROTOCOLS:
+        return Settings.of_protocol(dataset, method, **options)
+    unknown = sorted(set(options) - {known.name for known in fields(BaselineSettings)})
+    if unknown:
+        raise SettingsError(f"Expected options of {method}. Received: {', '.join(unknown)}, of ALAD alone.")
+    return replace(_usual(dataset, method, options.get("normal_class")), **options)
+
+
+def _usual(dataset: str, method: str, normal_class: int | None) -> BaselineSettings:
+    baseline, images = BASELINES[method], of_images(dataset)
+    try:
+        epochs = architectures.load(dataset, method).epochs if method in architectures.METHODS else 1
+    except ValueError as error:
+        raise SettingsError(f"{error}.") from None
+    return BaselineSettings(
+        dataset,
+        epochs,
+        method,
+        scaling=None if images else baseline.scaling,
+        jit=baseline.jit and not images,
+        normal_class=(normal_class or 0) if images else None,
+        patience=baseline.patience if images else None,
+        weights=("best" if baseline.patience else "last") if images else None,
+        train_rows=baseline.train_rows.get(dataset),
+        test_rows=baseline.test_rows.get(dataset),
+    )

@@ -1,0 +1,47 @@
+"""history.jsonl: losses and metrics over the steps of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Callable
+
+RECORDS = 100  # at most, in a run's history; every fifth is scored on the test rows
+
+
+@dataclass
+class Log:
+    """What a run has gathered so far beside its networks."""
+
+    step: int = 0
+    seconds: float = 0.0
+    sums: dict[str, float] = field(default_factory=dict)  # of the losses over the steps since the last record
+    history: list[dict[str, float]] = field(default_factory=list)
+    best: dict[str, float] | None = None  # epoch, step and validation: of the smallest mean validation score
+
+    def last(self, metric: str) -> float | None:
+        """The last value of a metric in the history."""
+        return next((record[metric] for record in reversed(self.history) if metric in record), None)
+
+    def of_validation(self) -> dict[str, Any]:
+        """What a result says of the best epoch; nothing where there was no validation."""
+        return {} if self.best is None else {"last_epoch": self.history[-1]["epoch"], "best": self.best}
+
+    def add(self, steps: int, losses: dict[str, float]) -> None:
+        """Count the mean losses of a number of steps."""
+        self.step += steps
+        for name, loss in losses.items():
+            self.sums[name] = self.sums.get(name, 0.0) + loss * steps
+
+    def record(self, epoch: int, steps: int, judge: Callable[[], dict[str, float]], validation: float | None) -> None:
+        """Close a record of the history: the means over the steps since the last one; every fifth is judged."""
+        record: dict[str, float] = {"epoch": epoch, "step": self.step}
+        record.update({name: total / steps for name, total in self.sums.items()})
+        record["seconds"] = round(self.seconds, 3)
+        if validation is not None:
+            record["validation"] = validation
+            if self.best is None or validation < self.best["validation"]:
+                self.best = {"epoch": epoch, "step": self.step, "validation": validation}
+        if len(self.history) % 5 == 4:
+            record.update(judge())
+        self.history.append(record)
+        self.sums = {}

@@ -1,0 +1,105 @@
+"""A run in a process of its own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from alad_tf.errors import AladError, Stopped
+from alad_tf.experiments import workers
+from alad_tf.experiments.baseline_settings import AnySettings
+from alad_tf.experiments.progress import Progress
+from alad_tf.experiments.protocol import PROTOCOLS
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+STOPPED = 75  # exit code of a run that was asked to stop and is in its checkpoint: EX_TEMPFAIL of sysexits.h
+
+
+class WarningMessage(NamedTuple):
+    """What a run goes on in spite of."""
+
+    text: str
+
+
+class Run:
+    """The process of one run and the pipe that it reports on: its own, so that a killed process holds up no other."""
+
+    def __init__(self, name: str, settings: AnySettings, seed: int, run_dir: Path, data_dir: Path | None) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.reader, writer = context.Pipe(duplex=False)
+        arguments = (settings, seed, run_dir, data_dir, writer)
+        self.process = context.Process(target=_work, args=arguments, name=name, daemon=True)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the process inherits it: its parent ends it
+        try:
+            with _environment(dict.fromkeys(THREAD_VARIABLES, str(PROTOCOLS[settings.dataset].threads))):
+                self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        writer.close()
+
+    def messages(self) -> Iterator[Progress | WarningMessage | str]:
+        """What the run has said since the last call: how far it is, or why it ended early."""
+        try:
+            while self.reader.poll():
+                yield self.reader.recv()
+        except (EOFError, OSError):  # the process has ended
+            return
+
+
+def _work(settings: AnySettings, seed: int, run_dir: Path, data_dir: Path | None, writer: Any) -> None:
+    """Body of a run's process: ends with exit code 0, or says why not in one line. Libraries talk to log.txt.
+
+    SIGTERM ends it at once until its first report, for there is nothing to save; then at the end of a chunk of steps.
+    """
+    asked: list[int] = []
+
+    def say(message: Progress | WarningMessage | str) -> None:
+        with suppress(BrokenPipeError):  # nobody listens any more: `stopping` sees that too
+            writer.send(message)
+
+    def report(progress: Progress) -> None:
+        signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
+        say(progress)
+
+    def stopping() -> bool:
+        parent = multiprocessing.parent_process()
+        return bool(asked) or parent is None or not parent.is_alive()
+
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        with open(workers.this(settings.strategy).log(run_dir), "ab") as log:
+            os.dup2(log.fileno(), sys.stderr.fileno())
+        from alad_tf.experiments import run as experiment
+
+        experiment.run(
+            settings,
+            seed,
+            run_dir,
+            data_dir=data_dir,
+            report=report,
+            warn=lambda text: say(WarningMessage(text)),
+            stopping=stopping,
+        )
+    except (AladError, OSError, MemoryError) as error:
+        say(str(error) or type(error).__name__)
+        sys.exit(STOPPED if isinstance(error, Stopped) else 1)
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

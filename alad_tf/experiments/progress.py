@@ -1,0 +1,93 @@
+"""Progress of runs: one line or bar per run."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+
+from tqdm import tqdm
+
+from alad_tf.experiments.baseline_settings import AnySettings
+
+LOSS_NAMES = {"loss": "loss", "loss_d": "D", "loss_ge": "G/E", "loss_g": "G"}  # in lines of progress
+FIRST_REPORT_SECONDS = 15.0  # of training, before the first line of a run where no progress bar can be drawn
+PLAIN_REPORT_SECONDS = 60.0  # between two of them
+
+
+class ProgressBoard:
+    """One line a run: a progress bar on a terminal, else a plain line now and then."""
+
+    def __init__(self, settings: AnySettings, done: list[str], to_do: list[str]) -> None:
+        self.title = f"{settings.dataset} {settings.method}"
+        self.bars: dict[str, tqdm] = {}
+        self.started: dict[str, tuple[float, int]] = {}  # time and step of the first report
+        self.printed: dict[str, float] = {}
+        self.phases: dict[str, str] = {}
+        self.terminal = sys.stderr.isatty()
+        if done:
+            self.say(f"{self.title}: complete already: {', '.join(done)}")
+        if to_do:
+            what = "" if settings.table is None else f"{settings.epochs} epochs each of "
+            self.say(f"{self.title}: {what}{', '.join(to_do)}")
+
+    def show(self, name: str, progress: Progress) -> None:
+        """Bring a run's line up to date."""
+        now = time.monotonic()
+        quality = "" if progress.quality is None else f", {progress.quality}"
+        losses = (f"{LOSS_NAMES[key]} {loss:.3g}" for key, loss in progress.losses.items() if key in LOSS_NAMES)
+        text = (progress.phase or ", ".join(losses)) + quality
+        if self.phases.setdefault(name, progress.phase) != progress.phase:  # another count begins
+            self._forget(name)
+            self.phases[name] = progress.phase
+        if self.terminal:
+            if name not in self.bars:
+                self.bars[name] = tqdm(
+                    total=progress.steps,
+                    initial=progress.step,
+                    desc=name,
+                    unit="row" if progress.phase else "step",
+                    dynamic_ncols=True,
+                )
+            self.bars[name].set_postfix_str(text, refresh=False)
+            self.bars[name].update(progress.step - self.bars[name].n)
+            return
+        first, first_step = self.started.setdefault(name, (now, progress.step))
+        early = name not in self.printed and now - first >= FIRST_REPORT_SECONDS
+        if early or now - self.printed.get(name, first) >= PLAIN_REPORT_SECONDS:
+            self.printed[name] = now
+            left = (now - first) * (progress.steps - progress.step) / max(progress.step - first_step, 1)
+            share = progress.step / progress.steps
+            self.say(f"{self.title} {name}: {share:.0%}, {text}, about {left / 60:.0f} min left")
+
+    def end(self, name: str, failure: str | None) -> None:
+        """Close a run's line."""
+        self._forget(name)
+        self.say(f"{self.title} {name}: {failure or 'complete'}")
+
+    def _forget(self, name: str) -> None:
+        if name in self.bars:
+            self.bars.pop(name).close()
+        for known in (self.started, self.printed, self.phases):
+            known.pop(name, None)
+
+    def close(self) -> None:
+        """Close all lines."""
+        for bar in self.bars.values():
+            bar.close()
+
+    @staticmethod
+    def say(line: str) -> None:
+        """Print a line above the bars."""
+        tqdm.write(line, file=sys.stderr)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is, for whoever watches it."""
+
+    step: int
+    steps: int
+    losses: dict[str, float]
+    quality: str | None = None  # the last known metric of the paper's, as "F1 0.9502"
+    phase: str = ""  # what is done where it is no training

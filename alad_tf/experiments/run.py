@@ -1,0 +1,246 @@
+"""One run of the paper's protocol (Section V): settings and a seed become a folder with a result.json."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+
+from alad_tf.data import base, loading
+from alad_tf.errors import AladError, DataError, Stopped
+from alad_tf.experiments import checkpoints, models, workers
+from alad_tf.experiments.baseline_settings import AnySettings
+from alad_tf.experiments.evaluation import Judge, score_test_rows, unshared_rows
+from alad_tf.experiments.figures import draw_figures
+from alad_tf.experiments.history import RECORDS, Log
+from alad_tf.experiments.progress import Progress
+from alad_tf.experiments.protocol import PROTOCOLS
+from alad_tf.experiments.settings import Settings
+from alad_tf.io import archives, atomic, locks
+from alad_tf.model import distribution, networks
+from alad_tf.model.trainer import Loop
+from alad_tf.model.weights import set_arrays
+
+CHUNK_STEPS = 1000  # at most, in one call of the graph: a few seconds between two reports
+CHUNK_IMAGE_STEPS = 10
+CHECKPOINT_SECONDS = 120.0  # at most, between two checkpoints
+EPOCHS_END_SECONDS = 20.0  # after the last checkpoint, the end of an epoch is worth one
+COLLAPSED = 1e-3  # mean loss_d below which a warning is due; 2 log 2 for each discriminator that cannot tell
+
+
+def run(
+    settings: AnySettings,
+    seed: int,
+    run_dir: Path,
+    *,
+    data_dir: Path | None = None,
+    report: Callable[[Progress], None] = lambda progress: None,
+    warn: Callable[[str], None] = warnings.warn,
+    stopping: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    """Train with one seed, score the test rows and write the run's files; go on from a checkpoint where there is one.
+
+    The labels of the test rows are used for the metrics in history and result only: nothing is chosen by them.
+
+    Args:
+        settings: what to run.
+        seed: governs initial weights, row order, z and dropout.
+        run_dir: the run's folder; result.json is written last.
+        data_dir: where the raw data are.
+        report: called a few times a minute.
+        warn: told of what the run goes on in spite of: a damaged checkpoint, discriminators or scores that collapsed.
+        stopping: asked a few times a minute whether to stop.
+
+    Returns:
+        What result.json holds.
+
+    Raises:
+        AladError: data missing or damaged, a folder of other settings or in use by another process, checkpoints that
+            are all damaged, a loss that is not finite, or, with several processes, one that is gone.
+        Stopped: `stopping` said so; the state is in a checkpoint.
+    """
+    worker = workers.this(settings.strategy)
+    if worker.chief:
+        settings.claim(run_dir, seed)
+    with distribution.together(settings.strategy) as strategy, worker.home(run_dir) as home, locks.locked(home):
+        settings.claim(run_dir, seed)  # by the others: compared with the chief's
+        whole = loading.load(
+            settings.dataset,
+            data_dir=data_dir,
+            scaling=settings.scaling,
+            training_half=settings.training_half,
+            normal_class=settings.normal_class,
+        )
+        split, counts = _sampled(settings, seed, whole)
+        started = time.monotonic()
+        model = models.build(settings, seed, split.x_train, strategy)
+        judge, log = Judge(settings, split, model), Log()
+
+        def watch(done: int, of: int) -> None:
+            report(Progress(done, of, {}, phase="scoring"))
+            if stopping() and done < of:
+                anew = "goes on there" if model.search else "scores them anew"
+                raise Stopped(f"stopped after {done} of {of} rows were scored; the same command {anew}")
+
+        if model.trainer is not None:
+            saved, chiefs = (
+                checkpoints.Checkpoints(
+                    folder / "checkpoints", model.trainer.variables, model.trainer.scoring_variables
+                )
+                for folder in (home, run_dir)
+            )
+            log = Log(**(chiefs.restore(warn) or {}))
+            started -= log.seconds
+            _train(settings, model.trainer, log, saved, judge, report, warn, stopping)
+            if settings.weights == "best" and log.best is not None:
+                chiefs.restore_best(int(log.best["step"]))
+        test_scores = score_test_rows(model, split.x_test, home / "checkpoints" / "scores.npz", watch, warn)
+        for name, score in test_scores.items():
+            if np.ptp(score) == 0.0:
+                warn(f"all test rows have the same score {name!r}")
+        result = {
+            "dataset": settings.dataset,
+            "method": settings.method,
+            "seed": seed,
+            "epochs": settings.epochs,
+            **log.of_validation(),
+            **counts,
+            "seconds": round(time.monotonic() - started, 3),
+            "settings": asdict(settings),
+            **judge.of_test_rows(test_scores),
+            **unshared_rows(whole.x_train, split, test_scores),
+        }
+        if model.networks is not None:
+            draw_figures(home, split, test_scores, model.networks)
+        _write(home, settings, result, log.history, {"y_test": split.y_test, **test_scores}, model.arrays())
+        if model.trainer is not None:
+            distribution.anywhere(strategy, True)  # no process needs the checkpoints any more
+            saved.remove()
+        return result
+
+
+def _sampled(settings: AnySettings, seed: int, split: base.Split) -> tuple[base.Split, dict[str, int]]:
+    """The rows that a run trains on and scores, drawn at random where it has a limit; and how many there are."""
+    counts, random = {"n_train": len(split.x_train), "n_test": len(split.x_test)}, np.random.default_rng(seed)
+
+    def draw(kind: str) -> np.ndarray | None:
+        limit, n = getattr(settings, f"{kind}_rows", None), counts[f"n_{kind}"]
+        if limit is None or limit >= n:
+            return None
+        counts[f"n_{kind}_used"] = limit
+        return np.sort(random.choice(n, limit, replace=False))
+
+    train, test = draw("train"), draw("test")
+    if train is not None:
+        split = split._replace(x_train=split.x_train[train])
+    if test is not None:
+        split = split._replace(x_test=split.x_test[test], y_test=split.y_test[test])
+    return split, counts
+
+
+def load_networks(run_dir: Path) -> networks.Networks:
+    """The networks of a complete run, with the weights that its scores came from.
+
+    Raises:
+        DataError: a file of the run is missing or damaged, or the weights do not fit the run's table.
+    """
+    settings, seed = Settings.of_run(run_dir)
+    built = models.build_networks(settings, seed)
+    path = run_dir / "weights.npz"
+    try:
+        set_arrays(built, archives.arrays(path))
+    except (OSError, *archives.DAMAGE) as error:
+        raise DataError(
+            f"Expected the weights of a run with the table of its config.json in {path}. Received: {error}."
+        ) from None
+    return built
+
+
+def _train(
+    settings: AnySettings,
+    trainer: Loop,
+    log: Log,
+    saved: checkpoints.Checkpoints,
+    judge: Judge,
+    report: Callable[[Progress], None],
+    warn: Callable[[str], None],
+    stopping: Callable[[], bool],
+) -> None:
+    """Train from the log's step to the end, or until validation no longer improves.
+
+    Every few epochs the log gets a record of the history; the weights are kept where validation is better than ever.
+
+    Chunks begin at the same steps however often the run was stopped, so that the means of the losses are the same too.
+    """
+    started, last_saved, warned = time.monotonic() - log.seconds, time.monotonic(), False
+    protocol, steps = PROTOCOLS[settings.dataset], settings.epochs * trainer.steps_per_epoch
+    record_steps = math.ceil(settings.epochs / RECORDS) * trainer.steps_per_epoch
+    chunk = CHUNK_STEPS if settings.normal_class is None else CHUNK_IMAGE_STEPS
+    while log.step < steps and not _patience_ended(settings, log):
+        first = log.step // record_steps * record_steps
+        until = min(first + record_steps, steps)
+        count = min(chunk, until - log.step)
+        losses = trainer.train(count)
+        _require_finite(losses, trainer)
+        log.add(count, losses)
+        quality = log.last(protocol.metric)
+        report(
+            Progress(log.step, steps, losses, None if quality is None else f"{protocol.metric.upper()} {quality:.4f}")
+        )
+        loss_d = losses.get("loss_d", math.inf)
+        if loss_d < COLLAPSED and not warned:
+            warned = True
+            warn(
+                f"loss_d is {loss_d:.2g} at step {log.step}: the discriminators tell all pairs apart, and G and E "
+                "learn little from them"
+            )
+        log.seconds = time.monotonic() - started
+        if log.step == until:
+            log.record(log.step // trainer.steps_per_epoch, until - first, judge.now, judge.validation())
+            if log.best is not None and log.best["step"] == log.step:
+                saved.save_best(log.step)
+        after = EPOCHS_END_SECONDS if log.step % trainer.steps_per_epoch == 0 else CHECKPOINT_SECONDS
+        late = time.monotonic() - last_saved >= after or (judge.model.search is not None and log.step == steps)
+        stop, due = distribution.anywhere(trainer.strategy, stopping() and log.step < steps, late)
+        if stop or due:
+            saved.save(log.step, asdict(log))
+            last_saved = time.monotonic()
+        if stop:
+            raise Stopped(f"stopped at step {log.step} of {steps}, where the same command goes on")
+
+
+def _patience_ended(settings: AnySettings, log: Log) -> bool:
+    if settings.patience is None or log.best is None:
+        return False
+    return bool(log.history[-1]["epoch"] - log.best["epoch"] >= settings.patience)
+
+
+def _require_finite(losses: dict[str, float], trainer: Loop) -> None:
+    bad = trainer.not_finite(losses)
+    if bad:
+        raise AladError(
+            f"Expected finite losses. Received: {', '.join(bad)} at step {int(trainer.step)}. "
+            "Try --scaling minmax or another --seed."
+        )
+
+
+def _write(
+    run_dir: Path,
+    settings: AnySettings,
+    result: dict[str, Any],
+    history: list[dict[str, float]],
+    arrays: dict[str, np.ndarray],
+    weights: dict[str, np.ndarray],
+) -> None:
+    """Write a run's files; result.json last, for it makes the run complete."""
+    atomic.write_text(run_dir / "history.jsonl", "".join(json.dumps(record) + "\n" for record in history))
+    archives.write(run_dir / "scores.npz", arrays)
+    if "weights.npz" in settings.files:
+        archives.write(run_dir / "weights.npz", weights)
+    atomic.write_json(run_dir / "result.json", result)

@@ -1,0 +1,240 @@
+"""What a run is: the protocol of each data set (Section V-A), the options of a run, and the folder that they name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from alad_tf.errors import DataError, SettingsError
+from alad_tf.experiments.protocol import ABLATIONS, PROTOCOLS, alad_table, of_images
+from alad_tf.io import atomic
+from alad_tf.options import CLASSES, PRECISIONS, SCORES, SPECTRAL_NORMS, STRATEGIES, WEIGHTS
+from architectures import Alad, Table
+
+RUN_FILES = ("config.json", "history.jsonl", "scores.npz", "weights.npz", "result.json")  # in the order of writing
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Everything that a run of any method depends on but its seed."""
+
+    dataset: str
+    epochs: int
+
+    @property
+    def method(self) -> str:
+        """Name of the runs' folder and of their row in tables."""
+        raise NotImplementedError
+
+    @property
+    def table(self) -> Table | None:
+        """The architecture table; None for a method that has none."""
+        raise NotImplementedError
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """Names of the scores, the method's own first."""
+        raise NotImplementedError
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Of a complete run."""
+        return RUN_FILES
+
+    def folder(self, out: Path, seed: int) -> Path:
+        """Where the run with a seed lives."""
+        label = getattr(self, "normal_class", None)
+        task = "" if label is None else f"class{label}"
+        return out / self.dataset / self.method / task / f"seed{seed}"
+
+    def claim(self, run_dir: Path, seed: int) -> None:
+        """Write the folder's config.json, or check that the one there says the same.
+
+        Raises:
+            SettingsError: it is the folder of a run with other settings, of which the message names each.
+        """
+        path = run_dir / "config.json"
+        table = {} if self.table is None else {"table": asdict(self.table)}
+        config = json.loads(json.dumps({"method": self.method, "seed": seed, **asdict(self), **table}))
+        if not path.exists():
+            atomic.write_json(path, config)
+            return
+        differences = list(_differences(_read_config(path), config))
+        if differences:
+            raise SettingsError(
+                f"Expected a folder of a run with the same settings. Received: {run_dir}, where "
+                f"{'; '.join(differences)}. "
+                "Choose another --out, or move that folder away."
+            )
+
+    def _require(self, name: str, allowed: Iterable[str | None]) -> None:
+        value = getattr(self, name)
+        if value not in allowed:
+            names = ", ".join(map(str, allowed))
+            raise SettingsError(f"Expected a known {name}. Received: {value!r}. Allowed: {names}.")
+
+    def _departures(self, weights: str | None, patience: int | None, scaling: str | None) -> str:
+        """The part of a folder's name that says what differs from the usual values of these options."""
+        ours: Any = self  # settings of either kind
+        name = "" if ours.scaling == scaling else f"-{ours.scaling or 'raw'}"
+        if ours.training_half != "clean":
+            name += f"-{ours.training_half}half"
+        if ours.patience != patience:
+            name += f"-patience{ours.patience}" if ours.patience else "-noStopping"
+        return name if ours.weights == weights else f"{name}-{ours.weights}Weights"
+
+    def _require_of_images(self, normal_class: int | None, patience: int | None, weights: str | None) -> None:
+        """The options of images with images, and with nothing else."""
+        if self.epochs < 1:
+            raise SettingsError(f"Expected at least 1 epoch. Received: {self.epochs}.")
+        images = of_images(self.dataset)
+        if images != (normal_class in range(CLASSES)):
+            wanted = f"a normal class from 0 to {CLASSES - 1}" if images else "no normal class"
+            raise SettingsError(f"Expected {wanted} for {self.dataset}. Received: {normal_class}.")
+        if patience is not None and not (images and patience >= 1):
+            wanted = "a patience of at least 1 epoch" if images else "no patience"
+            raise SettingsError(f"Expected {wanted} for {self.dataset}. Received: {patience}.")
+        self._require("weights", WEIGHTS if images else (None,))
+
+
+@dataclass(frozen=True)
+class Settings(RunSettings):
+    """Everything that a run of ALAD depends on but its seed.
+
+    Raises:
+        SettingsError: a value outside its range, or an option that the data set does not have.
+    """
+
+    spectral_norm: str | None
+    latent_discriminator: bool
+    ema_decay: float | None
+    scaling: str | None = None
+    training_half: str = "clean"
+    jit: bool = True
+    normal_class: int | None = None  # images: the class that is not anomalous
+    patience: int | None = None  # images: epochs without a smaller mean validation score before training stops
+    weights: str | None = None  # images: "best" on the validation images, or "last"
+    strategy: str | None = None  # None: one device; else how several share each batch
+    precision: str | None = None  # of convolutions and products; None: float32
+
+    def __post_init__(self) -> None:
+        self._require("dataset", PROTOCOLS)
+        self._require("spectral_norm", SPECTRAL_NORMS)
+        self._require("strategy", STRATEGIES)
+        self._require("precision", PRECISIONS)
+        for name in ("strategy", "precision"):
+            if getattr(self, name) is not None and self.jit:
+                raise SettingsError(f"Expected no XLA with {name} {getattr(self, name)!r}. Received: jit=True.")
+        self._require_of_images(self.normal_class, self.patience, self.weights)
+        if self.ema_decay is not None and not 0.0 < self.ema_decay < 1.0:
+            raise SettingsError(f"Expected a decay of the average above 0 and below 1. Received: {self.ema_decay}.")
+
+    @classmethod
+    def of_protocol(cls, dataset: str, method: str = "ALAD", **options: Any) -> Settings:
+        """The paper's settings for a data set and one of `ABLATIONS`; options that are not None replace theirs.
+
+        Raises:
+            SettingsError: unknown data set, method or option.
+        """
+        unknown = sorted(set(options) - {field.name for field in fields(cls)})
+        if unknown:
+            raise SettingsError(f"Expected options of {method}. Received: {', '.join(unknown)}, of baselines alone.")
+        if dataset not in PROTOCOLS:
+            raise SettingsError(f"Expected a known dataset. Received: {dataset!r}. Allowed: {', '.join(PROTOCOLS)}.")
+        if method not in ABLATIONS:
+            raise SettingsError(
+                f"Expected the name of a method. Received: {method!r}. Allowed: {', '.join(ABLATIONS)}."
+            )
+        protocol, (normalised, latent_discriminator) = PROTOCOLS[dataset], ABLATIONS[method]
+        settings = cls(
+            dataset=dataset,
+            epochs=alad_table(dataset).epochs,
+            spectral_norm=protocol.spectral_norm if normalised else None,
+            latent_discriminator=latent_discriminator,
+            ema_decay=protocol.ema_decay,
+            jit=protocol.jit and not (options.get("strategy") or options.get("precision")),
+            **_of_images(dataset, options),
+        )
+        return replace(settings, **options)
+
+    @classmethod
+    def of_run(cls, run_dir: Path) -> tuple[Settings, int]:
+        """The settings and the seed of the run in a folder.
+
+        Raises:
+            DataError: its config.json is missing or damaged.
+        """
+        config = _read_config(run_dir / "config.json")
+        if "baseline" in config:
+            raise DataError(f"Expected a run of ALAD in {run_dir}. Received: one of {config['baseline']}.")
+        try:
+            known = {field.name for field in fields(cls)}
+            return cls(**{name: value for name, value in config.items() if name in known}), int(config["seed"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"Expected the settings of a run in {run_dir / 'config.json'}. Received: {error!r}."
+            ) from None
+
+    @property
+    def table(self) -> Alad:
+        """The architecture table of the data set."""
+        return alad_table(self.dataset)
+
+    @property
+    def method(self) -> str:
+        """Name of the runs' folder and of their row in tables: the ablation, then each departure from the protocol."""
+        protocol = PROTOCOLS[self.dataset]
+        normalised = self.spectral_norm is not None or protocol.spectral_norm is None
+        name = {components: name for name, components in ABLATIONS.items()}[normalised, self.latent_discriminator]
+        if self.spectral_norm not in (None, protocol.spectral_norm):
+            name += f"-{self.spectral_norm}SN"
+        if self.ema_decay != protocol.ema_decay:
+            name += f"-EMA{self.ema_decay}" if self.ema_decay else "-noEMA"
+        name += self._departures("best" if of_images(self.dataset) else None, protocol.patience, scaling=None)
+        if self.strategy is not None:
+            name += f"-{self.strategy}"
+        if self.precision is not None:
+            name += f"-{self.precision}"
+        return name
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """The four of Section V-F."""
+        return SCORES
+
+
+def is_complete(run_dir: Path, names: Iterable[str] = RUN_FILES) -> bool:
+    """Whether the run of a folder has ended and all its files are there."""
+    return all((run_dir / name).exists() for name in names)
+
+
+def _of_images(dataset: str, options: dict[str, Any]) -> dict[str, Any]:
+    if not of_images(dataset):
+        return {}
+    return {
+        "normal_class": options.get("normal_class", 0),
+        "patience": PROTOCOLS[dataset].patience,
+        "weights": "best",
+    }
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, RecursionError, TypeError, ValueError) as error:
+        raise DataError(f"Expected the settings of a run as JSON in {path}. Received: {error}.") from None
+
+
+def _differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
+    """Every value in which two documents of JSON differ, in words; those inside objects and lists by their path."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        for key in {**here, **there}:
+            yield from _differences(there.get(key), here.get(key), f"{name}.{key}" if name else key)
+    elif isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
+        for position, pair in enumerate(zip(there, here)):
+            yield from _differences(*pair, f"{name}[{position}]")
+    elif there != here:
+        yield f"{name} is {there!r:.80} there and {here!r:.80} here"

@@ -1,0 +1,1 @@
+"""Files: atomic writes, locks, manifests, archives with size limits, model folders."""

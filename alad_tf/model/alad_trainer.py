@@ -1,0 +1,210 @@
+"""Section IV: alternating updates of the discriminators and of G and E."""
+
+from __future__ import annotations
+
+from typing import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from alad_tf.errors import SettingsError
+from alad_tf.model import distribution, losses, trainer
+from alad_tf.model.networks import DISCRIMINATORS, Networks
+from alad_tf.model.weights import get_arrays, set_arrays
+from architectures.rows import Alad
+
+
+class Trainer(trainer.Loop):
+    """Trains networks on rows held on the device.
+
+    A step is one update of the discriminators on a batch, then `table.ge_steps` updates of G and E, each on a batch of
+    an independently shuffled copy of the training set, with fresh z every time. The last incomplete batch of an epoch
+    is dropped. Row order and z are addressed by (seed, epoch) and (seed, step), dropout by its own counters.
+
+    Args:
+        networks: what is trained, in place.
+        table: hyper-parameters.
+        x_train: [n, d] float32, or images [n, height, width, channels] uint8.
+        seed: governs row order and z.
+        average: networks of the same table that become the exponential moving average of the trained weights: the ones
+            to score with. None: no average is kept.
+        ema_decay: decay of that average, per step.
+        jit: compile the step with XLA.
+        strategy: in whose scope the networks were built: each replica takes its share of every batch. Losses and
+            gradients are those of the whole batch, batch norm is that of a replica's share.
+
+    Raises:
+        ValueError: x_train has another shape than the table's samples, or fewer than one batch.
+        SettingsError: the replicas cannot share a batch equally.
+    """
+
+    def __init__(
+        self,
+        networks: Networks,
+        table: Alad,
+        x_train: np.ndarray,
+        *,
+        seed: int,
+        average: Networks | None = None,
+        ema_decay: float = 0.999,
+        jit: bool = True,
+        strategy: tf.distribute.Strategy | None = None,
+    ) -> None:
+        replicas_ = 1 if strategy is None else strategy.num_replicas_in_sync
+        if table.batch_size % replicas_:
+            raise SettingsError(
+                f"Expected a batch that {replicas_} replicas share equally. Received: {table.batch_size}"
+            )
+        self.networks, self.table = networks, table
+        self.average, self.ema_decay = average, ema_decay
+        super().__init__(
+            table,
+            x_train,
+            seed=seed,
+            names=("loss_d", "loss_ge", *self._discriminators),
+            draws=1 + table.ge_steps,
+            jit=jit,
+            strategy=strategy,
+        )
+        with distribution.scope(strategy):
+            self.optimizers = {
+                "d": trainer.adam(table.optimizer, networks.discriminator_weights),
+                "ge": trainer.adam(table.optimizer, networks.generator_encoder_weights),
+            }
+        if average is not None:
+            _copy(networks.trained_weights + networks.state, average.trained_weights + average.state)
+
+    @property
+    def scoring_networks(self) -> Networks:
+        """The networks to score with: the average where one is kept."""
+        return self.networks if self.average is None else self.average
+
+    @property
+    def variables(self) -> tf.train.Checkpoint:
+        """All that later steps depend on: stored and restored, training goes on with the same bits."""
+        average = {} if self.average is None else {"average": self.average}
+        return tf.train.Checkpoint(step=self.step, networks=self.networks, **self.optimizers, **average)
+
+    @property
+    def scoring_variables(self) -> tf.train.Checkpoint:
+        """The part of `variables` that scores depend on."""
+        return tf.train.Checkpoint(networks=self.scoring_networks)
+
+    def get_arrays(self) -> dict[str, np.ndarray]:
+        """All that later steps depend on, as arrays: weights and state of the networks, their average, Adam, step."""
+        arrays = {f"networks/{name}": array for name, array in get_arrays(self.networks).items()}
+        if self.average is not None:
+            arrays.update({f"average/{name}": array for name, array in get_arrays(self.average).items()})
+        for name, optimizer in self.optimizers.items():
+            arrays.update({f"{name}/{position}": array for position, array in enumerate(optimizer.get_weights())})
+        return {**arrays, "step": np.asarray(self.step.numpy())}
+
+    def set_arrays(self, arrays: dict[str, np.ndarray]) -> None:
+        """Go on from `get_arrays` of a trainer of the same table, at the beginning of an epoch of these rows.
+
+        Raises:
+            ValueError: an array is missing, left over or of another shape.
+        """
+        parts: dict[str, dict[str, np.ndarray]] = {}
+        for name, array in arrays.items():
+            part, _, rest = name.partition("/")
+            parts.setdefault(part, {})[rest] = array
+        set_arrays(self.networks, parts["networks"])
+        if (self.average is None) != ("average" not in parts):
+            raise ValueError("Expected an average of the weights on both sides, or on none. Received: one on one side.")
+        if self.average is not None:
+            set_arrays(self.average, parts["average"])
+        for name, optimizer in self.optimizers.items():
+            optimizer.set_weights([parts[name][str(position)] for position in range(len(parts[name]))])
+        self.step.assign(-(-int(arrays["step"]) // self.steps_per_epoch) * self.steps_per_epoch)
+
+    @property
+    def _discriminators(self) -> list[str]:
+        return [name for name in DISCRIMINATORS if name in self.networks.models]
+
+    def after_steps(self) -> None:
+        """Bring the state of the average up to date."""
+        if self.average is not None:
+            _copy(self.networks.state, self.average.state)
+
+    def not_finite(self, losses: dict[str, float]) -> list[str]:
+        """What of the mean losses of some steps, or of the weights after them, is not finite, in words."""
+        return trainer.not_finite(losses, {name: model.get_weights() for name, model in self.networks.models.items()})
+
+    def update(self, x: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        """One step: the D update, the G/E updates, then the average.
+
+        Args:
+            x: [1 + ge_steps, batch, d] rows of the D update, then of each G/E update.
+            step: scalar int32, addresses z.
+
+        Returns:
+            [2 + discriminators]: loss_d, the last loss_ge, and the part of loss_d of each discriminator.
+        """
+        if self.strategy is None:
+            losses_ = self._updates(x, step)
+        else:
+            shares = self.strategy.run(self._updates, args=(x, step))
+            losses_ = self.strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None)
+        if self.average is not None:
+            for shadow, weight in zip(self.average.trained_weights, self.networks.trained_weights):
+                shadow.assign_sub((1.0 - self.ema_decay) * (shadow - weight))
+        return losses_
+
+    def _updates(self, x: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        """The updates of a step on this replica's share of x; the losses are its part of the batch's."""
+        x = distribution.share(x, axis=1)
+        d_loss = self.discriminator_update(x[0], self._prior(step, draw=0))
+        for k in range(self.table.ge_steps):
+            ge_loss = self.generator_encoder_update(x[1 + k], self._prior(step, draw=1 + k))
+        parts = [d_loss[name] for name in self._discriminators]
+        return tf.stack([tf.add_n(parts), tf.add_n(list(ge_loss.values())), *parts])
+
+    def discriminator_update(self, x: tf.Tensor, z: tf.Tensor) -> losses.Logits:
+        """Update the discriminators on x [batch, d] and z [batch, latent]; returns the loss of each."""
+        return self._minimise("d", losses.discriminator_loss, self.networks.discriminator_weights, x, z)
+
+    def generator_encoder_update(self, x: tf.Tensor, z: tf.Tensor) -> losses.Logits:
+        """Update G and E on x [batch, d] and z [batch, latent]; returns the loss against each discriminator."""
+        return self._minimise("ge", losses.generator_encoder_loss, self.networks.generator_encoder_weights, x, z)
+
+    def _minimise(
+        self,
+        optimizer: str,
+        loss: Callable[[losses.Logits, losses.Logits], losses.Logits],
+        weights: list[tf.Variable],
+        x: tf.Tensor,
+        z: tf.Tensor,
+    ) -> losses.Logits:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(weights)
+            parts = loss(*losses.pair_logits(self.networks, x, z))
+            if distribution.count() > 1:
+                parts = {name: part / distribution.count() for name, part in parts.items()}
+            total = tf.add_n(list(parts.values()))
+        self.optimizers[optimizer].apply_gradients(zip(tape.gradient(total, weights), weights))
+        return parts
+
+    def _prior(self, step: tf.Tensor, draw: int) -> tf.Tensor:
+        """This replica's share of z [batch, latent] from N(0, I)."""
+        return distribution.share(self._normal([self.table.batch_size, self.table.latent_dim], "prior", step, draw))
+
+
+def set_precision(kind: str | None) -> None:
+    """Let this process's graphs do convolutions and matrix products in bfloat16 ("bfloat16"), or in float32 (None).
+
+    Weights, updates and all else stay float32. oneDNN rewrites graphs so on CPUs; XLA code it leaves alone.
+
+    Raises:
+        SettingsError: unknown kind, or there are GPUs, which the rewriting passes over.
+    """
+    if kind not in (None, "bfloat16"):
+        raise SettingsError(f"Expected a precision. Received: {kind!r}. Allowed: bfloat16, None.")
+    if kind and tf.config.list_physical_devices("GPU"):
+        raise SettingsError(f"Expected CPUs alone with precision {kind!r}. Received: a GPU. Hide it or leave it out.")
+    tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": kind is not None})
+
+
+def _copy(source: list[tf.Variable], target: list[tf.Variable]) -> None:
+    for variable, value in zip(target, source):
+        variable.assign(value)

@@ -1,0 +1,36 @@
+"""Scores of any number of rows, a chunk at a time, watched by whoever waits for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Callable
+
+import numpy as np
+import tensorflow as tf
+
+from alad_tf.model.networks import as_input
+
+Watch = Callable[[int, int], None]  # is told how many rows are scored, of how many; what it raises ends the scoring
+Score = Callable[[np.ndarray, Watch], dict[str, np.ndarray]]  # name -> [n], larger = more anomalous, of x [n, ...]
+Parts = dict[str, np.ndarray]  # of what is being computed: those that are there are not computed again
+CHUNK_ROWS = 4096
+CHUNK_IMAGES = 256
+
+
+def unwatched(done: int, of: int) -> None:
+    """Nobody is told."""
+
+
+def in_chunks(score: Callable[[Any], Mapping[str, Any]], x: np.ndarray, watch: Watch) -> dict[str, np.ndarray]:
+    """What `score` says of rows x [n, d], or of images of bytes or pixels, as arrays [n]."""
+    size, parts = CHUNK_ROWS if x.ndim == 2 else CHUNK_IMAGES, []
+    for first in range(0, max(len(x), 1), size):
+        parts.append(score(as_input(x[first : first + size])))
+        watch(min(first + size, len(x)), len(x))
+    return {name: np.concatenate([np.asarray(part[name]) for part in parts]) for name in parts[0]}
+
+
+def in_graph(score: Callable[[tf.Tensor], Mapping[str, tf.Tensor]]) -> Score:
+    """A score of a batch as one of arrays of any length, in a graph that is traced once."""
+    graph = tf.function(score, reduce_retracing=True)
+    return lambda x, watch: in_chunks(graph, x, watch)

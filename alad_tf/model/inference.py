@@ -1,0 +1,72 @@
+"""Networks without their training machinery: spectral norm folded into kernels, layers that plain Keras knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from alad_tf.io import atomic
+from alad_tf.model.layers import Dropout, PairDense
+from alad_tf.model.networks import Networks
+from alad_tf.model.spectral_norm import SpectralNormalization, TfaSpectralNormalization
+
+OWN_LAYERS = (Dropout, PairDense, TfaSpectralNormalization)
+
+
+def fold(networks: Networks, *, pairs: bool = False) -> Networks:
+    """Networks of plain Keras layers that compute the same in inference.
+
+    A normalised layer (Section IV-B) becomes its Dense or convolution with the kernel W / sigma, dropout Keras's own,
+    and the layer on pairs a Concatenate and a Dense.
+
+    Args:
+        networks: trained ones, which stay as they are. Models without a layer of this package are passed on.
+        pairs: keep `PairDense`, whose product the two pairs of Dxx can share (`scores.scores_of`).
+    """
+    folded = {name: _folded(model, pairs) for name, model in networks.models.items()}
+    return Networks(**{"Dzz": None, **folded})
+
+
+def save(networks: Networks, folder: Path | str) -> None:
+    """Write E, G, Dxz, Dxx and Dzz as `<name>.keras`, which tf.keras.models.load_model opens without this package.
+
+    Raises:
+        OSError: the disk is full, the place is not writable.
+    """
+    for name, model in fold(networks).models.items():
+        with atomic.replacing(Path(folder) / f"{name}.keras") as path:
+            model.save(path)
+
+
+def _folded(model: tf.keras.Model, pairs: bool) -> tf.keras.Model:
+    """The functional model built again, layer by layer in its own order."""
+    if not any(isinstance(layer, OWN_LAYERS) for layer in model.layers):
+        return model
+    inputs = [tf.keras.Input(tensor.shape[1:]) for tensor in model.inputs]
+    computed = {id(old): new for old, new in zip(model.inputs, inputs)}
+    for layer in model.layers:
+        if not isinstance(layer, tf.keras.layers.InputLayer):
+            arguments = tf.nest.map_structure(lambda tensor: computed[id(tensor)], layer.input)
+            computed[id(layer.output)] = _apply(layer, arguments, pairs)
+    outputs = [computed[id(tensor)] for tensor in model.outputs]
+    return tf.keras.Model(inputs, outputs[0] if len(outputs) == 1 else outputs, name=model.name)
+
+
+def _apply(layer: tf.keras.layers.Layer, inputs: Any, pairs: bool) -> tf.Tensor:
+    """What the layer computes in inference, by a plain layer with its weights."""
+    sigma = layer.sigma().numpy() if isinstance(layer, SpectralNormalization) else None
+    layer = layer.layer if isinstance(layer, TfaSpectralNormalization) else layer
+    weights = layer.get_weights()
+    if sigma is not None:
+        weights[0] /= sigma
+    if isinstance(layer, Dropout):
+        return tf.keras.layers.Dropout(layer.rate, name=layer.name)(inputs)
+    kind = type(layer)
+    if isinstance(layer, PairDense) and not pairs:
+        kind, inputs = tf.keras.layers.Dense, tf.keras.layers.Concatenate()(inputs)
+    plain = kind.from_config(layer.get_config())
+    outputs = plain(inputs)
+    plain.set_weights(weights)
+    return outputs

@@ -1,0 +1,84 @@
+"""Keras layers of the networks: dropout with a counter, dense layers on pairs."""
+
+from __future__ import annotations
+
+import math
+
+import tensorflow as tf
+
+from alad_tf.model import distribution
+
+
+@tf.keras.utils.register_keras_serializable(package="alad_tf")
+class Dropout(tf.keras.layers.Layer):
+    """Inverted dropout whose masks are addressed by (seed, number of the training call).
+
+    Unlike Keras' own layer, its random state is a weight: it is saved, restored, and equal in eager and compiled code.
+    """
+
+    def __init__(self, rate: float, seed: int = 0, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.rate = rate
+        self.seed = seed
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        """Create the counter of training calls."""
+        self.calls = self.add_weight(
+            "calls",
+            shape=(),
+            dtype=tf.int32,
+            initializer="zeros",
+            trainable=False,
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
+        super().build(input_shape)
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """Return `inputs` with the share `rate` of its entries zeroed and the others scaled up, in training only."""
+        if not training:
+            return inputs
+        seed = tf.stack([self.seed + distribution.number(), self.calls.value()])
+        self.calls.assign_add(1)
+        keep = random_words(inputs, seed) >= round(self.rate * 2**16)
+        return tf.where(keep, inputs * (1.0 / (1.0 - self.rate)), 0.0)
+
+    def get_config(self) -> dict[str, object]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+
+
+@tf.keras.utils.register_keras_serializable(package="alad_tf")
+class PairDense(tf.keras.layers.Dense):
+    """A Dense layer on the members of pairs (a, b) side by side, [a, b] W, computed as a W[:p] + b W[p:].
+
+    Where a has fewer rows than b, it is the first member of several pairs: rows 0, n, 2n, ... of b belong to row 0 of
+    a [n, p]. Its product is then computed once.
+    """
+
+    def __init__(self, units: int, **kwargs: object) -> None:
+        super().__init__(units, **kwargs)
+        self.input_spec = None  # Dense asks for one input
+
+    def build(self, input_shape: list[tf.TensorShape]) -> None:
+        """Create the kernel [p + q, units] and the bias for members of widths p and q."""
+        super().build([None, sum(shape[-1] for shape in input_shape)])
+        self.input_spec = None
+
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
+        """Map a [n, p] and b [k n, q] to [k n, units]."""
+        return self.activation(tf.nn.bias_add(self.convolution_op(inputs, self.kernel), self.bias))
+
+    def convolution_op(self, inputs: list[tf.Tensor], kernel: tf.Tensor) -> tf.Tensor:
+        """The linear operation alone, under the name that Keras gives it in convolutions."""
+        a, b = inputs
+        W_a, W_b = tf.split(kernel, [a.shape[-1], b.shape[-1]])
+        pairs_of_a = tf.shape(b)[0] // tf.maximum(tf.shape(a)[0], 1)
+        return tf.tile(tf.matmul(a, W_a), [pairs_of_a, 1]) + tf.matmul(b, W_b)
+
+
+def random_words(like: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Random whole numbers below 2**16 in the shape of `like`: four from each 64 bits, as floats are slow to draw."""
+    rows, units = tf.shape(like)[0], math.prod(like.shape[1:])
+    bits = tf.random.stateless_uniform([(rows + 3) // 4, units], seed, None, None, tf.int64, alg="philox")
+    words = [tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, 16 * k), 0xFFFF) for k in range(4)]
+    return tf.reshape(tf.concat(words, axis=0)[:rows], tf.shape(like))

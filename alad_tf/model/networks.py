@@ -1,0 +1,203 @@
+"""Figure 1: an architecture table becomes the five networks, each an ordinary tf.keras.Model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from alad_tf.model.layers import Dropout, PairDense
+from alad_tf.model.spectral_norm import draw_u, wrapper
+from architectures.rows import (
+    Alad,
+    Concatenate,
+    Conv2D,
+    Dense,
+    Flatten,
+    Joint,
+    MaxPool,
+    Normal,
+    Stack,
+    Table,
+    TransConv2D,
+    Xavier,
+)
+
+BATCH_NORM_MOMENTUM = 0.99
+BATCH_NORM_EPSILON = 1e-3
+DISCRIMINATORS = ("Dxz", "Dxx", "Dzz")
+
+
+def as_input(x: tf.Tensor) -> tf.Tensor:
+    """What the networks take: images of bytes with pixels mapped from 0 ... 255 to [-1, 1], floats as they are."""
+    x = tf.convert_to_tensor(x)
+    return tf.cast(x, tf.float32) * (2.0 / 255.0) - 1.0 if x.dtype == tf.uint8 else x
+
+
+class Networks(tf.Module):
+    """G, E, Dxz, Dxx and Dzz of one model.
+
+    G maps z [n, latent] to x [n, d], or to images [n, height, width, channels], and E maps x to z. A discriminator maps
+    a pair of batches to (logits [n, 1], features [n, units]): the features are the activations of the layer before the
+    logits, f of Section IV-C.
+    Dzz is None in the ablation without the latent discriminator.
+    """
+
+    def __init__(
+        self,
+        G: tf.keras.Model,
+        E: tf.keras.Model,
+        Dxz: tf.keras.Model,
+        Dxx: tf.keras.Model,
+        Dzz: tf.keras.Model | None,
+    ) -> None:
+        super().__init__(name="ALAD")
+        self.G, self.E, self.Dxz, self.Dxx, self.Dzz = G, E, Dxz, Dxx, Dzz
+
+    def reconstruct(self, x: tf.Tensor) -> tf.Tensor:
+        """x' = G(E(x)) in inference mode, of rows [n, d] or images in [-1, 1]."""
+        return self.G(self.E(x, training=False), training=False)
+
+    @property
+    def models(self) -> dict[str, tf.keras.Model]:
+        """The networks that exist, by the paper's symbol."""
+        named = {"G": self.G, "E": self.E, "Dxz": self.Dxz, "Dxx": self.Dxx, "Dzz": self.Dzz}
+        return {name: model for name, model in named.items() if model is not None}
+
+    @property
+    def discriminator_weights(self) -> list[tf.Variable]:
+        """Trained weights of the discriminators: what the D step updates."""
+        return [w for name, model in self.models.items() if name in DISCRIMINATORS for w in model.trainable_variables]
+
+    @property
+    def generator_encoder_weights(self) -> list[tf.Variable]:
+        """Trained weights of G and E: what the G/E step updates."""
+        return [*self.G.trainable_variables, *self.E.trainable_variables]
+
+    @property
+    def trained_weights(self) -> list[tf.Variable]:
+        """All trained weights."""
+        return [*self.discriminator_weights, *self.generator_encoder_weights]
+
+    @property
+    def state(self) -> list[tf.Variable]:
+        """What training calls change without a gradient: u of spectral norm, batch-norm statistics, counters."""
+        return [w for model in self.models.values() for w in model.non_trainable_variables]
+
+
+def build(
+    table: Alad, *, spectral_norm: str | None = "paper", latent_discriminator: bool = True, seed: int = 0
+) -> Networks:
+    """Build the networks of a table with freshly drawn weights.
+
+    Args:
+        table: an ALAD architecture table.
+        spectral_norm: "paper", "tfa" or None, on the hidden layers of E and of the discriminators.
+        latent_discriminator: False leaves out Dzz.
+        seed: governs the initial weights, u of spectral norm and the dropout masks.
+
+    Raises:
+        ValueError: unknown kind of spectral normalisation.
+    """
+    layers = Layers(table, spectral_norm, seed)
+    x, z = table.data_shape, (table.latent_dim,)
+    networks = Networks(
+        G=layers.network("G", z, table.G, normalised=False),
+        E=layers.network("E", x, table.E, normalised=True),
+        Dxz=layers.discriminator("Dxz", x, z, table.Dxz),
+        Dxx=layers.discriminator("Dxx", x, x, table.Dxx),
+        Dzz=layers.discriminator("Dzz", z, z, table.Dzz) if latent_discriminator else None,
+    )
+    for model in networks.models.values():
+        draw_u(model, layers.seeds)
+    return networks
+
+
+class Layers:
+    """Turns rows into Keras layers; draws a fresh seed for every random initial value in the order of the table."""
+
+    def __init__(self, table: Table, spectral_norm: str | None, seed: int) -> None:
+        self.lrelu_slope = getattr(table, "lrelu_slope", None)
+        self.initializer = table.initializer
+        self.normalise = wrapper(spectral_norm)
+        self.seeds = _seeds(seed)
+
+    def network(self, name: str, shape: tuple[int, ...], stack: Stack, normalised: bool = False) -> tf.keras.Model:
+        """A plain stack (G or E); its last row is the output layer, which spectral norm leaves alone."""
+        inputs = tf.keras.Input(shape)
+        outputs = self.rows(self.rows(inputs, stack[:-1], normalised), stack[-1:], normalised=False)
+        return tf.keras.Model(inputs, _without_single_pixels(outputs), name=name)
+
+    def discriminator(
+        self, name: str, shape_a: tuple[int, ...], shape_b: tuple[int, ...], rows: Joint
+    ) -> tf.keras.Model:
+        """A discriminator of pairs; the row with the probability gives its logits, so the sigmoid stays in the loss."""
+        pair = [tf.keras.Input(shape_a), tf.keras.Input(shape_b)]
+        branches = [self.rows(pair[0], rows.only_x, True), self.rows(pair[1], rows.only_z, True)]
+        features = self.rows(branches, rows.joint[:-1], True)
+        return tf.keras.Model(pair, [self.row(features, rows.logits, False), features], name=name)
+
+    def rows(self, hidden: Any, stack: Stack, normalised: bool) -> tf.Tensor:
+        """Apply each row, the first one to a batch or to pairs: linear, batch norm, non-linearity, dropout."""
+        for row in stack:
+            if isinstance(row, Concatenate):
+                hidden = tf.keras.layers.Concatenate({"height": 1, "channels": 3}[row.along])(hidden)
+            elif isinstance(row, Flatten):
+                hidden = tf.keras.layers.Flatten()(hidden)
+            elif isinstance(row, MaxPool):
+                hidden = tf.keras.layers.MaxPool2D(row.size)(hidden)
+            else:
+                hidden = self.row(hidden, row, normalised)
+        return hidden
+
+    def row(self, hidden: Any, row: Any, normalised: bool) -> tf.Tensor:
+        """Apply one row with weights. A 1x1 convolution of rows, maps of one pixel, is a product and built as one."""
+        rows = isinstance(hidden, list) or hidden.shape.rank == 2
+        if rows and not isinstance(row, Dense):  # D12
+            if row.kernel == 1:
+                row = Dense(row.maps, row.activation, row.batch_norm, row.dropout)
+            else:
+                hidden = tf.keras.layers.Reshape((1, 1, hidden.shape[-1]))(hidden)
+        layer = self.linear(row, pairs=isinstance(hidden, list))
+        hidden = (self.normalise(layer) if normalised else layer)(hidden)
+        if row.batch_norm:
+            hidden = tf.keras.layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON)(
+                hidden
+            )
+        if row.activation == "LReLU":
+            hidden = tf.keras.layers.LeakyReLU(self.lrelu_slope)(hidden)
+        elif row.activation != "None":
+            hidden = tf.keras.layers.Activation(row.activation.lower())(hidden)
+        if row.dropout:
+            hidden = Dropout(row.dropout, seed=next(self.seeds))(hidden)
+        return hidden
+
+    def linear(self, row: Dense | Conv2D | TransConv2D, pairs: bool = False) -> tf.keras.layers.Layer:
+        """The linear layer of a row with the table's initialisation."""
+        initializers = {
+            "kernel_initializer": _kernels(self.initializer, next(self.seeds)),
+            "bias_initializer": tf.keras.initializers.Constant(self.initializer.bias),
+        }
+        if isinstance(row, Dense):
+            return (PairDense if pairs else tf.keras.layers.Dense)(row.units, **initializers)
+        kind = tf.keras.layers.Conv2D if isinstance(row, Conv2D) else tf.keras.layers.Conv2DTranspose
+        return kind(row.maps, row.kernel, row.strides, row.padding, **initializers)
+
+
+def _kernels(initializer: Xavier | Normal, seed: int) -> Any:
+    if isinstance(initializer, Normal):
+        return tf.keras.initializers.RandomNormal(0.0, initializer.stddev, seed)
+    return tf.keras.initializers.GlorotUniform(seed)
+
+
+def _without_single_pixels(hidden: tf.Tensor) -> tf.Tensor:
+    """Maps of one pixel [n, 1, 1, d] as rows [n, d]; all else as it is."""
+    return tf.keras.layers.Flatten()(hidden) if hidden.shape[1:-1] == (1, 1) else hidden
+
+
+def _seeds(seed: int) -> Iterator[int]:
+    random = np.random.default_rng(seed)
+    while True:
+        yield int(random.integers(2**31 - 1))

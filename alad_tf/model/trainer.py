@@ -1,0 +1,177 @@
+"""The loop over batches inside the graph, which every method that takes steps of Adam trains with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from alad_tf.model import distribution
+from alad_tf.model.networks import as_input
+from architectures.rows import Adam, Table
+
+PURPOSES = ("order", "prior", "noise")  # of random numbers: each has a stream of its own
+
+
+class Loop:
+    """Takes steps on rows held on the device, many in one call of the graph.
+
+    A subclass says what a step is (`update`), and sets what is trained (`model`) and by what (`optimizers`). Every step
+    gets a batch from each of `draws` independently shuffled copies of the rows; the last incomplete batch of an epoch
+    is dropped. Row order is addressed by (seed, epoch), z and noise by (seed, step).
+
+    Args:
+        table: shape of the rows and batch size.
+        x_train: [n, d] float32, or images [n, height, width, channels] uint8.
+        seed: governs row order, z and noise.
+        names: of the losses that `update` returns.
+        draws: batches of a step.
+        jit: compile the step with XLA.
+        strategy: in whose scope the networks were built.
+
+    Raises:
+        ValueError: x_train has another shape than the table's samples, or fewer than one batch.
+    """
+
+    model: tf.Module
+    optimizers: dict[str, tf.keras.optimizers.Optimizer]
+
+    def __init__(
+        self,
+        table: Table,
+        x_train: np.ndarray,
+        *,
+        seed: int,
+        names: Sequence[str],
+        draws: int = 1,
+        jit: bool = True,
+        strategy: tf.distribute.Strategy | None = None,
+    ) -> None:
+        if x_train.shape[1:] != table.data_shape or len(x_train) < table.batch_size:
+            expected = f"[at least {table.batch_size}, {', '.join(map(str, table.data_shape))}]"
+            raise ValueError(f"Expected training rows {expected}. Received: {list(x_train.shape)}")
+        self.seed, self.batch_size, self.draws, self.names = seed, table.batch_size, draws, tuple(names)
+        self.strategy = strategy
+        self.x_train = tf.constant(x_train, tf.uint8 if x_train.dtype == np.uint8 else tf.float32)
+        self.steps_per_epoch = len(x_train) // table.batch_size
+        with distribution.scope(strategy):
+            self.step = tf.Variable(0, trainable=False)
+        self._step = tf.function(self.update, jit_compile=True) if jit else self.update
+        self._train = tf.function(self._loop, input_signature=[tf.TensorSpec([], tf.int32)])
+
+    @property
+    def variables(self) -> tf.train.Checkpoint:
+        """All that later steps depend on: stored and restored, training goes on with the same bits."""
+        return tf.train.Checkpoint(step=self.step, model=self.model, **self.optimizers)
+
+    @property
+    def scoring_variables(self) -> tf.train.Checkpoint:
+        """The part of `variables` that scores depend on."""
+        return tf.train.Checkpoint(model=self.model)
+
+    def update(self, x: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        """One step.
+
+        Args:
+            x: [draws, batch, d] rows.
+            step: scalar int32, addresses z and noise.
+
+        Returns:
+            [len(names)] losses.
+        """
+        raise NotImplementedError
+
+    def after_steps(self) -> None:
+        """What is left to do at the end of a call of the graph."""
+        pass  # AutoGraph does not take a body of a docstring alone
+
+    def before_scoring(self) -> None:
+        """What is left to do before the networks as they are now can score."""
+
+    def not_finite(self, losses: dict[str, float]) -> list[str]:
+        """What of the mean losses of some steps, or of the weights after them, is not finite, in words."""
+        return not_finite(losses, {self.model.name: [variable.numpy() for variable in self.model.variables]})
+
+    def train(self, steps: int) -> dict[str, float]:
+        """Take a number of steps in one call of the graph; a loss that is not finite ends it at that step.
+
+        Returns:
+            Means over the steps, by the names of the losses.
+        """
+        means = self._train(tf.constant(steps)).numpy()
+        return dict(zip(self.names, means.tolist()))
+
+    def _loop(self, steps: tf.Tensor) -> tf.Tensor:
+        first, last = self.step.value(), self.step.value() + steps
+        total = tf.zeros([len(self.names)])
+        while first < last and _is_finite(total):
+            epoch = first // self.steps_per_epoch
+            epoch_start = epoch * self.steps_per_epoch
+            orders = self._orders(epoch)
+            until = tf.minimum(last, epoch_start + self.steps_per_epoch)
+            while first < until and _is_finite(total):
+                total += self._step(self._rows(orders, first - epoch_start), first)
+                first += 1
+        self.step.assign(first)
+        self.after_steps()
+        return total / tf.cast(steps, tf.float32)
+
+    def _orders(self, epoch: tf.Tensor) -> tf.Tensor:
+        """Row numbers of an epoch, [draws, n]."""
+        rows = tf.range(tf.shape(self.x_train)[0])
+        orders = [
+            tf.random.experimental.stateless_shuffle(rows, self._random("order", epoch, draw), alg="philox")
+            for draw in range(self.draws)
+        ]
+        return tf.stack(orders)
+
+    def _rows(self, orders: tf.Tensor, step_of_epoch: tf.Tensor) -> tf.Tensor:
+        """Training rows of a step, [draws, batch, d]."""
+        rows = tf.slice(orders, [0, step_of_epoch * self.batch_size], [self.draws, self.batch_size])
+        return as_input(tf.gather(self.x_train, rows))
+
+    def _normal(self, shape: Sequence[int], purpose: str, step: tf.Tensor, draw: int = 0) -> tf.Tensor:
+        """Numbers from N(0, 1), made of random bits: XLA draws other floats than TensorFlow's kernels."""
+        bits = tf.random.stateless_uniform(shape, self._random(purpose, step, draw), None, None, tf.int64, alg="philox")
+        level = tf.cast(tf.bitwise.right_shift(bits, 64 - 23), tf.float32)  # -2**22 ... 2**22 - 1
+        return tf.math.ndtri((level + (2.0**22 + 0.5)) / 2.0**23)
+
+    def _random(self, purpose: str, index: tf.Tensor, draw: int) -> tf.Tensor:
+        """Seed [2] of one draw: every (seed, purpose, draw) has a stream of its own, addressed by epoch or step."""
+        stream = np.random.SeedSequence([self.seed, PURPOSES.index(purpose), draw]).generate_state(1)[0]
+        return tf.stack([tf.constant(int(stream) % 2**31, tf.int32), index])
+
+
+def adam(table: Adam, weights: Sequence[tf.Variable]) -> tf.keras.optimizers.Optimizer:
+    """The optimizer with its counter and slots already made: they must exist before the first trace."""
+    optimizer = tf.keras.optimizers.legacy.Adam(table.learning_rate, table.beta1, table.beta2, table.epsilon)
+    _ = optimizer.iterations
+    optimizer._create_all_weights(weights)
+    return optimizer
+
+
+def get_arrays(model: tf.Module) -> dict[str, np.ndarray]:
+    """All variables of a model as arrays, named by their position."""
+    return {str(position): variable.numpy() for position, variable in enumerate(model.variables)}
+
+
+def set_arrays(model: tf.Module, arrays: dict[str, np.ndarray]) -> None:
+    """Set all variables from `get_arrays`."""
+    for position, variable in enumerate(model.variables):
+        variable.assign(arrays[str(position)])
+
+
+def not_finite(losses: dict[str, float], weights: dict[str, Sequence[np.ndarray]]) -> list[str]:
+    """What of the losses, or of the weights of named networks, is not finite, in words."""
+    bad = [f"{name} is {loss}" for name, loss in losses.items() if not math.isfinite(loss)]
+    return bad or [  # the last update is in none of the losses
+        f"a weight of {name} is not finite"
+        for name, arrays in weights.items()
+        if not all(np.isfinite(array).all() for array in arrays)
+    ]
+
+
+def _is_finite(losses: tf.Tensor) -> tf.Tensor:
+    return tf.math.is_finite(tf.reduce_sum(losses))

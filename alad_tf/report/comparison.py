@@ -1,0 +1,349 @@
+"""Results beside the paper's: Tables II to VIII, the added table of the protocol, one method's rows. No TensorFlow.
+
+Runs found in the output folder come first; published ones stand in where it has none, see `results.gather`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from alad_tf.errors import SettingsError
+from alad_tf.report import paper
+from alad_tf.report.footnotes import CEILINGS, OF_IMAGES, OF_PROTOCOL, OF_TIMES, ORIGINS, epochs_text, notes_of
+from alad_tf.report.paper import DATASET_NAMES, Printed
+from alad_tf.report.rendering import Figure, Heading, Table, mark
+from alad_tf.report.results import METRICS, gather, load_latency, load_results, summarise
+
+__all__ = ["METRICS", "TABLES", "Row", "Table", "comparison", "load_results", "rows_of", "summarise", "table"]
+
+TABLES = ("2", "3", "4", "5", "6", "7", "8", "protocol")
+
+_Figures = Mapping[str, Mapping[str, Any]]  # metric -> {"mean", "std"}
+_TABULAR_METRICS = ("precision", "recall", "f1")
+_AP = "average_precision"
+_TASKS = 10  # of an image data set: one class each is normal
+_HEADINGS = {
+    "precision": "Precision", "recall": "Recall", "f1": "F1", "auroc": "AUROC", "average_precision": "Average precision"
+}  # fmt: skip
+_ABLATIONS = {
+    "ALAD-baseline": "Baseline",
+    "ALAD-noSN": "Baseline + DL",
+    "ALAD-noDzz": "Baseline + SN",
+    "ALAD": "Baseline + SN + DL",
+}
+_SCORE_NAMES = {"l1": "L1", "l2": "L2", "logits": "Logits", "features": "Features"}
+_TITLES = {
+    "2": "Table II: tabular data sets, ours beside the paper's",
+    "3": "Table III: image data sets, ours beside the paper's",
+    "4": "Table IV: inference time, ours beside the paper's",
+    "5": "Table V: ablation on the tabular data sets, ours beside the paper's",
+    "6": "Table VI: ablation on the image data sets, ours beside the paper's",
+    "7": "Table VII: anomaly scores on the tabular data sets, ours beside the paper's",
+    "8": "Table VIII: anomaly scores on the image data sets, ours beside the paper's",
+    "protocol": "Added table: metrics that need no share of anomalies",
+}
+
+
+class Row(NamedTuple):
+    """A row of Tables II, III and V to VIII: its name, whose results it is, and the key of the paper's figures."""
+
+    name: str
+    method: str
+    score: str
+    key: str
+
+
+def table(name: int | str, out: Path, published: Path | None = None) -> Table:
+    """A table of the paper, 2 to 8, in its order of rows, ours beside it; or "protocol", which the paper does not have.
+
+    Raises SettingsError for another name, AladError for damaged results and runs of unequal epochs.
+    """
+    name = str(name)
+    if name not in TABLES:
+        raise SettingsError(
+            f"Expected the name of a table that can be printed. Received: {name}. Allowed: {', '.join(TABLES)}."
+        )
+    if name == "protocol":
+        return _protocol_table(_Sheet(out, published))
+    if name == "4":
+        return _latency_table(_Sheet(out, published))
+    render = _scores_table if name in ("7", "8") else _methods_table
+    return render(int(name), _Sheet(out, published))
+
+
+def rows_of(number: int) -> list[Row]:
+    """The rows under each data set of Table II, III or V to VIII; of VII and VIII those of ALAD."""
+    if number in (7, 8):
+        return [Row(name, "ALAD", score, score) for score, name in _SCORE_NAMES.items()]
+    if number in (5, 6):
+        return [Row(name, method, "features", method) for method, name in _ABLATIONS.items()]
+    printed: Mapping[str, Any] = paper.TABLE_II["kdd99"] if number == 2 else paper.TABLE_III["cifar10"]
+    results = {**{row: paper.ROWS[row] for row in printed}, **paper.ADDED_ROWS}
+    return [Row(name, method, score, name) for name, (method, score) in results.items()]
+
+
+def datasets_of(number: int) -> tuple[str, ...]:
+    """The data sets of Table II, III or V to VIII."""
+    return tuple(paper.TABLE_III if number in (3, 6, 8) else paper.TABLE_II)
+
+
+def comparison(
+    out: Path,
+    dataset: str,
+    methods: Sequence[str],
+    scores: Sequence[str] | None = None,
+    published: Path | None = None,
+) -> Table:
+    """Our results on one data set beside the paper's, a row for each method and score.
+
+    `scores` None: of each method the one that stands for it in Tables II and III. The difference is ours minus the
+    paper's in the last metric: F1, or AUROC on image data. Where the paper prints nothing for any row, all our metrics
+    stand alone. Raises AladError for damaged results and runs of unequal epochs.
+    """
+    sheet = _Sheet(out, published)
+    several = scores is not None and len(scores) > 1
+    pairs = [(method, score) for method in methods for score in scores or [paper.score_of(method)]]
+    rows_printed = [paper.printed(dataset, *pair) for pair in pairs]
+    metrics = next((tuple(row) for row in rows_printed if row), ())
+    headed = ""
+    for method, score in pairs:
+        runs = sheet.find(dataset, method)
+        data = sheet.marks(runs.notes)
+        if several and method != headed:
+            sheet.rows.append([Heading(f"{method}{data}: {runs.label}", method=method, runs=runs.label)])
+            headed = method
+        note = sheet.marks([paper.note(dataset, method, score)]) if metrics else ""
+        lead = [f"  {score}{note}"] if several else [f"{method}{note}{data}", runs.label]
+        ours = runs.scores.get(score)
+        if metrics:
+            number, _ = paper.place(dataset, method, score) or (0, "")
+            places = {metric: (4, paper.DECIMALS.get(number, 4)) for metric in metrics}
+            places.update({metric: (3, 3) for metric in metrics if metric in ("precision", "recall")})
+            sheet.rows.append(lead + _beside(ours, paper.printed(dataset, method, score), places))
+        else:
+            sheet.rows.append(lead + [_ours(ours, metric, 4) for metric in METRICS])
+    header = ["Score"] if several else ["Method", "Runs"]
+    header += _beside_header(metrics) if metrics else [_HEADINGS[metric] for metric in METRICS]
+    title = f"{DATASET_NAMES.get(dataset, dataset)}: " + (
+        "ours beside the paper's" if metrics else "our results (the paper prints none)"
+    )
+    names = dict.fromkeys(score for _, score in pairs)
+    return Table(
+        title if several else f"{title}, score {', '.join(names)}", header, sheet.rows, sheet.footnotes([dataset])
+    )
+
+
+def _methods_table(number: int, sheet: _Sheet) -> Table:
+    """Tables II, III, V and VI: methods under each data set, each by its score."""
+    for dataset in datasets_of(number):
+        sheet.rows.append([_heading(dataset)])
+        for row in rows_of(number):
+            runs = sheet.find(dataset, row.method)
+            own = paper.ROW_NOTES.get(row.key) if number in (2, 3) else None
+            marks = sheet.marks([paper.NOTES.get((number, dataset, row.key)), own, *runs.notes])
+            sheet.rows.append([f"  {row.name}{marks}", runs.label, *_printed_beside(number, dataset, row, runs)])
+    header = ["Model", "Runs", *_beside_header(_metrics_of(number))]
+    result = Table(_TITLES[str(number)], header, sheet.rows, sheet.footnotes(datasets_of(number)))
+    if number in (2, 3):
+        result.footnotes.append(f"Added rows, which the paper does not have: {'; '.join(paper.ADDED_ROWS)}.")
+    else:
+        names = "; ".join(f"{printed} = {method}" for method, printed in _ABLATIONS.items())
+        result.footnotes.append(f"Our names: {names}. SN: spectral normalisation; DL: the latent discriminator D_zz.")
+    return result
+
+
+def _scores_table(number: int, sheet: _Sheet) -> Table:
+    """Tables VII and VIII; Arrhythmia as ALAD, the paper's name, and as ALAD-noDzz, whose row of Table V it repeats."""
+    for dataset in datasets_of(number):
+        for method in dict.fromkeys(("ALAD", paper.SCORE_STUDY[dataset])):
+            runs = sheet.find(dataset, method)
+            marks = sheet.marks([paper.NOTES.get((number, dataset, "features")), *runs.notes])
+            text = f", {method}{marks}: {runs.label}"
+            sheet.rows.append([_heading(dataset, text, method=method, runs=runs.label)])
+            sheet.rows += [[f"  {row.name}", *_printed_beside(number, dataset, row, runs)] for row in rows_of(number)]
+    header = ["Score", *_beside_header(_metrics_of(number))]
+    return Table(_TITLES[str(number)], header, sheet.rows, sheet.footnotes(datasets_of(number)))
+
+
+def _protocol_table(sheet: _Sheet) -> Table:
+    """AUROC and average precision of every method that has runs, also without the test rows shared with training."""
+    datasets = []
+    for dataset in DATASET_NAMES:
+        found = [(row, sheet.find(dataset, row.method)) for row in _all_rows([sheet.out, sheet.published], dataset)]
+        found = [(row, runs) for row, runs in found if runs.scores]
+        if found:
+            datasets.append(dataset)
+            sheet.rows.append([_heading(dataset, test_rows="all")])
+        for row, runs in found:
+            printed = paper.printed(dataset, row.method, row.score)
+            name = f"  {row.name}{sheet.marks(runs.notes)}"
+            sheet.rows.append(_protocol_row(name, runs, row.score, printed if "auroc" in printed else {}))
+        unshared = [(row, runs, runs.unshared) for row, runs in found if runs.unshared]
+        if unshared:
+            marks = sheet.marks(dict.fromkeys(note for *_, part in unshared for note in part.notes))
+            sheet.rows.append([_heading(dataset, f", unshared test rows{marks}", test_rows="unshared")])
+        for row, runs, part in unshared:
+            sheet.rows.append(_protocol_row(f"  {row.name}{sheet.marks(runs.notes)}", part, row.score, {}))
+    header = ["Model", "Runs", *_beside_header(["auroc"]), _HEADINGS[_AP]]
+    return Table(_TITLES["protocol"], header, sheet.rows, [*sheet.footnotes(datasets), OF_PROTOCOL])
+
+
+def _protocol_row(name: str, runs: _Runs, score: str, printed: Mapping[str, Printed]) -> list[str]:
+    figures = runs.scores[score]
+    return [name, runs.label, *_beside(figures, printed, {"auroc": (4, 4)}), _ours(figures, _AP, 4)]
+
+
+def _all_rows(folders: Iterable[Path | None], dataset: str) -> list[Row]:
+    """The rows of Tables II and III, added ones, and a row for every other method with a folder, by name."""
+    mapped = {**paper.ROWS, **paper.ADDED_ROWS}
+    rows = [Row(name, method, score, name) for name, (method, score) in mapped.items()]
+    found = {path.name for folder in folders if folder for path in (folder / dataset).glob("*") if path.is_dir()}
+    others = sorted(found - {row.method for row in rows})
+    return rows + [Row(method, method, "features", method) for method in others]
+
+
+def _latency_table(sheet: _Sheet) -> Table:
+    """Table IV, from what `latency/<dataset>.json` of the results folder, or else of the published one, holds."""
+    for dataset, (batch, anogan, alad, speed_up) in paper.TABLE_IV.items():
+        ours, note = _latency(sheet, dataset)
+        cells: list[str] = [f"{DATASET_NAMES[dataset]}{sheet.marks([note])}", str(ours.get("batch", batch))]
+        for key, printed, our_places, paper_places in (
+            ("anogan_ms", anogan, 1, 0),
+            ("alad_ms", alad, 2, 1),
+            ("ratio", speed_up, 1, 0),
+        ):
+            cells.append(_figure(ours[key], None, our_places) if ours else Figure("not measured"))
+            cells.append(_figure(printed, None, paper_places))
+        sheet.rows.append([*cells, _difference(ours["ratio"] - speed_up, 0) if ours else Figure("-")])
+    header = ["Data set", "Batch", "AnoGAN, ms", "paper", "ALAD, ms", "paper", "Speed-up", "paper", "diff."]
+    return Table(_TITLES["4"], header, sheet.rows, [*sheet.footnotes([]), OF_TIMES], deviations=False)
+
+
+def _latency(sheet: _Sheet, dataset: str) -> tuple[Mapping[str, Any], str | None]:
+    """The times of a data set, empty where none were measured, and how they were measured."""
+    for origin, folder in (("this machine", sheet.out), ("published", sheet.published)):
+        times = load_latency(folder, dataset) if folder else None
+        if times:
+            return times, (
+                f"{DATASET_NAMES[dataset]}, {origin}: batches of {times['batch']} rows on {times['machine']}; "
+                f"threads: {times['threads']}; steps of AnoGAN's search: {times['search_steps']}."
+            )
+    return {}, None
+
+
+class _Runs(NamedTuple):
+    """The runs behind a row: how many and from where, in words, and mean and std by score and metric."""
+
+    label: str
+    scores: Mapping[str, _Figures]
+    notes: Sequence[str]  # what has to be known about their data and their training
+    unshared: _Runs | None = None  # those with figures without the test rows that also stand in the training set
+
+
+_NOT_RUN = _Runs("not run", {}, [])
+
+
+class _Sheet:
+    """Rows in the making, with the footnotes that they call for."""
+
+    def __init__(self, out: Path, published: Path | None) -> None:
+        self.out, self.published = out, published
+        self.rows: list[list[str]] = []
+        self.notes: list[str] = []
+        self.origins: set[str] = set()
+        self.found: dict[tuple[str, str], _Runs] = {}
+
+    def find(self, dataset: str, method: str) -> _Runs:
+        """The runs that stand for a method, or none; epochs other than the paper's are named."""
+        if (dataset, method) not in self.found:
+            runs = gather(self.out, self.published, dataset, method)
+            self.origins |= runs.keys()
+            self.found[dataset, method] = _sum_up(runs) if runs else _NOT_RUN
+        return self.found[dataset, method]
+
+    def marks(self, notes: Iterable[str | None]) -> str:
+        """The numbers in brackets of footnotes, each noted at its first use; nothing for None."""
+        return "".join(map(self._mark, filter(None, notes)))
+
+    def _mark(self, note: str) -> str:
+        if note not in self.notes:
+            self.notes.append(note)
+        return mark(self.notes.index(note) + 1)
+
+    def footnotes(self, datasets: Iterable[str]) -> list[str]:
+        numbered = [f"[{number}] {note}" for number, note in enumerate(self.notes, start=1)]
+        origins = [text for origin, text in ORIGINS.items() if origin in self.origins]
+        images = [OF_IMAGES] if origins and set(datasets) & set(paper.TABLE_III) else []
+        return [*numbered, *origins, *images, *(CEILINGS[dataset] for dataset in datasets if dataset in CEILINGS)]
+
+
+def _sum_up(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> _Runs:
+    results = [result for found in runs.values() for result in found]
+    summary = summarise(results)
+    dataset, epochs = summary["dataset"], summary["epochs"]
+    label = ", ".join(f"{len(found)} {origin}" for origin, found in runs.items())
+    if "tasks" in summary:
+        label = f"{len(summary['tasks'])} of {_TASKS} tasks, {label}"
+    by_epochs = summary["method"] not in (*paper.WITHOUT_EPOCHS, *paper.EPOCHS_NOT_PRINTED)
+    if by_epochs and epochs != paper.EPOCHS.get(dataset, epochs):
+        label += f", {epochs_text(epochs)}"
+    unshared = _unshared(summary["unshared"], label, len(results)) if "unshared" in summary else None
+    return _Runs(label, summary["scores"], list(notes_of(summary, results)), unshared)
+
+
+def _unshared(summary: Mapping[str, Any], label: str, n_runs: int) -> _Runs:
+    """Of `n_runs` runs those that have figures without the shared test rows; the note says how many rows are left."""
+    having = len(summary["runs"])
+    note = (
+        f"Without the test rows that also stand in the training set: {summary['n_test']:,} rows are left, "
+        f"{summary['n_anomalies']:,} of them anomalies."
+    )
+    return _Runs(label if having == n_runs else f"{having} of {label}", summary["scores"], [note])
+
+
+def _heading(dataset: str, rest: str = "", **values: str) -> Heading:
+    return Heading(DATASET_NAMES[dataset] + rest, data_set=DATASET_NAMES[dataset], **values)
+
+
+def _metrics_of(number: int) -> tuple[str, ...]:
+    return ("auroc",) if number in (3, 6, 8) else _TABULAR_METRICS
+
+
+def _beside_header(metrics: Sequence[str]) -> list[str]:
+    columns = [column for metric in metrics for column in (_HEADINGS[metric], "paper")]
+    return [*columns, "diff."]
+
+
+def _printed_beside(number: int, dataset: str, row: Row, runs: _Runs) -> list[str]:
+    digits = (paper.DECIMALS[number], paper.DECIMALS[number])
+    printed = paper.cells(number, dataset, row.key)
+    return _beside(runs.scores.get(row.score), printed, dict.fromkeys(_metrics_of(number), digits))
+
+
+def _beside(ours: _Figures | None, printed: Mapping[str, Printed], places: Mapping[str, tuple[int, int]]) -> list[str]:
+    """Ours and the paper's of each metric, then ours minus the paper's of the last.
+
+    `places` are the digits after the decimal point by metric, of ours and of the paper's.
+    """
+    cells: list[str] = []
+    for metric, (our_places, paper_places) in places.items():
+        cells.append(_ours(ours, metric, our_places))
+        cells.append(_figure(*printed[metric], paper_places) if metric in printed else Figure("-"))
+    if not (ours and printed):
+        return [*cells, Figure("-")]
+    return [*cells, _difference(ours[metric]["mean"] - printed[metric].mean, paper_places)]
+
+
+def _ours(ours: _Figures | None, metric: str, places: int, missing: str = "not run") -> Figure:
+    return _figure(ours[metric]["mean"], ours[metric]["std"], places) if ours else Figure(missing)
+
+
+def _difference(value: float, places: int) -> Figure:
+    return Figure(f"{value:+.{places}f}", value)
+
+
+def _figure(mean: float, std: float | None, places: int) -> Figure:
+    text = f"{mean:.{places}f}" if std is None else f"{mean:.{places}f}±{std:.{places}f}"
+    return Figure(text, mean, std)

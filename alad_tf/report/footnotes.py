@@ -1,0 +1,52 @@
+"""Footnotes of the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from alad_tf.report import paper
+from alad_tf.report.paper import DATASET_NAMES
+
+CEILINGS = {
+    "kdd99": "KDD99: 20 % of the test rows are flagged and 19.69 % are anomalies, so that F1 <= 0.992.",
+    "arrhythmia": "Arrhythmia: 34 test rows are flagged and 32 are anomalies, so that F1 <= 0.970; one hit is 0.03.",
+}
+OF_IMAGES = "Of images: the runs of a task are averaged; mean ± sample standard deviation are those over the tasks."
+ORIGINS = {
+    "this machine": "this machine: mean ± sample standard deviation over the runs in the output directory.",
+    "published": "published: the same, over the runs whose results come with the project.",
+}
+OF_PROTOCOL = (
+    "AUROC and average precision rank the test rows and need no share to flag. Average precision of a random order is "
+    "the share of anomalies."
+)
+OF_TIMES = (
+    "Medians in milliseconds per batch, both methods in one process on the same rows. The paper's: on a GeForce GTX "
+    "Titan X, its speed-ups rounded."
+)
+
+
+def notes_of(summary: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What has to be known about the runs: other data than the paper's, random subsets, epochs of our choice."""
+    dataset, method = summary["dataset"], summary["method"]
+    if summary.get("stand_in"):
+        yield f"{DATASET_NAMES[dataset]}: {summary['stand_in']}; not a figure of it."
+    for key, what, rows in (("n_train", "trained on", "rows"), ("n_test", "scored on", "test rows")):
+        if any(f"{key}_used" in result for result in results):
+            used = span_text(result.get(f"{key}_used", result[key]) for result in results)
+            whole = span_text(result[key] for result in results)
+            yield f"{method}: {what} {used} of {whole} {rows}, drawn at random with the run's seed."
+    if method in paper.EPOCHS_NOT_PRINTED:
+        yield f"{method} on {DATASET_NAMES[dataset]}: {epochs_text(summary['epochs'])}; the paper prints no number."
+
+
+def epochs_text(number: int) -> str:
+    """A number of epochs in words."""
+    return f"{number} epoch{'s' * (number != 1)}"
+
+
+def span_text(counts: Iterable[int]) -> str:
+    """One number, or the smallest to the largest."""
+    ordered = sorted(set(counts))
+    return " to ".join(f"{count:,}" for count in dict.fromkeys((ordered[0], ordered[-1])))

@@ -1,0 +1,400 @@
+"""Figures of an experiment: curves and scores over its runs, and the toy data of Figure 2.
+
+Drawn with matplotlib's Agg through Figure objects, without pyplot and its global state; matplotlib is imported when a
+figure is drawn. Colours are those of Okabe and Ito, which colour-blind readers tell apart.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from alad_tf.errors import DataError
+from alad_tf.io.atomic import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Array = npt.NDArray[Any]
+
+SCORES = ("features", "l1", "l2", "logits")
+CURVE_POINTS = 2000
+
+_BLUE, _VERMILION, _GREEN, _PURPLE, _GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
+_BARS = (_BLUE, _VERMILION, _GREEN, _PURPLE, "#E69F00", "#56B4E9")  # side by side, at most
+_STYLES = {"features": (_BLUE, "-"), "l1": (_VERMILION, "--"), "l2": (_GREEN, "-."), "logits": (_PURPLE, ":")}
+_DEFINITIONS = {
+    "features": r"features: $\|f_{xx}(x, x) - f_{xx}(x, \hat{x})\|_1$",
+    "l1": r"l1: $\|x - \hat{x}\|_1$",
+    "l2": r"l2: $\|x - \hat{x}\|_2$",
+    "logits": r"logits: $-\log\,D_{xx}(x, \hat{x})$",
+}
+
+
+class _Line(NamedTuple):
+    """A curve on a common grid: the mean over runs, and the smallest and largest of them."""
+
+    x: Array
+    mean: Array
+    low: Array
+    high: Array
+
+
+def roc(y: Array, score: Array) -> tuple[Array, Array]:
+    """False and true positive rate at every threshold, from (0, 0) to (1, 1); tied scores make one step.
+
+    y: [n], 1 for anomalous; score: [n], larger for more anomalous.
+    """
+    hits, flagged = _counts(y, score)
+    misses = flagged - hits
+    return misses / misses[-1], hits / hits[-1]
+
+
+def precision_recall(y: Array, score: Array) -> tuple[Array, Array]:
+    """Recall and precision at every threshold, recall rising to 1; tied scores make one step.
+
+    y: [n], 1 for anomalous; score: [n], larger for more anomalous.
+    """
+    hits, flagged = _counts(y, score)
+    return hits[1:] / hits[-1], hits[1:] / flagged[1:]
+
+
+def thin(x: Array, y: Array, limit: int = CURVE_POINTS) -> tuple[Array, Array]:
+    """At most `limit` points of a curve whose x does not fall, both ends among them, evenly spaced along the curve.
+
+    Length is measured with each axis in units of its range, so that a steep part keeps its shape.
+    """
+    if len(x) <= limit:
+        return x, y
+    spans = [float(np.ptp(values)) or 1.0 for values in (x, y)]
+    length = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x) / spans[0], np.diff(y) / spans[1]))])
+    keep = np.unique(np.searchsorted(length, np.linspace(0.0, length[-1], limit - 1)))
+    keep = np.union1d(keep, [len(x) - 1])
+    return x[keep], y[keep]
+
+
+def bin_edges(values: Array, bins: int = 80) -> tuple[Array, bool]:
+    """Edges [bins + 1] for a histogram of finite `values` and whether their axis is to be logarithmic.
+
+    Logarithmic where nothing is negative and the bulk of the positive values spans more than a factor 100. The edges
+    cover the bulk, from the 0.1 % to the 99.9 % quantile; the caller moves the rest, zeros too, into the outer bins.
+    """
+    positive = values[values > 0]
+    if len(positive) and values.min() >= 0:
+        low, high = np.quantile(positive, [0.001, 0.999])
+        if high > 100 * low:
+            return np.geomspace(low, high, bins + 1), True
+    low, high = np.quantile(values, [0.001, 0.999])
+    if low == high:
+        margin = abs(low) * 0.1 or 1.0
+        low, high = low - margin, high + margin
+    return np.linspace(low, high, bins + 1), False
+
+
+def save_run_figures(
+    run_dirs: Sequence[Path], figure_dir: Path, title: str, paper_mean: float | None = None, metric: str = "f1"
+) -> list[Path]:
+    """Draw the runs of one experiment into `figure_dir` and return the paths of the PNG files written.
+
+    Of the runs' scores.npz: roc.png, precision_recall.png and scores.png; of their history.jsonl: losses.png and
+    f1.png or auroc.png, by the metric (`paper_mean`, the paper's, as a line across). Runs that lack a file are left out
+    of its figures; a figure with nothing to show is not written, and none at all where no run has scores. Raises
+    DataError, naming the file, for a file that is damaged.
+    """
+    runs = [_read_scores(folder / "scores.npz") for folder in run_dirs if (folder / "scores.npz").exists()]
+    if not runs:
+        return []
+    histories = [_read_history(folder / "history.jsonl") for folder in run_dirs if (folder / "history.jsonl").exists()]
+    figures = {
+        "roc.png": _roc_figure(runs, title),
+        "precision_recall.png": _precision_recall_figure(runs, title),
+        "scores.png": _scores_figure(runs, title),
+    }
+    losses = {name: _courses(histories, name) for name in ("loss_d", "loss_ge")}
+    if any(losses.values()):
+        figures["losses.png"] = _losses_figure(losses, title)
+    courses = _courses(histories, metric)
+    if courses:
+        figures[f"{metric}.png"] = _metric_figure(courses, metric, paper_mean, title)
+    return [_save(figure, figure_dir / name) for name, figure in figures.items()]
+
+
+def save_toy_figure(x_test: Array, x_hat: Array, z: Array, y_test: Array, path: Path) -> Path:
+    """Draw Figure 2 as a PNG: inputs x, encodings E(x) and reconstructions G(E(x)), outliers as crosses.
+
+    x_test, x_hat and z: [n, 2]; y_test: [n], 1 for outliers. Inputs and reconstructions share their axes. Raises
+    DataError for other shapes and for values that are not finite.
+    """
+    shapes = [np.shape(array) for array in (x_test, x_hat, z, y_test)]
+    if len(shapes[3]) != 1 or shapes[:3] != [(shapes[3][0], 2)] * 3:
+        received = ", ".join(str(shape) for shape in shapes)
+        raise DataError(f"Expected x_test, x_hat and z [n, 2] and y_test [n]. Received: {received}. Pass 2-D toy data.")
+    if not all(np.isfinite(array).all() for array in (x_test, x_hat, z)):
+        raise DataError("Expected finite points to draw. Received: NaN or infinity. Train anew: this run has diverged.")
+    data_reach, latent_reach = (1.06 * float(np.abs(points).max()) for points in (np.stack([x_test, x_hat]), z))
+    panels = [
+        ("Inputs x", x_test, "x", data_reach),
+        ("Encodings E(x)", z, "z", latent_reach),
+        ("Reconstructions G(E(x))", x_hat, r"\hat{x}", data_reach),
+    ]
+    figure = _figure(10.4, 4.1)
+    outlier = np.asarray(y_test) == 1
+    for axes, (name, points, symbol, reach) in zip(figure.subplots(1, 3), panels):
+        _finish(axes, name, f"${symbol}_1$", f"${symbol}_2$")
+        axes.plot(*points[~outlier].T, "o", color=_BLUE, markersize=2.5, markeredgewidth=0, alpha=0.45, label="normal")
+        axes.plot(*points[outlier].T, "x", color=_VERMILION, markersize=5.0, markeredgewidth=1.1, label="outlier")
+        axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, markerscale=1.8)
+    return _save(figure, path)
+
+
+def save_class_bars(
+    groups: Mapping[str, Mapping[int, Sequence[float]]], path: Path, title: str, means: Mapping[str, float | None]
+) -> Path:
+    """Bars of AUROC for each normal class, side by side: Figures 3, 4 and 7 to 10.
+
+    Args:
+        groups: name of a method or score -> class -> AUROC of each run; a class without runs has no bar. At most six.
+        path: of the PNG file.
+        title: over the figure.
+        means: name -> the paper's mean over all classes, drawn as a line across in the colour of its bars.
+    """
+    classes = sorted({label for tasks in groups.values() for label in tasks})
+    figure = _figure(min(max(5.0, 0.35 * len(classes) * len(groups) + 2.0), 14.0), 4.4)
+    axes, width = figure.subplots(), 0.8 / len(groups)
+    for number, ((name, tasks), colour) in enumerate(zip(groups.items(), _BARS)):
+        there = [label for label in classes if label in tasks]
+        x = [classes.index(label) + (number - (len(groups) - 1) / 2) * width for label in there]
+        heights = [float(np.mean(tasks[label])) for label in there]
+        spread = [float(np.std(tasks[label], ddof=1)) if len(tasks[label]) > 1 else 0.0 for label in there]
+        axes.bar(x, heights, 0.9 * width, color=colour, yerr=spread, error_kw={"linewidth": 0.8}, label=name)
+        mean = means.get(name)
+        if mean is not None:
+            label = f"{name}: paper's mean over ten classes, {mean:.4g}"
+            axes.axhline(mean, color=colour, linewidth=1.0, linestyle="--", label=label)
+    axes.axhline(0.5, color=_GREY, linewidth=0.8)
+    axes.set_xticks(range(len(classes)), [str(label) for label in classes])
+    axes.set_ylim(0.0, 1.0)
+    _finish(axes, title, "Normal class", "AUROC")
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
+    return _save(figure, path)
+
+
+def save_images_figure(shown: Mapping[str, tuple[Array, Array, Array]], path: Path) -> Path:
+    """Images over their reconstructions with the score of each: Figures 5 and 6, one pair of rows for each kind.
+
+    Args:
+        shown: kind ("normal", "anomalous") -> images and reconstructions [n, height, width, channels] uint8, A(x) [n].
+        path: of the PNG file.
+    """
+    columns = max(len(images) for images, _, _ in shown.values())
+    figure = _figure(0.8 * columns + 0.4, 1.9 * len(shown))
+    axes = figure.subplots(2 * len(shown), columns, squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for block, (kind, (images, reconstructions, scores)) in enumerate(shown.items()):
+        for column, (x, x_hat, score) in enumerate(zip(images, reconstructions, scores)):
+            axes[2 * block, column].imshow(x)
+            axes[2 * block, column].set_title(f"{score:.4g}", fontsize=7, pad=2)
+            axes[2 * block + 1, column].imshow(x_hat)
+        axes[2 * block, 0].text(-0.15, 0.0, f"{kind}, A(x)", transform=axes[2 * block, 0].transAxes, rotation=90,
+                                ha="right", va="center", fontsize=8)  # fmt: skip
+    return _save(figure, path)
+
+
+def _roc_figure(runs: Sequence[Mapping[str, Array]], title: str) -> Figure:
+    figure = _figure(5.6, 5.2)
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color=_GREY, linewidth=0.8, linestyle=(0, (2, 3)))
+    for score, (colour, style) in _STYLES.items():
+        curves = [roc(run["y_test"], run[score]) for run in runs]
+        areas = [float(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2)) for x, y in curves]
+        _draw(axes, _average(curves), colour, style, f"{score}  AUROC {_mean_std(areas)}")
+    _finish(axes, title, "False positive rate", "True positive rate", _runs_text(len(runs)))
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+    return figure
+
+
+def _precision_recall_figure(runs: Sequence[Mapping[str, Array]], title: str) -> Figure:
+    figure = _figure(5.6, 5.2)
+    axes = figure.subplots()
+    share = float(np.mean([np.mean(run["y_test"] == 1) for run in runs]))
+    axes.axhline(share, color=_GREY, linewidth=0.8, linestyle=(0, (2, 3)))
+    axes.annotate(f"share of anomalies {share:.3f}", (0.01, share), (0, 3), textcoords="offset points", color=_GREY)
+    for score, (colour, style) in _STYLES.items():
+        curves = [precision_recall(run["y_test"], run[score]) for run in runs]
+        areas = [float(np.sum(np.diff(x, prepend=0.0) * y)) for x, y in curves]
+        _draw(axes, _average(curves), colour, style, f"{score}  average precision {_mean_std(areas)}")
+    _finish(axes, title, "Recall", "Precision", _runs_text(len(runs)))
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+    return figure
+
+
+def _scores_figure(runs: Sequence[Mapping[str, Array]], title: str) -> Figure:
+    """Each class's share of rows by A(x), for the four scores, rows of all runs together."""
+    figure = _figure(9.0, 6.4)
+    rows = "one run" if len(runs) == 1 else f"rows of {len(runs)} runs together"
+    figure.suptitle(f"{title}, {rows} (values beyond an axis, zeros too, are in its outer bins)", fontsize=11)
+    anomalous = np.concatenate([run["y_test"] for run in runs]) == 1
+    for axes, score in zip(figure.subplots(2, 2).flat, SCORES):
+        values = np.concatenate([run[score] for run in runs])
+        edges, logarithmic = bin_edges(values, bins=int(np.clip(np.sqrt(len(values)), 20, 80)))
+        clipped = np.clip(values, edges[0], edges[-1])
+        shares = [np.histogram(clipped[rows], edges)[0] / np.count_nonzero(rows) for rows in (~anomalous, anomalous)]
+        for share, name, colour in zip(shares, ("normal", "anomalous"), (_BLUE, _VERMILION)):
+            axes.stairs(share, edges, fill=True, color=colour, alpha=0.35)
+            axes.stairs(share, edges, color=colour, linewidth=1.2, label=name)
+        _finish(axes, _DEFINITIONS[score], "A(x)", "Share of the class's rows per bin")
+        if logarithmic:
+            axes.set_xscale("log")
+        # One bin may hold most rows (KDD99 has many equal ones): the others are to be seen beside it.
+        if np.max(shares) > 0.25:
+            axes.set_yscale("log")
+            axes.set_ylim(0.5 / len(values), 2.0)
+        else:
+            axes.set_ylim(bottom=0)
+    figure.axes[0].legend(frameon=False)
+    return figure
+
+
+def _losses_figure(losses: Mapping[str, Sequence[tuple[Array, Array]]], title: str) -> Figure:
+    figure = _figure(6.6, 4.2)
+    axes = figure.subplots()
+    names = {"loss_d": ("discriminators", _BLUE), "loss_ge": ("generator and encoder", _VERMILION)}
+    for loss, (name, colour) in names.items():
+        for number, (epochs, values) in enumerate(losses[loss]):
+            axes.plot(epochs, values, color=colour, linewidth=0.9, alpha=0.75, label=name if number == 0 else None)
+    finite = np.concatenate([values[np.isfinite(values)] for courses in losses.values() for _, values in courses])
+    if len(finite) and finite.min() > 0 and finite.max() > 100 * finite.min():
+        axes.set_yscale("log")
+    runs = max(len(courses) for courses in losses.values())
+    _finish(axes, title, "Epoch", "Loss", f"{runs} run{'s' * (runs > 1)}")
+    return figure
+
+
+def _metric_figure(courses: Sequence[tuple[Array, Array]], metric: str, paper_mean: float | None, title: str) -> Figure:
+    figure = _figure(6.6, 4.2)
+    axes = figure.subplots()
+    # A run that was evaluated once is a single point and needs a marker to be seen.
+    for number, (epochs, values) in enumerate(courses):
+        marker = "o" if len(epochs) < 30 else ""
+        label = "ours, one line a run" if number == 0 else None
+        axes.plot(epochs, values, color=_BLUE, linewidth=1.0, alpha=0.75, marker=marker, markersize=3, label=label)
+    if paper_mean is not None:
+        label = f"paper's mean, {paper_mean:.4g}"
+        axes.axhline(paper_mean, color=_VERMILION, linewidth=1.2, linestyle="--", label=label)
+    _finish(axes, title, "Epoch", f"{metric.upper()} on the test rows", f"{len(courses)} run{'s' * (len(courses) > 1)}")
+    return figure
+
+
+def _counts(y: Array, score: Array) -> tuple[Array, Array]:
+    """Anomalies among the flagged rows and number of flagged rows, at every threshold from none to all."""
+    order = np.argsort(score, kind="stable")[::-1]
+    ranked = score[order]
+    last_of_tie = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1)
+    hits = np.cumsum(np.asarray(y)[order] == 1)[last_of_tie]
+    return np.append(0, hits), np.append(0, last_of_tie + 1)
+
+
+def _average(curves: Sequence[tuple[Array, Array]]) -> _Line:
+    """The mean of curves over x in [0, 1]; a single curve is only thinned."""
+    if len(curves) == 1:
+        x, mean = thin(*curves[0])
+        return _Line(x, mean, mean, mean)
+    # Points crowd at the left, where a good detector's curve bends.
+    x = np.linspace(0.0, 1.0, CURVE_POINTS // 2) ** 2
+    heights = np.stack([np.interp(x, *curve) for curve in curves])
+    return _Line(x, heights.mean(axis=0), heights.min(axis=0), heights.max(axis=0))
+
+
+def _courses(histories: Sequence[Sequence[Mapping[str, Any]]], name: str) -> list[tuple[Array, Array]]:
+    """Epochs and values of one quantity for each run that has it; several values in an epoch are averaged."""
+    courses = []
+    for history in histories:
+        points = [(float(line["epoch"]), float(line[name])) for line in history if line.get(name) is not None]
+        if points:
+            epochs, values = np.array(points).T
+            distinct, position = np.unique(epochs, return_inverse=True)
+            courses.append((distinct, np.bincount(position, values) / np.bincount(position)))
+    return courses
+
+
+def _read_scores(path: Path) -> dict[str, Array]:
+    """y_test [n] and the four scores [n] as floats."""
+    try:
+        with open(path, "rb") as file, np.load(file) as stored:
+            arrays = {name: stored[name] for name in ("y_test", *SCORES)}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise _unusable(path, str(error)) from error
+    labels = arrays["y_test"]
+    if labels.ndim != 1 or set(np.unique(labels)) != {0, 1}:
+        raise _unusable(path, "y_test is not a row of zeros and ones, some of each")
+    for score in SCORES:
+        if arrays[score].shape != labels.shape:
+            raise _unusable(path, f"{score} has shape {arrays[score].shape}, y_test {labels.shape}")
+        arrays[score] = arrays[score].astype(np.float64)
+        if not np.isfinite(arrays[score]).all():
+            raise _unusable(path, f"{score} is not finite everywhere")
+    return arrays
+
+
+def _read_history(path: Path) -> list[dict[str, Any]]:
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, RecursionError, ValueError) as error:
+        raise _unusable(path, str(error)) from error
+    if not all(isinstance(line, dict) and "epoch" in line for line in lines):
+        raise _unusable(path, "a line is not an object with an epoch")
+    return lines
+
+
+def _unusable(path: Path, reason: str) -> DataError:
+    return DataError(f"Expected a complete file of a run. Received: {path}: {reason}. Remove it to leave the run out.")
+
+
+def _figure(width: float, height: float) -> Figure:
+    """An empty figure, in inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=110, layout="constrained")
+
+
+def _draw(axes: Axes, line: _Line, colour: str, style: str, label: str) -> None:
+    if not np.array_equal(line.low, line.high):
+        axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.15, linewidth=0)
+    axes.plot(line.x, line.mean, color=colour, linestyle=style, linewidth=1.6, label=label)
+
+
+def _finish(axes: Axes, title: str, x: str, y: str, legend: str | None = None) -> None:
+    axes.set_title(title, fontsize=11)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    if legend is not None:
+        axes.legend(title=legend, fontsize=9, title_fontsize=9, framealpha=0.9, edgecolor="none")
+
+
+def _runs_text(runs: int) -> str:
+    return "one run" if runs == 1 else f"{runs} runs: mean, band from lowest to highest"
+
+
+def _mean_std(values: Sequence[float]) -> str:
+    mean = f"{np.mean(values):.3f}"
+    return mean if len(values) == 1 else f"{mean} ± {np.std(values, ddof=1):.3f}"
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png")
+    return path

@@ -1,0 +1,250 @@
+"""Results on disk: found, checked and summed up. No TensorFlow.
+
+A run's result is `<out>/<dataset>/<method>/[class<k>/]seed<s>/result.json`; the project ships results of its own in a
+folder of the same layout, here called `published`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from alad_tf.errors import AladError, DataError, SettingsError
+from alad_tf.report import paper
+
+METRICS = ("precision", "recall", "f1", "auroc", "average_precision")
+THRESHOLD_FREE = ("auroc", "average_precision")
+
+_RUN_FOLDER = re.compile(r"(?:class(\d+)/)?seed(\d+)/result\.json")
+_ALIKE = ("method", "epochs", "scores", "stand_in")  # in runs that are summed up together
+
+
+def load_results(out: Path, dataset: str, method: str) -> list[dict[str, Any]]:
+    """Every complete run of `method` on `dataset` under `out`, sorted by seed (image data: by class, then seed).
+
+    A run's folder without a result.json is a run that has not ended, and is passed over. Raises DataError, naming the
+    file, for a result.json that is damaged, lacks an entry or belongs to another run.
+    """
+    folder = out / dataset / method
+    found = []
+    for path in [*folder.glob("seed*/result.json"), *folder.glob("class*/seed*/result.json")]:
+        match = _RUN_FOLDER.fullmatch(path.relative_to(folder).as_posix())
+        if match:
+            found.append((int(match[1] or 0), int(match[2]), path))
+    return [_read_result(path, dataset, method, seed) for _, seed, path in sorted(found)]
+
+
+def summarise(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Mean and sample standard deviation (ddof = 1; None for one run) over runs of one method, the paper's beside them.
+
+    Of images the runs of a task are averaged, and mean and deviation are those over the tasks.
+
+    Returns dataset, method, runs (the seeds), epochs, seconds {mean, std, total}, scores {score: {metric: {mean, std}}}
+    and paper in the same form; of images also tasks {class: {score: AUROC of each run}}; stand_in where the data are
+    not the paper's; unshared {runs, n_test, n_anomalies, scores} of the runs that have metrics without the test rows
+    that also stand in the training set. Raises AladError where the runs differ in method, epochs, data or scores.
+    """
+    if not results:
+        raise SettingsError("Expected the result of at least one run to sum up. Received: none.")
+    dataset, method = results[0]["dataset"], results[0]["method"]
+    for key in ("dataset", *_ALIKE):
+        _require_same(key, results)
+
+    seconds = [float(result["seconds"]) for result in results]
+    tasks: dict[int | None, list[Mapping[str, Any]]] = {}
+    for result in results:
+        tasks.setdefault(task_of(result), []).append(result)
+    images = None not in tasks
+    groups = list(tasks.values()) if images else [[result] for result in results]
+
+    def mean(group: Sequence[Mapping[str, Any]], score: str, metric: str) -> float:
+        return float(np.mean([result["scores"][score][metric] for result in group]))
+
+    scores = {
+        score: {metric: _mean_std([mean(group, score, metric) for group in groups]) for metric in METRICS}
+        for score in results[0]["scores"]
+    }
+    of_images = {
+        "tasks": {
+            label: {score: [result["scores"][score]["auroc"] for result in group] for score in scores}
+            for label, group in tasks.items()
+        }
+    }
+    stand_in = results[0].get("stand_in")
+    beside = {score: paper.printed(dataset, method, score) for score in scores}
+    return {
+        "dataset": dataset,
+        "method": method,
+        "runs": [result["seed"] for result in results],
+        "epochs": results[0]["epochs"],
+        "seconds": {**_mean_std(seconds), "total": sum(seconds)},
+        "scores": scores,
+        **(of_images if images else {}),
+        **({"stand_in": stand_in} if stand_in else {}),
+        **_unshared(results),
+        "paper": {
+            score: {metric: figure._asdict() for metric, figure in row.items()} for score, row in beside.items() if row
+        },
+    }
+
+
+def gather(out: Path, published: Path | None, dataset: str, method: str) -> dict[str, list[dict[str, Any]]]:
+    """The runs that stand for a method, by where they are from: "this machine" and "published"; without empty ones.
+
+    They are those in `out`. Published ones stand in where it has none, and are added where `out` holds other seeds
+    only (of image data: of a task): so runs made to complete the published ones join them, and runs made to repeat
+    them stand alone. Runs of other epochs, scores or data than those in `out` are not added.
+    """
+    ours = load_results(out, dataset, method)
+    theirs = load_results(published, dataset, method) if published else []
+    if ours and not all(_value(key, result) == _value(key, ours[0]) for key in _ALIKE for result in theirs):
+        theirs = []
+    seeds: dict[int | None, set[int]] = {}
+    repeated = set()
+    for result in ours:
+        seeds.setdefault(task_of(result), set()).add(result["seed"])
+    for result in theirs:
+        if result["seed"] in seeds.get(task_of(result), ()):
+            repeated.add(task_of(result))
+    added = [result for result in theirs if task_of(result) not in repeated]
+    return {origin: found for origin, found in (("this machine", ours), ("published", added)) if found}
+
+
+def task_of(result: Mapping[str, Any]) -> int | None:
+    """The normal class of a run on images; None for tabular data."""
+    return result["settings"].get("normal_class")
+
+
+def load_latency(folder: Path, dataset: str) -> dict[str, Any] | None:
+    """What was measured for Table IV, `<folder>/latency/<dataset>.json`, or None where nothing was.
+
+    Entries: dataset, batch (rows), alad_ms and anogan_ms (medians per batch), ratio, threads, machine, search_steps.
+    Raises DataError, naming the file, where one of them is missing or is not what it should be.
+    """
+    path = folder / "latency" / f"{dataset}.json"
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        fits = (
+            found["dataset"] == dataset
+            and isinstance(found["machine"], str)
+            and all(_positive(found[name]) for name in ("batch", "threads", "search_steps"))
+            and all(_within(found[name], math.inf) and found[name] > 0 for name in ("alad_ms", "anogan_ms", "ratio"))
+        )
+    except (OSError, RecursionError, ValueError, KeyError, TypeError) as error:
+        raise _not_latency(path, repr(error)) from None
+    if not fits:
+        raise _not_latency(path, f"{found!r:.200}")
+    return dict(found)
+
+
+def _not_latency(path: Path, reason: str) -> DataError:
+    return DataError(f"Expected the times of {path.stem} in milliseconds. Received: {path}: {reason}. Measure again.")
+
+
+def _unshared(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    having = [result for result in results if "unshared" in result]
+    if not having:
+        return {}
+    parts = [result["unshared"] for result in having]
+    scores = {
+        score: {metric: _mean_std([part["scores"][score][metric] for part in parts]) for metric in THRESHOLD_FREE}
+        for score in parts[0]["scores"]
+    }
+    return {"unshared": {"runs": [result["seed"] for result in having], **parts[0], "scores": scores}}
+
+
+def _value(key: str, result: Mapping[str, Any]) -> Any:
+    """What has to be the same in all runs: of the scores the names, of the rest the values."""
+    return sorted(result[key]) if key == "scores" else result.get(key)
+
+
+def _require_same(key: str, results: Sequence[Mapping[str, Any]]) -> None:
+    first = results[0]
+    for result in results:
+        expected, received = _value(key, first), _value(key, result)
+        if received != expected:
+            raise AladError(
+                f"Expected the same {key} in all runs of {first['method']} on {first['dataset']}. Received: {expected} "
+                f"(seed {first['seed']}) and {received} (seed {result['seed']}). Keep unlike runs apart."
+            )
+
+
+def _mean_std(values: Sequence[float]) -> dict[str, Any]:
+    return {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1)) if len(values) > 1 else None}
+
+
+def _read_result(path: Path, dataset: str, method: str, seed: int) -> dict[str, Any]:
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, RecursionError, ValueError) as error:
+        raise _unusable(path, str(error)) from error
+    fault = _fault(result, {"dataset": dataset, "method": method, "seed": seed})
+    if fault:
+        raise _unusable(path, fault)
+    return dict(result)
+
+
+def _unusable(path: Path, reason: str) -> DataError:
+    return DataError(
+        f"Expected the complete result of a run. Received: {path}: {reason}. Remove it to have the run done again."
+    )
+
+
+def _fault(result: Any, expected: Mapping[str, Any]) -> str | None:
+    """The first thing wrong with the content of a result.json, or None."""
+    if not isinstance(result, dict):
+        return "not a JSON object"
+    needed = (*expected, "epochs", "n_train", "n_test", "seconds", "settings", "scores")
+    missing = [key for key in needed if key not in result]
+    if missing:
+        return f"no entry {', '.join(missing)}"
+    for key, value in expected.items():
+        if result[key] != value:
+            return f"{key} {result[key]!r} in the folder of {value!r}"
+    for key in ("epochs", "n_train", "n_test"):
+        if not _positive(result[key]):
+            return f"{key} {result[key]!r} where a positive whole number belongs"
+    for key in ("n_train", "n_test"):
+        used = result.get(f"{key}_used", result[key])
+        if not _positive(used) or used > result[key]:
+            return f"{key}_used {used!r} where a whole number from 1 to {result[key]} belongs"
+    if not _within(result["seconds"], math.inf):
+        return f"seconds {result['seconds']!r} where a number from 0 belongs"
+    if not isinstance(result["scores"], dict) or not result["scores"]:
+        return "no scores"
+    fault = _fault_of_scores(result["scores"], METRICS)
+    if fault or "unshared" not in result:
+        return fault
+    unshared = result["unshared"]
+    counts = [unshared.get(key) for key in ("n_test", "n_anomalies")] if isinstance(unshared, dict) else []
+    if not counts or not all(map(_positive, counts)) or not isinstance(unshared.get("scores"), dict):
+        return "unshared is not n_test, n_anomalies and scores"
+    if unshared["scores"].keys() != result["scores"].keys():
+        return "unshared has other scores"
+    fault = _fault_of_scores(unshared["scores"], THRESHOLD_FREE)
+    return fault and f"unshared: {fault}"
+
+
+def _fault_of_scores(scores: Mapping[str, Any], needed: Sequence[str]) -> str | None:
+    for score, metrics in scores.items():
+        for metric in needed:
+            value = metrics.get(metric) if isinstance(metrics, dict) else None
+            if not _within(value, 1):
+                return f"{metric} of the score {score} is {value!r} where a number from 0 to 1 belongs"
+    return None
+
+
+def _positive(value: Any) -> bool:
+    return type(value) is int and value >= 1
+
+
+def _within(value: Any, largest: float) -> bool:
+    return type(value) in (int, float) and math.isfinite(value) and 0 <= value <= largest

@@ -1,0 +1,1 @@
+"""Models in production: export, conversion, clients, scoring in batches."""

@@ -1,0 +1,99 @@
+"""Scoring of batches by an exported model, for whatever engine calls it: a dict of arrays in, a dict of arrays out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from alad_tf.errors import DataError
+from alad_tf.serving import versions
+from alad_tf.tabular.schema import as_text
+
+CHUNK_ROWS = 4096  # in one call: what it computes stays in the caches
+Arrays = dict[str, np.ndarray]
+
+
+class BatchScorer:
+    """Scores rows with a version that `alad export` wrote.
+
+    It is pickled as its path, and loads the model when a process first calls it.
+
+    Args:
+        path: the version's folder, or BASE/NAME for the newest at this moment.
+
+    Attributes:
+        path: of the version.
+        description: what its alad.json says.
+        names: the columns that a batch must have; others are ignored.
+
+    Raises:
+        DataError: no such version, or a file of it is damaged.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = versions.resolve(path).resolve()
+        self.description = versions.describe(self.path)
+        columns, row = self.description["columns"], self.description["row"]
+        self.names: list[str] = [column["name"] for column in columns] if columns else row["features"] or []
+
+    def __call__(self, batch: Mapping[str, Any]) -> Arrays:
+        """Score, is_anomaly and is_valid, [n] each, of n rows.
+
+        Args:
+            batch: the columns `names` [n] each, of any type that an engine has; or, for a model without preprocessing,
+                "x" [n, ...].
+
+        Raises:
+            DataError: a column is missing, or x has another shape.
+        """
+        inputs = self._inputs(batch)
+        rows = len(next(iter(inputs.values())))
+        answers = [
+            self._function(**{name: tf.constant(cells[start : start + CHUNK_ROWS]) for name, cells in inputs.items()})
+            for start in range(0, max(rows, 1), CHUNK_ROWS)
+        ]
+        names = ("score", "is_anomaly", "is_valid")
+        return {name: np.concatenate([answer[name].numpy() for answer in answers]) for name in names}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.path,)
+
+    @cached_property
+    def _function(self) -> Any:
+        self._model = tf.saved_model.load(str(self.path))  # its functions live as long as it does
+        return self._model.signatures["raw" if self.description["columns"] else "serving_default"]
+
+    def _inputs(self, batch: Mapping[str, Any]) -> Arrays:
+        """By the names of the function's arguments."""
+        columns = self.description["columns"]
+        if columns is None and "x" in batch:
+            return {"x": self._rows(np.asarray(batch["x"], np.float32))}
+        missing = [name for name in self.names if name not in batch] if self.names else ["x"]
+        if missing:
+            raise DataError(f"Expected the columns {', '.join(missing[:8])}. Received: {', '.join(list(batch)[:8])}.")
+        if columns is None:
+            return {"x": self._rows(np.stack([np.asarray(batch[name], np.float32) for name in self.names], axis=1))}
+        return {column["argument"]: _cells(batch[column["name"]], column) for column in columns}
+
+    def _rows(self, x: np.ndarray) -> np.ndarray:
+        shape = tuple(self.description["row"]["shape"])
+        if x.shape[1:] != shape:
+            raise DataError(f"Expected x of shape {['rows', *shape]}. Received: {list(x.shape)}.")
+        return x
+
+
+def _cells(values: Any, column: Mapping[str, Any]) -> np.ndarray:
+    """Numbers as float64, text as str; missing ones NaN and ""."""
+    cells = pd.Series(values)
+    if column["type"] == "string":
+        return as_text(cells).fillna("").to_numpy(object)
+    try:
+        return pd.to_numeric(cells).to_numpy(np.float64, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"Expected numbers in column {column['name']!r}. Received: {error}.") from None

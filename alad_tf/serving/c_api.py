@@ -1,0 +1,326 @@
+"""A SavedModel as TensorFlow Serving loads it: TensorFlow's C++ loader, through its C interface, without Python's.
+
+The library is the one in the installed package `tensorflow`, which is not imported. XLA is off, as TensorFlow Serving
+has it.
+`python -m alad_tf.serving.c_api FOLDER` answers requests that its standard input holds, see `answers`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple, Union
+
+import numpy as np
+
+from alad_tf.errors import AladError, DataError
+from alad_tf.serving import c_api
+
+TYPES = {1: np.float32, 2: np.float64, 3: np.int32, 4: np.uint8, 7: object, 9: np.int64, 10: np.bool_}  # by DataType
+STRING = 7
+TSTRING_BYTES = 24  # of TF_TString
+Arrays = dict[str, np.ndarray]
+Requests = list[tuple[str, Arrays]]
+
+
+class Tensor(NamedTuple):
+    """An input or output of a signature: the operation, which of its outputs, and TensorFlow's number of the type."""
+
+    operation: bytes
+    output: int
+    type: int
+
+
+class Signature(NamedTuple):
+    """Inputs and outputs of a signature by name."""
+
+    inputs: dict[str, Tensor]
+    outputs: dict[str, Tensor]
+
+
+class SavedModel:
+    """A session on a SavedModel folder.
+
+    Args:
+        folder: with saved_model.pb and variables/.
+        threads: of an operation.
+
+    Attributes:
+        signatures: by name.
+
+    Raises:
+        DataError: the loader refuses the folder; the message is the loader's.
+    """
+
+    def __init__(self, folder: Path | str, threads: int = 1) -> None:
+        self._tf = _library()
+        self._graph, meta_graph = self._tf.TF_NewGraph(), self._tf.TF_NewBuffer()
+        options = self._tf.TF_NewSessionOptions()
+        config = c_api.field(2, threads) + c_api.field(5, threads)  # ConfigProto: within an operation, between them
+        with _Status(self._tf) as status:
+            self._tf.TF_SetConfig(options, config, len(config), status)
+        here = c_api.field(3, 2**64 - 1)  # RunOptions: inter_op_thread_pool -1, the calling thread
+        self._run_options = self._tf.TF_NewBufferFromString(here, len(here))
+        tags = (ctypes.c_char_p * 1)(b"serve")
+        with _without_xla(self._tf), _Status(self._tf, f"Expected a SavedModel in {folder}") as status:
+            self._session = self._tf.TF_LoadSessionFromSavedModel(
+                options, None, os.fsencode(folder), tags, 1, self._graph, meta_graph, status
+            )
+        content = ctypes.string_at(meta_graph.contents.data, meta_graph.contents.length)
+        found = c_api.entries(content, 5).items()
+        self.signatures = {name: _signature(message) for name, message in found if not name.startswith("__")}
+        self._in_graph = {name: tuple(map(self._places, found)) for name, found in self.signatures.items()}
+
+    def run(self, signature: str, inputs: Mapping[str, Any]) -> Arrays:
+        """The outputs of a signature by name.
+
+        Args:
+            signature: one of `signatures`.
+            inputs: arrays by name; of text, arrays of str or bytes objects.
+
+        Raises:
+            DataError: unknown or missing names, or the session refuses the inputs; the message is the session's.
+        """
+        if signature not in self.signatures or set(inputs) != set(self.signatures[signature].inputs):
+            known = {name: sorted(found.inputs) for name, found in self.signatures.items()}
+            raise DataError(
+                f"Expected a signature and its inputs, of {known}. Received: {signature}, {sorted(inputs)}."
+            )
+        given, wanted = self.signatures[signature]
+        in_places, out_places = self._in_graph[signature]
+        fed = [self._tensor(inputs[name], tensor.type) for name, tensor in given.items()]
+        fetched = (ctypes.c_void_p * len(wanted))()
+        try:
+            with _without_xla(self._tf), _Status(self._tf, f"Expected inputs that {signature} takes") as status:
+                self._tf.TF_SessionRun(
+                    *(self._session, self._run_options),
+                    *(in_places, (ctypes.c_void_p * len(fed))(*fed), len(fed)),
+                    *(out_places, fetched, len(wanted)),
+                    *(None, 0, None, status),
+                )
+            return {name: self._array(tensor) for name, tensor in zip(wanted, fetched)}
+        finally:
+            for tensor in (*fed, *filter(None, fetched)):
+                self._tf.TF_DeleteTensor(tensor)
+
+    def _places(self, tensors: dict[str, Tensor]) -> Any:
+        """The tensors' places in the graph, as TF_Output[]."""
+        operations = [self._tf.TF_GraphOperationByName(self._graph, tensor.operation) for tensor in tensors.values()]
+        places = zip(operations, (tensor.output for tensor in tensors.values()))
+        return (_Output * len(tensors))(*(_Output(operation, index) for operation, index in places))
+
+    def _tensor(self, values: Any, kind: int) -> int:
+        array: np.ndarray = np.ascontiguousarray(values, TYPES[kind])
+        size = array.size * TSTRING_BYTES if kind == STRING else array.nbytes
+        dimensions = (ctypes.c_int64 * array.ndim)(*array.shape)
+        tensor: int = self._tf.TF_AllocateTensor(kind, dimensions, array.ndim, size)
+        data = self._tf.TF_TensorData(tensor)
+        if kind != STRING:
+            ctypes.memmove(data, array.ctypes.data, array.nbytes)
+            return tensor
+        for position, cell in enumerate(array.ravel()):
+            text = cell.encode() if isinstance(cell, str) else cell
+            place = data + position * TSTRING_BYTES
+            self._tf.TF_StringInit(place)
+            self._tf.TF_StringCopy(place, text, len(text))
+        return tensor
+
+    def _array(self, tensor: int) -> np.ndarray:
+        shape = [self._tf.TF_Dim(tensor, axis) for axis in range(self._tf.TF_NumDims(tensor))]
+        content = ctypes.string_at(self._tf.TF_TensorData(tensor), self._tf.TF_TensorByteSize(tensor))
+        return np.frombuffer(content, TYPES[self._tf.TF_TensorType(tensor)]).reshape(shape).copy()
+
+
+def answers(folder: Path, requests: Requests) -> list[Arrays]:
+    """The answers to (signature, inputs) of a SavedModel that is loaded in a process of its own.
+
+    Raises:
+        DataError: it does not load, or refuses a request.
+        AladError: the process died.
+    """
+    path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-m", "alad_tf.serving.c_api", str(folder)],
+        input=pickle.dumps(requests),
+        env={**os.environ, "PYTHONPATH": path.rstrip(os.pathsep), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+    )
+    if done.returncode:
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]
+        raise AladError(f"Expected answers of the C++ loader. Received: exit code {done.returncode}, {lines[-1]}.")
+    answered: list[Arrays] | str = pickle.loads(done.stdout)
+    if isinstance(answered, str):
+        raise DataError(answered)
+    return answered
+
+
+def _main(folder: str) -> None:
+    try:
+        model = SavedModel(folder)
+        requests: Requests = pickle.load(sys.stdin.buffer)
+        answered: Any = [model.run(signature, inputs) for signature, inputs in requests]
+    except DataError as error:
+        answered = str(error)
+    sys.stdout.buffer.write(pickle.dumps(answered))
+
+
+class _Buffer(ctypes.Structure):
+    _fields_ = (("data", ctypes.c_void_p), ("length", ctypes.c_size_t), ("deallocator", ctypes.c_void_p))
+
+
+class _Output(ctypes.Structure):
+    _fields_ = (("operation", ctypes.c_void_p), ("index", ctypes.c_int))
+
+
+class _Status:
+    """A TF_Status for one call; leaving it raises what the call reported."""
+
+    def __init__(self, library: Any, expected: str = "Expected a call that TensorFlow allows") -> None:
+        self._tf, self._expected = library, expected
+
+    def __enter__(self) -> int:
+        self._status: int = self._tf.TF_NewStatus()
+        return self._status
+
+    def __exit__(self, *fault: object) -> None:
+        failed = self._tf.TF_GetCode(self._status) != 0
+        message = self._tf.TF_Message(self._status).decode(errors="replace")
+        self._tf.TF_DeleteStatus(self._status)
+        if failed:
+            raise DataError(f"{self._expected}. Received: {' '.join(message.split())[:500]}")
+
+
+_P, _INT, _SIZE = ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t
+_FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {  # name -> result, arguments
+    "NewStatus": (_P, ()),
+    "DeleteStatus": (None, (_P,)),
+    "GetCode": (_INT, (_P,)),
+    "Message": (ctypes.c_char_p, (_P,)),
+    "NewGraph": (_P, ()),
+    "NewBuffer": (ctypes.POINTER(_Buffer), ()),
+    "NewBufferFromString": (_P, (ctypes.c_char_p, _SIZE)),
+    "NewSessionOptions": (_P, ()),
+    "SetConfig": (None, (_P, ctypes.c_char_p, _SIZE, _P)),
+    "LoadSessionFromSavedModel": (_P, (_P, _P, ctypes.c_char_p, _P, _INT, _P, ctypes.POINTER(_Buffer), _P)),
+    "GraphOperationByName": (_P, (_P, ctypes.c_char_p)),
+    "SessionRun": (None, (_P, _P, _P, _P, _INT, _P, _P, _INT, _P, _INT, _P, _P)),
+    "AllocateTensor": (_P, (_INT, _P, _INT, _SIZE)),
+    "DeleteTensor": (None, (_P,)),
+    "TensorType": (_INT, (_P,)),
+    "TensorData": (_P, (_P,)),
+    "TensorByteSize": (_SIZE, (_P,)),
+    "NumDims": (_INT, (_P,)),
+    "Dim": (ctypes.c_int64, (_P, _INT)),
+    "StringInit": (None, (_P,)),
+    "StringCopy": (None, (_P, ctypes.c_char_p, _SIZE)),
+}
+
+
+@cache
+def _library() -> Any:
+    """TensorFlow's C interface, its functions declared."""
+    found = importlib.util.find_spec("tensorflow")
+    paths = [path for folder in (found and found.submodule_search_locations) or () for path in _libraries(Path(folder))]
+    if not paths:
+        raise AladError("Expected the package tensorflow with its C library (Linux, macOS). Received: none.")
+    library = ctypes.CDLL(str(paths[0]))
+    for name, (result, arguments) in _FUNCTIONS.items():
+        function = getattr(library, f"TF_{name}")
+        function.restype, function.argtypes = result, arguments
+    return library
+
+
+@contextmanager
+def _without_xla(library: Any) -> Iterator[None]:
+    """No compilation by XLA in this process meanwhile: Python's TensorFlow in it may want its own again."""
+    library._ZN10tensorflow21DisableXlaCompilationEv()  # tensorflow::DisableXlaCompilation()
+    try:
+        yield
+    finally:
+        library._ZN10tensorflow20EnableXlaCompilationEv()
+
+
+def _libraries(folder: Path) -> list[Path]:
+    return [path for name in ("libtensorflow_cc.so.2", "libtensorflow_cc.2.dylib") for path in folder.glob(name)]
+
+
+def _signature(message: bytes) -> Signature:
+    """Of a SignatureDef: inputs are its field 1, outputs 2."""
+    return Signature(*({name: _place(info) for name, info in c_api.entries(message, n).items()} for n in (1, 2)))
+
+
+def _place(info: bytes) -> Tensor:
+    """Of a TensorInfo: the name, "operation:index", is its field 1, the type 2."""
+    parts = dict(c_api.fields(info))
+    operation, _, index = bytes(parts[1]).partition(b":")
+    return Tensor(operation, int(index), int(parts[2]))
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1])
+
+Value = Union[int, bytes]
+
+
+def field(number: int, value: int | bytes | str) -> bytes:
+    """One field of a message; concatenated fields are a message."""
+    if isinstance(value, int):
+        return _varint(number << 3) + _varint(value)
+    content = value.encode() if isinstance(value, str) else value
+    return _varint(number << 3 | 2) + _varint(len(content)) + content
+
+
+def fields(message: bytes) -> Iterator[tuple[int, Value]]:
+    """(number, value) of each field of a message.
+
+    Raises:
+        ValueError: it is no message.
+    """
+    position = 0
+    while position < len(message):
+        key, position = _read_varint(message, position)
+        number, kind = key >> 3, key & 7
+        length = {1: 8, 5: 4}.get(kind, 0)
+        if kind in (0, 2):
+            length, position = _read_varint(message, position)
+        if kind not in (0, 1, 2, 5) or (kind != 0 and position + length > len(message)):
+            raise ValueError(f"Expected a protocol-buffer message. Received: {len(message)} bytes that are none")
+        if kind == 0:
+            yield number, length
+        else:
+            yield number, message[position : position + length]
+            position += length
+
+
+def entries(message: bytes, number: int) -> dict[str, bytes]:
+    """The map in a field of a message whose keys are text and whose values are messages."""
+    found = {}
+    for place, entry in fields(message):
+        if place == number and isinstance(entry, bytes):
+            parts = dict(fields(entry))
+            found[bytes(parts.get(1, b"")).decode()] = bytes(parts.get(2, b""))
+    return found
+
+
+def _varint(number: int) -> bytes:
+    low, rest = number & 0x7F, number >> 7
+    return bytes([low | 0x80]) + _varint(rest) if rest else bytes([low])
+
+
+def _read_varint(message: bytes, position: int) -> tuple[int, int]:
+    number = shift = 0
+    while True:
+        if position >= len(message):
+            raise ValueError("Expected a protocol-buffer message. Received: one that ends within a number")
+        byte = message[position]
+        number, shift, position = number | (byte & 0x7F) << shift, shift + 7, position + 1
+        if not byte & 0x80:
+            return number, position

@@ -1,0 +1,182 @@
+"""`alad export`: a version for TensorFlow Serving, which appears complete and checked or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from alad_tf._version import __version__
+from alad_tf.errors import AladError, SettingsError
+from alad_tf.io import atomic
+from alad_tf.model.scores import anomaly_scores
+from alad_tf.serving import c_api, versions
+from alad_tf.serving.preprocessing_graph import argument, column_types
+from alad_tf.serving.sample_requests import Arrays, requests
+from alad_tf.serving.signatures import LARGEST, Detector, Served
+from alad_tf.serving.sources import Source
+from alad_tf.serving.warm_up import write_warm_up
+
+TOLERANCE = 1e-3  # of a score between the export and alad_tf, relative: what is wrong is off by far more
+
+
+def export(source: Source, base: Path | str, *, version: int | None = None) -> Path:
+    """Write the next version of BASE/NAME: a SavedModel with its description, warm-up requests and manifest.
+
+    It is made under a name that no server takes for a version, loaded by TensorFlow's C++ loader with XLA off, compared
+    with this package, and renamed last.
+
+    Args:
+        source: what to export.
+        base: BASE/NAME; NAME is the model's name to the server.
+        version: a number of one's own.
+
+    Returns:
+        The folder of the version.
+
+    Raises:
+        SettingsError: the version is there already.
+        AladError: the export does not load, or does not answer as alad_tf does.
+        OSError: the disk is full, the place is not writable.
+    """
+    base = Path(base)
+    number = versions.vacant(base, version)
+    base.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".export.", dir=base))
+    try:
+        signatures = _save(source.detector, staging)
+        atomic.write_json(staging / versions.DESCRIPTION, _description(source, signatures, base.name, number))
+        write_warm_up(staging / versions.WARM_UP, base.name, source.detector)
+        check(staging, source.detector)
+        versions.write_manifest(staging)
+        _put_in_place(staging, base, number)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    atomic.sync(base)
+    return base / str(number)
+
+
+def check(version: Path, detector: Detector) -> None:
+    """Load a version as TensorFlow Serving does, in a process of its own, and compare its answers with alad_tf's.
+
+    Raises:
+        AladError: it does not load, or its answers are others.
+    """
+    asked = requests(detector, 8)
+    x = asked["serving_default"]["x"]
+    expected = decisions(detector, x)
+    scale = np.median(expected["score"][expected["is_valid"]])
+    compared = [(name, asked[name]) for name in ("serving_default", "regress", "raw") if name in asked]
+    for (name, _), answer in zip(compared, c_api.answers(version, compared)):
+        score = answer["outputs" if name == "regress" else "score"]
+        close = np.abs(score - expected["score"]) <= TOLERANCE * (np.abs(expected["score"]) + scale)
+        valid = answer.get("is_valid", expected["is_valid"])
+        if not close.all() or (valid != expected["is_valid"]).any():
+            raise AladError(
+                f"Expected the export to answer as alad_tf does, {expected['score'].tolist()}. Received from {name}: "
+                f"{score.tolist()}. Nothing was exported."
+            )
+
+
+def decisions(detector: Detector, x: np.ndarray) -> Arrays:
+    """What the export must answer to x, by this package: score, is_anomaly and is_valid, [n] each."""
+    valid = np.isfinite(x).all(axis=tuple(range(1, x.ndim)))
+    scaled = ((x[valid] - detector.center) / detector.scale).astype(np.float32)
+    score = np.full(len(x), LARGEST, np.float32)
+    found = anomaly_scores(detector.networks, tf.constant(scaled))[detector.score].numpy()
+    score[valid] = np.nan_to_num(found, nan=LARGEST, posinf=LARGEST, neginf=-LARGEST)
+    return {"score": score, "is_anomaly": (score.astype(np.float64) > detector.threshold) | ~valid, "is_valid": valid}
+
+
+# Parts of a version -----------------------------------------------------------------------------------------------
+
+
+def _save(detector: Detector, folder: Path) -> dict[str, Any]:
+    """Write the SavedModel; returns its signatures, as the description has them."""
+    served = Served(detector)
+    functions = served.signatures()
+    try:
+        tf.saved_model.save(served, str(folder), signatures=functions)
+    except tf.errors.OpError as error:
+        raise AladError(f"Expected room to write in {folder}. Received: {' '.join(error.message.split())}.") from None
+    names: dict[str, str] = {}
+    if detector.preprocessing:
+        names = {argument(place): name for place, name in enumerate(detector.preprocessing["columns"])}
+        _name_columns(folder / "saved_model.pb", names)
+    return {name: _interface(function, names) for name, function in functions.items()}
+
+
+def _name_columns(path: Path, names: dict[str, str]) -> None:
+    """Give the inputs of the signature `raw` the names of the columns, which a function's arguments cannot have."""
+    model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    inputs = model.meta_graphs[0].signature_def["raw"].inputs
+    infos = {names[argument_]: info.SerializeToString() for argument_, info in inputs.items()}
+    inputs.clear()
+    for name, info in infos.items():
+        inputs[name].ParseFromString(info)
+    path.write_bytes(model.SerializeToString())
+
+
+def _interface(function: Any, names: dict[str, str]) -> dict[str, Any]:
+    def tensors(specs: Any) -> dict[str, Any]:
+        return {names.get(name, name): {"type": spec.dtype.name, "shape": spec.shape.as_list()} for name, spec in specs}
+
+    inputs = sorted(((spec.name, spec) for spec in function.structured_input_signature[0]), key=lambda pair: pair[0])
+    return {"inputs": tensors(inputs), "outputs": tensors(function.structured_outputs.items())}
+
+
+def _description(source: Source, signatures: dict[str, Any], name: str, version: int) -> dict[str, Any]:
+    """Everything that a client must know."""
+    detector = source.detector
+    return {
+        "kind": versions.KIND,
+        "format": versions.FORMAT,
+        "name": name,
+        "version": version,
+        "score": detector.score,
+        "threshold": {"value": detector.threshold, "rule": source.rule},
+        "not_valid": {"score": LARGEST, "is_anomaly": True, "is_valid": False},
+        "row": {"shape": list(detector.shape), "features": source.features},
+        "columns": _columns(detector.preprocessing),
+        "signatures": signatures,
+        "origin": source.origin,
+        "versions": {"alad_tf": __version__, "python": platform.python_version(), "tensorflow": tf.__version__},
+    }
+
+
+def _columns(prepared: dict[str, Any] | None) -> list[dict[str, Any]] | None:
+    """The inputs of the signature `raw`; `argument` is their name where TensorFlow's Python loads it."""
+    if prepared is None:
+        return None
+    categorical = prepared["categorical"]
+    known = dict(zip(categorical["columns"], categorical.get("categories", ())))
+    return [
+        {
+            "name": name,
+            "type": kind.name,
+            "argument": argument(place),
+            "missing_allowed": prepared["impute"],
+            **({"categories": known[name]["values"]} if name in known else {}),
+        }
+        for place, (name, kind) in enumerate(column_types(prepared).items())
+    ]
+
+
+def _put_in_place(staging: Path, base: Path, number: int) -> None:
+    try:
+        os.rename(staging, base / str(versions.vacant(base, number)))
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        raise SettingsError(
+            f"Expected version {number} of {base} to be free. Received: one that just appeared."
+        ) from None

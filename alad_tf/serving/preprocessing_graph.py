@@ -1,0 +1,77 @@
+"""Preprocessing of columns as a TensorFlow graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+Tensors = dict[str, tf.Tensor]
+
+
+# From columns to x ------------------------------------------------------------------------------------------------
+
+
+def argument(position: int) -> str:
+    """The name of a column in the graph, where not every text may be one."""
+    return f"column_{position}"
+
+
+def column_types(preprocessing: Mapping[str, Any]) -> dict[str, tf.DType]:
+    """Columns in the order of the training file and what their cells are."""
+    numeric = preprocessing["numeric"]["columns"]
+    return {name: tf.float64 if name in numeric else tf.string for name in preprocessing["columns"]}
+
+
+def encoded(columns: Tensors, preprocessing: Mapping[str, Any]) -> tuple[tf.Tensor, tf.Tensor]:
+    """What the fitted transformer makes of cells, [n, d] float32, and which rows are valid, [n].
+
+    Missing cells are NaN, and empty text where no category is empty text; their rows are valid with imputation only.
+    """
+    numeric, categorical = preprocessing["numeric"], preprocessing["categorical"]
+    impute = preprocessing["impute"]
+    parts, valid = [], []
+    if numeric["columns"]:
+        numbers = tf.stack([columns[name] for name in numeric["columns"]], axis=1)
+        missing = tf.math.is_nan(numbers)
+        valid.append(tf.reduce_all(~tf.math.is_inf(numbers) & (impute | ~missing), axis=1))
+        parts.append(tf.cast(_scaled_numbers(numbers, missing, numeric, preprocessing["scaling"]), tf.float32))
+    for name, values in zip(categorical["columns"], categorical.get("categories", ())):
+        cells, known = columns[name], values["values"]
+        parts.append(tf.cast(cells[:, None] == tf.constant(known, tf.string)[None], tf.float32))
+        if "" not in known:
+            parts += [tf.cast(cells[:, None] == "", tf.float32)] * len(values["missing"])
+            valid.append(impute | (cells != ""))
+    return tf.concat(parts, axis=1), tf.reduce_all(tf.stack(valid, axis=1), axis=1)
+
+
+def _scaled_numbers(numbers: tf.Tensor, missing: tf.Tensor, numeric: Mapping[str, Any], scaling: str) -> tf.Tensor:
+    if "medians" in numeric:
+        numbers = tf.where(missing, tf.constant(numeric["medians"]["values"], tf.float64), numbers)
+        indicators = tf.gather(tf.cast(missing, tf.float64), tf.constant(numeric["indicated"], tf.int32), axis=1)
+        numbers = tf.concat([numbers, indicators], axis=1)
+    statistics = {name: np.array(found["values"]) for name, found in numeric.get("statistics", {}).items()}
+    if scaling == "standard":
+        return (numbers - statistics["mean_"]) / statistics["scale_"]
+    return numbers * statistics["scale_"] + statistics["min_"] if scaling == "minmax" else numbers
+
+
+def parsed_columns(examples: tf.Tensor, preprocessing: Mapping[str, Any]) -> list[tf.Tensor]:
+    """Cells of the features that are named like the columns; one that is not there is a missing cell."""
+    kinds = column_types(preprocessing)
+    number, text = tf.io.FixedLenFeature([], tf.float32, np.nan), tf.io.FixedLenFeature([], tf.string, "")
+    parsed = tf.io.parse_example(
+        examples, {name: text if kind == tf.string else number for name, kind in kinds.items()}
+    )
+    return [parsed[name] if kind == tf.string else tf.cast(parsed[name], kind) for name, kind in kinds.items()]
+
+
+def parsed_rows(examples: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
+    """x of the feature of that name; a list of another length is no valid row."""
+    width = int(np.prod(shape))
+    lists = tf.io.parse_example(examples, {"x": tf.io.RaggedFeature(tf.float32)})["x"]
+    rows = lists.to_tensor(np.nan, shape=[None, width])
+    fits = lists.row_lengths() == width
+    return tf.reshape(tf.where(fits[:, None], rows, np.nan), [-1, *shape])

@@ -1,0 +1,163 @@
+"""`alad score --engine ray`: a folder of Parquet files to a folder of scores, part by part, on Ray Data.
+
+A part is a run of row groups of one file. Its scores have a name of their own and appear complete or not at all, so
+that a job that was stopped or killed goes on with the parts that are missing, and ends with the same files.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Callable
+from urllib.parse import quote
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+
+from alad_tf.errors import AladError, DataError, SettingsError
+from alad_tf.io import atomic
+from alad_tf.io.manifest import entry
+from alad_tf.serving import versions
+from alad_tf.serving.batch import BatchScorer
+
+PART_ROWS = 1 << 17  # at least, where the file has as many
+JOB = "job.json"
+SCHEMA = pa.schema([("row", pa.int64()), ("score", pa.float32()), ("is_anomaly", pa.bool_()), ("is_valid", pa.bool_())])
+ONE_THREAD = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"), "1")
+Part = dict[str, Any]
+
+
+def score_folder(
+    source: Path,
+    model: Path,
+    output: Path,
+    *,
+    workers: int | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> str:
+    """Score every .parquet file below a folder.
+
+    Args:
+        source: the folder.
+        model: what `alad export` wrote: a version, or BASE/NAME for the newest.
+        output: folder of the parts: row (from 1, in its file), score, is_anomaly and is_valid. A part is named like its
+            file and the number of its first row.
+        workers: processes of one thread; None: as many as Ray has CPUs.
+        say: called with what is notable.
+
+    Returns:
+        A report of one line.
+
+    Raises:
+        DataError: no files, files without the model's columns, a damaged model.
+        SettingsError: the output is of another job.
+        AladError: Ray is not installed.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise AladError(
+            "Expected Ray for --engine ray. Received: none. Install the extra: pip install .[ray]"
+        ) from None
+    scorer = BatchScorer(model)
+    parts = [part for path in _files(source) for part in _parts(path, source, scorer)]
+    _claim(output, scorer, parts)
+    missing = [part for part in parts if not (output / part["name"]).exists()]
+    if len(missing) < len(parts):
+        say(f"{len(parts) - len(missing)} of {len(parts)} parts are there already")
+    if missing:
+        if not ray.is_initialized():
+            ray.init(include_dashboard=False, logging_level="ERROR", log_to_driver=False, num_cpus=workers)
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        count = min(workers or int(ray.cluster_resources()["CPU"]), len(missing))
+        ray.data.from_items(missing, override_num_blocks=len(missing)).map_batches(
+            Worker,
+            fn_constructor_args=(str(scorer.path), str(output.resolve())),
+            batch_size=1,
+            concurrency=count,
+            num_cpus=1,
+            runtime_env={"env_vars": ONE_THREAD},
+        ).materialize()
+    rows = sum(part["rows"] for part in parts)
+    return f"{rows} rows in {len(parts)} parts, {len(missing)} of them scored now: {output}"
+
+
+class Worker:
+    """Scores parts, one after the other; what Ray Data's `map_batches` takes.
+
+    Args:
+        model: folder of the version.
+        output: folder of the parts.
+    """
+
+    def __init__(self, model: str, output: str) -> None:
+        self._scorer, self._output = BatchScorer(model), Path(output)
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Write the scores of each part of the batch."""
+        for place in range(len(batch["name"])):
+            self.score({name: values[place] for name, values in batch.items()})
+        return {"name": batch["name"]}
+
+    def score(self, part: Part) -> None:
+        """Write the scores of one part."""
+        groups = range(int(part["first_group"]), int(part["end_group"]))
+        table = pyarrow.parquet.ParquetFile(part["file"]).read_row_groups(list(groups), columns=self._scorer.names)
+        columns = {name: table.column(name).to_pandas() for name in self._scorer.names}
+        scores = {name: pa.array(values) for name, values in self._scorer(columns).items()}
+        rows = pa.array(np.arange(len(table)) + int(part["first_row"]))
+        with atomic.replacing(self._output / str(part["name"])) as path:
+            pyarrow.parquet.write_table(pa.table({"row": rows, **scores}, SCHEMA), path)
+
+
+def _files(source: Path) -> list[Path]:
+    found = sorted(source.rglob("*.parquet")) if source.is_dir() else []
+    if not found:
+        raise DataError(f"Expected a folder with .parquet files. Received: {source}, without any.")
+    return found
+
+
+def _parts(path: Path, source: Path, scorer: BatchScorer) -> list[Part]:
+    """The parts of a file: consecutive row groups, until they have PART_ROWS rows."""
+    try:
+        metadata = pyarrow.parquet.read_metadata(path)
+    except pa.ArrowInvalid as error:
+        raise DataError(f"Expected a Parquet file. Received: {path}: {error}.") from None
+    missing = [name for name in scorer.names if name not in metadata.schema.to_arrow_schema().names]
+    if missing or not scorer.names:
+        raise DataError(f"Expected the model's columns in {path}. Received: no {', '.join(missing[:8]) or 'names'}.")
+    name, parts, rows = quote(path.relative_to(source).as_posix(), safe=""), [], 0
+    first_row, first_group = 1, 0
+    for group in range(metadata.num_row_groups):
+        rows += metadata.row_group(group).num_rows
+        if rows >= PART_ROWS or group == metadata.num_row_groups - 1:
+            parts.append(
+                {
+                    "name": f"{name}.{first_row:010d}.parquet",
+                    "file": str(path.resolve()),
+                    "first_row": first_row,
+                    "rows": rows,
+                    "first_group": first_group,
+                    "end_group": group + 1,
+                }
+            )
+            first_row, first_group, rows = first_row + rows, group + 1, 0
+    return parts
+
+
+def _claim(output: Path, scorer: BatchScorer, parts: list[Part]) -> None:
+    """Write what the job is, or check that the one there is the same: model, files and their sizes."""
+    sizes = {part["file"]: Path(part["file"]).stat().st_size for part in parts}
+    manifest = entry(scorer.path / versions.MANIFEST)
+    job = {"model": str(scorer.path), "manifest": manifest, "files": sizes, "parts": [part["name"] for part in parts]}
+    if (output / JOB).exists():
+        if (output / JOB).read_text(encoding="utf-8") != json.dumps(job):
+            raise SettingsError(
+                f"Expected an output of the same job. Received: {output}, of another model or other files. Choose "
+                "another."
+            )
+        return
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise SettingsError(f"Expected a new output folder. Received: {output}, which holds something else.")
+    atomic.write_text(output / JOB, json.dumps(job))

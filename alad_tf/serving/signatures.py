@@ -1,0 +1,227 @@
+"""What an exported model answers: the functions of its signatures, on a module that holds its variables and no more.
+
+Rows never affect each other. A row with a missing or infinite cell is not valid: it is an anomaly of the largest score
+there is, and whatever else is asked of it is 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Callable
+
+import numpy as np
+import tensorflow as tf
+
+from alad_tf.errors import SettingsError
+from alad_tf.model import inference
+from alad_tf.model.networks import Networks, as_input
+from alad_tf.model.scores import scores_of
+from alad_tf.options import SCORES
+from alad_tf.serving.preprocessing_graph import Tensors, argument, column_types, encoded, parsed_columns, parsed_rows
+
+LARGEST = float(np.finfo(np.float32).max)  # the score of a row that is not valid, or whose score overflows
+
+
+@dataclass(frozen=True)
+class Detector:
+    """All that decides about a row.
+
+    Args:
+        networks: trained; they see (x - center) / scale.
+        score: which of the four is A(x).
+        threshold: rows of a larger A(x) are anomalies.
+        center, scale: in the shape of a row x, float64.
+        preprocessing: from columns to x, as `preprocessing.to_document` has it, and impute, as `Columns` does; None
+            where there is none.
+
+    Raises:
+        SettingsError: a threshold that is not finite.
+    """
+
+    networks: Networks
+    score: str
+    threshold: float
+    center: np.ndarray
+    scale: np.ndarray
+    preprocessing: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.threshold):
+            raise SettingsError(f"Expected a finite threshold. Received: {self.threshold}. Pass another one.")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a row x."""
+        shape: tuple[int, ...] = self.networks.E.input_shape[1:]
+        return shape
+
+
+class Served(tf.Module):
+    """The functions of an exported model.
+
+    Args:
+        detector: its networks stay as they are; spectral norm is folded in the copies that are exported.
+        double: scale rows in float64, as alad_tf does; False: in float32, for what has no other.
+    """
+
+    def __init__(self, detector: Detector, *, double: bool = True) -> None:
+        super().__init__(name="ALAD")
+        self._detector, self._double = detector, double
+        self._scaled = bool(np.any(detector.center != 0.0) or np.any(detector.scale != 1.0))
+        networks = inference.fold(detector.networks, pairs=True)
+        self._G, self._E, self._Dxx = _hidden(networks.G), _hidden(networks.E), _hidden(networks.Dxx)
+        self.weights = [weight for model in (networks.E, networks.G, networks.Dxx) for weight in model.weights]
+
+    @property
+    def rows(self) -> tf.TensorSpec:
+        """Of x."""
+        return tf.TensorSpec([None, *self._detector.shape], tf.float32, name="x")
+
+    def signatures(self) -> dict[str, Callable[..., Any]]:
+        """Concrete functions by the name of their signature."""
+        latent = tf.TensorSpec([None, *self._E().output_shape[1:]], tf.float32, name="z")
+        examples = tf.TensorSpec([None], tf.string, name="inputs")
+        functions: dict[str, tuple[Callable[..., Tensors], list[tf.TensorSpec]]] = {
+            "serving_default": (self.decide, [self.rows]),
+            "scores": (self.scores, [self.rows]),
+            "explain": (self.explain, [self.rows]),
+            "encode": (self.encode, [self.rows]),
+            "generate": (self.generate, [latent]),
+            "regress": (self.regress, [examples]),
+        }
+        if len(self._detector.shape) > 1:
+            functions["raw"] = (self.raw_images, [tf.TensorSpec(self.rows.shape, tf.uint8, name="x")])
+            functions = {name: (_of_none_too(call), specs) for name, (call, specs) in functions.items()}
+        if self._detector.preprocessing:
+            columns = [
+                tf.TensorSpec([None], kind, name=argument(position))
+                for position, kind in enumerate(column_types(self._detector.preprocessing).values())
+            ]
+            functions["raw"] = (self.raw, columns)
+        return {name: tf.function(call).get_concrete_function(*specs) for name, (call, specs) in functions.items()}
+
+    def decide(self, x: tf.Tensor) -> Tensors:
+        """x [n, ...] -> score [n], is_anomaly [n], is_valid [n]."""
+        rows, valid = self._rows(x)
+        return self._decision(self._scores(rows, self._G()(self._E()(rows)), valid), valid)
+
+    def scores(self, x: tf.Tensor) -> Tensors:
+        """x [n, ...] -> features, l1, l2, logits [n] each (Section V-F), is_valid [n]."""
+        rows, valid = self._rows(x)
+        return {**self._scores(rows, self._G()(self._E()(rows)), valid), "is_valid": valid}
+
+    def explain(self, x: tf.Tensor) -> Tensors:
+        """As `decide` and `scores`, and latent E(x), reconstruction G(E(x)) in the units of x, share [n, ...].
+
+        A feature's share is its part of the sum of the row's |x - G(E(x))|, in the units that the networks see.
+        """
+        rows, valid = self._rows(x)
+        latent = self._E()(rows)
+        x_hat = self._G()(latent)
+        scores, deviation = self._scores(rows, x_hat, valid), tf.abs(rows - x_hat)
+        total = tf.reduce_sum(deviation, axis=range(1, len(deviation.shape)), keepdims=True)
+        return {
+            **self._decision(scores, valid),
+            **scores,
+            "latent": _or_zeros(latent, valid),
+            "reconstruction": _or_zeros(self._unscaled(x_hat), valid),
+            "share": _or_zeros(deviation / tf.maximum(total, np.finfo(np.float32).tiny), valid),
+        }
+
+    def encode(self, x: tf.Tensor) -> Tensors:
+        """x [n, ...] -> latent E(x) [n, latent], is_valid [n]."""
+        rows, valid = self._rows(x)
+        return {"latent": _or_zeros(self._E()(rows), valid), "is_valid": valid}
+
+    def generate(self, z: tf.Tensor) -> Tensors:
+        """z [n, latent] -> x [n, ...], G(z) in the units of x; is_valid [n]."""
+        latent, valid = _finite(z)
+        return {"x": _or_zeros(self._unscaled(self._G()(latent)), valid), "is_valid": valid}
+
+    def regress(self, inputs: tf.Tensor) -> Tensors:
+        """Serialised tf.Example [n] -> outputs [n]: the score.
+
+        Without preprocessing they hold the feature "x", a list of floats; with it, a feature for each column, of one
+        float or of bytes.
+        """
+        if self._detector.preprocessing:
+            return {"outputs": self.raw(*parsed_columns(inputs, self._detector.preprocessing))["score"]}
+        return {"outputs": self.decide(parsed_rows(inputs, self._detector.shape))["score"]}
+
+    def raw(self, *columns: tf.Tensor) -> Tensors:
+        """The columns of the training file [n] each, float64 or text -> as `decide`."""
+        assert self._detector.preprocessing is not None
+        named = dict(zip(column_types(self._detector.preprocessing), columns))
+        x, valid = encoded(named, self._detector.preprocessing)
+        return self.decide(tf.where(valid[:, None], x, np.nan))
+
+    def raw_images(self, x: tf.Tensor) -> Tensors:
+        """Images of bytes [n, height, width, channels] -> as `decide`, which takes pixels in [-1, 1]."""
+        return self.decide(as_input(x))
+
+    def _scores(self, rows: tf.Tensor, x_hat: tf.Tensor, valid: tf.Tensor) -> Tensors:
+        """The four scores, finite; the largest for rows that are not valid or whose score overflows."""
+        found = scores_of(self._Dxx(), rows, x_hat)
+        return {name: tf.where(valid & (found[name] <= LARGEST), found[name], LARGEST) for name in SCORES}
+
+    def _decision(self, scores: Tensors, valid: tf.Tensor) -> Tensors:
+        score = scores[self._detector.score]
+        return {"score": score, "is_anomaly": (score > _below(self._detector.threshold)) | ~valid, "is_valid": valid}
+
+    def _rows(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Rows as the networks see them, and which are valid, [n]; the others are zeros."""
+        x, valid = _finite(x)
+        center, scale = self._detector.center, self._detector.scale
+        if self._scaled and self._double:
+            x = tf.cast((tf.cast(x, tf.float64) - center) / scale, tf.float32)
+        elif self._scaled:
+            high = center.astype(np.float32)  # its rounding is subtracted as well
+            x = (x - high - (center - high).astype(np.float32)) / scale.astype(np.float32)
+        return x, valid
+
+    def _unscaled(self, x: tf.Tensor) -> tf.Tensor:
+        if not self._scaled:
+            return x
+        return tf.cast(tf.cast(x, tf.float64) * self._detector.scale + self._detector.center, tf.float32)
+
+
+# Parts of the above -----------------------------------------------------------------------------------------------
+
+
+def _of_none_too(call: Callable[..., Tensors]) -> Callable[..., Tensors]:
+    """The same for a batch of no rows, which convolutions refuse: they get one of zeros, whose answer is left out."""
+
+    def answer(rows: tf.Tensor) -> Tensors:
+        count = tf.shape(rows)[0]
+        zeros = tf.zeros([tf.cast(count == 0, tf.int32), *rows.shape[1:]], rows.dtype)
+        return {name: values[:count] for name, values in call(tf.concat([rows, zeros], axis=0)).items()}
+
+    return answer
+
+
+def _hidden(model: tf.keras.Model) -> Callable[[], tf.keras.Model]:
+    """The model behind a call: a module that has it as an attribute would be saved with all of its functions."""
+    return lambda: model
+
+
+def _finite(values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The rows, those with a NaN or infinity as zeros, and which are finite throughout, [n]."""
+    valid = tf.reduce_all(tf.abs(values) <= LARGEST, axis=range(1, len(values.shape)))
+    return _masked(values, valid), valid
+
+
+def _or_zeros(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
+    """Values of the valid rows, finite; zeros for the others."""
+    bounded = tf.clip_by_value(values, -LARGEST, LARGEST)
+    return _masked(tf.where(tf.abs(bounded) <= LARGEST, bounded, 0.0), valid)  # NaN is not below either
+
+
+def _masked(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
+    return tf.where(tf.reshape(valid, [-1, *[1] * (len(values.shape) - 1)]), values, 0.0)
+
+
+def _below(threshold: float) -> Any:
+    """The largest float32 that is not above: float32 scores exceed either or none."""
+    with np.errstate(over="ignore"):
+        rounded = np.float32(threshold)
+    return rounded if float(rounded) <= threshold else np.nextafter(rounded, np.float32(-np.inf))

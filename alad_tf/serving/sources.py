@@ -1,0 +1,146 @@
+"""What can be exported: a fitted estimator, a model folder, or a run of the paper's protocol, as one kind of thing."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from alad_tf.data import loading
+from alad_tf.errors import DataError, SettingsError
+from alad_tf.estimator import thresholds
+from alad_tf.estimator.alad import ALAD
+from alad_tf.experiments import run
+from alad_tf.experiments.protocol import PROTOCOLS
+from alad_tf.experiments.settings import Settings, is_complete
+from alad_tf.io import model_folder
+from alad_tf.model.networks import Networks
+from alad_tf.options import SCORES
+from alad_tf.serving.signatures import Detector
+from alad_tf.tabular import preprocessing
+
+
+@dataclass(frozen=True)
+class Source:
+    """A detector and where it comes from.
+
+    Args:
+        detector: all that decides about a row.
+        rule: where its threshold comes from.
+        features: the names of the features of x; None: they have none.
+        origin: what made it: kind, table, seed and the like, as JSON can hold it.
+    """
+
+    detector: Detector
+    rule: dict[str, Any]
+    features: list[str] | None
+    origin: dict[str, Any]
+
+
+def load(
+    path: Path | str,
+    *,
+    threshold: float | None = None,
+    contamination: float | None = None,
+    score: str | None = None,
+) -> Source:
+    """A model folder (`alad fit`, `ALAD.save`) or a run's folder (`alad reproduce`).
+
+    Args:
+        path: the folder.
+        threshold: instead of the model's.
+        contamination: share of the rows above the threshold: the training rows of a model, the test rows of a run. The
+            default is the model's threshold, and for a run the protocol's share (Section V-A). No labels are used.
+        score: of a run: which of the four scores is A(x), "features" by default.
+
+    Raises:
+        DataError: neither kind of folder, or a damaged one.
+        SettingsError: both, or one that is not allowed; a run whose scaling is not in its folder.
+    """
+    path = Path(path)
+    if threshold is not None and contamination is not None:
+        raise SettingsError("Expected a threshold or a contamination. Received: both.")
+    if contamination is not None and not 0.0 < contamination <= 0.5:
+        raise SettingsError(f"Expected a contamination above 0 and at most 0.5. Received: {contamination}.")
+    if is_complete(path):
+        return _run(path, threshold, contamination, score or SCORES[0])
+    if not model_folder.is_model_folder(path):
+        raise DataError(
+            "Expected a model folder of `alad fit` or the folder of a complete run of `alad reproduce`. Received: "
+            f"{path}, " + ("which is neither." if path.exists() else "which does not exist.")
+        )
+    documents, _ = model_folder.read(path)
+    estimator = ALAD.load(path)
+    if score not in (None, estimator.score):
+        raise SettingsError(
+            f"Expected the model's score, {estimator.score}, which its threshold is of. Received: {score}."
+        )
+    if threshold is not None or contamination is not None:
+        estimator.set_threshold(value=threshold, contamination=contamination)
+    prepared = None
+    if "preprocessing" in documents:
+        prepared = {**documents["preprocessing"], "impute": documents["columns"]["impute"]}
+    return of_estimator(estimator, prepared)
+
+
+def load_networks(path: Path | str) -> Networks:
+    """G, E, Dxz, Dxx and Dzz of a model folder or of a complete run: those that score.
+
+    Raises:
+        DataError: neither kind of folder, or a damaged one.
+    """
+    return load(path).detector.networks
+
+
+def of_estimator(estimator: ALAD, prepared: dict[str, Any] | None = None) -> Source:
+    """A fitted estimator, with the document of its preprocessing where there is one."""
+    detector = Detector(
+        estimator.networks_, estimator.score, estimator.threshold_, estimator.center_, estimator.scale_, prepared
+    )
+    if prepared:
+        document = {name: value for name, value in prepared.items() if name != "impute"}
+        features = preprocessing.from_document(document).get_feature_names_out().tolist()
+    else:
+        features = getattr(estimator, "feature_names_in_", None)
+    origin = {
+        "kind": "model of one's own",
+        "table": estimator.table_.name,
+        "seed": estimator.seed_,
+        "training_rows": estimator.n_samples_fit_,
+    }
+    return Source(detector, estimator.threshold_rule_, None if features is None else list(map(str, features)), origin)
+
+
+def _run(path: Path, threshold: float | None, contamination: float | None, score: str) -> Source:
+    if score not in SCORES:
+        raise SettingsError(f"Expected a known score. Received: {score!r}. Allowed: {', '.join(SCORES)}.")
+    settings, seed = Settings.of_run(path)
+    if settings.scaling is not None:
+        raise SettingsError(
+            f"Expected a run on raw values. Received: one with scaling={settings.scaling!r}, which its folder does not "
+            "hold. Use `alad fit --scaling`, whose model does."
+        )
+    networks = run.load_networks(path)
+    share = PROTOCOLS[settings.dataset].top_fraction if contamination is None else contamination
+    rule = {"rule": "top_fraction" if contamination is None else "contamination", "value": share, "scores": "test rows"}
+    if threshold is None:
+        threshold = thresholds.quantile_threshold(_test_scores(path / "scores.npz", score), share)
+    else:
+        rule = {"rule": "value", "value": threshold, "scores": "none"}
+    shape = networks.E.input_shape[1:]
+    origin = {"kind": "run", "method": settings.method, "seed": seed, "settings": asdict(settings)}
+    detector = Detector(networks, score, threshold, np.zeros(shape), np.ones(shape))
+    features = loading.feature_names(settings.dataset) if len(shape) == 1 else None
+    return Source(detector, rule, features, origin)
+
+
+def _test_scores(path: Path, score: str) -> np.ndarray:
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            scores: np.ndarray = arrays[score]
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
+        raise DataError(f"Expected the scores of a run in {path}. Received: {error}.") from None
+    return scores

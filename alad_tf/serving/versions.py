@@ -1,0 +1,97 @@
+"""Exported models on disk, as TensorFlow Serving finds them: BASE/NAME/VERSION, the largest number the newest."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from alad_tf.errors import DataError, SettingsError
+from alad_tf.io import atomic, manifest
+
+KIND = "alad_tf export"
+FORMAT = 1  # raise it when what an older version reads would no longer be all that there is
+EXTRA = "assets.extra"  # a folder that TensorFlow leaves alone
+DESCRIPTION = f"{EXTRA}/alad.json"
+WARM_UP = f"{EXTRA}/tf_serving_warmup_requests"
+MANIFEST = f"{EXTRA}/manifest.json"
+
+
+def versions(base: Path) -> list[int]:
+    """The version numbers in BASE/NAME, ascending."""
+    if not base.is_dir():
+        return []
+    return sorted(int(path.name) for path in base.iterdir() if path.name.isdecimal() and path.name.isascii())
+
+
+def resolve(path: Path | str) -> Path:
+    """The folder of a version: the path itself, or the newest in BASE/NAME.
+
+    Raises:
+        DataError: neither is there.
+    """
+    path = Path(path)
+    if (path / "saved_model.pb").is_file():
+        return path
+    numbers = versions(path)
+    if not numbers:
+        raise DataError(
+            f"Expected an exported model in {path}: a version's folder, or BASE/NAME with such folders. Received: "
+            f"{'a folder without any' if path.is_dir() else 'nothing'}. `alad export` makes one."
+        )
+    return path / str(numbers[-1])
+
+
+def vacant(base: Path, version: int | None) -> int:
+    """The version to write: the one asked for, or the next one.
+
+    Raises:
+        SettingsError: it is there already.
+    """
+    found = versions(base)
+    if version in found:
+        raise SettingsError(
+            f"Expected a new version. Received: {version}, which is in {base}. A version never changes: leave the "
+            "number out for the next one."
+        )
+    return version if version is not None else max(found, default=0) + 1
+
+
+def describe(version: Path) -> dict[str, Any]:
+    """The description of a version, all of whose files are as they were written.
+
+    Raises:
+        DataError: it is no export of alad_tf or one of a newer format, or a file is missing or damaged, and named.
+    """
+    description, entries = _read(version / DESCRIPTION), _read(version / MANIFEST)
+    if description.get("kind") != KIND or description.get("format") != FORMAT:
+        raise DataError(
+            f"Expected an export of format {FORMAT} in {version}. Received: {description.get('kind')!r}, format "
+            f"{description.get('format')!r}."
+        )
+    damaged = [name for name, entry in entries.items() if manifest.entry(version / name) != entry]
+    if damaged:
+        raise DataError(
+            f"Expected the export {version} as it was written. Received: {', '.join(sorted(damaged))} missing or "
+            "damaged. Copy it again, whole, or export anew."
+        )
+    return description
+
+
+def write_manifest(version: Path) -> None:
+    """Size and SHA-256 of every file of a version, which is then complete."""
+    everything = sorted(path for path in version.rglob("*") if path.is_file())
+    atomic.write_json(
+        version / MANIFEST, {path.relative_to(version).as_posix(): manifest.entry(path) for path in everything}
+    )
+    os.chmod(version, 0o777 & ~atomic.umask())
+    for path in (*version.rglob("*"), version):
+        atomic.sync(path)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, TypeError, ValueError) as error:
+        raise DataError(f"Expected an export of alad_tf, with {path}. Received: {error}.") from None

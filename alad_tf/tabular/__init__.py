@@ -1,0 +1,1 @@
+"""Tables of rows in files: readers, schema, preprocessing, fit and score."""

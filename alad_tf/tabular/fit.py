@@ -1,0 +1,195 @@
+"""`alad fit`: train a model on the rows of a file."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+
+from alad_tf.errors import DataError, SettingsError
+from alad_tf.io import model_folder
+from alad_tf.tabular import preprocessing, readers
+from alad_tf.tabular.labels import Labels, describe_metrics
+from alad_tf.tabular.model import CHUNK_ROWS, Model, Say, bar, read_chunks, require_columns
+from alad_tf.tabular.schema import Columns, as_text, column_warnings, require
+
+VALIDATION = 0.1  # share of the rows held out for p-values, unless another is asked for
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How the columns of a file become numbers; see `preprocessing.column_transformer`."""
+
+    drop: Sequence[str] = ()
+    categorical: Sequence[str] = ()
+    numeric: Sequence[str] = ()
+    scaling: str = "standard"
+    impute: bool = False
+    labels: Labels | None = None
+
+
+# Fitting ----------------------------------------------------------------------------------------------------------
+
+
+def fit_file(
+    path: Path,
+    folder: Path,
+    *,
+    preparation: Preparation = Preparation(),
+    test: Path | None = None,
+    validation: float = VALIDATION,
+    false_positive_rate: float | None = None,
+    options: dict[str, Any] | None = None,
+    overwrite: bool = False,
+    say: Say = lambda line: None,
+) -> str:
+    """Train on the rows of a file and write a model folder.
+
+    Args:
+        path: the training rows, in one of `frames.FORMATS`.
+        folder: the model folder, new.
+        preparation: which columns are used, and how.
+        test: rows with the label column of the preparation, for metrics; nothing is chosen by them.
+        validation: share of the rows that are not trained on, for p-values and early stopping; 0: none.
+        false_positive_rate: set the threshold by the rows held out, instead of by the options' contamination.
+        options: of `ALAD`.
+        overwrite: replace a model folder that is there.
+        say: called with each warning.
+
+    Returns:
+        A report of a few lines.
+
+    Raises:
+        AladError: wrong options, a file or rows that cannot be used; nothing is then written.
+    """
+    _require_new_folder(folder, overwrite)
+    labels = preparation.labels
+    if test is not None and labels is None:
+        raise SettingsError("Expected --label and --normal with --test. Received: neither.")
+    if validation == 0.0 and false_positive_rate is not None:
+        raise SettingsError("Expected rows held out (--validation) for a false-positive rate. Received: none.")
+    started = time.monotonic()
+    frame = _normal_rows(path, preparation)
+    chosen = Columns.infer(
+        frame, categorical=preparation.categorical, numeric=preparation.numeric, impute=preparation.impute
+    )
+    if test is not None and labels is not None:  # before what takes long
+        require_columns(test, chosen)
+        require(readers.columns(test), [labels.column], "--label")
+    cells = chosen.training_rows(frame)
+    for line in column_warnings(cells):
+        say(line)
+    transformer = preprocessing.of_columns(chosen, scaling=preparation.scaling).fit(cells)
+    from alad_tf.estimator.alad import ALAD  # TensorFlow is imported once the rows are known to be good
+
+    estimator = ALAD(scaling=None, verbose=int(sys.stderr.isatty()), **(options or {}))
+    with report_warnings(say):
+        estimator.fit(_numbers(transformer, cells), validation=validation or None)
+    if false_positive_rate is not None:
+        estimator.set_threshold(false_positive_rate=false_positive_rate)
+    data = {
+        "file": path.name,
+        "rows": len(frame),
+        "dropped": list(preparation.drop),
+        "label": None if labels is None else {"column": labels.column, "normal": list(labels.normal)},
+        "scaling": preparation.scaling,
+        "categories": {name: int(cells[name].nunique()) for name in chosen.categorical},
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    model = Model(estimator, chosen, transformer, data)
+    lines = [f"trained on {len(frame)} rows of {path} in {data['seconds']:g} s; seed {estimator.seed_}"]
+    if test is not None and labels is not None:
+        lines.append(_judged(model, test, labels))
+    model.save(folder)
+    return "\n".join([*lines, f"model: {folder}"])
+
+
+def _normal_rows(path: Path, preparation: Preparation) -> pd.DataFrame:
+    """The rows and the columns to train on."""
+    labels = preparation.labels
+    named = {"--drop": preparation.drop, "--categorical": preparation.categorical, "--numeric": preparation.numeric}
+    if labels is not None:
+        named["--label"] = (labels.column,)
+    present = readers.columns(path)
+    for option, names in named.items():
+        require(present, names, option)
+    kinds: dict[str, readers.Kind] = dict.fromkeys(preparation.numeric, "number")
+    kinds.update(dict.fromkeys(preparation.categorical, "text"))
+    kinds.update(dict.fromkeys(named.get("--label", ()), "text"))
+    with bar("reading") as advance:
+        frame = readers.read(path, kinds=kinds, advance=advance)
+    if labels is not None:
+        normal = ~labels.is_anomaly(frame)
+        if not normal.any():
+            found = ", ".join(map(str, as_text(frame[labels.column]).unique()[:8]))
+            raise DataError(
+                f"Expected rows with {' or '.join(map(repr, labels.normal))} in column {labels.column!r} of {path}. "
+                f"Received: {found}."
+            )
+        frame = frame[normal].drop(columns=labels.column)
+    return frame.drop(columns=[name for name in preparation.drop if name in frame.columns])
+
+
+def _numbers(transformer: ColumnTransformer, cells: pd.DataFrame) -> np.ndarray:
+    """Rows to train on as float32, which they have to fit in."""
+    with np.errstate(over="ignore"):
+        x = transformer.transform(cells).astype(np.float32)
+    bad = np.argwhere(~np.isfinite(x))
+    if len(bad):
+        row, feature = bad[0]
+        column = preprocessing.columns_of_features(transformer)[feature]
+        raise DataError(
+            f"Expected numbers that float32 holds in column {column!r}, row {cells.index[row] + 1}. Received: "
+            f"{cells[column].iloc[row]!r}. Choose another --scaling, or drop the column."
+        )
+    return x
+
+
+def _judged(model: Model, path: Path, labels: Labels) -> str:
+    """Metrics on the rows of a test file."""
+    found, kept = [], []
+    for frame in read_chunks(path, model.columns, [labels.column], CHUNK_ROWS, None):
+        found.append(labels.is_anomaly(frame))
+        kept.append(model.scored(frame)[0]["score"].to_numpy())
+    if not found:
+        raise DataError(f"Expected rows to test on in {path}. Received: none.")
+    return describe_metrics(np.concatenate(found), np.concatenate(kept))
+
+
+def _require_new_folder(folder: Path, overwrite: bool) -> None:
+    """Before what takes long: that the folder may be written, and can be."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder.parent):
+        pass
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not model_folder.is_model_folder(folder):
+        raise SettingsError(f"Expected a new folder for the model. Received: {folder}, which holds something else.")
+    if not overwrite:
+        raise SettingsError(f"Expected a new folder for the model. Received: {folder}, a model. Pass --overwrite.")
+
+
+@contextmanager
+def report_warnings(say: Say) -> Iterator[None]:
+    """Warnings of training as lines; that a feature is constant was said of its column."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for line in dict.fromkeys(_lines(caught)):
+        say(line)
+
+
+def _lines(caught: Iterable[Any]) -> Iterator[str]:
+    for warning in caught:
+        if issubclass(warning.category, UserWarning) and "hold one value" not in str(warning.message):
+            yield " ".join(str(warning.message).split())

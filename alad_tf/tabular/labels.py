@@ -1,0 +1,38 @@
+"""Labels of rows, and metrics where there are labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from alad_tf import metrics
+from alad_tf.tabular.schema import as_text
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A column that says which rows are normal.
+
+    Args:
+        column: its name.
+        normal: the values of normal rows, as text; rows with any other value are anomalies.
+    """
+
+    column: str
+    normal: tuple[str, ...]
+
+    def is_anomaly(self, frame: pd.DataFrame) -> np.ndarray:
+        """[n] bool."""
+        return ~as_text(frame[self.column]).isin(self.normal).to_numpy()
+
+
+def describe_metrics(anomaly: np.ndarray, scores: np.ndarray) -> str:
+    """AUROC and the like; those of the top fraction flag as many rows as there are anomalies."""
+    if anomaly.all() or not anomaly.any():
+        return f"{int(anomaly.sum())} anomalies of {len(anomaly)} rows by label: no metrics, for they need both kinds"
+    values = metrics.evaluate(anomaly.astype(np.uint8), scores, float(anomaly.mean()))
+    return f"{int(anomaly.sum())} anomalies by label: AUROC {values['auroc']:.4f}, average precision " + (
+        f"{values['average_precision']:.4f}, F1 {values['f1']:.4f} with as many rows flagged"
+    )

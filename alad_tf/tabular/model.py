@@ -1,0 +1,241 @@
+"""From files to a model and from files to scored rows: what `alad fit`, `alad score` and `alad inspect` do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from tqdm import tqdm
+
+from alad_tf.errors import DataError
+from alad_tf.estimator import explanations, thresholds
+from alad_tf.io import model_folder
+from alad_tf.tabular import preprocessing, readers
+from alad_tf.tabular.schema import Columns
+
+CHUNK_ROWS = 1 << 14
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a model folder holds: the estimator and the way from a table's columns to its features."""
+
+    estimator: Any
+    columns: Columns
+    transformer: ColumnTransformer
+    data: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, folder: Path) -> Model:
+        """Read a folder that `fit_file` wrote.
+
+        Raises:
+            DataError: it is missing, damaged, or not of `alad fit`.
+        """
+        documents, _ = model_folder.read(folder)
+        _require_documents(documents, folder)
+        with _sound(folder):
+            _inspected(documents)
+        from alad_tf.estimator.alad import ALAD
+
+        model = cls(
+            ALAD.load(folder),
+            Columns.from_document(documents["columns"]),
+            preprocessing.from_document(documents["preprocessing"]),
+            documents["data"],
+        )
+        model._require_one_table(folder)
+        return model
+
+    def _require_one_table(self, folder: Path) -> None:
+        """The columns, their preprocessing and the networks have to be of one table."""
+        features = len(preprocessing.columns_of_features(self.transformer))
+        if [*self.transformer.feature_names_in_] != self.columns.names or features != self.estimator.n_features_in_:
+            raise DataError(
+                f"Expected a model of `alad fit` in {folder}. Received: one whose columns, preprocessing and networks "
+                "do not fit together."
+            )
+
+    def save(self, folder: Path) -> None:
+        """Write the folder, under its name only once it is complete."""
+        documents = {
+            "columns": self.columns.to_document(),
+            "preprocessing": preprocessing.to_document(self.transformer),
+            "data": self.data,
+        }
+        self.estimator.save(folder, documents=documents)
+
+    def features(self, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
+        """Rows of a table as the networks see them.
+
+        Returns:
+            (x [v, d] float32 of the valid rows, valid [n] bool, cells of unknown category by column)
+        """
+        cells, valid = self.columns.scoring_rows(frame)
+        cells = cells[valid]
+        if not len(cells):
+            return np.empty((0, self.estimator.n_features_in_), np.float32), valid, {}
+        with np.errstate(over="ignore"):
+            x = self.transformer.transform(cells).astype(np.float32)
+        return x, valid, preprocessing.unknown_categories(self.transformer, cells)
+
+    def scored(self, frame: pd.DataFrame, top: int = 0) -> tuple[pd.DataFrame, dict[str, int]]:
+        """Scores of a table's rows, and the cells of unknown category by column.
+
+        A row that is not valid has the largest score there is and counts as an anomaly.
+
+        Args:
+            frame: rows with this model's columns, in any order.
+            top: columns to name for each row, those that are reconstructed worst first.
+
+        Returns:
+            A frame with the index of `frame`: score, p_value, is_anomaly, is_valid, feature_1, share_1, ...
+        """
+        x, valid, unknown = self.features(frame)
+        scores = np.full(len(frame), thresholds.LARGEST, np.float32)
+        if len(x):
+            scores[valid], finite = self.estimator.score_rows(x)
+            explained = valid.copy()
+            explained[valid] = finite
+        scored = pd.DataFrame(
+            {
+                "score": scores,
+                "p_value": thresholds.p_values(scores, self.estimator.reference_scores_),
+                "is_anomaly": scores > self.estimator.threshold_,
+                "is_valid": explained if len(x) else valid,
+            },
+            index=frame.index,
+        )
+        if top:
+            rows = scored["is_valid"].to_numpy()
+            for name, values in self._explanations(x[rows[valid]], top).items():
+                missing = None if values.dtype == object else np.nan
+                scored[name] = np.full(len(frame), missing, values.dtype)
+                scored.loc[rows, name] = values
+        return scored, unknown
+
+    def _explanations(self, x: np.ndarray, top: int) -> dict[str, np.ndarray]:
+        """For valid rows x [v, d]: feature_1 ... feature_top and share_1 ... share_top, [v] each.
+
+        A column's share is its part of the sum of |x - G(E(x))|; the features that come from one column are added up.
+        """
+        features = pd.Index(preprocessing.columns_of_features(self.transformer))
+        names, place = np.unique(features, return_inverse=True)
+        sums = np.zeros((len(features), len(names)))
+        sums[np.arange(len(features)), place] = 1.0
+        deviations = np.abs(x - self.estimator.reconstruct(x)) if len(x) else x
+        order, shares = explanations.worst(deviations @ sums, top)
+        explained: dict[str, np.ndarray] = {}
+        for k in range(order.shape[1]):
+            explained[f"feature_{k + 1}"] = names[order[:, k]].astype(object)
+            explained[f"share_{k + 1}"] = shares[:, k]
+        return explained
+
+
+def read_chunks(
+    path: Path, wanted: Columns, beside: list[str], rows: int, advance: readers.Advance | None
+) -> Iterator[pd.DataFrame]:
+    """Read a file in chunks of rows: the wanted columns, and others beside them."""
+    require_columns(path, wanted)
+    kinds: dict[str, readers.Kind] = {**dict.fromkeys(beside, "text"), **dict.fromkeys(wanted.categorical, "text")}
+    kinds.update(dict.fromkeys(wanted.numeric, "number"))
+    only = list(dict.fromkeys([*wanted.names, *beside]))
+    return readers.chunks(path, rows, only=only, kinds=kinds, advance=advance)
+
+
+def require_columns(path: Path, wanted: Columns) -> None:
+    """Refuse a file that lacks wanted columns."""
+    present = readers.columns(path)
+    missing = [name for name in wanted.names if name not in present]
+    if missing:
+        raise DataError(
+            f"Expected the model's columns in {path}. Received: no {', '.join(missing[:8])}"
+            + (f" and {len(missing) - 8} more" if len(missing) > 8 else "")
+            + f"; its columns are {', '.join(present[:8])}{' ...' if len(present) > 8 else ''}."
+        )
+
+
+# Looking at a model -----------------------------------------------------------------------------------------------
+
+
+def inspect_model(folder: Path) -> str:
+    """What a model folder holds, in words; its files are checked against the manifest.
+
+    Raises:
+        DataError: it is missing, damaged, or not of `alad fit`.
+    """
+    documents, arrays = model_folder.read(folder)
+    _require_documents(documents, folder)
+    with _sound(folder):
+        rows = _inspected(documents)
+    whole = f"{folder}: complete and unchanged, {sum(len(members) for members in arrays.values())} arrays"
+    return "\n".join(f"{name:<15}{value}" for name, value in {"model": whole, **rows}.items())
+
+
+def _inspected(documents: dict[str, Any]) -> dict[str, Any]:
+    model, data = documents["model"], documents["data"]
+    chosen = Columns.from_document(documents["columns"])
+    preprocessing.from_document(documents["preprocessing"])
+    categories = ", ".join(f"{name} ({count})" for name, count in data["categories"].items())
+    label = data["label"] and f"column {data['label']['column']!r}, normal: {', '.join(data['label']['normal'])}"
+    return {
+        "trained on": f"{data['rows']} rows of {data['file']}, {data['seconds']:g} s",
+        "label": label or "none",
+        "dropped": ", ".join(data["dropped"]) or "none",
+        "numeric": f"{len(chosen.numeric)}: {', '.join(chosen.numeric)}" if chosen.numeric else "none",
+        "categorical": f"{len(chosen.categorical)}: {categories}" if chosen.categorical else "none",
+        "missing cells": "imputed" if chosen.impute else "not allowed",
+        "scaling": data["scaling"],
+        "features": model["data"]["features"],
+        "table": model["table"]["name"],
+        "epochs": model["epochs_trained"],
+        "score": model["settings"]["score"],
+        "threshold": f"{model['threshold']['value']:.6g}; {_rule(model['threshold']['rule'])}",
+        "p-values": f"against {model['reference']['rows']} {model['reference']['of']}",
+        "seed": model["seed"],
+        "versions": ", ".join(f"{name} {version}" for name, version in model["versions"].items()),
+    }
+
+
+def _rule(rule: dict[str, Any]) -> str:
+    return f"{rule['rule'].replace('_', ' ')} {rule['value']:g} of the {rule['scores']}"
+
+
+# Parts of the above -----------------------------------------------------------------------------------------------
+
+
+def _require_documents(documents: dict[str, Any], folder: Path) -> None:
+    missing = [name for name in ("model", "columns", "preprocessing", "data") if name not in documents]
+    if missing:
+        raise DataError(
+            f"Expected a model of `alad fit` in {folder}. Received: one without {', '.join(missing)}, as "
+            "ALAD.save writes it for an array. Load it with ALAD.load."
+        )
+
+
+@contextmanager
+def _sound(folder: Path) -> Iterator[None]:
+    """What documents raise that are not of `alad fit`, as one line."""
+    try:
+        yield
+    except DataError:
+        raise
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+        raise DataError(
+            f"Expected a model of `alad fit` in {folder}. Received: documents that do not fit together: {error!r:.200}."
+        ) from None
+
+
+@contextmanager
+def bar(title: str) -> Iterator[readers.Advance]:
+    """A progress bar with the time that is left, on a terminal."""
+    shape = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
+    with tqdm(total=1.0, desc=title, bar_format=shape, disable=None, mininterval=0.5) as bar:
+        yield lambda share: bar.update(share - bar.n) and None

@@ -1,0 +1,250 @@
+"""Mixed tables to numbers, by scikit-learn's own ColumnTransformer, and its form in JSON instead of a pickle.
+
+A transformer read from its document is the one that was written: the same output, bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
+
+from alad_tf.errors import DataError, SettingsError
+from alad_tf.tabular.schema import Columns
+
+SCALINGS = ("standard", "minmax", "none")
+_SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler}
+_SCALER_ARRAYS = {
+    "standard": ("mean_", "var_", "scale_"),
+    "minmax": ("min_", "scale_", "data_min_", "data_max_", "data_range_"),
+}
+_KINDS = {"text": str, "number": float, "integer": int, "boolean": bool}
+
+
+def column_transformer(
+    frame: pd.DataFrame,
+    *,
+    categorical: Iterable[str] = (),
+    numeric: Iterable[str] = (),
+    scaling: str = "standard",
+    impute: bool = False,
+) -> ColumnTransformer:
+    """A ColumnTransformer, not yet fitted, for the columns of a frame.
+
+    Numeric columns are imputed (if allowed: by the median, with a feature of its own that says which were missing, for
+    columns that had missing cells in training) and scaled; categorical ones are one-hot, a category that training did
+    not have being all zeros. Columns are matched by name, and others are dropped.
+
+    Args:
+        frame: rows; columns of numbers are numeric, the others categorical, unless they are named.
+        categorical: names of columns to encode whatever their type.
+        numeric: names of columns to take as numbers.
+        scaling: of numeric columns: "standard" (mean 0, variance 1), "minmax" (to [0, 1]) or "none".
+        impute: allow missing numbers; a missing category is then a category.
+
+    Raises:
+        SettingsError: unknown scaling or column.
+        DataError: a column that is neither.
+    """
+    return of_columns(Columns.infer(frame, categorical=categorical, numeric=numeric, impute=impute), scaling=scaling)
+
+
+def of_columns(columns: Columns, *, scaling: str = "standard") -> ColumnTransformer:
+    """As `column_transformer`, for columns that are known.
+
+    Raises:
+        SettingsError: unknown scaling.
+    """
+    if scaling not in SCALINGS:
+        raise SettingsError(f"Expected a known scaling. Received: {scaling!r}. Allowed: {', '.join(SCALINGS)}.")
+    steps: list[tuple[str, Any]] = []
+    if columns.impute:
+        steps.append(("impute", SimpleImputer(strategy="median", add_indicator=True)))
+    steps.append(("scale", _SCALERS[scaling]() if scaling in _SCALERS else "passthrough"))
+    one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    parts = [("numeric", Pipeline(steps), list(columns.numeric)), ("categorical", one_hot, list(columns.categorical))]
+    return ColumnTransformer([part for part in parts if part[2]], sparse_threshold=0.0, verbose_feature_names_out=False)
+
+
+def columns_of_features(transformer: ColumnTransformer) -> list[str]:
+    """The column that each feature of a fitted transformer's output comes from."""
+    names: list[str] = []
+    for part, fitted, columns in _parts(transformer):
+        if part == "numeric":
+            indicator = _indicated(fitted)
+            names += [*columns, *(columns[position] for position in indicator)]
+        else:
+            for column, categories in zip(columns, fitted.categories_):
+                names += [column] * len(categories)
+    return names
+
+
+def unknown_categories(transformer: ColumnTransformer, frame: pd.DataFrame) -> dict[str, int]:
+    """Cells of each categorical column whose category the training rows did not have; columns without any left out."""
+    counts = {
+        column: int((~frame[column].isin(pd.Index(categories))).sum())
+        for part, fitted, columns in _parts(transformer)
+        if part == "categorical"
+        for column, categories in zip(columns, fitted.categories_)
+    }
+    return {column: count for column, count in counts.items() if count}
+
+
+# Its form in JSON -------------------------------------------------------------------------------------------------
+
+
+def to_document(transformer: ColumnTransformer) -> dict[str, Any]:
+    """A fitted transformer of `column_transformer` as JSON can hold it: schema, statistics and categories.
+
+    Raises:
+        SettingsError: another kind of transformer, one that is not fitted, or categories that JSON cannot hold.
+    """
+    try:
+        parts = {part: (fitted, columns) for part, fitted, columns in _parts(transformer)}
+        scaling = _scaling(parts["numeric"][0]) if "numeric" in parts else "none"
+        document: dict[str, Any] = {
+            "columns": [str(name) for name in transformer.feature_names_in_],
+            "scaling": scaling,
+            "numeric": {"columns": []},
+            "categorical": {"columns": []},
+        }
+        if "numeric" in parts:
+            document["numeric"] = _numeric_document(*parts["numeric"], scaling)
+        if "categorical" in parts:
+            encoder, columns = parts["categorical"]
+            document["categorical"] = {"columns": columns, "categories": [_values(c) for c in encoder.categories_]}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SettingsError(
+            f"Expected a fitted transformer of alad_tf.tabular.preprocessing.column_transformer. Received: {error}."
+        ) from None
+    return document
+
+
+def from_document(document: Any) -> ColumnTransformer:
+    """The fitted transformer of a document. Nothing of the document is executed.
+
+    It is fitted on a few made-up rows of the same structure, and then given the statistics of the document.
+
+    Raises:
+        DataError: the document is damaged.
+    """
+    try:
+        numeric, categorical = document["numeric"], document["categorical"]
+        columns = Columns(tuple(numeric["columns"]), tuple(categorical["columns"]), "medians" in numeric)
+        transformer = of_columns(columns, scaling=document["scaling"])
+        transformer.fit(_made_up_rows(document))
+        for part, fitted, names in _parts(transformer):
+            if part == "numeric":
+                _set_statistics(fitted, numeric, document["scaling"])
+            else:
+                for name, found, expected in zip(names, fitted.categories_, categorical["categories"]):
+                    if _values(found) != expected:
+                        raise ValueError(f"categories of {name!r} that are not sorted, or not of their kind")
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, SettingsError) as error:
+        raise DataError(
+            f"Expected the preprocessing of a model. Received: a damaged document: {error!r:.200}."
+        ) from None
+    return transformer
+
+
+def _parts(transformer: ColumnTransformer) -> Iterable[tuple[str, Any, list[str]]]:
+    return [part for part in transformer.transformers_ if part[0] in ("numeric", "categorical")]
+
+
+def _scaling(pipeline: Pipeline) -> str:
+    scaler = pipeline.named_steps["scale"]
+    return next((name for name, kind in _SCALERS.items() if type(scaler) is kind), "none")
+
+
+def _indicated(pipeline: Pipeline) -> list[int]:
+    """Positions of the columns that have a feature for missing cells."""
+    if "impute" not in pipeline.named_steps:
+        return []
+    return [int(position) for position in pipeline.named_steps["impute"].indicator_.features_]
+
+
+def _numeric_document(pipeline: Pipeline, columns: list[str], scaling: str) -> dict[str, Any]:
+    document: dict[str, Any] = {"columns": columns}
+    if "impute" in pipeline.named_steps:
+        document["medians"] = _statistics(pipeline.named_steps["impute"].statistics_)
+        document["indicated"] = _indicated(pipeline)
+    if scaling != "none":
+        scaler = pipeline.named_steps["scale"]
+        document["statistics"] = {name: _statistics(getattr(scaler, name)) for name in _SCALER_ARRAYS[scaling]}
+        document["rows"] = np.asarray(scaler.n_samples_seen_).tolist()
+    return document
+
+
+def _indicated_in(document: dict[str, Any]) -> list[int]:
+    indicated: list[int] = document["indicated"] if "medians" in document else []
+    if not set(indicated) <= set(range(len(document["columns"]))):
+        raise ValueError(f"positions of columns expected, {indicated!r:.80} received")
+    return indicated
+
+
+def _set_statistics(pipeline: Pipeline, document: dict[str, Any], scaling: str) -> None:
+    features = len(document["columns"]) + len(_indicated_in(document))
+    if "medians" in document:
+        pipeline.named_steps["impute"].statistics_ = _numbers(document["medians"], len(document["columns"]))
+    if scaling != "none":
+        scaler = pipeline.named_steps["scale"]
+        for name in _SCALER_ARRAYS[scaling]:
+            setattr(scaler, name, _numbers(document["statistics"][name], features))
+        rows = np.asarray(document["rows"])
+        scaler.n_samples_seen_ = rows if rows.ndim else rows[()]
+
+
+def _statistics(numbers: np.ndarray) -> dict[str, Any]:
+    """Finite numbers as JSON: it keeps every bit of float64 and of what is narrower."""
+    return {"type": numbers.dtype.str, "values": numbers.tolist()}
+
+
+def _numbers(document: dict[str, Any], length: int) -> np.ndarray:
+    numbers = np.array(document["values"], np.float64)
+    if numbers.shape != (length,) or not np.isfinite(numbers).all() or document["type"] not in ("<f4", "<f8"):
+        raise ValueError(f"{length} finite numbers expected, {document!r:.80} received")
+    return numbers.astype(document["type"])
+
+
+def _made_up_rows(document: dict[str, Any]) -> pd.DataFrame:
+    """Rows in which each category stands at least once, and missing numbers where a feature says so."""
+    categories = [_array(values) for values in document["categorical"].get("categories", [])]
+    count = max([2, *map(len, categories)])
+    indicated = _indicated_in(document["numeric"])
+    made: dict[str, Any] = {}
+    for position, name in enumerate(document["numeric"]["columns"]):
+        made[name] = np.arange(count, dtype=np.float64)
+        if position in indicated:
+            made[name][0] = np.nan
+    for name, values in zip(document["categorical"]["columns"], categories):
+        made[name] = np.resize(values, count)
+    if sorted(made) != sorted(document["columns"]):
+        raise ValueError("columns that do not match")
+    return pd.DataFrame(made)[document["columns"]]
+
+
+def _values(categories: np.ndarray) -> dict[str, Any]:
+    """Categories as JSON: their type, kind and values; None and NaN stand behind the others, as in scikit-learn."""
+    values = [value for value in categories.tolist() if not pd.isna(value)]
+    missing = ["None" if value is None else "NaN" for value in categories.tolist()[len(values) :]]
+    types = {type(value) for value in values}
+    kind = next((name for name, kind in _KINDS.items() if types <= {kind}), None)
+    if kind is None:
+        raise TypeError(f"categories of the types {sorted(t.__name__ for t in types)}")
+    return {"kind": kind, "type": categories.dtype.str, "values": values, "missing": missing}
+
+
+def _array(document: dict[str, Any]) -> np.ndarray:
+    if document["type"] not in ("|O", "|b1") and np.dtype(document["type"]).kind not in "iuf":
+        raise ValueError(f"categories of type {document['type']!r}")
+    values = [_KINDS[document["kind"]](value) for value in document["values"]]
+    values += [{"None": None, "NaN": np.nan}[value] for value in document["missing"]]
+    array = np.empty(len(values), document["type"])
+    array[:] = values
+    return array

@@ -1,0 +1,244 @@
+"""Which columns of a table are numbers and which are categories, and what their cells must be.
+
+Training refuses what it cannot use and says where; scoring marks the row and leaves the others alone. Rows are numbered
+from 1 in messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from alad_tf.errors import DataError, SettingsError
+
+MAX_CATEGORIES = 1000  # of a column: each becomes a feature
+LABEL_NAMES = ("label", "labels", "target", "class", "y", "is_anomaly", "anomaly", "outlier")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns that a model is fitted on, in the order of the training file.
+
+    Args:
+        numeric: names of the columns of numbers.
+        categorical: names of the columns of categories, whose cells are compared as text.
+        impute: missing cells are allowed. If not, training refuses them and scoring marks their rows as not valid.
+    """
+
+    numeric: tuple[str, ...]
+    categorical: tuple[str, ...]
+    impute: bool = False
+
+    @classmethod
+    def infer(
+        cls,
+        frame: pd.DataFrame,
+        *,
+        categorical: Iterable[str] = (),
+        numeric: Iterable[str] = (),
+        impute: bool = False,
+    ) -> Columns:
+        """The columns of a frame: those of numbers are numeric and the others categorical, unless they are named.
+
+        Raises:
+            SettingsError: a name that the frame does not have, or that is given as both kinds.
+            DataError: a column that is not named and holds dates, or numbers but for a few cells of text; a frame
+                without columns.
+        """
+        named = {**dict.fromkeys(numeric, "number"), **dict.fromkeys(categorical, "text")}
+        require(frame.columns, named, "kind")
+        both = sorted({*numeric} & {*categorical})
+        if both:
+            raise SettingsError(
+                f"Expected one kind for a column. Received: {_listed(both)} as numeric and categorical."
+            )
+        if not len(frame.columns):
+            raise DataError("Expected columns to learn from. Received: none.")
+        kinds = {name: named.get(name) or _kind(name, frame[name]) for name in frame.columns}
+        return cls(
+            tuple(name for name, kind in kinds.items() if kind == "number"),
+            tuple(name for name, kind in kinds.items() if kind == "text"),
+            impute,
+        )
+
+    @property
+    def names(self) -> list[str]:
+        """All columns: the numeric ones, then the categorical ones."""
+        return [*self.numeric, *self.categorical]
+
+    def to_document(self) -> dict[str, Any]:
+        """What JSON can hold of it."""
+        return {**asdict(self), "numeric": list(self.numeric), "categorical": list(self.categorical)}
+
+    @classmethod
+    def from_document(cls, document: Any) -> Columns:
+        """The inverse of `to_document`.
+
+        Raises:
+            DataError: the document is damaged.
+        """
+        try:
+            columns = cls(tuple(document["numeric"]), tuple(document["categorical"]), document["impute"])
+        except (KeyError, TypeError) as error:
+            raise DataError(f"Expected the columns of a model. Received: a damaged document: {error!r}.") from None
+        if not all(isinstance(name, str) for name in columns.names) or not isinstance(columns.impute, bool):
+            raise DataError("Expected the columns of a model. Received: names or settings of another type.")
+        return columns
+
+    def training_rows(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The cells to train on: float64 numbers and categories as text, in the order of `names`.
+
+        Raises:
+            DataError: fewer than two rows; a missing column, or one without a value; a cell that is no number, or
+                infinite, or missing where that is not allowed; more than MAX_CATEGORIES categories.
+        """
+        if len(frame) < 2:
+            raise DataError(f"Expected at least 2 rows to train on. Received: {len(frame)}.")
+        cells = self._cells(frame)
+        for name in self.names:
+            if cells[name].isna().all():
+                raise DataError(f"Expected values in column {name!r}. Received: no cell with one. Drop the column.")
+        for name in self.numeric:
+            _refuse(np.isinf(cells[name]), cells[name], "a finite number")
+        if not self.impute:
+            for name in self.names:
+                _refuse(cells[name].isna(), cells[name], "a value", " Drop the row, or pass --impute.")
+        for name in self.categorical:
+            if cells[name].nunique() > MAX_CATEGORIES:
+                raise DataError(
+                    f"Expected at most {MAX_CATEGORIES} categories in column {name!r}. Received: "
+                    f"{cells[name].nunique()}. If it names the row, drop it; if it is a number, name it as numeric."
+                )
+        return cells
+
+    def scoring_rows(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+        """The cells to score, and which rows are valid, [n] bool: those with an infinite or missing cell are not.
+
+        Columns are matched by name; others are ignored.
+
+        Raises:
+            DataError: a missing column; a cell that is no number.
+        """
+        cells = self._cells(frame)
+        valid = ~np.isinf(cells[list(self.numeric)].to_numpy(np.float64)).any(axis=1)
+        if not self.impute:
+            valid &= ~cells.isna().any(axis=1).to_numpy()
+        return cells, valid
+
+    def _cells(self, frame: pd.DataFrame) -> pd.DataFrame:
+        missing = [name for name in self.names if name not in frame.columns]
+        if missing:
+            raise DataError(f"Expected the columns {_listed(missing)}. Received: {_listed(map(str, frame.columns))}.")
+        numbers = {name: _as_numbers(frame[name]) for name in self.numeric}
+        return pd.DataFrame({**numbers, **{name: as_text(frame[name]) for name in self.categorical}}, index=frame.index)
+
+
+def column_warnings(cells: pd.DataFrame) -> Iterator[str]:
+    """What is suspicious in the cells to train on, one line each.
+
+    Columns that never change; names that labels usually have.
+    """
+    for name in cells.columns:
+        if name.lower() in LABEL_NAMES:
+            yield f"column {name!r} is trained on; if it is a label, name it with --label or --drop it"
+        if (cells[name].isna() if cells[name].isna().any() else cells[name]).nunique() == 1:
+            yield f"column {name!r} is constant: {cells[name].iloc[0]!r} in all rows"
+
+
+def require(present: Iterable[str], named: Iterable[str], what: str) -> None:
+    """Refuse names that a table does not have.
+
+    Raises:
+        SettingsError: names each, and what there is.
+    """
+    present = list(present)
+    unknown = [name for name in named if name not in present]
+    if unknown:
+        raise SettingsError(
+            f"Expected columns of the data ({what}). Received: {_listed(unknown)}. Allowed: {_listed(present)}."
+        )
+
+
+def _kind(name: str, column: pd.Series) -> str:
+    if _is_time(column):
+        raise DataError(
+            f"Expected numbers or categories in column {name!r}. Received: dates or times. Drop it, replace it with "
+            "numbers, or name it as categorical."
+        )
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        return "number"
+    _refuse_text_among_numbers(name, column)
+    return "text"
+
+
+def _refuse_text_among_numbers(name: str, column: pd.Series) -> None:
+    """A column of numbers in which somebody typed a word would be one of as many categories as it has numbers."""
+    cells = column[column.notna()].astype(object)
+    text = cells[[not _is_number(cell) for cell in cells]]
+    if 0 < len(text) < len(cells) / 2:
+        raise DataError(
+            f"Expected numbers or categories in column {name!r}. Received: {text.iloc[0]!r} in row "
+            f"{text.index[0] + 1}, and numbers in {len(cells) - len(text)} of {len(cells)} cells. Mend the cell, or "
+            "name the column as categorical (--categorical)."
+        )
+
+
+def _is_number(cell: Any) -> bool:
+    try:
+        float(cell)
+    except (TypeError, ValueError):
+        return False
+    return not isinstance(cell, (bool, np.bool_))
+
+
+def _is_time(column: pd.Series) -> bool:
+    return bool(pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column))
+
+
+def _as_numbers(column: pd.Series) -> pd.Series:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(object)
+    if pd.api.types.is_complex_dtype(column) or _is_time(column):
+        raise DataError(f"Expected real numbers in column {column.name!r}. Received: {column.dtype}.")
+    try:
+        numbers = pd.to_numeric(column, errors="coerce").astype(np.float64)
+    except TypeError as error:  # of periods, intervals and the like
+        raise DataError(f"Expected real numbers in column {column.name!r}. Received: cells of which {error}.") from None
+    _refuse(numbers.isna() & column.notna(), column, "a number")
+    return numbers
+
+
+def as_text(column: pd.Series) -> pd.Series:
+    """Cells as text, missing ones NaN. A whole number is the same text in a column of integers and one of floats."""
+    if pd.api.types.infer_dtype(column, skipna=True) == "string":
+        return column.astype(object).where(column.notna(), np.nan)
+    cells = [np.nan if pd.isna(cell) else _text(cell) for cell in column.astype(object)]
+    return pd.Series(cells, column.index, dtype=object, name=column.name)
+
+
+def _text(cell: Any) -> str:
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
+
+
+def _refuse(bad: pd.Series, column: pd.Series, expected: str, advice: str = "") -> None:
+    """Name the first cell that is bad, and how many more there are."""
+    rows = np.flatnonzero(bad)
+    if not len(rows):
+        return
+    cell = column.iloc[rows[0]]
+    received = "a missing cell" if pd.isna(cell) else repr(float(cell) if isinstance(cell, Real) else str(cell))
+    more = f", and {len(rows) - 1} more in that column" if len(rows) > 1 else ""
+    raise DataError(
+        f"Expected {expected} in column {column.name!r}, row {column.index[rows[0]] + 1}. "
+        f"Received: {received}{more}.{advice}"
+    )
+
+
+def _listed(names: Iterable[str]) -> str:
+    every = list(names)
+    return ", ".join(every[:8]) + (f" and {len(every) - 8} more" if len(every) > 8 else "")

@@ -1,0 +1,52 @@
+"""Networks of one's own: what does not fit is refused by name; what is trained are copies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from small_networks import own
+
+from alad_tf.errors import SettingsError
+from alad_tf.estimator import custom_networks
+
+
+def test_those_that_fit() -> None:
+    assert custom_networks.require(own(latent=3, features=7), 7) == 3
+    models = own()
+    del models["Dzz"]
+    assert custom_networks.require(models, 5) == 2
+    assert custom_networks.copies(models).Dzz is None
+
+
+def test_copies() -> None:
+    models = own()
+    copies = custom_networks.copies(models)
+    assert list(copies.models) == ["G", "E", "Dxz", "Dxx", "Dzz"]
+    for name, model in models.items():
+        for mine, theirs in zip(model.get_weights(), copies.models[name].get_weights()):
+            np.testing.assert_array_equal(mine, theirs)
+    before = models["E"].get_weights()[0]
+    copies.E.set_weights([weight + 1 for weight in copies.E.get_weights()])
+    np.testing.assert_array_equal(models["E"].get_weights()[0], before)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"Dxx": None}, "Expected networks G, E, Dxz, Dxx and perhaps Dzz. Received: G, E, Dxz, Dzz."),
+        ({"D": own()["Dxx"]}, "Received: G, E, Dxz, Dxx, Dzz, D."),
+        ({"E": own(features=4)["E"]}, "Expected E from [(None, 5)] to [(None, 2)]. Received: from [(None, 4)]"),
+        ({"G": own(features=4)["G"]}, "Expected G from [(None, 2)] to [(None, 5)]. Received: "),
+        ({"Dxz": own(latent=3)["Dxz"]}, "Expected Dxz from [(None, 5), (None, 2)]"),
+        ({"Dxx": own()["E"]}, "(logits, features). Received: from [(None, 5)]"),
+        ({"G": tf.keras.layers.Dense(5)}, "Expected G as a functional or sequential tf.keras.Model. Received: Dense."),
+    ],
+)
+def test_those_that_do_not_fit(changes: dict[str, Any], message: str) -> None:
+    models = {name: model for name, model in {**own(), **changes}.items() if model is not None}
+    with pytest.raises(SettingsError) as error:
+        custom_networks.require(models, 5)
+    assert message in str(error.value)

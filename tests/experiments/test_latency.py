@@ -1,0 +1,67 @@
+"""Table IV: what is timed is the whole search, and the file says what was timed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from reference import draw
+
+from alad_tf.baselines.anogan import Networks, Search
+from alad_tf.data import base, loading
+from alad_tf.errors import AladError
+from alad_tf.experiments import latency
+from architectures.kdd99 import GAN
+
+
+@pytest.fixture
+def rows(monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
+    """Rows of KDD99's width in place of the data."""
+    x = draw(0, 60, 121)
+    monkeypatch.setattr(
+        loading, "load", lambda name, **options: base.Split(x, None, x, np.arange(60, dtype=np.uint8) % 2)
+    )
+    return x
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_search_takes_steps_of_adam_on_the_loss(jit: bool) -> None:
+    model = Networks(GAN, seed=0)
+    search = Search(model, seed=0, steps=3, jit=jit)
+    x, start = tf.constant(draw(0, 5, 121)), tf.constant(draw(1, 5, 32))
+    z = tf.Variable(start)
+    optimizer = tf.keras.optimizers.legacy.Adam(1e-3, epsilon=1e-8)
+    left = []
+    for _ in range(4):
+        with tf.GradientTape() as tape:
+            x_hat = model.G(z)
+            residual = tf.reduce_sum(tf.abs(x - x_hat), axis=1)
+            distance = tf.reduce_sum(tf.abs(model.D(x)[1] - model.D(x_hat)[1]), axis=1)
+            loss = 0.9 * residual + 0.1 * distance
+        left.append(np.stack([residual, distance]))
+        optimizer.apply_gradients([(tape.gradient(loss, z), z)])
+    for found in (search.search(x, start), latency.in_calls(search, model, x, start, 3)()):
+        np.testing.assert_allclose(found, left[3], rtol=1e-5)
+    assert left[3].sum() < left[0].sum()
+
+
+def test_medians_and_ratio_of_one_process(rows: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert latency.ALAD_CALLS == 100  # in one of the times below
+    ticks = iter(np.cumsum([1, 1, 1, *(0, 0.1, 0, 4, 0, 1), *(0, 0.2, 0, 6, 0, 1)]))
+    monkeypatch.setattr(latency, "perf_counter", lambda: next(ticks))
+    measured = latency.measure("kdd99", tmp_path, rounds=2, search_steps=2)
+    assert json.loads((tmp_path / "latency" / "kdd99.json").read_text()) == measured
+    expected: dict[str, Any] = {"batch": 50, "alad_ms": 1.5, "anogan_ms": 5000.0, "anogan_one_call_ms": 1000.0}
+    assert {name: pytest.approx(measured[name]) for name in expected} == expected
+    assert measured["ratio"] == pytest.approx((4 / 0.001 + 6 / 0.002) / 2)
+    assert measured["ratio_one_call"] == pytest.approx((1 / 0.001 + 1 / 0.002) / 2)
+    assert (measured["rounds"], measured["search_steps"], measured["dataset"]) == (2, 2, "kdd99")
+
+
+def test_a_data_set_without_anogan_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AladError, match="Expected a data set of Table IV. Received: 'toy'."):
+        latency.measure("toy", tmp_path)

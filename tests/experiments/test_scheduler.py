@@ -1,0 +1,574 @@
+"""Runs in processes of their own: complete, skipped, remade, failed, killed and interrupted.
+
+Most workers here are scripted: `sitecustomize`, which Python imports at its start, puts a module that does as a plan
+says in the place of alad_tf.experiments.run. The rest train on the toy data.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import types
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+import pytest
+from conftest import CHECKOUT, Alad
+
+from alad_tf.cli.main import GOES_ON
+from alad_tf.data import loading
+from alad_tf.errors import AladError, DataError, SettingsError
+from alad_tf.experiments import scheduler
+from alad_tf.experiments.process import THREAD_VARIABLES
+from alad_tf.experiments.progress import Progress, ProgressBoard
+from alad_tf.experiments.settings import RUN_FILES, Settings, is_complete
+from alad_tf.options import SCORES
+from alad_tf.report import comparison
+
+TOY = Settings.of_protocol("toy", epochs=1, jit=False)
+PATIENCE = 300.0  # seconds until something that must happen has not
+
+SCRIPTED = """
+import json, os, signal, sys, time, types
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+def run(settings, seed, run_dir, *, data_dir=None, report=None, warn=None, stopping=None):
+    from alad_tf.errors import AladError, Stopped
+    from alad_tf.experiments.settings import Progress, RUN_FILES
+    plan = json.loads((HERE / "plan.json").read_text())
+    action, *rest = plan.get(str(seed), "complete").split()
+    facts = {"environment": dict(os.environ), "data_dir": str(data_dir), "pid": os.getpid(), "start": time.time()}
+    (run_dir / "facts.json.part").write_text(json.dumps(facts))
+    os.replace(run_dir / "facts.json.part", run_dir / "facts.json")
+    report(Progress(step=1, steps=4, losses={"loss_d": 1.5, "loss_ge": 2.5}))
+    print("noise of Python", file=sys.stderr, flush=True)
+    os.write(2, b"noise of a library\\n")
+    if action == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if action == "crash":
+        raise RuntimeError("boom")
+    if action == "refuse":
+        raise AladError("Expected this. Received: that.")
+    if action == "disk":
+        raise OSError(28, "No space left on device")
+    if action == "memory":
+        raise MemoryError
+    if action == "hang":
+        time.sleep(600)
+    if action == "stop":
+        os.kill(os.getpid(), signal.SIGTERM)
+        action = "wait"
+    if action == "warn":
+        warn("not as it should be")
+    if action == "wait":
+        while not stopping():
+            time.sleep(0.05)
+        raise Stopped("stopped at step 1 of 4, where the same command goes on")
+    while action == "report":
+        if stopping():
+            raise Stopped("stopped")
+        report(Progress(step=2, steps=4, losses={"loss_d": 1.5, "loss_ge": 2.5}))
+        time.sleep(0.05)
+    if action == "meet":
+        while not (run_dir.parent / f"seed{rest[0]}" / "facts.json").exists():
+            time.sleep(0.05)
+    for name in RUN_FILES[1:]:
+        (run_dir / name).write_text("made")
+    facts["end"] = time.time()
+    (run_dir / "facts.json").write_text(json.dumps(facts))
+
+sys.modules["alad_tf.experiments.run"] = types.ModuleType("alad_tf.experiments.run")
+sys.modules["alad_tf.experiments.run"].run = run
+if (HERE / "interrupt").exists() and os.environ["TF_NUM_INTRAOP_THREADS"] == "2":  # a worker of the toy data starts
+    os.kill(os.getpid(), signal.SIGINT)
+"""
+
+Script = Callable[[dict[int, str]], Path]
+
+
+@pytest.fixture
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
+    """`script({seed: action})` sets what workers that start from now on do; returns the script's folder."""
+    folder = tmp_path / "script"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(SCRIPTED)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]))
+
+    def plan(actions: dict[int, str]) -> Path:
+        (folder / "plan.json").write_text(json.dumps(actions))
+        return folder
+
+    plan({})
+    return plan
+
+
+def facts(out: Path, seed: int) -> dict[str, Any]:
+    return dict(json.loads((TOY.folder(out, seed) / "facts.json").read_text()))
+
+
+def state(run_dir: Path) -> dict[str, tuple[int, int]]:
+    """Every file's inode and time of change."""
+    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in run_dir.iterdir()}
+
+
+def arrays(path: Path) -> dict[str, bytes]:
+    """The bits of an .npz file's arrays."""
+    with np.load(path) as stored:
+        return {name: stored[name].tobytes() for name in stored}
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def group_is_empty(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def reproduce(out: Path, seeds: int, jobs: int) -> list[str]:
+    """Arguments of `alad` that make runs of `TOY`."""
+    counts = ["--epochs", str(TOY.epochs), "--runs", str(seeds), "--jobs", str(jobs)]
+    return ["reproduce", "toy", "--no-jit", *counts, "--out", str(out)]
+
+
+def stopped(arguments: list[str], ready: Callable[[], bool], stop: Callable[[int], None]) -> tuple[int, str]:
+    """Call `stop` with the command's process id once `ready`; its exit code and what it says, when all is over."""
+    command = [sys.executable, "-m", "alad_tf", *arguments]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, cwd=CHECKOUT, start_new_session=True, preexec_fn=obey_control_c, **pipes)
+    try:
+        wait_for(lambda: ready() or process.poll() is not None)
+        stop(process.pid)
+        output, error = process.communicate(timeout=PATIENCE)
+        wait_for(lambda: group_is_empty(process.pid))
+    finally:
+        if not group_is_empty(process.pid):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert output == ""
+    return process.returncode, error
+
+
+def obey_control_c() -> None:
+    """Undo that processes in the background ignore it, and the processes that they start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def press_control_c(process: int) -> None:
+    os.killpg(process, signal.SIGINT)  # a terminal sends it to the whole group
+
+
+# Scripted workers -------------------------------------------------------------------------------------------------
+
+
+def test_failures_are_named_by_seed_and_the_others_go_on(
+    script: Script, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    script({1: "kill", 2: "refuse", 3: "crash", 4: "disk", 5: "memory"})
+    with pytest.raises(AladError) as caught:
+        scheduler.run_all(TOY, range(7), tmp_path / "out", jobs=3)
+    folders = [TOY.folder(tmp_path / "out", seed) for seed in range(7)]
+    reasons = [
+        f"seed 1: its process ended with exit code -9, see {folders[1] / 'log.txt'}",
+        "seed 2: Expected this. Received: that.",
+        f"seed 3: its process ended with exit code 1, see {folders[3] / 'log.txt'}",
+        "seed 4: [Errno 28] No space left on device",
+        "seed 5: MemoryError",
+    ]
+    assert str(caught.value) == "; ".join(reasons)
+    assert [is_complete(folder) for folder in folders] == [True, False, False, False, False, False, True]
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    assert lines[0] == "toy ALAD: 1 epochs each of seed 0, seed 1, seed 2, seed 3, seed 4, seed 5, seed 6"
+    ends = [f"toy ALAD {reason}" for reason in reasons] + [f"toy ALAD seed {seed}: complete" for seed in (0, 6)]
+    assert sorted(lines[1:]) == sorted(ends)
+    assert "RuntimeError: boom" in (folders[3] / "log.txt").read_text()
+    assert (folders[0] / "log.txt").read_text() == "noise of Python\nnoise of a library\n"
+
+
+def test_next_call_makes_what_is_missing_and_nothing_else(
+    script: Script, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    script({1: "kill"})
+    with pytest.raises(AladError):
+        scheduler.run_all(TOY, range(3), tmp_path, jobs=3)
+    before = [state(TOY.folder(tmp_path, seed)) for seed in range(3)]
+    capfd.readouterr()
+    script({0: "kill", 2: "kill"})
+    scheduler.run_all(TOY, range(3), tmp_path, jobs=3)
+    assert is_complete(TOY.folder(tmp_path, 1))
+    assert [state(TOY.folder(tmp_path, seed)) == before[seed] for seed in range(3)] == [True, False, True]
+    assert capfd.readouterr().err.splitlines() == [
+        "toy ALAD: complete already: seed 0, seed 2",
+        "toy ALAD: 1 epochs each of seed 1",
+        "toy ALAD seed 1: complete",
+    ]
+
+
+def test_jobs_at_a_time(script: Script, tmp_path: Path) -> None:
+    """Seeds 0 and 1 can only end if both run at once; no third does."""
+    script({0: "meet 1", 1: "meet 0"})
+    scheduler.run_all(TOY, range(4), tmp_path / "two", jobs=2)
+    scheduler.run_all(TOY, [2, 3], tmp_path / "one", jobs=1)
+    for out, seeds, jobs in ((tmp_path / "two", [0, 1, 2, 3], 2), (tmp_path / "one", [2, 3], 1)):
+        spans = [(facts(out, seed)["start"], facts(out, seed)["end"]) for seed in seeds]
+        assert max(sum(start <= moment < end for start, end in spans) for moment, _ in spans) == jobs
+
+
+@pytest.mark.parametrize(("dataset", "threads"), [("toy", "2"), ("kdd99", "1")])
+def test_workers_have_the_protocols_threads(
+    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dataset: str, threads: str
+) -> None:
+    monkeypatch.setattr(loading, "load", lambda *_, **__: None)
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("TF_NUM_INTEROP_THREADS")
+    settings = Settings.of_protocol(dataset)
+    scheduler.run_all(settings, [0], tmp_path, jobs=1, data_dir=tmp_path / "data")
+    received = json.loads((settings.folder(tmp_path, 0) / "facts.json").read_text())
+    assert received["data_dir"] == str(tmp_path / "data")
+    assert {received["environment"][name] for name in THREAD_VARIABLES} == {threads}
+    assert os.environ["OMP_NUM_THREADS"] == "7" and "TF_NUM_INTEROP_THREADS" not in os.environ
+
+
+def test_data_are_looked_at_once_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def load(name: str, **options: Any) -> None:
+        calls.append((name, options))
+        raise DataError("Expected a file. Received: none.")
+
+    monkeypatch.setattr(loading, "load", load)
+    settings = Settings.of_protocol("arrhythmia", scaling="minmax", training_half="released")
+    with pytest.raises(DataError):
+        scheduler.run_all(settings, range(3), tmp_path / "out", jobs=3, data_dir=tmp_path)
+    assert calls == [("arrhythmia", {"data_dir": tmp_path, "scaling": "minmax", "training_half": "released"})]
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_folder_of_other_settings_stops_all(script: Script, tmp_path: Path) -> None:
+    Settings.of_protocol("toy", epochs=2, jit=False).claim(TOY.folder(tmp_path, 2), 2)
+    content = (TOY.folder(tmp_path, 2) / "config.json").read_bytes()
+    with pytest.raises(SettingsError, match="epochs is 2 there and 1 here"):
+        scheduler.run_all(TOY, range(3), tmp_path, jobs=3)
+    assert not list(tmp_path.rglob("facts.json"))
+    assert (TOY.folder(tmp_path, 2) / "config.json").read_bytes() == content
+
+
+def test_log_that_cannot_be_written(script: Script, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    log = TOY.folder(tmp_path, 0) / "log.txt"
+    log.mkdir(parents=True)
+    with pytest.raises(AladError) as caught:
+        scheduler.run_all(TOY, range(2), tmp_path, jobs=2)
+    assert str(caught.value).startswith("seed 0: ") and str(log) in str(caught.value)
+    assert is_complete(TOY.folder(tmp_path, 1))
+    assert all(line.startswith("toy ALAD") for line in capfd.readouterr().err.splitlines())
+
+
+def test_parent_does_not_import_tensorflow(script: Script, tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from alad_tf.experiments import scheduler; "
+        "from alad_tf.experiments.settings import Settings\n"
+        "scheduler.run_all(Settings.of_protocol('toy', epochs=1, jit=False), [0], Path(sys.argv[1]), jobs=1)\n"
+        "print(sorted({'tensorflow', 'tensorflow_addons', 'matplotlib', 'pandas'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "[]\n")
+    assert is_complete(TOY.folder(tmp_path, 0))
+
+
+@pytest.mark.parametrize(
+    "stop", [press_control_c, lambda process: os.kill(process, signal.SIGTERM)], ids=["control-c", "SIGTERM"]
+)
+def test_stopped_in_the_middle(script: Script, tmp_path: Path, stop: Callable[[int], None]) -> None:
+    out, folders = tmp_path / "out", [TOY.folder(tmp_path / "out", seed) for seed in range(4)]
+    script({1: "wait", 2: "wait"})
+    ready = [folder / name for folder, name in zip(folders, ("result.json", "facts.json", "facts.json"))]
+    code, error = stopped(reproduce(out, seeds=4, jobs=2), lambda: all(path.exists() for path in ready), stop)
+    assert code == 130
+    assert error.splitlines() == [
+        "toy ALAD: 1 epochs each of seed 0, seed 1, seed 2, seed 3",
+        "toy ALAD seed 0: complete",
+        "toy ALAD seed 1: stopped at step 1 of 4, where the same command goes on",
+        "toy ALAD seed 2: stopped at step 1 of 4, where the same command goes on",
+        f"alad: interrupted; {GOES_ON}",
+    ]
+    assert [is_complete(folder) for folder in folders] == [True, False, False, False]
+    assert not (folders[3] / "facts.json").exists()
+    before = state(folders[0])
+    script({0: "kill"})
+    scheduler.run_all(TOY, range(4), out, jobs=2)
+    assert all(map(is_complete, folders))
+    assert state(folders[0]) == before
+
+
+def test_workers_end_when_the_command_is_killed(script: Script, tmp_path: Path) -> None:
+    script({0: "report", 1: "report"})
+    started = [TOY.folder(tmp_path / "out", seed) / "facts.json" for seed in (0, 1)]
+    code, _ = stopped(
+        reproduce(tmp_path / "out", seeds=2, jobs=2),
+        lambda: all(path.exists() for path in started),
+        lambda process: os.kill(process, signal.SIGKILL),
+    )
+    assert code == -signal.SIGKILL
+    assert not list(tmp_path.rglob("result.json"))
+
+
+def test_control_c_is_left_to_the_parent_from_a_workers_start(
+    script: Script, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A worker that dies of it, before it has even been told what to do, prints a traceback over the parent's line."""
+    (script({}) / "interrupt").touch()
+    before = signal.getsignal(signal.SIGINT)
+    obey_control_c()
+    try:
+        scheduler.run_all(TOY, [0], tmp_path / "out", jobs=1)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert is_complete(TOY.folder(tmp_path / "out", 0))
+    assert capfd.readouterr().err.splitlines() == ["toy ALAD: 1 epochs each of seed 0", "toy ALAD seed 0: complete"]
+
+
+def test_second_control_c_ends_at_once(script: Script, tmp_path: Path) -> None:
+    script({0: "hang"})
+    started = TOY.folder(tmp_path, 0) / "facts.json"
+    begin: list[float] = []
+
+    def twice(process: int) -> None:
+        press_control_c(process)
+        time.sleep(1.0)  # the run does not do as it is asked
+        assert not group_is_empty(process)
+        begin.append(time.monotonic())
+        press_control_c(process)
+
+    code, error = stopped(reproduce(tmp_path, seeds=1, jobs=1), started.exists, twice)
+    assert time.monotonic() - begin[0] < scheduler.GRACE_SECONDS / 2
+    assert code == 130 and error.splitlines()[1:] == [f"alad: interrupted; {GOES_ON}"]
+
+
+def test_the_grace_ends(script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that does not stop is killed after it."""
+    script({0: "hang"})
+    monkeypatch.setattr(scheduler, "GRACE_SECONDS", 0.5)
+    started = TOY.folder(tmp_path, 0) / "facts.json"
+
+    def wait(*_: Any, **__: Any) -> None:
+        wait_for(started.exists)
+        time.sleep(0.5)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(scheduler, "wait", wait)
+    begin = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        scheduler.run_all(TOY, [0], tmp_path, jobs=1)
+    assert time.monotonic() - begin < 100  # it would sleep for 600
+
+
+def test_warning_of_a_run_is_no_failure(script: Script, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    script({0: "warn"})
+    scheduler.run_all(TOY, [0], tmp_path, jobs=1)
+    assert capfd.readouterr().err.splitlines()[1:] == [
+        "toy ALAD seed 0: warning: not as it should be",
+        "toy ALAD seed 0: complete",
+    ]
+
+
+def test_run_stopped_alone_says_how_to_go_on(script: Script, tmp_path: Path) -> None:
+    script({0: "stop"})
+    with pytest.raises(AladError, match="^seed 0: stopped at step 1 of 4, where the same command goes on$"):
+        scheduler.run_all(TOY, [0], tmp_path, jobs=1)
+
+
+def test_budget_counts_from_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler, "time", types.SimpleNamespace(monotonic=lambda: 100.0))
+    assert [scheduler.Budget(130.0, seconds).fits() for seconds in (30.0, 31.0)] == [True, False]
+    assert [scheduler.Budget(deadline, 0.0).is_spent() for deadline in (100.5, 100.0)] == [False, True]
+
+
+def test_runs_go_on_until_the_budget_ends(script: Script, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """What runs then is stopped as by an interrupt, which is no failure; the next is not started."""
+    script({1: "wait"})
+
+    class Budget(scheduler.Budget):
+        def is_spent(self) -> bool:
+            return (TOY.folder(tmp_path, 1) / "facts.json").exists()
+
+    scheduler.run_all(TOY, range(3), tmp_path, jobs=1, budget=Budget(time.monotonic() + PATIENCE, 0.0))
+    assert [is_complete(TOY.folder(tmp_path, seed)) for seed in range(3)] == [True, False, False]
+    assert not (TOY.folder(tmp_path, 2) / "facts.json").exists()
+    assert capfd.readouterr().err.splitlines()[1:] == [
+        "toy ALAD seed 0: complete",
+        "toy ALAD seed 1: stopped at step 1 of 4, where the same command goes on",
+    ]
+    script({})
+    scheduler.run_all(TOY, range(3), tmp_path, jobs=3, budget=scheduler.Budget(time.monotonic() + PATIENCE, 0.0))
+    assert all(is_complete(TOY.folder(tmp_path, seed)) for seed in range(3))
+
+
+def test_run_that_does_not_fit_the_budget_is_not_started(script: Script, tmp_path: Path) -> None:
+    class Budget(scheduler.Budget):
+        def fits(self) -> bool:
+            return not (TOY.folder(tmp_path, 0) / "facts.json").exists()
+
+    scheduler.run_all(TOY, range(3), tmp_path, jobs=1, budget=Budget(time.monotonic() + PATIENCE, 0.0))
+    assert [is_complete(TOY.folder(tmp_path, seed)) for seed in range(3)] == [True, False, False]
+
+
+# Lines of progress ------------------------------------------------------------------------------------------------
+
+
+def progress(step: int, quality: str | None = None) -> Progress:
+    return Progress(step, 400, {"loss_d": 1.23456, "loss_ge": 2.34567}, quality)
+
+
+def test_plain_lines(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """One line a run and minute, the first one earlier; the time left counts from the first report."""
+    clock = iter([0.0, 59.0, 60.0, 100.0, 120.0, 180.0])
+    monkeypatch.setattr(scheduler, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
+    board = ProgressBoard(TOY, done=[], to_do=["seed 4"])
+    for step in (1, 50, 100, 150, 200):
+        board.show("seed 4", progress(step))
+    board.show("seed 4", progress(300, "F1 0.8765"))
+    board.end("seed 4", None)
+    board.close()
+    assert capfd.readouterr().err.splitlines() == [
+        "toy ALAD: 1 epochs each of seed 4",
+        "toy ALAD seed 4: 12%, D 1.23, G/E 2.35, about 7 min left",
+        "toy ALAD seed 4: 50%, D 1.23, G/E 2.35, about 2 min left",
+        "toy ALAD seed 4: 75%, D 1.23, G/E 2.35, F1 0.8765, about 1 min left",
+        "toy ALAD seed 4: complete",
+    ]
+
+
+def test_time_left_of_a_resumed_run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """It counts the steps of this call only: 50 in a minute, 50 to go."""
+    clock = iter([0.0, 60.0])
+    monkeypatch.setattr(scheduler, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
+    board = ProgressBoard(TOY, done=[], to_do=["seed 4"])
+    for step in (300, 350):
+        board.show("seed 4", progress(step))
+    assert "88%, D 1.23, G/E 2.35, about 1 min left" in capfd.readouterr().err
+
+
+def test_bars_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("LINES", "24")
+    board = ProgressBoard(TOY, done=["seed 2"], to_do=["seed 0", "seed 1"])
+    for name in ("seed 0", "seed 1"):
+        board.show(name, progress(100))
+    board.show("seed 1", progress(400, "F1 0.5000"))
+    board.bars["seed 1"].refresh()
+    board.end("seed 1", None)
+    board.end("seed 0", "Expected this. Received: that.")
+    board.close()
+    error = capfd.readouterr().err
+    assert "seed 0:" in error and "100%" in error and "400/400" in error
+    assert "D 1.23, G/E 2.35, F1 0.5000" in error
+    assert "toy ALAD seed 1: complete" in error
+    assert "toy ALAD seed 0: Expected this. Received: that." in error
+    assert not board.bars
+
+
+# Real workers on the toy data -------------------------------------------------------------------------------------
+
+
+class Made:
+    """The results folder of two runs, the second stopped at first, and what the command said."""
+
+    def __init__(self, alad: Alad, out: Path) -> None:
+        self.method = out / "toy" / "ALAD"
+        self.runs = [self.method / "seed0", self.method / "seed1"]
+        started = self.runs[1] / "log.txt"
+        self.stopped = stopped(reproduce(out, seeds=2, jobs=1), started.exists, press_control_c)
+        self.complete_then = [is_complete(run_dir) for run_dir in self.runs]
+        self.files_then = [state(run_dir) for run_dir in self.runs]
+        self.arguments = reproduce(out, seeds=2, jobs=2)
+        self.done = alad(*self.arguments)
+
+
+@pytest.fixture(scope="module")
+def made(alad: Alad, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return Made(alad, tmp_path_factory.mktemp("made") / "results")
+
+
+def test_stopped_then_completed(made: Made) -> None:
+    code, error = made.stopped
+    assert code == 130
+    assert error.splitlines() == [
+        "toy ALAD: 1 epochs each of seed 0, seed 1",
+        "toy ALAD seed 0: complete",
+        f"alad: interrupted; {GOES_ON}",
+    ]
+    assert made.complete_then == [True, False]
+    assert "result.json" not in made.files_then[1]
+    assert made.done.returncode == 0
+    assert made.done.stderr.splitlines() == [
+        "toy ALAD: complete already: seed 0",
+        "toy ALAD: 1 epochs each of seed 1",
+        "toy ALAD seed 1: complete",
+    ]
+    assert state(made.runs[0]) == made.files_then[0]
+
+
+def test_results_folder(made: Made) -> None:
+    for seed, run_dir in enumerate(made.runs):
+        assert is_complete(run_dir)
+        assert {path.name for path in run_dir.iterdir()} == {*RUN_FILES, "log.txt", "reconstructions.png"}
+        result = json.loads((run_dir / "result.json").read_text())
+        assert (result["dataset"], result["method"], result["seed"], result["epochs"]) == ("toy", "ALAD", seed, 1)
+        assert (result["n_train"], result["n_test"]) == (2048, 2148)
+        assert result["settings"]["jit"] is False
+        assert set(result["scores"]) == set(SCORES)
+    assert {path.name for path in made.method.iterdir()} == {"seed0", "seed1", "summary.json", "figures"}
+    assert {path.name for path in (made.method / "figures").iterdir()} >= {"roc.png", "scores.png", "losses.png"}
+
+
+def test_seeds_differ(made: Made) -> None:
+    assert arrays(made.runs[0] / "weights.npz") != arrays(made.runs[1] / "weights.npz")
+
+
+def test_summary(made: Made) -> None:
+    summary = json.loads((made.method / "summary.json").read_text())
+    results = [json.loads((run_dir / "result.json").read_text()) for run_dir in made.runs]
+    assert summary == comparison.summarise(results)
+    assert summary["runs"] == [0, 1]
+
+
+def test_printed(made: Made) -> None:
+    f1 = json.loads((made.method / "summary.json").read_text())["scores"]["features"]["f1"]
+    assert f"{f1['mean']:.4f}±{f1['std']:.4f}" in made.done.stdout
+    assert "ALAD    2 this machine" in made.done.stdout
+    assert all(f"\n  {score}" in made.done.stdout for score in SCORES)
+    assert str(made.method / "figures") in made.done.stdout
+
+
+def test_second_call_leaves_complete_runs_alone(made: Made, alad: Alad) -> None:
+    before = [state(run_dir) for run_dir in made.runs]
+    again = alad(*made.arguments)
+    assert (again.returncode, again.stdout) == (0, made.done.stdout)
+    assert again.stderr.splitlines() == ["toy ALAD: complete already: seed 0, seed 1"]
+    assert [state(run_dir) for run_dir in made.runs] == before
+
+
+def test_incomplete_run_is_remade_with_the_same_bits(made: Made, alad: Alad) -> None:
+    files = [made.runs[1] / name for name in ("weights.npz", "scores.npz")]
+    before, expected = state(made.runs[0]), [arrays(path) for path in files]
+    files[0].unlink()
+    assert alad(*made.arguments).returncode == 0
+    assert state(made.runs[0]) == before
+    assert [arrays(path) for path in files] == expected

@@ -1,0 +1,188 @@
+"""Files are complete under their final name or absent; a fault leaves what stood there."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import CHECKOUT
+
+from alad_tf.io import atomic
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    return path
+
+
+@pytest.fixture
+def umask() -> Iterator[None]:
+    before = os.umask(0o027)
+    yield
+    os.umask(before)
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_new_content_appears_at_the_end(old: Path) -> None:
+    with atomic.replacing(old) as temporary:
+        temporary.write_text("new")
+        assert temporary.parent == old.parent and temporary != old
+        assert old.read_text() == "old"
+    assert old.read_text() == "new"
+    assert names_in(old.parent) == ["file.txt"]
+
+
+def test_parents_are_made(tmp_path: Path) -> None:
+    atomic.write_text(tmp_path / "a" / "b" / "c.txt", "café\n")
+    assert (tmp_path / "a" / "b" / "c.txt").read_bytes() == "café\n".encode()
+
+
+def test_temporary_file_keeps_the_suffix(tmp_path: Path) -> None:
+    """NumPy appends .npz to other names, and matplotlib chooses the format by it."""
+    with atomic.replacing(tmp_path / "arrays.npz") as temporary:
+        np.savez(temporary, x=np.arange(3))
+    assert names_in(tmp_path) == ["arrays.npz"]
+    with np.load(tmp_path / "arrays.npz") as arrays:
+        assert arrays["x"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("fault", [OSError(28, "No space left on device"), ValueError("bad"), KeyboardInterrupt()])
+def test_fault_while_writing_leaves_the_old_file(old: Path, fault: BaseException) -> None:
+    with pytest.raises(type(fault)), atomic.replacing(old) as temporary:
+        temporary.write_text("half of the ne")
+        raise fault
+    assert old.read_text() == "old"
+    assert names_in(old.parent) == ["file.txt"]
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace", "chmod"])
+def test_fault_while_finishing_leaves_the_old_file(old: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, call, fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        atomic.write_text(old, "new")
+    assert old.read_text() == "old"
+    assert names_in(old.parent) == ["file.txt"]
+
+
+def test_content_is_on_the_disk_before_the_name(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    fsync, replace = os.fsync, os.replace
+
+    def recorded_fsync(descriptor: int) -> None:
+        calls.append(f"fsync {os.fstat(descriptor).st_size}")
+        fsync(descriptor)
+
+    def recorded_replace(source: Path, target: Path) -> None:
+        calls.append("replace")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", recorded_fsync)
+    monkeypatch.setattr(os, "replace", recorded_replace)
+    atomic.write_text(old, "newer")
+    assert calls == ["fsync 5", "replace"]
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    for name in ("a", "b"):
+        atomic.write_text(tmp_path / name / "name.txt", name)
+    return tmp_path / "a", tmp_path / "b"
+
+
+class OlderLibrary:
+    """A C library without renameat2."""
+
+    def __init__(self, name: None) -> None:
+        pass
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_exchange(folders: tuple[Path, Path], steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    if steps == 2:
+        monkeypatch.setattr(ctypes, "CDLL", OlderLibrary)
+    atomic.exchange(*folders)
+    assert [(folder / "name.txt").read_text() for folder in folders] == ["b", "a"]
+    assert names_in(folders[0].parent) == ["a", "b"]
+
+
+@pytest.mark.parametrize("library", [ctypes.CDLL, OlderLibrary])
+def test_exchange_that_fails(folders: tuple[Path, Path], library: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.rmtree(folders[0])
+    monkeypatch.setattr(ctypes, "CDLL", library)
+    with pytest.raises(FileNotFoundError):
+        atomic.exchange(*folders)
+    assert names_in(folders[0].parent) == ["b"] and (folders[1] / "name.txt").read_text() == "b"
+
+
+def test_full_disk(old: Path) -> None:
+    """A limit on the size of files stands in for a full disk: the operating system itself refuses to write on."""
+    resource = pytest.importorskip("resource")
+    code = (
+        "import sys, pathlib; from alad_tf.io import atomic\n"
+        "try: atomic.write_text(pathlib.Path(sys.argv[1]), 'x' * 100_000)\n"
+        "except OSError as error: print(error.errno)"
+    )
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+
+    command = [sys.executable, "-B", "-c", code, str(old)]
+    done = subprocess.run(command, cwd=CHECKOUT, preexec_fn=limit, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "27\n", "")
+    assert old.read_text() == "old"
+    assert names_in(old.parent) == ["file.txt"]
+
+
+def test_killed_while_writing(old: Path) -> None:
+    code = (
+        "import os, sys, pathlib; from alad_tf.io import atomic\n"
+        "with atomic.replacing(pathlib.Path(sys.argv[1])) as temporary:\n"
+        "    temporary.write_text('half of the ne'); os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(old)], cwd=CHECKOUT)
+    assert done.returncode == -9
+    assert old.read_text() == "old"
+
+
+def test_permissions_are_those_of_any_new_file(tmp_path: Path, umask: None) -> None:
+    atomic.write_text(tmp_path / "file.txt", "new")
+    assert stat.S_IMODE((tmp_path / "file.txt").stat().st_mode) == 0o640
+    assert os.umask(0o027) == 0o027  # asking for the mask left it as it was
+
+
+def test_under_a_file(old: Path) -> None:
+    with pytest.raises(OSError, match=r"file\.txt"):
+        atomic.write_text(old / "below.txt", "new")
+    assert old.read_text() == "old"
+
+
+def test_json(tmp_path: Path) -> None:
+    atomic.write_json(tmp_path / "a.json", {"b": [1, None, 0.1], "a": "é"})
+    assert (tmp_path / "a.json").read_text().endswith("}\n")
+    assert (tmp_path / "a.json").read_text().startswith('{\n  "b": [\n')
+    assert json.loads((tmp_path / "a.json").read_text()) == {"b": [1, None, 0.1], "a": "é"}
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_json_refuses_what_is_no_json(old: Path, number: float) -> None:
+    with pytest.raises(ValueError, match="Out of range"):
+        atomic.write_json(old, {"loss": number})
+    assert old.read_text() == "old"
+    assert names_in(old.parent) == ["file.txt"]

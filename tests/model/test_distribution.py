@@ -1,0 +1,142 @@
+"""Several devices or processes share each batch and train as one does. In processes: devices are made at the start."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tensorflow as tf
+
+from alad_tf.errors import SettingsError
+from alad_tf.experiments.settings import Settings
+from alad_tf.model import alad_trainer, distribution
+
+TESTS = Path(__file__).resolve().parents[1]
+TRAIN = """
+import json, sys
+import numpy as np
+import tensorflow as tf
+
+kind, name = sys.argv[1:]
+if kind == "mirrored":
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from dataclasses import replace
+
+from alad_tf.model import alad_trainer, distribution, networks
+from architectures import toy
+from reference import TINY, narrow_images
+
+if kind == "mirrored":
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+else:
+    strategy = distribution.strategy(kind if kind == "multi-worker" else None)
+alad_trainer.set_precision(kind if kind == "bfloat16" else None)
+table = {"toy": toy.ALAD, "tiny": TINY, "images": narrow_images()}[name]
+random = np.random.default_rng(0)
+x_train = random.standard_normal((4 * table.batch_size, *table.data_shape)).astype(np.float32)
+if name == "images":
+    x_train = random.integers(0, 256, x_train.shape, np.uint8)
+with distribution.scope(strategy):
+    trained, average = networks.build(table, seed=1), networks.build(table, seed=1)
+trainer = alad_trainer.Trainer(trained, table, x_train, seed=0, average=average, jit=False, strategy=strategy)
+losses = [trainer.train(2) for _ in range(3)]
+state = [float(np.abs(weight.numpy()).sum()) for weight in average.trained_weights + average.state]
+print(json.dumps({"losses": losses, "state": state}))
+"""
+
+
+def start(kind: str, name: str = "toy", **environment: str) -> subprocess.Popen[str]:
+    path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
+    everything = {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
+    command = [sys.executable, "-c", TRAIN, kind, name]
+    return subprocess.Popen(command, env=everything, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def answer(process: subprocess.Popen[str]) -> dict[str, Any]:
+    out, err = process.communicate(timeout=600)
+    assert process.returncode == 0, err
+    found: dict[str, Any] = json.loads(out.splitlines()[-1])
+    return found
+
+
+def two_workers(name: str) -> list[dict[str, Any]]:
+    """What two processes on this machine find that train as one."""
+    sockets = [socket.socket() for _ in range(2)]
+    for one in sockets:
+        one.bind(("localhost", 0))
+    cluster = {"worker": [f"localhost:{one.getsockname()[1]}" for one in sockets]}
+    for one in sockets:
+        one.close()
+    places = [json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}) for index in range(2)]
+    return [answer(process) for process in [start("multi-worker", name, TF_CONFIG=place) for place in places]]
+
+
+def test_two_devices_and_two_processes_have_the_losses_of_one() -> None:
+    """The table of the toy data has neither batch norm nor dropout: what is left is the order of sums.
+
+    Adam's first steps are as large for a gradient that is almost 0 as for any other, so that last digits grow.
+    """
+    one, mirrored = answer(start("one")), answer(start("mirrored"))
+    for other in (mirrored, *two_workers("toy")):
+        for ours, theirs, digits in zip(other["losses"], one["losses"], (1e-6, 1e-4, 1e-3)):  # of steps 1-2, 3-4, 5-6
+            assert ours == pytest.approx(theirs, rel=digits)
+        assert other["state"] == pytest.approx(one["state"], rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["tiny", "images"])
+def test_two_devices_train_every_kind_of_layer(name: str) -> None:
+    """Batch norm sees half a batch, and each half has dropout masks of its own: losses are close, not equal."""
+    one, mirrored = answer(start("one", name)), answer(start("mirrored", name))
+    for ours, theirs in zip(mirrored["losses"], one["losses"]):
+        assert ours == pytest.approx(theirs, rel=0.2)
+        assert ours != theirs
+
+
+def test_alone_everything_is_ones_own() -> None:
+    assert (distribution.strategy(None), distribution.count(), distribution.number()) == (None, 1, 0)
+    batch = object()
+    assert distribution.share(batch) is batch
+
+
+def test_unknown_kind() -> None:
+    with pytest.raises(SettingsError, match="Received: 'tpu'. Allowed: mirrored, multi-worker, None"):
+        distribution.strategy("tpu")
+
+
+def test_settings_of_a_strategy() -> None:
+    settings = Settings.of_protocol("kdd99", strategy="mirrored")
+    assert (settings.jit, settings.method) == (False, "ALAD-mirrored")
+    with pytest.raises(SettingsError, match="Expected no XLA with strategy 'mirrored'"):
+        Settings.of_protocol("kdd99", strategy="mirrored", jit=True)
+    with pytest.raises(SettingsError, match="Expected a known strategy. Received: 'tpu'"):
+        Settings.of_protocol("toy", strategy="tpu")
+
+
+def test_settings_of_a_precision() -> None:
+    settings = Settings.of_protocol("cifar10", normal_class=0, precision="bfloat16")
+    assert (settings.jit, settings.method) == (False, "ALAD-bfloat16")
+    with pytest.raises(SettingsError, match="Expected no XLA with precision 'bfloat16'"):
+        Settings.of_protocol("kdd99", precision="bfloat16", jit=True)
+    with pytest.raises(SettingsError, match="Expected a known precision. Received: 'int8'"):
+        Settings.of_protocol("toy", precision="int8")
+
+
+def test_bfloat16_trains_close_to_float32_and_not_equal() -> None:
+    exact, rounded = (answer(start(kind, "images")) for kind in ("one", "bfloat16"))
+    for ours, theirs in zip(rounded["losses"], exact["losses"]):
+        assert ours == pytest.approx(theirs, rel=0.05)
+    assert rounded["losses"] != exact["losses"]
+
+
+def test_bfloat16_is_refused_where_there_are_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
+    with pytest.raises(SettingsError, match="Expected CPUs alone with precision 'bfloat16'. Received: a GPU"):
+        alad_trainer.set_precision("bfloat16")
+    alad_trainer.set_precision(None)

@@ -1,0 +1,189 @@
+"""Spectral normalisation is the re-parametrisation W / sigma(W), with one power iteration per training call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from reference import draw, power_iteration
+
+from alad_tf.model import spectral_norm
+
+SHAPES = {"Dense": (6, 5), "Conv2D": (4, 4, 3)}
+
+
+def wrapped(kind: str = "Dense", seed: int = 0) -> Any:
+    """A wrapped layer with random kernel and bias."""
+    layer = tf.keras.layers.Dense(4) if kind == "Dense" else tf.keras.layers.Conv2D(4, 2, strides=2)
+    outer = spectral_norm.SpectralNormalization(layer)
+    outer.build((None, *SHAPES[kind][1:]) if kind == "Dense" else (None, *SHAPES[kind]))
+    layer.kernel.assign(draw(seed, *layer.kernel.shape))
+    layer.bias.assign(draw(seed + 1, 4))
+    outer.u.assign(draw(seed + 2, 1, 4))
+    return outer
+
+
+def rows(kind: str = "Dense") -> np.ndarray:
+    return draw(9, *SHAPES[kind]) if kind == "Dense" else draw(9, 3, *SHAPES[kind])
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_sigma_becomes_the_largest_singular_value(kind: str) -> None:
+    layer = wrapped(kind)
+    for _ in range(100):
+        layer(rows(kind), training=True)
+    matrix = layer.layer.kernel.numpy().reshape(-1, 4)
+    np.testing.assert_allclose(layer.sigma(), np.linalg.svd(matrix, compute_uv=False)[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_a_training_call_is_one_power_iteration_and_keeps_the_kernel(kind: str) -> None:
+    layer = wrapped(kind)
+    kernel, bias, u = layer.layer.kernel.numpy(), layer.layer.bias.numpy(), layer.u.numpy()
+    for _ in range(3):
+        _, u, sigma = power_iteration(kernel, u)
+        output = layer(rows(kind), training=True)
+        np.testing.assert_allclose(layer.u[0], u, rtol=1e-5, atol=1e-6)
+        if kind == "Dense":
+            np.testing.assert_allclose(output, rows() @ (kernel / sigma) + bias, rtol=1e-4, atol=1e-5)
+        else:
+            convolved = tf.nn.conv2d(rows(kind), kernel / sigma, strides=2, padding="VALID") + bias
+            np.testing.assert_allclose(output, convolved, rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(layer.layer.kernel, kernel)
+
+
+def test_more_power_iterations_in_a_call() -> None:
+    layer = spectral_norm.SpectralNormalization(tf.keras.layers.Dense(4), power_iterations=3)
+    layer.build((None, 5))
+    kernel, u = layer.layer.kernel.numpy(), layer.u.numpy()
+    for _ in range(3):
+        _, u, _ = power_iteration(kernel, u)
+    layer(rows(), training=True)
+    np.testing.assert_allclose(layer.u[0], u, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_inference_leaves_u_alone(kind: str) -> None:
+    layer = wrapped(kind)
+    u = layer.u.numpy()
+    first = layer(rows(kind), training=False)
+    np.testing.assert_array_equal(layer.u, u)
+    np.testing.assert_array_equal(layer(rows(kind)), first)
+    _, _, sigma = power_iteration(layer.layer.kernel.numpy(), u)
+    np.testing.assert_allclose(layer.sigma(), sigma, rtol=1e-5)
+    assert not np.allclose(layer(rows(kind), training=True), layer(rows(kind), training=True))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_gradient_flows_through_sigma(training: bool) -> None:
+    """With u and v constant: dL/dW = A / sigma - <A, W> / sigma^2 * v u^T, where A is the gradient at W / sigma."""
+    layer, x, weights = wrapped(), rows(), draw(20, 6, 4).astype(np.float64)
+    kernel = layer.layer.kernel.numpy().astype(np.float64)
+    v, u, sigma = power_iteration(kernel, layer.u.numpy())
+    with tf.GradientTape() as tape:
+        x_tensor = tf.constant(x)
+        tape.watch(x_tensor)
+        loss = tf.reduce_sum(layer(x_tensor, training=training) * weights.astype(np.float32))
+    got = tape.gradient(loss, [layer.layer.kernel, layer.layer.bias, x_tensor])
+    at_normalised = x.T.astype(np.float64) @ weights
+    through_sigma = np.sum(at_normalised * kernel) / sigma**2 * np.outer(v, u)
+    assert np.abs(through_sigma).max() > 0.1
+    np.testing.assert_allclose(got[0], at_normalised / sigma - through_sigma, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(got[1], weights.sum(axis=0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(got[2], weights @ (kernel / sigma).T, rtol=1e-4, atol=1e-5)
+
+
+def test_gradient_equals_finite_differences_where_u_has_converged() -> None:
+    layer, x, weights = wrapped(), rows(), draw(21, 6, 4)
+    kernel = layer.layer.kernel.numpy().astype(np.float64)
+    layer.u.assign(np.linalg.svd(kernel)[2][:1])
+
+    def loss(kernel: np.ndarray) -> float:
+        return float(np.sum(weights * (x @ (kernel / np.linalg.svd(kernel, compute_uv=False)[0]))))
+
+    expected = np.zeros_like(kernel)
+    for index in np.ndindex(kernel.shape):
+        step = np.zeros_like(kernel)
+        step[index] = 1e-6
+        expected[index] = (loss(kernel + step) - loss(kernel - step)) / 2e-6
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(layer(x, training=True) * weights)
+    np.testing.assert_allclose(tape.gradient(total, layer.layer.kernel), expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_a_kernel_of_zeros_is_survived(kind: str) -> None:
+    layer = wrapped(kind)
+    kernel, u = layer.layer.kernel.numpy(), layer.u.numpy()
+    layer.layer.kernel.assign(tf.zeros_like(kernel))
+    with tf.GradientTape() as tape:
+        output = layer(rows(kind), training=True)
+        loss = tf.reduce_sum(output**2)
+    np.testing.assert_array_equal(output, np.broadcast_to(layer.layer.bias, output.shape))
+    assert np.isfinite(tape.gradient(loss, layer.layer.kernel)).all()
+    np.testing.assert_array_equal(layer.u, u)
+    layer.layer.kernel.assign(kernel)
+    layer(rows(kind), training=True)
+    np.testing.assert_allclose(layer.u[0], power_iteration(kernel, u)[1], rtol=1e-5, atol=1e-6)
+
+
+def test_stock_tfa_overwrites_the_kernel() -> None:
+    paper, dense = wrapped(), tf.keras.layers.Dense(4)
+    stock = spectral_norm.wrapper("tfa")(dense)
+    stock.build((None, 5))
+    for target, source in zip(stock.weights, paper.weights):
+        target.assign(source)
+    kernel = paper.layer.kernel.numpy()
+    v, u, _ = power_iteration(kernel, paper.u.numpy())
+    stock(rows(), training=True)
+    np.testing.assert_allclose(dense.kernel, kernel / (v @ kernel @ u), rtol=1e-4)
+    assert not np.allclose(dense.kernel, kernel)
+
+
+def test_wrapper_names_the_kinds() -> None:
+    layer = tf.keras.layers.Dense(4)
+    assert spectral_norm.wrapper(None)(layer) is layer
+    assert type(spectral_norm.wrapper("paper")(layer)) is spectral_norm.SpectralNormalization
+    assert type(spectral_norm.wrapper("tfa")(layer)) is spectral_norm.SpectralNormalization.__base__
+    with pytest.raises(ValueError, match="Received: 'weights'. Allowed: paper, tfa, None"):
+        spectral_norm.wrapper("weights")
+
+
+def test_eager_graph_and_xla_are_equal() -> None:
+    eager, graph, compiled = wrapped(), wrapped(), wrapped()
+
+    def two_calls(layer: Any) -> Any:
+        def calls(x: tf.Tensor) -> tf.Tensor:
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_sum(layer(x, training=True) ** 2 + layer(x, training=True) ** 3)
+            return layer(x, training=False), tape.gradient(loss, layer.layer.kernel)
+
+        return calls
+
+    expected = two_calls(eager)(tf.constant(rows()))
+    for layer, function in (
+        (graph, tf.function(two_calls(graph))),
+        (compiled, tf.function(two_calls(compiled), jit_compile=True)),
+    ):
+        for got, wanted in zip(function(tf.constant(rows())), expected):
+            np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(layer.u, eager.u, rtol=1e-5, atol=1e-6)
+
+
+def test_saved_model_gives_the_same_outputs(tmp_path: Path) -> None:
+    model = tf.keras.Sequential([tf.keras.Input((5,)), wrapped()])
+    model(rows(), training=True)
+    tf.saved_model.save(model, str(tmp_path))
+    loaded = tf.saved_model.load(str(tmp_path))
+    np.testing.assert_allclose(loaded(rows(), training=False), model(rows(), training=False), rtol=1e-6)
+    np.testing.assert_allclose(loaded(rows(), training=True), model(rows(), training=True), rtol=1e-6)
+
+
+def test_layer_comes_back_from_its_config() -> None:
+    layer = spectral_norm.SpectralNormalization(tf.keras.layers.Dense(4), power_iterations=2)
+    again = tf.keras.layers.deserialize(tf.keras.layers.serialize(layer))
+    assert type(again) is spectral_norm.SpectralNormalization
+    assert (again.power_iterations, again.layer.units) == (2, 4)

@@ -1,0 +1,325 @@
+"""Feed the readers of CSV files and of model folders what nobody would write, and see that each is refused in one line.
+
+    python tests/robustness/fuzz_readers.py --seconds 60 --seed 1
+
+Each case is a valid file or folder with a few mutations, some of the bytes and some of what they mean (a cell, a key of
+JSON, an array, a header of NumPy). A reader may read it or raise AladError with one line; anything else, also a call
+that takes long or much memory, is a finding: it is printed with the number of its case, which `--seed` and `--case`
+repeat.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gzip
+import io
+import json
+import random
+import resource
+import sys
+import tempfile
+import time
+import warnings
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+import pandas as pd
+
+from alad_tf.errors import AladError
+from alad_tf.io import model_folder
+from alad_tf.io.manifest import entry
+from alad_tf.tabular import readers as readers_module
+from alad_tf.tabular.readers import Kind, chunks
+
+SECONDS = 20.0  # that one call may take
+MEGABYTES = 1500  # that all calls together may take on top of the first
+Chance = random.Random
+
+NUMBERS = [0, 1, -1, 2**31, 2**63, 10**400, 1e308, float("nan"), float("inf"), -0.0, 0.5, True]
+VALUES: list[Any] = [*NUMBERS, None, "", "x", "é\0\ud800", "../../etc/passwd", [], {}, [[]], {"": None}, "9" * 5000]
+
+
+@contextmanager
+def case(make: Callable[[Path, Chance], Callable[[], object]], number: int, seed: int, folder: Path) -> Iterator[str]:
+    """Make a case, read it, and yield "read" or "refused"; raises AssertionError for what is neither."""
+    chance = Chance(f"{seed}/{number}/{make.__name__}")
+    read = make(folder, chance)
+    started = time.monotonic()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            read()
+        outcome = "read"
+    except AladError as error:
+        outcome = "refused"
+        line = str(error)
+        assert line and "\n" not in line and len(line) < 2000, f"a message that is not one line: {line[:300]!r}"
+    assert time.monotonic() - started < SECONDS, "it took too long"
+    yield outcome
+
+
+# Rows in text -----------------------------------------------------------------------------------------------------
+
+
+def rows(folder: Path, chance: Chance) -> Callable[[], object]:
+    """A file of rows, packed or not."""
+    suffix = chance.choice([".csv", ".tsv", ".csv.gz", ".npy", ".npz"])
+    path = folder / f"rows{suffix}"
+    if suffix in (".npy", ".npz"):
+        content = array_file(chance, suffix)
+    else:
+        content = text(chance, "\t" if suffix == ".tsv" else ",")
+        content = mutated(content, chance) if chance.random() < 0.5 else content
+        content = gzip.compress(content, mtime=0) if suffix == ".csv.gz" else content
+    path.write_bytes(mutated(content, chance) if chance.random() < 0.3 else content)
+    kinds: dict[str, Kind] = {"a": "number"} if chance.random() < 0.3 else {}
+
+    def read() -> None:
+        readers_module.read(path, kinds=kinds)
+        list(chunks(path, chance.choice([1, 3, 1000]), kinds=kinds))
+
+    return read
+
+
+def text(chance: Chance, delimiter: str) -> bytes:
+    """A table in text, with odd cells, lines of another length and another encoding now and then."""
+    cells = [[name for name in "abcd"]] + [[str(chance.random()) for _ in "abcd"] for _ in range(chance.choice([0, 5]))]
+    for _ in range(chance.choice([0, 0, 1, 2])):
+        line = chance.choice(cells)
+        if line:
+            line[chance.randrange(len(line))] = chance.choice(
+                [
+                    "",
+                    "NA",
+                    "inf",
+                    "1e999",
+                    '"',
+                    "x" * chance.choice([1, 70_000]),
+                    "\r",
+                    "a",
+                    "1,2",
+                    "ü",
+                    "0x10",
+                    "-",
+                    "\0",
+                ]
+            )
+        if chance.random() < 0.3:
+            line.append("7") if chance.random() < 0.5 else line.clear()
+    file = io.StringIO()
+    csv.writer(file, delimiter=delimiter, quoting=chance.choice([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])).writerows(cells)
+    return file.getvalue().encode(chance.choice([*["utf-8"] * 5, "utf-8-sig", "utf-16", "latin-1"]), "replace")
+
+
+def array_file(chance: Chance, suffix: str) -> bytes:
+    """An array in NumPy's format, its header as it should be or not."""
+    file = io.BytesIO()
+    kind = chance.choice(["<f8", "<f4", "<i2", "?", "<c8", "<U3", "O", "M8[s]"])
+    shape = chance.choice([(5, 3), (0, 3), (3, 0), (7,), (), (2, 2, 2)])
+    array = np.zeros(shape, kind) if kind != "O" else np.full(shape, None, object)
+    np.lib.format.write_array(file, array, allow_pickle=True)
+    content = file.getvalue()
+    if chance.random() < 0.5:
+        large = chance.choice(
+            [b"(5, 999999999999)", b"(999999999, 3)", b"(-5, 3)", b"(0, 9999999999)", b"(1" + b",1" * 99]
+        )
+        header = content[10:].split(b"\n")[0] + b"\n"
+        changed = header.replace(str(shape).encode(), large)
+        content = content[:8] + len(changed).to_bytes(2, "little") + changed + content[10 + len(header) :]
+    return (
+        content if suffix == ".npy" else zipped({chance.choice(["x.npy", "../x.npy", "/x", "y.npy"]): content}, chance)
+    )
+
+
+# Model folders ----------------------------------------------------------------------------------------------------
+
+
+class Valid:
+    """A model folder as `alad fit` writes it."""
+
+    def __init__(self, folder: Path) -> None:
+        from alad_tf.tabular import fit
+
+        train = folder / "train.csv"
+        train.write_text("a,b,c\n" + "".join(f"{k % 7},{k % 5}.5,{'xyz'[k % 3]}\n" for k in range(60)))
+        fit.fit_file(train, folder / "model", options={"epochs": 1, "random_state": 0})
+        self.files = {path.name: path.read_bytes() for path in (folder / "model").iterdir()}
+
+    def model(self, folder: Path, chance: Chance) -> Callable[[], object]:
+        """A model folder with a mutation, most often under sums that fit it: as a stranger would make one."""
+        from alad_tf.tabular.model import Model, inspect_model
+
+        files = dict(self.files)
+        name = chance.choice(sorted(files))
+        if name.endswith(".json") and chance.random() < 0.8:
+            document = json.loads(files[name])
+            for _ in range(chance.choice([1, 1, 2])):
+                document = changed(document, chance)
+            files[name] = json.dumps(document).encode("utf-8", "surrogatepass")
+        elif name.endswith(".npz") and chance.random() < 0.8:
+            files[name] = changed_arrays(files[name], chance)
+        else:
+            files[name] = mutated(files[name], chance)
+        if chance.random() < 0.1:
+            files[chance.choice(["x.json", "evil.py", "x.npz"])] = chance.choice([b"", b"{}", b"[" * 100_000])
+        target = Path(tempfile.mkdtemp(dir=folder))
+        for file, content in files.items():
+            (target / file).write_bytes(content)
+        if name != model_folder.MANIFEST and chance.random() < 0.9:
+            sign(target)
+
+        def read() -> None:
+            inspect_model(target)
+            loaded = Model.load(target)
+            frame = pd.DataFrame({"a": [1.0, np.nan], "b": [0.5, 1e30], "c": ["x", "new"]})
+            scored, _ = loaded.scored(frame, top=2)
+            assert np.isfinite(scored["score"]).all(), "scores that are not finite"
+
+        return read
+
+
+def sign(folder: Path) -> None:
+    """Write the manifest of the files that are there."""
+    entries = {path.name: entry(path) for path in folder.iterdir() if path.name != model_folder.MANIFEST}
+    manifest = {"kind": model_folder.KIND, "format": model_folder.FORMAT, "files": entries}
+    (folder / model_folder.MANIFEST).write_text(json.dumps(manifest))
+
+
+def changed(document: Any, chance: Chance) -> Any:
+    """A document with one place changed."""
+    if not isinstance(document, (dict, list)) or not document or chance.random() < 0.1:
+        return chance.choice(VALUES)
+    document = document.copy()
+    key = chance.choice(sorted(document) if isinstance(document, dict) else range(len(document)))
+    action = chance.random()
+    if action < 0.1:
+        del document[key]
+    elif action < 0.2 and isinstance(document, dict):
+        document[chance.choice(["extra", "__class__", "networks", "architecture"])] = chance.choice(VALUES)
+    elif action < 0.2:
+        document.append(document[key])
+    else:
+        document[key] = changed(document[key], chance)
+    return document
+
+
+def changed_arrays(content: bytes, chance: Chance) -> bytes:
+    """An .npz file with one array changed."""
+    with np.load(io.BytesIO(content)) as stored:
+        arrays = dict(stored)
+    name = chance.choice(sorted(arrays))
+    array = arrays[name]
+    arrays[name] = chance.choice(
+        [
+            np.atleast_1d(array)[:-1],
+            array.T,
+            array.reshape(-1)[:0],
+            np.full(array.shape, chance.choice([np.nan, np.inf, 0.0, 1e300])),
+            array.astype(chance.choice(["f8", "f2", "i4", "U8", "c8", "?"])),
+            np.full(array.shape, None, object),
+            np.array(1.0),
+        ]
+    )
+    if chance.random() < 0.1:
+        del arrays[name]
+    members = {}
+    for key, value in arrays.items():
+        file = io.BytesIO()
+        np.lib.format.write_array(file, value, allow_pickle=True)
+        members[f"{key}.npy"] = file.getvalue()
+    return zipped(members, chance)
+
+
+def zipped(members: dict[str, bytes], chance: Chance) -> bytes:
+    """A zip archive, packed in one way or another."""
+    file = io.BytesIO()
+    way = chance.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+    with zipfile.ZipFile(file, "w", way) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+# Bytes ------------------------------------------------------------------------------------------------------------
+
+
+def mutated(content: bytes, chance: Chance) -> bytes:
+    """Bytes with up to three changes: a bit, a cut, something put in, a part twice, a bomb behind it."""
+    for _ in range(chance.randrange(4)):
+        place = chance.randrange(len(content) + 1)
+        content = chance.choice([_flipped, _cut, _with_more, _doubled])(content, place, chance)
+    return content
+
+
+def _flipped(content: bytes, place: int, chance: Chance) -> bytes:
+    if place == len(content):
+        return content
+    return content[:place] + bytes([content[place] ^ 1 << chance.randrange(8)]) + content[place + 1 :]
+
+
+def _cut(content: bytes, place: int, chance: Chance) -> bytes:
+    return content[:place]
+
+
+def _with_more(content: bytes, place: int, chance: Chance) -> bytes:
+    more = [
+        b"\0",
+        b"\xff",
+        b"\n",
+        b'"',
+        b",",
+        b"\r\n\r\n",
+        b"<html>",
+        b"\xef\xbb\xbf",
+        b"\x1f\x8b",
+        b"PK\3\4",
+        b"9" * 400,
+    ]
+    return content[:place] + chance.choice(more) + content[place:]
+
+
+def _doubled(content: bytes, place: int, chance: Chance) -> bytes:
+    return content[:place] + content[place // 2 : place] * chance.choice([1, 50]) + content[place:]
+
+
+def fuzz(folder: Path, seconds: float, seed: int, first: int = 0) -> tuple[Counter[str], list[str]]:
+    """Read case after case until the time is over; how many were read and refused, and what was found."""
+    counts: Counter[str] = Counter()
+    findings: list[str] = []
+    readers = {"rows": rows, "model": Valid(folder).model}
+    before, end, number = _megabytes(), time.monotonic() + seconds, first
+    while time.monotonic() < end:
+        for name, make in readers.items():
+            if name == "model" and number % 10:  # takes ten times as long
+                continue
+            try:
+                with case(make, number, seed, folder) as outcome:
+                    counts[f"{name} {outcome}"] += 1
+            except Exception as error:
+                findings.append(f"case {number} of {name}: {type(error).__name__}: {str(error)[:300]}")
+        number += 1
+    if _megabytes() - before > MEGABYTES:
+        findings.append(f"{_megabytes() - before:.0f} MB of memory were taken")
+    return counts, findings
+
+
+def _megabytes() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--case", type=int, default=0, help="number of the first case")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        done, found = fuzz(Path(temporary), options.seconds, options.seed, options.case)
+    print(f"{dict(done)}; findings: {len(found)}", *found, sep="\n")
+    sys.exit(bool(found))

@@ -1,0 +1,91 @@
+"""The scorer as ONNX and TensorFlow Lite beside alad_tf's scores."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from command import handler_of_sigterm, refused, run  # noqa: F401 (a fixture)
+from exported_models import ROWS, array_model, table_folder
+
+from alad_tf.errors import AladError, SettingsError
+from alad_tf.options import SCORES
+from alad_tf.serving import sources
+from alad_tf.serving.convert import convert
+from alad_tf.serving.export import decisions
+from alad_tf.serving.signatures import Detector
+
+Answer = dict[str, np.ndarray]
+
+
+def with_onnxruntime(path: Path, x: np.ndarray) -> Answer:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, {session.get_inputs()[0].name: x})))
+
+
+def with_tensorflow_lite(path: Path, x: np.ndarray) -> Answer:
+    runner = tf.lite.Interpreter(str(path)).get_signature_runner()
+    return dict(runner(x=x))
+
+
+def detector(score: str) -> Detector:
+    return replace(sources.of_estimator(array_model()).detector, score=score)
+
+
+@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize("ending", [".onnx", ".tflite"])
+def test_answers_are_those_of_the_package(ending: str, score: str, tmp_path: Path) -> None:
+    if ending == ".onnx":
+        pytest.importorskip("tf2onnx", reason="needs the extra onnx")
+        pytest.importorskip("onnxruntime", reason="needs the extra onnx")
+    path = tmp_path / f"scorer{ending}"
+    convert(detector(score), path)
+    answers = with_onnxruntime if ending == ".onnx" else with_tensorflow_lite
+    for rows in (1, 7, 500):
+        x = ROWS[:rows].copy()
+        x[3:4, 2] = np.nan
+        expected, answer = decisions(detector(score), x), answers(path, x)
+        assert set(answer) == set(expected)
+        np.testing.assert_allclose(answer["score"], expected["score"], rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(answer["is_valid"], expected["is_valid"])
+        clear = np.abs(expected["score"] - detector(score).threshold) > 1e-4
+        np.testing.assert_array_equal(answer["is_anomaly"][clear], expected["is_anomaly"][clear])
+    assert [path.name for path in tmp_path.iterdir()] == [path.name], "nothing beside the file"
+
+
+def test_other_endings_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"Expected a file in .onnx or .tflite. Received: .*scorer.pb"):
+        convert(detector("l1"), tmp_path / "scorer.pb")
+
+
+def test_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "tf2onnx", None)
+    with pytest.raises(AladError, match=r"Install the extra: pip install .\[onnx\]"):
+        convert(detector("l1"), tmp_path / "scorer.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_operations_that_a_format_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "alad_tf.serving.signatures._masked", lambda values, valid: tf.math.betainc(values, values, values)
+    )
+    with pytest.raises(AladError, match="Expected operations that TensorFlow Lite has. Received: "):
+        convert(detector("l1"), tmp_path / "scorer.tflite")
+    assert not list(tmp_path.iterdir())
+
+
+def test_command_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "scorer.tflite"
+    assert run("convert", table_folder("imputed"), path, "--threshold", "2.5") == 0
+    assert capfd.readouterr().out.splitlines() == [
+        "threshold 2.5; from: value 2.5, scores of: none",
+        f"converted: {path}",
+    ]
+    assert path.stat().st_size > 1000
+    assert "Expected a file in .onnx or .tflite" in refused(capfd, "convert", table_folder("imputed"), tmp_path / "x")

@@ -1,0 +1,42 @@
+"""Small result.json files of complete runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from alad_tf.report import paper
+
+
+def metrics(f1: float, /, **others: float) -> dict[str, float]:
+    return {"precision": f1 - 0.01, "recall": f1 + 0.01, "f1": f1, "auroc": 0.5, "average_precision": 0.25, **others}
+
+
+def write_run(
+    out: Path, dataset: str, method: str, seed: int, /, f1: float = 0.9, place: str = "", **changes: Any
+) -> Path:
+    """A complete result.json; `changes` replace its entries, None removes one."""
+    content = {
+        "dataset": dataset,
+        "method": method,
+        "seed": seed,
+        "epochs": paper.EPOCHS[dataset],
+        "n_train": 30,
+        "n_test": 20,
+        "seconds": 10.0 + seed,
+        "settings": {},
+        "scores": {score: metrics(f1) for score in ("features", "l1", "l2", "logits")},
+    }
+    content = {key: value for key, value in {**content, **changes}.items() if value is not None}
+    path = out / dataset / method / place / f"seed{seed}" / "result.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path
+
+
+def write_image_run(out: Path, dataset: str, label: int, seed: int, auroc: float, /, **changes: Any) -> Path:
+    """A complete run of an image task with one AUROC in all scores."""
+    scores = {score: metrics(0.9, auroc=auroc) for score in ("features", "l1", "l2", "logits")}
+    changes = {"settings": {"normal_class": label}, "scores": scores, **changes}
+    return write_run(out, dataset, changes.pop("method", "ALAD"), seed, place=f"class{label}", **changes)

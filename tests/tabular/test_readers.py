@@ -1,0 +1,349 @@
+"""Every format gives the same rows, whole or in chunks of bounded memory; a damaged file is refused in one line."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import CHECKOUT
+
+from alad_tf.errors import AladError, DataError
+from alad_tf.tabular import readers
+
+TABLE = pd.DataFrame({"a": [1.5, np.nan, 3.0, -4.25, 0.1], "b": [1, 2, 3, 4, 5], "c": ["u", "v", None, "w,x", 'y"z']})
+NUMBERS = np.arange(10.0).reshape(5, 2) / 3
+
+
+def write(path: Path, frame: pd.DataFrame = TABLE) -> Path:
+    name = path.name.lower()
+    if name.endswith((".csv", ".tsv", ".gz")):
+        frame.to_csv(path, index=False, sep="\t" if ".tsv" in name else ",")
+    elif name.endswith(".parquet"):
+        frame.to_parquet(path, row_group_size=2)
+    else:
+        frame.to_feather(path, chunksize=2)
+    return path
+
+
+def write_array(path: Path, array: np.ndarray = NUMBERS) -> Path:
+    if path.suffix == ".npy":
+        np.save(path, array)
+    else:
+        np.savez_compressed(path, array)
+    return path
+
+
+def refusal(call: Callable[[], Any]) -> str:
+    """The one line that an error says."""
+    with pytest.raises(DataError) as error:
+        call()
+    assert isinstance(error.value, AladError) and "\n" not in str(error.value)
+    assert "Expected" in str(error.value) and "Received" in str(error.value)
+    return str(error.value)
+
+
+def refusals(path: Path, **options: Any) -> list[str]:
+    """What reading the file whole and reading it in chunks say."""
+    return [
+        refusal(lambda: readers.read(path, **options)),
+        refusal(lambda: list(readers.chunks(path, 2, **options))),
+    ]
+
+
+# The same rows ----------------------------------------------------------------------------------------------------
+
+TABLES = [name for name in readers.FORMATS if name not in (".npy", ".npz")]
+
+
+@pytest.mark.parametrize("suffix", [*TABLES, ".CSV", ".Parquet"])
+def test_tables_whole(tmp_path: Path, suffix: str) -> None:
+    frame = readers.read(write(tmp_path / f"rows{suffix}"))
+    pd.testing.assert_frame_equal(frame.fillna({"c": "-"}), TABLE.fillna({"c": "-"}))
+    assert frame["c"].isna().tolist() == [False, False, True, False, False]
+
+
+@pytest.mark.parametrize("suffix", TABLES)
+@pytest.mark.parametrize("rows", [1, 2, 3, 5, 100])
+def test_tables_in_chunks(tmp_path: Path, suffix: str, rows: int) -> None:
+    path = write(tmp_path / f"rows{suffix}")
+    parts = list(readers.chunks(path, rows, kinds={"a": "number", "b": "number", "c": "text"}))
+    assert [len(part) for part in parts] == [len(TABLE[i : i + rows]) for i in range(0, 5, rows)]
+    together = pd.concat(parts)
+    assert together.index.tolist() == [0, 1, 2, 3, 4]
+    pd.testing.assert_frame_equal(together.fillna({"c": "-"}), TABLE.fillna({"c": "-"}), check_dtype=False)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".feather"])
+def test_the_index_of_pandas_is_no_column(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"rows{suffix}"
+    if suffix == ".parquet":
+        TABLE.iloc[::-1].to_parquet(path)
+    else:
+        TABLE.iloc[::-1].reset_index(names="__index_level_0__").to_feather(path)
+    assert readers.columns(path) == ["a", "b", "c"]
+    assert list(readers.read(path).columns) == ["a", "b", "c"] and readers.read(path)["b"].tolist() == [5, 4, 3, 2, 1]
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+@pytest.mark.parametrize("rows", [1, 2, 5, 100])
+def test_arrays(tmp_path: Path, suffix: str, rows: int) -> None:
+    path = write_array(tmp_path / f"rows{suffix}")
+    assert readers.columns(path) == ["x0", "x1"]
+    parts = list(readers.chunks(path, rows))
+    assert [len(part) for part in parts] == [len(NUMBERS[i : i + rows]) for i in range(0, 5, rows)]
+    assert pd.concat(parts).index.tolist() == [0, 1, 2, 3, 4]
+    assert np.array_equal(pd.concat(parts).to_numpy(), NUMBERS)
+    assert np.array_equal(readers.read(path).to_numpy(), NUMBERS)
+
+
+def test_npz_of_several_arrays_takes_x(tmp_path: Path) -> None:
+    np.savez(tmp_path / "rows.npz", x=NUMBERS, y=np.arange(5))
+    assert np.array_equal(readers.read(tmp_path / "rows.npz").to_numpy(), NUMBERS)
+
+
+@pytest.mark.parametrize("suffix", readers.FORMATS)
+def test_only_some_columns(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"rows{suffix}"
+    table = suffix in TABLES
+    write(path) if table else write_array(path)
+    wanted = ["b"] if table else ["x1"]
+    (part,) = readers.chunks(path, 10, only=wanted)
+    assert list(part.columns) == wanted
+    message = refusal(lambda: list(readers.chunks(path, 10, only=[*wanted, "zz"])))
+    assert "zz" in message and wanted[0] in message and path.name in message
+
+
+@pytest.mark.parametrize("suffix", readers.FORMATS)
+def test_share_that_was_read(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"rows{suffix}"
+    write(path) if suffix in TABLES else write_array(path)
+    shares: list[float] = []
+    list(readers.chunks(path, 2, advance=shares.append))
+    assert shares == sorted(shares) and shares[-1] == 1.0
+    shares.clear()
+    readers.read(path, advance=shares.append)
+    assert shares[-1] == 1.0
+
+
+def test_kinds_of_text_columns(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b,c,d\n01,1,true,2020-01-02\n2,x,false,2020-01-03\n")
+    inferred = readers.read(path)
+    assert inferred["a"].tolist() == [1, 2]
+    assert inferred["b"].tolist() == ["1", "x"]
+    assert inferred["c"].tolist() == ["true", "false"]
+    assert pd.api.types.is_datetime64_any_dtype(inferred["d"])
+    named = readers.read(path, kinds={"a": "text", "d": "text"})
+    assert named["a"].tolist() == ["01", "2"] and named["d"].tolist() == ["2020-01-02", "2020-01-03"]
+
+
+def test_byte_order_mark_and_line_ends(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_bytes(b'\xef\xbb\xbfa,"b c"\r\n1,"x\r\ny"\r\n2,z\r\n')
+    frame = readers.read(tmp_path / "rows.csv")
+    assert list(frame.columns) == ["a", "b c"] and frame["b c"].tolist() == ["x\r\ny", "z"]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".parquet", ".feather", ".npy", ".npz"])
+def test_memory_of_chunks_is_bounded(tmp_path: Path, suffix: str) -> None:
+    """A file of 160 MB of numbers is read with less than 100 MB on top of the libraries."""
+    pytest.importorskip("resource")
+    path = tmp_path / f"rows{suffix}"
+    rows, width = (2_000_000, 10) if suffix in (".npy", ".npz", ".parquet", ".feather") else (300_000, 10)
+    array = np.random.default_rng(0).integers(0, 100, (rows, width)).astype(np.float64)
+    frame = pd.DataFrame(array, columns=[f"x{k}" for k in range(width)])
+    if suffix in (".npy", ".npz"):
+        write_array(path, array)
+    elif suffix == ".parquet":
+        frame.to_parquet(path, row_group_size=100_000)
+    elif suffix == ".feather":
+        frame.to_feather(path, chunksize=50_000)
+    else:
+        text = ",".join(frame.columns) + "\n" + ("0.123456789012345," * (width - 1) + "1\n") * rows
+        path.write_bytes(gzip.compress(text.encode(), compresslevel=1) if suffix.endswith("gz") else text.encode())
+    del array, frame
+    code = (
+        "import resource, sys; from pathlib import Path; from alad_tf.tabular import readers\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
+        "chunks = readers.chunks(Path(sys.argv[1]), 10_000); count = len(next(chunks)); before = peak()\n"
+        "count += sum(len(chunk) for chunk in chunks); print(count, peak() - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], cwd=CHECKOUT, capture_output=True, text=True)
+    count, megabytes = done.stdout.split()
+    assert int(count) == rows
+    # What a memory map has touched counts as resident, though it can be dropped at any time.
+    assert float(megabytes) < (200 if suffix in (".npy", ".feather") else 60)
+
+
+# Bad files --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["rows.xls", "rows", "rows.gz", "rows.csv.zip", "rows.pkl"])
+def test_unknown_format(tmp_path: Path, name: str) -> None:
+    for message in refusals(tmp_path / name):
+        assert name in message and all(suffix in message for suffix in readers.FORMATS)
+
+
+@pytest.mark.parametrize("suffix", readers.FORMATS)
+def test_missing_file_and_folder(tmp_path: Path, suffix: str) -> None:
+    for message in refusals(tmp_path / f"none{suffix}"):
+        assert f"none{suffix}, which does not exist" in message
+    (tmp_path / f"folder{suffix}").mkdir()
+    for message in refusals(tmp_path / f"folder{suffix}"):
+        assert "the folder" in message and f"folder{suffix}" in message
+
+
+@pytest.mark.parametrize("suffix", readers.FORMATS)
+def test_empty_file(tmp_path: Path, suffix: str) -> None:
+    (tmp_path / f"rows{suffix}").write_bytes(b"")
+    for message in refusals(tmp_path / f"rows{suffix}"):
+        assert f"rows{suffix}" in message
+
+
+@pytest.mark.parametrize("suffix", readers.FORMATS)
+def test_no_rows(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"rows{suffix}"
+    write(path, TABLE[:0]) if suffix in TABLES else write_array(path, NUMBERS[:0])
+    message = refusal(lambda: readers.read(path))
+    assert "no row" in message and path.name in message and ("a, b, c" in message or "x0, x1" in message)
+    assert sum(map(len, readers.chunks(path, 2))) == 0
+
+
+@pytest.mark.parametrize("suffix", [".csv.gz", ".tsv.gz", ".parquet", ".feather", ".npy", ".npz"])
+@pytest.mark.parametrize("part", [0.3, 0.6, 0.99])
+def test_cut_in_the_middle(tmp_path: Path, suffix: str, part: float) -> None:
+    path = tmp_path / f"rows{suffix}"
+    rows = np.random.default_rng(0).random((500, 2))
+    write(path, pd.DataFrame(rows, columns=["a", "b"])) if suffix in TABLES else write_array(path, rows)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * part)])
+    for message in refusals(path):
+        assert path.name in message and ("cut or damaged" in message or "damaged file" in message)
+
+
+@pytest.mark.parametrize("part", [0.5, 0.8])
+def test_npz_by_columns_cut_in_the_middle(tmp_path: Path, part: float) -> None:
+    path = write_array(tmp_path / "rows.npz", np.asfortranarray(np.random.default_rng(0).random((500, 2))))
+    content = bytearray(path.read_bytes())
+    content[int(part * len(content))] ^= 255
+    path.write_bytes(content)
+    assert all("rows.npz, cut or damaged" in message for message in refusals(path))
+
+
+@pytest.mark.parametrize("suffix", [".csv.gz", ".parquet", ".feather", ".npy", ".npz"])
+def test_another_format_under_the_name(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"rows{suffix}"
+    path.write_bytes(b"a,b\n1,2\n3,4\n")
+    for message in refusals(path):
+        assert path.name in message and ("damaged" in message or "another format" in message)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"), [("3", "2 columns line 3 1."), ("3,4,5", "2 columns line 3 3."), ("3,4,5,6", "line 3 4.")]
+)
+@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+def test_line_with_another_number_of_cells(tmp_path: Path, suffix: str, line: str, words: str) -> None:
+    path = tmp_path / f"rows{suffix}"
+    path.write_text(f"a,b\n1,2\n{line}\n5,6\n".replace(",", "\t" if suffix == ".tsv" else ","))
+    for message in refusals(path):
+        assert all(word in message for word in [path.name, *words.split()])
+
+
+@pytest.mark.parametrize("only", [None, ["b"]])
+def test_text_in_a_column_of_numbers(tmp_path: Path, only: list[str] | None) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b\n1,2\n2,3\n3,seven\n")
+    message = refusal(lambda: list(readers.chunks(path, 2, kinds={"b": "number"}, only=only)))
+    assert "column 'b', row 3" in message and "'seven'" in message and path.name in message
+    assert "column 'b', row 3" in refusal(lambda: readers.read(path, kinds={"b": "number"}))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"<!DOCTYPE html>\n<html>", "HTML <!DOCTYPE"),
+        (b"\xef\xbb\xbf  <?xml version='1.0'?>", "XML"),
+        (b"a\0b,c\n1,2\n", "binary"),
+        (b"a,\xff\n1,2\n", "UTF-8 line 1"),
+        (b"a,b\n1,\xff\n", "UTF-8 'b'"),
+        (b"a,b,a\n1,2,3\n", "a more than once"),
+        (b"a,,c\n1,2,3\n", "no name column 2"),
+        (b"a;b\n1;2\n", "'a;b' commas"),
+        (b"a\tb\n1\t2\n", ".tsv"),
+        (b"\n", "empty"),
+        (b'a,b\n1,"' + b"x" * readers.BLOCK_BYTES + b"\n" + b"y" * readers.BLOCK_BYTES, "longer quote"),
+    ],
+)
+def test_text_that_is_no_table(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes(content)
+    for message in refusals(path):
+        assert all(word in message for word in words.split()), message
+        assert len(message) < 500
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+@pytest.mark.parametrize(
+    "array",
+    [np.arange(3), np.zeros((2, 2, 2)), np.array([["a"]]), np.zeros((2, 2), complex), np.zeros((3, 0)), np.array(1.0)],
+)
+def test_array_that_is_no_table(tmp_path: Path, suffix: str, array: np.ndarray) -> None:
+    for message in refusals(write_array(tmp_path / f"rows{suffix}", array)):
+        assert "[rows, columns]" in message and f"rows{suffix}" in message
+
+
+class Trap:
+    """Leaves a trace when it is loaded from a pickle."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.mkdir, (str(self.trace),)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_pickled_objects_are_not_loaded(tmp_path: Path, suffix: str) -> None:
+    path, trace = tmp_path / f"rows{suffix}", tmp_path / "trace"
+    write_array(path, np.array([[Trap(trace)]], object))
+    for message in refusals(path):
+        assert "pickled" in message or "object" in message
+    path.write_bytes(b"\x80\x04N.")  # a bare pickle under the name
+    refusals(path)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+@pytest.mark.parametrize("rows", [2, 100])
+def test_arrays_stored_by_columns(tmp_path: Path, suffix: str, rows: int) -> None:
+    path = write_array(tmp_path / f"rows{suffix}", np.asfortranarray(NUMBERS))
+    assert np.array_equal(readers.read(path).to_numpy(), NUMBERS)
+    parts = list(readers.chunks(path, rows, only=["x1"]))
+    assert np.array_equal(pd.concat(parts).to_numpy(), NUMBERS[:, 1:]) and len(parts[0]) == min(rows, 5)
+
+
+def test_npz_of_several_arrays(tmp_path: Path) -> None:
+    np.savez(tmp_path / "two.npz", u=NUMBERS, v=NUMBERS)
+    assert all("u, v" in message for message in refusals(tmp_path / "two.npz"))
+
+
+def test_old_feather_and_nested_cells(tmp_path: Path) -> None:
+    (tmp_path / "old.feather").write_bytes(b"FEA1" + bytes(100))
+    assert all("version 1" in message for message in refusals(tmp_path / "old.feather"))
+    for cells, words in (([[1], [2]], "list"), ([b"\xff", b"a"], "bytes")):
+        path = tmp_path / "nested.parquet"
+        pd.DataFrame({"a": [1, 2], "b": cells}).to_parquet(path)
+        assert all("'b'" in message and words in message for message in refusals(path))
+
+
+def test_stopping_early_closes_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b\n" + "1,2\n" * 3_000_000)
+    chunks = readers.chunks(path, 10)
+    assert len(next(chunks)) == 10
+    chunks.close()  # type: ignore[attr-defined]
