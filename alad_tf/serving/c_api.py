@@ -22,13 +22,13 @@ from typing import Any, NamedTuple, Union
 import numpy as np
 
 from alad_tf.errors import AladError, DataError
-from alad_tf.serving import c_api
 
 TYPES = {1: np.float32, 2: np.float64, 3: np.int32, 4: np.uint8, 7: object, 9: np.int64, 10: np.bool_}  # by DataType
 STRING = 7
 TSTRING_BYTES = 24  # of TF_TString
 Arrays = dict[str, np.ndarray]
 Requests = list[tuple[str, Arrays]]
+Value = Union[int, bytes]  # of a field of a protocol-buffer message
 
 
 class Tensor(NamedTuple):
@@ -64,10 +64,10 @@ class SavedModel:
         self._tf = _library()
         self._graph, meta_graph = self._tf.TF_NewGraph(), self._tf.TF_NewBuffer()
         options = self._tf.TF_NewSessionOptions()
-        config = c_api.field(2, threads) + c_api.field(5, threads)  # ConfigProto: within an operation, between them
+        config = field(2, threads) + field(5, threads)  # ConfigProto: within an operation, between them
         with _Status(self._tf) as status:
             self._tf.TF_SetConfig(options, config, len(config), status)
-        here = c_api.field(3, 2**64 - 1)  # RunOptions: inter_op_thread_pool -1, the calling thread
+        here = field(3, 2**64 - 1)  # RunOptions: inter_op_thread_pool -1, the calling thread
         self._run_options = self._tf.TF_NewBufferFromString(here, len(here))
         tags = (ctypes.c_char_p * 1)(b"serve")
         with _without_xla(self._tf), _Status(self._tf, f"Expected a SavedModel in {folder}") as status:
@@ -75,7 +75,7 @@ class SavedModel:
                 options, None, os.fsencode(folder), tags, 1, self._graph, meta_graph, status
             )
         content = ctypes.string_at(meta_graph.contents.data, meta_graph.contents.length)
-        found = c_api.entries(content, 5).items()
+        found = entries(content, 5).items()
         self.signatures = {name: _signature(message) for name, message in found if not name.startswith("__")}
         self._in_graph = {name: tuple(map(self._places, found)) for name, found in self.signatures.items()}
 
@@ -254,20 +254,17 @@ def _libraries(folder: Path) -> list[Path]:
 
 def _signature(message: bytes) -> Signature:
     """Of a SignatureDef: inputs are its field 1, outputs 2."""
-    return Signature(*({name: _place(info) for name, info in c_api.entries(message, n).items()} for n in (1, 2)))
+    return Signature(*({name: _place(info) for name, info in entries(message, n).items()} for n in (1, 2)))
 
 
 def _place(info: bytes) -> Tensor:
     """Of a TensorInfo: the name, "operation:index", is its field 1, the type 2."""
-    parts = dict(c_api.fields(info))
+    parts = dict(fields(info))
     operation, _, index = bytes(parts[1]).partition(b":")
     return Tensor(operation, int(index), int(parts[2]))
 
 
-if __name__ == "__main__":
-    _main(sys.argv[1])
-
-Value = Union[int, bytes]
+# Protocol buffers -------------------------------------------------------------------------------------------------
 
 
 def field(number: int, value: int | bytes | str) -> bytes:
@@ -324,3 +321,7 @@ def _read_varint(message: bytes, position: int) -> tuple[int, int]:
         number, shift, position = number | (byte & 0x7F) << shift, shift + 7, position + 1
         if not byte & 0x80:
             return number, position
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1])
