@@ -1,4 +1,4 @@
-"""Change one thing in losses.py or scores.py that would make the method another one, and see that a test fails.
+"""Change one thing in losses.py, joint_calls.py or scores.py that would make the method another one, and see that a test fails.
 
     python tests/robustness/mutate.py
 
@@ -28,18 +28,23 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 class Mutation(NamedTuple):
     """One change of a source file of alad_tf: `old`, which stands there once, becomes `new`."""
 
-    module: str
+    module: str  # inside alad_tf
+    tests: str  # inside tests
     what: str
     old: str
     new: str
 
 
 def losses(what: str, old: str, new: str) -> Mutation:
-    return Mutation("model.losses", what, old, new)
+    return Mutation("model.losses", "model/test_losses.py", what, old, new)
+
+
+def joint_calls(what: str, old: str, new: str) -> Mutation:
+    return Mutation("model.joint_calls", "model/test_losses.py", what, old, new)
 
 
 def scores(what: str, old: str, new: str) -> Mutation:
-    return Mutation("model.scores", what, old, new)
+    return Mutation("model.scores", "model/test_scores.py", what, old, new)
 
 
 # One a line, in the order of the source.
@@ -67,9 +72,9 @@ MUTATIONS = [
     losses("Dzz: encoding of data in the fake pair", '"Dzz": (z, z_tilde)', '"Dzz": (z, z_hat)'),
     losses("Dzz left out", "for name in real if name in networks.models]", 'for name in real if name in networks.models and name != "Dzz"]'),
     losses("encoder in inference mode", "z_hat = networks.E(x, training=True)", "z_hat = networks.E(x, training=False)"),
-    losses("discriminators in inference mode", "network([_joined(members) for members in zip(*batches)], training=True)", "network([_joined(members) for members in zip(*batches)], training=False)"),
-    losses("answers of two batches swapped", "return tf.split(outputs, len(batches))", "return tf.split(outputs, len(batches))[::-1]"),
-    losses("batches joined across batch norm", "return False\n", "return True\n"),
+    joint_calls("discriminators in inference mode", "network([_joined(members) for members in zip(*batches)], training=True)", "network([_joined(members) for members in zip(*batches)], training=False)"),
+    joint_calls("answers of two batches swapped", "return tf.split(outputs, len(batches))", "return tf.split(outputs, len(batches))[::-1]"),
+    joint_calls("batches joined across batch norm", "return False\n", "return True\n"),
     scores("features: L2 in place of L1", "tf.norm(f_real - f_fake, ord=1", "tf.norm(f_real - f_fake, ord=2"),
     scores("features: sum in place of difference", "f_real - f_fake", "f_real + f_fake"),
     scores("l1: L2", '"l1": tf.norm(difference, ord=1', '"l1": tf.norm(difference, ord=2'),
@@ -127,8 +132,7 @@ def mutated(mutation: Mutation) -> Iterator[None]:
 
 def failed_test(mutation: Mutation) -> str | None:
     """The first test of the module that fails with the mutation, or None where all pass."""
-    folder, _, name = mutation.module.partition(".")
-    tests, first = CHECKOUT / "tests" / folder / f"test_{name}.py", FirstFailure()
+    tests, first = CHECKOUT / "tests" / mutation.tests, FirstFailure()
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # plugins warn where they are imported already
     quiet = ["-x", "-q", "--no-header", "--no-summary", "--tb=no", "--noconftest", "-p", "no:cacheprovider"]
     with mutated(mutation), redirect_stdout(io.StringIO()):
@@ -146,6 +150,6 @@ if __name__ == "__main__":
     for mutant in chosen:
         caught = failed_test(mutant)
         survived += caught is None
-        print(f"{mutant.module:<13} {mutant.what:<48} {caught or 'SURVIVED'}", flush=True)
+        print(f"{mutant.module:<18} {mutant.what:<48} {caught or 'SURVIVED'}", flush=True)
     print(f"{len(chosen)} mutations, {len(chosen) - survived} caught")
     sys.exit(bool(survived))
