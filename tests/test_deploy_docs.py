@@ -98,7 +98,7 @@ def test_client(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_keras() -> None:
     """The networks opened, the classifier fine-tuned, the loss by D_xx learnt from."""
-    python("folding.save")
+    python("inference.save")
     names = python("classifier.fit")
     moved = [w.numpy() for w in names["E"].weights]
     assert names["classifier"].layers[0] is names["E"] and names["E"].trainable_weights

@@ -191,6 +191,19 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(place), (page.name, target)
 
 
+@pytest.mark.parametrize("page", every_page(), ids=lambda page: page.name)
+def test_files_in_the_text_exist(page: Path) -> None:
+    """Paths such as `alad_tf/model/scores.py`; a bare `losses.py` is in the folder named before it in its line."""
+    for line in page.read_text(encoding="utf-8").splitlines():
+        folder = None
+        for top, name in re.findall(r"`((?:alad_tf|architectures|benchmarks|docs|examples|tests)/)?([\w./-]+)`", line):
+            if top and "NAME" not in name:
+                assert (CHECKOUT / top / name).exists(), (page.name, top + name)
+                folder = (CHECKOUT / top / name).parent
+            elif folder and re.fullmatch(r"\w+\.py", name):
+                assert (folder / name).exists(), (page.name, name)
+
+
 def test_readme_is_a_front_page() -> None:
     assert len(README.read_text(encoding="utf-8").splitlines()) < 150
 
@@ -209,7 +222,8 @@ def test_python_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def all_tables(out: Path) -> str:
     """Every table of the paper from the published results, as the page shows them."""
     tables = [comparison.table(name, out, published_results()) for name in comparison.TABLES]
-    return "\n".join(table.as_markdown().replace(f"**{table.title}**", f"### {table.title}", 1) for table in tables)
+    text = "\n".join(table.as_markdown().replace(f"**{table.title}**", f"### {table.title}", 1) for table in tables)
+    return re.sub(r" \[(\d+)\]", r" <sup>\1</sup>", text)  # brackets are links in Markdown
 
 
 def kdd99_table(out: Path) -> str:

@@ -63,7 +63,9 @@ class GrpcClient:
 
     Args:
         target: of the server, such as localhost:8500.
-        description, version, seconds: as of `RestClient`.
+        description: alad.json of a version (in its folder assets.extra), read or as a path.
+        version: version to ask; None: the server's newest.
+        seconds: time to wait for an answer.
 
     Raises:
         AladError: the extra is not installed.
