@@ -19,9 +19,9 @@ from alad_tf.io.manifest import entry
 
 KDD99 = "kddcup.data_10_percent.gz"
 
-# Files of the paper's data ----------------------------------------------------------------------------------------
+# Raw data files ---------------------------------------------------------------------------------------------------
 
-DATA = "Files of the paper's data"
+DATA = "Raw data files"
 
 
 def raw(scene: Scene, content: bytes | None, name: str = KDD99) -> Arguments:
@@ -87,9 +87,9 @@ def data_may_not_be_read(scene: Scene) -> Arguments:
     return arguments
 
 
-# Files of one's own rows ------------------------------------------------------------------------------------------
+# Files of rows ----------------------------------------------------------------------------------------------------
 
-ROWS = "Files of one's own rows"
+ROWS = "Files of rows"
 FIT = ["fit", "train.csv", "--model", "new-model", "--epochs", 1]
 SCORE = ["score", "new.csv", "--model", "model", "--output", "scored.csv"]
 
@@ -404,7 +404,7 @@ def JSON_of_a_model_is_nested_without_end(scene: Scene) -> Arguments:
 
 # Calls ------------------------------------------------------------------------------------------------------------
 
-CALLS = "Calls of the command line"
+CALLS = "Command line"
 
 
 def wrong_call(arguments: str, says: str, title: str, code: int = 2) -> None:

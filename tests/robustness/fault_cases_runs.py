@@ -20,9 +20,9 @@ from alad_tf.io import atomic, locks
 from alad_tf.model import alad_trainer, scores
 from architectures import toy
 
-# Folders of runs --------------------------------------------------------------------------------------------------
+# Run folders ------------------------------------------------------------------------------------------------------
 
-FOLDER = "Folders of runs"
+FOLDER = "Run folders"
 
 
 @fault(FOLDER, "where epochs is 6 there and 7 here")
@@ -228,9 +228,9 @@ def scores_are_constant(scene: Scene) -> Arguments:
     return arguments
 
 
-# Processes of runs ------------------------------------------------------------------------------------------------
+# Run processes ----------------------------------------------------------------------------------------------------
 
-PROCESSES = "Processes of runs"
+PROCESSES = "Run processes"
 
 
 @fault(PROCESSES, "seed 1: its process ended with exit code -9, see results/toy/ALAD/seed1/log.txt")
@@ -280,9 +280,9 @@ def not_complete(scene: Scene, seed: int) -> None:
     assert not (scene.run_dir(seed) / "weights.npz").exists() and not (scene.run_dir(seed) / "result.json").exists()
 
 
-# Files of results -------------------------------------------------------------------------------------------------
+# Result files -----------------------------------------------------------------------------------------------------
 
-RESULTS = "Files of results"
+RESULTS = "Result files"
 
 
 @fault(RESULTS, "Expected the complete result of a run. Received: results/toy/ALAD/seed0/result.json: .*Remove it")

@@ -118,7 +118,7 @@ def test_table_in_the_docs(request: pytest.FixtureRequest) -> None:
     committed, tail = rest.split(END)
     there = {line.split(" | ")[0][2:]: line for line in committed.splitlines() if line.startswith("| ")}
     table = "".join(
-        f"### {group}\n\n| fault | exit code | what is said |\n| --- | --- | --- |\n"
+        f"### {group}\n\n| fault | exit code | message |\n| --- | --- | --- |\n"
         + "".join(f"{ROWS.get(case.name) or there.get(case.name)}\n" for case in cases)
         + "\n"
         for group, cases in groupby(FAULTS, lambda case: case.group)
