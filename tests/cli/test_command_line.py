@@ -223,7 +223,7 @@ def test_help_has_examples_that_parse(
 ) -> None:
     for name in ("fit_file", "score_file"):  # they are run in test_own_data.py
         monkeypatch.setattr(model, name, lambda *_, **__: "a report")
-    monkeypatch.setattr(command_line, "export", lambda options: None)  # in test_deploy_docs.py
+    monkeypatch.setattr(command_line, "export", lambda options: None)  # in docs/test_deploy.py
     monkeypatch.setattr(command_line, "tables", lambda options: None)  # below
     with pytest.raises(SystemExit):
         command_line.main(arguments)
