@@ -11,19 +11,17 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
-from tqdm import tqdm
 
 import architectures
 from alad_tf.baselines import anogan, dagmm, dsebm
-from alad_tf.errors import AladError, SettingsError
+from alad_tf.errors import SettingsError
 from alad_tf.estimator import validation
 from alad_tf.estimator.base import Thresholded
 from alad_tf.model.batching import unwatched
 from alad_tf.model.trainer import get_arrays, set_arrays
+from alad_tf.model.training_loop import chunks, with_progress_bar
 from architectures import Dagmm, Dsebm, Gan
 from architectures.rows import of_width
-
-CHUNK_STEPS = 1000  # in one call of the graph
 
 
 class _Detector(Thresholded, BaseEstimator):
@@ -141,13 +139,8 @@ class _Detector(Thresholded, BaseEstimator):
         self._use(self._module.Networks(self.table_, self.seed_))
         trainer = self._module.Trainer(self.networks_, self.table_, X, seed=self.seed_, jit=False)
         steps = self.table_.epochs * trainer.steps_per_epoch
-        with tqdm(total=steps, desc=self._method, unit="step", disable=not self.verbose) as bar:
-            for first in range(0, steps, CHUNK_STEPS):
-                count = min(CHUNK_STEPS, steps - first)
-                bad = trainer.not_finite(trainer.train(count))
-                if bad:
-                    raise AladError(f"Expected finite losses. Received: {', '.join(bad)} at step {int(trainer.step)}.")
-                bar.update(count)
+        for _ in with_progress_bar(chunks(trainer, steps), steps, self._method, bool(self.verbose)):
+            pass  # nothing is reported in between
         trainer.before_scoring()
 
     def _use(self, networks: Any) -> None:

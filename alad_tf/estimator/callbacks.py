@@ -12,15 +12,14 @@ from typing import Callable
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
-from alad_tf.errors import AladError
 from alad_tf.estimator.tensorboard import BOARD_RECORDS, TensorBoardWriter
 from alad_tf.model.alad_trainer import Trainer
 from alad_tf.model.networks import Networks
 from alad_tf.model.scores import Scorer
+from alad_tf.model.training_loop import EarlyStopping, chunks, with_progress_bar
 
-CHUNK_STEPS = 1000  # at most, between two movements of the progress bar
+REMEDY = "Scale the features (scaling='standard'), or take a smaller learning rate or another seed."
 COLLAPSED_LOSS = 0.01  # of one discriminator, whose loss at a draw is 2 log 2
 
 History = dict[str, list[float]]
@@ -65,32 +64,38 @@ def train(
         AladError: a loss is not finite.
         SettingsError: log_dir cannot be written.
     """
-    model = _Watched(trainer.scoring_networks)
+    model, early = _Watched(trainer.scoring_networks), EarlyStopping(patience)
     watchers = [*callbacks]
-    if patience is not None:
-        watchers.append(_EarlyStopping(monitor="val_l2", mode="min", patience=patience, restore_best_weights=True))
     if log_dir is not None:
-        watchers.append(
-            TensorBoardWriter(trainer.scoring_networks, log_dir, math.ceil(epochs / BOARD_RECORDS), pictures)
-        )
+        every = math.ceil(epochs / BOARD_RECORDS)
+        watchers.append(TensorBoardWriter(trainer.scoring_networks, log_dir, every, pictures))
     watch = tf.keras.callbacks.CallbackList(watchers, model=model, epochs=epochs, verbose=0)
     history: defaultdict[str, list[float]] = defaultdict(list)
+    best_weights: list[np.ndarray] | None = None
+    steps, epoch = epochs * trainer.steps_per_epoch, 0
     model.stop_training = False
     watch.on_train_begin()
-    with tqdm(
-        total=epochs * trainer.steps_per_epoch, desc="ALAD", unit="step", mininterval=1.0, disable=not verbose
-    ) as bar:
-        for epoch in range(epochs):
+    watch.on_epoch_begin(epoch)
+    taken = chunks(trainer, steps, period=trainer.steps_per_epoch, early=early, remedy=REMEDY)
+    for chunk in with_progress_bar(taken, steps, "ALAD", verbose):
+        if chunk.means is None:
+            continue
+        logs = dict(chunk.means)
+        if validation is not None:
+            means = {f"val_{name}": float(np.mean(values)) for name, values in scorer(validation).items()}
+            logs.update(means, val_score=means[f"val_{score}"])
+            if patience is not None and early.update(epoch, chunk.step, means["val_l2"]):
+                best_weights = model.get_weights()
+        for name, value in logs.items():
+            history[name].append(value)
+        watch.on_epoch_end(epoch, logs)
+        if model.stop_training:
+            break
+        epoch += 1
+        if epoch < epochs and not early.ended:
             watch.on_epoch_begin(epoch)
-            logs = _epoch(trainer, bar)
-            if validation is not None:
-                means = {f"val_{name}": float(np.mean(values)) for name, values in scorer(validation).items()}
-                logs.update(means, val_score=means[f"val_{score}"])
-            for name, value in logs.items():
-                history[name].append(value)
-            watch.on_epoch_end(epoch, logs)
-            if model.stop_training:
-                break
+    if best_weights is not None:
+        model.set_weights(best_weights)
     watch.on_train_end()
     return dict(history)
 
@@ -128,37 +133,9 @@ def collapse(history: History, scores: np.ndarray) -> str | None:
     return None
 
 
-def _epoch(trainer: Trainer, bar: tqdm) -> dict[str, float]:
-    """Train for an epoch; mean losses over its steps."""
-    sums: defaultdict[str, float] = defaultdict(float)
-    for start in range(0, trainer.steps_per_epoch, CHUNK_STEPS):
-        count = min(CHUNK_STEPS, trainer.steps_per_epoch - start)
-        for name, loss in trainer.train(count).items():
-            sums[name] += loss * count
-        bar.update(count)
-    losses = {name: total / trainer.steps_per_epoch for name, total in sums.items()}
-    bad = ", ".join(trainer.not_finite(losses))
-    if bad:
-        raise AladError(
-            f"Expected finite losses. Received: {bad} at step {int(trainer.step)}. Scale the features "
-            "(scaling='standard'), or take a smaller learning rate or another seed."
-        )
-    bar.set_postfix({name: f"{losses[name]:.3g}" for name in ("loss_d", "loss_ge")}, refresh=False)
-    return losses
-
-
 class _Watched(tf.keras.Model):
     """The networks as one model, for callbacks."""
 
     def __init__(self, networks: Networks) -> None:
         super().__init__(name="ALAD")
         self.networks = list(networks.models.values())
-
-
-class _EarlyStopping(tf.keras.callbacks.EarlyStopping):
-    """Keras's, which also restores the best weights where training ends before its patience does."""
-
-    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        """Restore the weights of the best epoch."""
-        if self.best_weights is not None:
-            self.model.set_weights(self.best_weights)

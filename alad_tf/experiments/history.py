@@ -26,22 +26,18 @@ class Log:
         """What a result says of the best epoch; nothing where there was no validation."""
         return {} if self.best is None else {"last_epoch": self.history[-1]["epoch"], "best": self.best}
 
-    def add(self, steps: int, losses: dict[str, float]) -> None:
-        """Count the mean losses of a number of steps."""
-        self.step += steps
-        for name, loss in losses.items():
-            self.sums[name] = self.sums.get(name, 0.0) + loss * steps
+    @property
+    def epoch(self) -> int:
+        """The epoch of the last record; 0 where there is none."""
+        return int(self.history[-1]["epoch"]) if self.history else 0
 
-    def record(self, epoch: int, steps: int, judge: Callable[[], dict[str, float]], validation: float | None) -> None:
-        """Close a record of the history: the means over the steps since the last one; every fifth is judged."""
-        record: dict[str, float] = {"epoch": epoch, "step": self.step}
-        record.update({name: total / steps for name, total in self.sums.items()})
-        record["seconds"] = round(self.seconds, 3)
+    def record(
+        self, epoch: int, means: dict[str, float], judge: Callable[[], dict[str, float]], validation: float | None
+    ) -> None:
+        """Append a record of the history: mean losses since the last one; every fifth has the judge's metrics."""
+        record: dict[str, float] = {"epoch": epoch, "step": self.step, **means, "seconds": round(self.seconds, 3)}
         if validation is not None:
             record["validation"] = validation
-            if self.best is None or validation < self.best["validation"]:
-                self.best = {"epoch": epoch, "step": self.step, "validation": validation}
         if len(self.history) % 5 == 4:
             record.update(judge())
         self.history.append(record)
-        self.sums = {}

@@ -13,7 +13,7 @@ from typing import Any, Callable
 import numpy as np
 
 from alad_tf.data import base, loading
-from alad_tf.errors import AladError, DataError, Stopped
+from alad_tf.errors import DataError, Stopped
 from alad_tf.experiments import checkpoints, models, workers
 from alad_tf.experiments.baseline_settings import AnySettings
 from alad_tf.experiments.evaluation import Judge, score_test_rows, unshared_rows
@@ -25,9 +25,9 @@ from alad_tf.experiments.settings import Settings
 from alad_tf.io import archives, atomic, locks
 from alad_tf.model import distribution, networks
 from alad_tf.model.trainer import Loop
+from alad_tf.model.training_loop import CHUNK_STEPS, EarlyStopping, chunks
 from alad_tf.model.weights import set_arrays
 
-CHUNK_STEPS = 1000  # at most, in one call of the graph: a few seconds between two reports
 CHUNK_IMAGE_STEPS = 10
 CHECKPOINT_SECONDS = 120.0  # at most, between two checkpoints
 EPOCHS_END_SECONDS = 20.0  # after the last checkpoint, the end of an epoch is worth one
@@ -179,21 +179,22 @@ def _train(
     Chunks begin at the same steps however often the run was stopped, so that the means of the losses are the same too.
     """
     started, last_saved, warned = time.monotonic() - log.seconds, time.monotonic(), False
-    protocol, steps = PROTOCOLS[settings.dataset], settings.epochs * trainer.steps_per_epoch
-    record_steps = math.ceil(settings.epochs / RECORDS) * trainer.steps_per_epoch
-    chunk = CHUNK_STEPS if settings.normal_class is None else CHUNK_IMAGE_STEPS
-    while log.step < steps and not _patience_ended(settings, log):
-        first = log.step // record_steps * record_steps
-        until = min(first + record_steps, steps)
-        count = min(chunk, until - log.step)
-        losses = trainer.train(count)
-        _require_finite(losses, trainer)
-        log.add(count, losses)
-        quality = log.last(protocol.metric)
-        report(
-            Progress(log.step, steps, losses, None if quality is None else f"{protocol.metric.upper()} {quality:.4f}")
-        )
-        loss_d = losses.get("loss_d", math.inf)
+    metric, steps = PROTOCOLS[settings.dataset].metric, settings.epochs * trainer.steps_per_epoch
+    early = EarlyStopping(settings.patience, log.best, log.epoch)
+    for chunk in chunks(
+        trainer,
+        steps,
+        first=log.step,
+        period=math.ceil(settings.epochs / RECORDS) * trainer.steps_per_epoch,
+        size=CHUNK_STEPS if settings.normal_class is None else CHUNK_IMAGE_STEPS,
+        sums=log.sums,
+        early=early,
+        remedy="Try --scaling minmax or another --seed.",
+    ):
+        log.step = chunk.step
+        quality = log.last(metric)
+        report(Progress(log.step, steps, chunk.losses, None if quality is None else f"{metric.upper()} {quality:.4f}"))
+        loss_d = chunk.losses.get("loss_d", math.inf)
         if loss_d < COLLAPSED and not warned:
             warned = True
             warn(
@@ -201,9 +202,12 @@ def _train(
                 "learn little from them"
             )
         log.seconds = time.monotonic() - started
-        if log.step == until:
-            log.record(log.step // trainer.steps_per_epoch, until - first, judge.now, judge.validation())
-            if log.best is not None and log.best["step"] == log.step:
+        if chunk.means is not None:
+            epoch, validation = log.step // trainer.steps_per_epoch, judge.validation()
+            improved = validation is not None and early.update(epoch, log.step, validation)
+            log.best = early.best
+            log.record(epoch, chunk.means, judge.now, validation)
+            if improved:
                 saved.save_best(log.step)
         after = EPOCHS_END_SECONDS if log.step % trainer.steps_per_epoch == 0 else CHECKPOINT_SECONDS
         late = time.monotonic() - last_saved >= after or (judge.model.search is not None and log.step == steps)
@@ -213,21 +217,6 @@ def _train(
             last_saved = time.monotonic()
         if stop:
             raise Stopped(f"stopped at step {log.step} of {steps}, where the same command goes on")
-
-
-def _patience_ended(settings: AnySettings, log: Log) -> bool:
-    if settings.patience is None or log.best is None:
-        return False
-    return bool(log.history[-1]["epoch"] - log.best["epoch"] >= settings.patience)
-
-
-def _require_finite(losses: dict[str, float], trainer: Loop) -> None:
-    bad = trainer.not_finite(losses)
-    if bad:
-        raise AladError(
-            f"Expected finite losses. Received: {', '.join(bad)} at step {int(trainer.step)}. "
-            "Try --scaling minmax or another --seed."
-        )
 
 
 def _write(

@@ -17,7 +17,6 @@ import small_run
 from alad_tf import metrics
 from alad_tf.data import base, loading
 from alad_tf.errors import AladError, DataError, SettingsError
-from alad_tf.experiments import history as history_module
 from alad_tf.experiments import run
 from alad_tf.experiments.progress import Progress
 from alad_tf.experiments.settings import RUN_FILES, Settings, is_complete
@@ -183,7 +182,7 @@ def test_figure_of_the_plane(made: Made) -> None:
 
 def test_same_seed_same_bits_however_it_is_watched(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also with fewer, longer records and shorter calls of the graph, which are matters of reporting only."""
-    monkeypatch.setattr(history_module, "RECORDS", 3)
+    monkeypatch.setattr(run, "RECORDS", 3)
     monkeypatch.setattr(run, "CHUNK_STEPS", 5)
     reports: list[Progress] = []
     run.run(settings(), 3, tmp_path / "again", report=reports.append)
