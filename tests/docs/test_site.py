@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 from conftest import CHECKOUT
 
-pytest.importorskip("mkdocs", reason="needs mkdocs")
-
 LOADED = re.compile(
     r"<(?:script|img|iframe|source)[^>]*\ssrc=[\"']?(?:https?:)?//"
     r"|<link(?=[^>]*rel=[\"']?(?:stylesheet|preconnect|preload|icon))[^>]*\shref=[\"']?(?:https?:)?//"
