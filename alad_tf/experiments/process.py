@@ -37,7 +37,7 @@ class Run:
         self.process = context.Process(target=_work, args=arguments, name=name, daemon=True)
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the process inherits it: its parent ends it
         try:
-            with _environment(dict.fromkeys(THREAD_VARIABLES, str(PROTOCOLS[settings.dataset].threads))):
+            with environment(dict.fromkeys(THREAD_VARIABLES, str(PROTOCOLS[settings.dataset].threads))):
                 self.process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -92,7 +92,8 @@ def _work(settings: AnySettings, seed: int, run_dir: Path, data_dir: Path | None
 
 
 @contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
+def environment(variables: dict[str, str]) -> Iterator[None]:
+    """Set environment variables for a while; processes that are started meanwhile inherit them."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:

@@ -7,52 +7,37 @@ import csv
 import importlib
 import json
 import os
+import platform
+import re
 import shlex
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Callable
 
+import click
 import numpy as np
 import pytest
+from command import refused
 from conftest import CHECKOUT, Alad
 
+import alad_tf
 import architectures
+from alad_tf import __main__ as program
 from alad_tf import paths
 from alad_tf.cli import main as command_line
+from alad_tf.cli import reproduce
 from alad_tf.data import raw_files
 from alad_tf.experiments import plan, scheduler, summary
 from alad_tf.experiments.settings import RUN_FILES, Settings, is_complete
 from alad_tf.options import SCORES
 from alad_tf.paths import default_out
 from alad_tf.report import tables
-from alad_tf.tabular import model
 
 KDD99 = "kddcup.data_10_percent.gz"
 REAL = paths.data_directory()
-
-
-def refused(capfd: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """The one line that a wrong call prints; also processes that it starts print nothing else."""
-    try:
-        code: Any = command_line.main([str(argument) for argument in arguments])
-    except SystemExit as end:
-        code = end.code
-    captured = capfd.readouterr()
-    assert code in (1, 2) and captured.out == ""
-    assert captured.err.count("\n") == 1 and captured.err.endswith("\n")
-    assert captured.err.startswith("alad") and ": error: " in captured.err
-    return captured.err
-
-
-@pytest.fixture(autouse=True)
-def handler_of_sigterm() -> Iterator[None]:
-    """`main` sets one of its own."""
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture
@@ -154,7 +139,7 @@ def test_classes(calls: Calls, options: str, classes: Sequence[int] | None) -> N
 @pytest.mark.parametrize("classes", ["10", "-1", "1,", "one", "1-3", ""])
 def test_classes_that_there_are_not(capfd: pytest.CaptureFixture[str], classes: str) -> None:
     line = refused(capfd, "reproduce", "cifar10", f"--normal-class={classes}")
-    assert f"expected classes from 0 to 9 or all, received {classes!r}" in line
+    assert f"Expected classes from 0 to 9 or all for --normal-class. Received: {classes!r}." in line
 
 
 def test_class_of_a_tabular_data_set(capfd: pytest.CaptureFixture[str]) -> None:
@@ -201,39 +186,65 @@ def test_console_script() -> None:
     name, _, place = setup["options.entry_points"]["console_scripts"].strip().partition(" = ")
     module, _, function = place.partition(":")
     assert name == "alad"
-    assert getattr(importlib.import_module(module), function) is command_line.main
+    assert getattr(importlib.import_module(module), function) is program.main
 
 
 # Help and tables --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--help"], *([name, "--help"] for name in ("reproduce", "show", "table", "tables"))]
-)
+VERBS = tuple(command_line.alad.commands)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], *([verb, "--help"] for verb in VERBS)])
 def test_help(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as end:
-        command_line.main(arguments)
-    assert end.value.code == 0
-    assert capfd.readouterr().out.startswith(f"usage: alad {' '.join(arguments[:-1])}".rstrip())
+    assert command_line.main(arguments) == 0
+    captured = capfd.readouterr()
+    assert captured.out.startswith(f"Usage: alad {' '.join(arguments[:-1])}".rstrip()) and captured.err == ""
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["reproduce", "--help"]])
-def test_help_has_examples_that_parse(
-    arguments: list[str], capfd: pytest.CaptureFixture[str], calls: Calls, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("fit_file", "score_file"):  # they are run in test_own_data.py
-        monkeypatch.setattr(model, name, lambda *_, **__: "a report")
-    monkeypatch.setattr(command_line, "export", lambda options: None)  # in docs/test_deploy.py
-    monkeypatch.setattr(command_line, "tables", lambda options: None)  # below
-    with pytest.raises(SystemExit):
-        command_line.main(arguments)
-    _, _, text = capfd.readouterr().out.partition("examples:\n")
-    examples = [shlex.split(line.strip().split("   ")[0]) for line in text.splitlines() if line.strip()]
-    assert len(examples) >= 4
-    assert {example[0] for example in examples} == {"alad"}
-    assert {"show", "reproduce", "table", "tables"} <= {example[1] for example in examples}
-    for example in examples:
-        assert command_line.main(example[1:]) == 0
+@pytest.mark.parametrize("arguments", [["show"], ["fit", "a", "--no-such-option"], ["reproduce", "toy", "--runs"]])
+def test_help_before_anything_else_is_checked(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    assert command_line.main([arguments[0], "--help", *arguments[1:]]) == 0
+    assert capfd.readouterr().out.startswith(f"Usage: alad {arguments[0]} ")
+
+
+def test_no_command_is_a_call_for_help(capfd: pytest.CaptureFixture[str]) -> None:
+    assert command_line.main([]) == 0
+    alone = capfd.readouterr()
+    assert command_line.main(["--help"]) == 0
+    assert alone == capfd.readouterr() and alone.err == "" and all(f"  {verb} " in alone.out for verb in VERBS)
+
+
+@pytest.mark.parametrize("verb", ["", *VERBS])
+def test_help_has_examples_that_parse(verb: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert command_line.main([*verb.split(), "--help"]) == 0
+    _, _, text = capfd.readouterr().out.partition("Examples:\n")
+    examples = [shlex.split(line.strip().split("   ")[0]) for line in text.splitlines() if line.startswith("  alad ")]
+    assert examples
+    for _, name, *arguments in examples:
+        assert name == verb or not verb
+        command_line.alad.commands[name].make_context(name, arguments)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_explains_every_parameter(verb: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert command_line.main([verb, "--help"]) == 0
+    text = capfd.readouterr().out
+    for param in command_line.alad.commands[verb].params:
+        assert getattr(param, "help", None), param.name
+        names = param.opts if isinstance(param, click.Option) else [param.make_metavar()]
+        assert all(re.search(rf"^  {name}\b", text, re.M) for name in names)
+
+
+def test_versions(capfd: pytest.CaptureFixture[str]) -> None:
+    assert command_line.main(["--version"]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[:2] == [f"alad_tf {alad_tf.__version__}", f"Python {platform.python_version()}"]
+    assert lines[2:] == [
+        f"TensorFlow {metadata.version('tensorflow')}",
+        f"Keras {metadata.version('keras')}",
+        f"NumPy {np.__version__}",
+    ]
 
 
 @pytest.mark.parametrize("dataset", architectures.DATASETS)
@@ -266,7 +277,7 @@ def test_table_without_results(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Missing cells are named, and nothing is written."""
-    monkeypatch.setattr(command_line, "published_results", lambda: None)
+    monkeypatch.setattr(reproduce, "published_results", lambda: None)
     assert command_line.main(["table", str(number), "--out", str(tmp_path / "none")]) == 0
     captured = capfd.readouterr()
     lines = [line for line in captured.out.splitlines() if line.startswith("  ") and "not run" in line]
@@ -298,7 +309,7 @@ def test_format_of_a_table(tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
 def test_table_iv_without_measurements(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command_line, "published_results", lambda: None)
+    monkeypatch.setattr(reproduce, "published_results", lambda: None)
     assert command_line.main(["table", "4", "--out", str(tmp_path / "none")]) == 0
     assert capfd.readouterr().out.count("not measured") == 12
 
@@ -312,7 +323,7 @@ class Tables:
         self.written: tuple[Path | None, ...] = ()
         monkeypatch.setattr(plan, "carry_out", self.carry_out)
         monkeypatch.setattr(tables, "write", self.write)
-        monkeypatch.setattr(command_line, "published_results", lambda: Path("published"))
+        monkeypatch.setattr(reproduce, "published_results", lambda: Path("published"))
 
     def carry_out(self, *folders: Path, say: Callable[[str], None], **options: Any) -> list[str]:
         say("what is run")
@@ -343,7 +354,7 @@ def test_options_of_tables(
     assert command_line.main(["tables", *options.split()]) == 0
     expected = {
         "folders": (default_out(), Path("published")),
-        "datasets": ("kdd99", "arrhythmia", "svhn", "cifar10"),
+        "datasets": ["kdd99", "arrhythmia", "svhn", "cifar10"],
         "n_runs": None,
         "hours": None,
         "jobs": os.cpu_count(),
@@ -375,67 +386,6 @@ def test_tables_from_the_published_results(alad: Alad, tmp_path: Path) -> None:
 # Bad input --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ("", "COMMAND"),
-        ("train", "'train'"),
-        ("show", "DATASET"),
-        ("show mnist", "'mnist' kdd99 arrhythmia toy"),
-        ("show kdd99 --method IF", "'IF' ALAD AnoGAN DSEBM DAGMM"),
-        ("show toy --method AnoGAN", "AnoGAN toy ALAD"),
-        ("show kdd99 toy", "toy"),
-        ("reproduce", "DATASET"),
-        ("reproduce mnist", "'mnist' kdd99 arrhythmia toy"),
-        ("reproduce kdd99 --method GAN", "'GAN' ALAD-noSN ALAD-noDzz ALAD-baseline AnoGAN"),
-        ("reproduce toy --epochs 0", "--epochs '0' at least 1"),
-        ("reproduce toy --epochs -1", "--epochs '-1' at least 1"),
-        ("reproduce toy --epochs 1.5", "--epochs '1.5' whole number"),
-        ("reproduce toy --epochs many", "--epochs 'many' whole number"),
-        ("reproduce toy --epochs=", "--epochs '' whole number"),
-        ("reproduce toy --epochs", "--epochs"),
-        ("reproduce toy --runs 0", "--runs '0' at least 1"),
-        ("reproduce toy --runs -2", "--runs '-2' at least 1"),
-        ("reproduce toy --jobs 0", "--jobs '0' at least 1"),
-        ("reproduce toy --seed -1", "--seed '-1' at least 0"),
-        ("reproduce toy --seed x", "--seed 'x' whole number"),
-        ("reproduce toy --seed ²", "--seed"),
-        ("reproduce kdd99 --spectral-norm weak", "--spectral-norm 'weak' paper tfa"),
-        ("reproduce kdd99 --scaling standard", "--scaling 'standard' minmax"),
-        ("reproduce arrhythmia --training-half all", "--training-half 'all' clean released"),
-        ("reproduce kdd99 --training-half released", "'released' kdd99 'clean'"),
-        ("reproduce toy --training-half released", "'released' toy 'clean'"),
-        ("reproduce toy --no-such-option", "--no-such-option"),
-        ("tables --budget 0", "--budget '0' above 0"),
-        ("tables --budget soon", "--budget 'soon' above 0"),
-        ("tables --runs 0", "--runs '0' at least 1"),
-        ("tables --jobs 0", "--jobs '0' at least 1"),
-        ("tables --datasets toy", "--datasets 'toy' kdd99 arrhythmia svhn cifar10"),
-        ("tables --datasets=", "--datasets '' kdd99"),
-        ("tables 5", "5"),
-        ("table", "NAME"),
-        ("table x", "x 2, 3, 4, 5, 6, 7, 8, protocol"),
-        ("table 99", "99 2, 3, 4, 5, 6, 7, 8, protocol"),
-        ("table -5", "-5"),
-        ("table 5 --format html", "--format 'html' text markdown csv"),
-    ],
-)
-def test_wrong_call(arguments: str, words: str, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    named = arguments.split()
-    if named[:1] in (["reproduce"], ["table"], ["tables"]):
-        named += ["--out", str(tmp_path / "out")]
-    line = refused(capfd, *named)
-    assert all(word in line for word in words.split())
-    assert not (tmp_path / "out").exists()
-
-
-def test_wrong_call_in_a_process_of_its_own(alad: Alad) -> None:
-    for arguments, code in ((["reproduce", "mnist"], 2), (["table", "99"], 1)):
-        done = alad(*arguments)
-        assert (done.returncode, done.stdout) == (code, "")
-        assert done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
-
-
 @pytest.mark.parametrize("dataset", ["kdd99", "arrhythmia"])
 def test_missing_data(dataset: str, no_network: None, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     line = refused(
@@ -459,23 +409,6 @@ def test_results_of_other_settings(tmp_path: Path, capfd: pytest.CaptureFixture[
     assert "epochs is 1 there and 2 here" in line and "jit is False there and True here" in line
     assert str(run_dir) in line and "--out" in line
     assert {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in run_dir.iterdir()} == before
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
-@pytest.mark.parametrize("arguments", [["show", "kdd99"], ["table", "5"]])
-def test_standard_output_that_is_full(arguments: list[str], tmp_path: Path) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-    with open("/dev/full", "w") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "alad_tf", *arguments],
-            cwd=CHECKOUT,
-            env=environment,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-    assert done.returncode == 1
-    assert done.stderr.splitlines() == ["alad: error: [Errno 28] No space left on device"]
 
 
 # The main job -----------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command import handler_of_sigterm, run  # noqa: F401 (a fixture)
+from command import run
 from conftest import CHECKOUT
 from reference import eagerly
 from sklearn.datasets import load_breast_cancer

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from conftest import CHECKOUT, Alad
 
-from alad_tf.cli.main import GOES_ON
+from alad_tf.cli.arguments import GOES_ON
 from alad_tf.data import loading
 from alad_tf.errors import AladError, DataError, SettingsError
 from alad_tf.experiments import scheduler

@@ -35,12 +35,12 @@ def threshold_is_not_finite(scene: Scene) -> Arguments:
     return exporting(scene, "--threshold", "nan")
 
 
-@fault(EXPORTS, "at most 0.5, received '0.7'", code=2)
+@fault(EXPORTS, "Expected a share above 0 and at most 0.5 for --contamination. Received: '0.7'", code=2)
 def share_of_anomalies_above_a_half(scene: Scene) -> Arguments:
     return exporting(scene, "--contamination", 0.7)
 
 
-@fault(EXPORTS, "expected a whole number of at least 1, received '0'", code=2)
+@fault(EXPORTS, "Expected a whole number from 1 to 9223372036854775807 for --version. Received: '0'", code=2)
 def version_zero(scene: Scene) -> Arguments:
     return exporting(scene, "--version", 0)
 

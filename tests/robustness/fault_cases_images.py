@@ -66,7 +66,7 @@ def class_has_no_images(scene: Scene) -> Arguments:
     return prepared(scene, classes=2)
 
 
-@fault(IMAGES, "--normal-class: expected classes from 0 to 9 or all, received '10'", code=2)
+@fault(IMAGES, "Expected classes from 0 to 9 or all for --normal-class. Received: '10'", code=2)
 def class_outside_of_the_ten(scene: Scene) -> Arguments:
     return ["reproduce", "svhn", "--normal-class", 10]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from command import handler_of_sigterm, refused, run  # noqa: F401 (a fixture)
+from command import refused, run
 from exported_models import ROWS, array_model, table_folder
 
 from alad_tf.errors import AladError, SettingsError

@@ -12,7 +12,7 @@ import conftest
 import numpy as np
 import pytest
 import tensorflow as tf
-from command import handler_of_sigterm, refused, run  # noqa: F401 (a fixture)
+from command import refused, run
 from exported_models import (
     NAMES,
     ROWS,
@@ -429,9 +429,9 @@ def test_full_target_leaves_nothing(tmp_path: Path) -> None:
     [
         (["MODEL", "BASE", "--threshold", "nan"], "Expected a finite value. Received: nan"),
         (["MODEL", "BASE", "--threshold", "inf"], "Expected a finite value. Received: inf"),
-        (["MODEL", "BASE", "--contamination", "0.7"], "at most 0.5, received '0.7'"),
+        (["MODEL", "BASE", "--contamination", "0.7"], "at most 0.5 for --contamination. Received: '0.7'"),
         (["MODEL", "BASE", "--score", "l1"], "Expected the model's score, features"),
-        (["MODEL", "BASE", "--version", "0"], "expected a whole number of at least 1"),
+        (["MODEL", "BASE", "--version", "0"], "Expected a whole number from 1 to 9223372036854775807 for --version"),
         (["MODEL", "FILE"], "File exists"),
         (["MODEL", "FILE/name"], "Not a directory"),
         (["NOTHING", "BASE"], "Expected a model folder of `alad fit` or the folder of a complete run"),

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet
 import pytest
-from command import handler_of_sigterm, refused  # noqa: F401 (a fixture)
+from command import refused
 from exported_models import array_version, table, table_model, table_version
 
 from alad_tf.serving import ray_data

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from command import handler_of_sigterm, refused, run  # noqa: F401 (a fixture)
+from command import refused, run
 
 from alad_tf.errors import SettingsError
 from alad_tf.serving import server_config

@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from command import handler_of_sigterm, refused, run  # noqa: F401 (a fixture)
+from command import refused, run
 
 from alad_tf import metrics, paths
-from alad_tf.cli import main as command_line
 from alad_tf.data import kdd99
 from alad_tf.estimator.alad import ALAD
 from alad_tf.tabular import fit as fit_module
@@ -664,18 +663,6 @@ def test_full_disk(
 
 
 # Documentation and the main job -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("command", ["fit", "score"])
-def test_examples_of_the_help_parse(command: str, capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        run(command, "--help")
-    _, _, text = capfd.readouterr().out.partition("examples:\n")
-    examples = [line.split() for line in text.splitlines() if line.startswith("  alad ")]
-    assert len(examples) >= 3
-    for _, *arguments in examples:
-        assert arguments[0] == command
-        command_line._parser().parse_args(arguments)
 
 
 @pytest.mark.skipif(not (REAL / KDD99).is_file(), reason=f"{KDD99} not in {REAL}")

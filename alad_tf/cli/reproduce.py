@@ -1,0 +1,311 @@
+"""The paper's experiments: `alad show`, `reproduce`, `table`, `tables` and `latency`."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+import architectures
+from alad_tf.cli.arguments import (
+    ABOVE_ZERO,
+    CLASS_NUMBERS,
+    DATASET_NAMES,
+    NOT_NEGATIVE,
+    OF_TABLES,
+    POSITIVE,
+    UNCHANGED,
+    Command,
+    argument,
+    data_dir,
+    flag,
+    jobs,
+    one_of,
+    option,
+    out,
+)
+from alad_tf.errors import AladError, SettingsError
+from alad_tf.experiments.baseline_settings import BASELINES, METHODS, AnySettings, of_method
+from alad_tf.experiments.protocol import PROTOCOLS
+from alad_tf.options import CLASSES, PRECISIONS, STRATEGIES
+from alad_tf.paths import published_results
+from architectures.tabular import KDD99_ROWS, tabular
+
+SHOWN = (*architectures.DATASETS, "tabular")
+IMAGES = "Image data sets"
+OF_BASELINES = f"Baselines ({', '.join(BASELINES)})"
+
+logger = logging.getLogger(__name__)
+
+
+@click.command(
+    cls=Command,
+    interrupted=UNCHANGED,
+    examples="""
+alad show kdd99                              Table XI, to hold beside the paper's
+alad show kdd99 --method AnoGAN
+alad show tabular --features 30 --rows 5000   what `alad fit` builds for a table of this size
+""",
+)
+@argument("dataset", one_of(SHOWN), "DATASET", ", ".join(SHOWN))
+@option("--features", POSITIVE, "N", "tabular: number of features")
+@option("--rows", POSITIVE, "N", "tabular: training rows", show_default="KDD99's")
+@option(
+    "--method",
+    one_of(architectures.METHODS),
+    "METHOD",
+    ", ".join(architectures.METHODS),
+    default="ALAD",
+    show_default=True,
+)
+def show(dataset: str, features: int | None, rows: int | None, method: str) -> None:
+    """Print an architecture table as the paper does."""
+    try:
+        if dataset == "tabular":
+            if not features:
+                raise ValueError("Expected --features N with tabular. Received: none")
+            table: Any = tabular(features, n_rows=rows or KDD99_ROWS)
+        elif features or rows:
+            raise ValueError(f"Expected --features and --rows with tabular only. Received: them with {dataset}")
+        else:
+            table = architectures.load(dataset, method)
+        print(architectures.render(table))
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+
+
+@click.command(
+    cls=Command,
+    exclusive=[("patience", "no_early_stopping")],
+    examples="""
+alad reproduce kdd99                         the paper's 10 runs, then the table
+alad reproduce kdd99 --runs 1 --epochs 1     a quick look
+alad reproduce arrhythmia --no-dzz           a row of the ablation
+alad reproduce kdd99 --method DAGMM          a baseline
+alad reproduce cifar10 --normal-class 0,1    two of the ten tasks of an image data set
+""",
+)
+@argument("dataset", one_of(PROTOCOLS), "DATASET", ", ".join(PROTOCOLS))
+@option("--method", one_of(METHODS), "METHOD", ", ".join(METHODS), default="ALAD", show_default=True)
+@option("--runs", POSITIVE, "N", "number of runs", show_default="the paper's")
+@option("--seed", NOT_NEGATIVE, "S", "seed of the first run", default=0, show_default=True)
+@option("--epochs", POSITIVE, "N", "epochs of a run", show_default="the architecture table's")
+@jobs
+@option(
+    "--spectral-norm",
+    one_of(("paper", "tfa")),
+    "paper|tfa",
+    "W / sigma as a re-parametrisation, or the layer of tensorflow_addons",
+    show_default="paper",
+)
+@flag("--no-spectral-norm", "leave out spectral normalisation (SN)")
+@flag("--no-dzz", "leave out the latent discriminator Dzz (DL)")
+@flag("--no-ema", "score with the trained weights instead of their moving average")
+@option(
+    "--scaling",
+    one_of(("minmax", "none")),
+    "minmax|none",
+    "scaling of the features",
+    show_default="none, as released; minmax for baselines but IF and AnoGAN",
+)
+@option(
+    "--training-half",
+    one_of(("clean", "released")),
+    "clean|released",
+    "arrhythmia: normal rows only, or as released with 34 anomalies",
+    default="clean",
+    show_default=True,
+)
+@click.option(
+    "--jit/--no-jit",
+    default=None,
+    help="compile the training step with XLA, or not  [default: yes; no for toy, whose batches are large]",
+)
+@option(
+    "--strategy",
+    one_of(name for name in STRATEGIES if name),
+    "|".join(name for name in STRATEGIES if name),
+    "share each batch, without XLA. mirrored: among all GPUs of this machine; multi-worker: among the processes of "
+    "TF_CONFIG, each started with this command",
+    show_default="one device",
+)
+@option(
+    "--precision",
+    one_of(name for name in PRECISIONS if name),
+    "|".join(name for name in PRECISIONS if name),
+    "number format of convolutions and matrix products, on CPUs without XLA",
+    show_default="float32",
+)
+@option(
+    "--normal-class",
+    CLASS_NUMBERS,
+    "K",
+    "0 to 9, several as in 0,3,5, or all: one task each",
+    show_default="all",
+    group=IMAGES,
+)
+@option("--patience", POSITIVE, "N", "epochs without a better validation score", show_default="10", group=IMAGES)
+@flag("--no-early-stopping", "train for all epochs", group=IMAGES)
+@flag("--last-weights", "score with the last weights, as released, instead of the best", group=IMAGES)
+@option(
+    "--train-rows",
+    POSITIVE,
+    "N",
+    "train on N rows, drawn at random",
+    show_default="all; kdd99: OC-SVM 10000, kNN 20000",
+    group=OF_BASELINES,
+)
+@option(
+    "--test-rows",
+    POSITIVE,
+    "N",
+    "score N rows, drawn at random",
+    show_default="all; AnoGAN on images: 256",
+    group=OF_BASELINES,
+)
+@data_dir
+@out
+def reproduce(seed: int, runs: int | None, jobs: int | None, data_dir: Path | None, out: Path, **options: Any) -> None:
+    """Train the paper's runs of a data set and print the results beside the paper's.
+
+    Runs that are finished are kept. Stop with Ctrl-C and run the same command again to resume.
+    """
+    from alad_tf.experiments import scheduler, summary, workers
+
+    settings = _settings(**options)
+    seeds = range(seed, seed + (runs or PROTOCOLS[settings.dataset].runs))
+    worker = workers.this(settings.strategy)
+    n_jobs = jobs or (os.cpu_count() if worker.together == 1 else None) or 1
+    classes = None if settings.normal_class is None else options["normal_class"] or list(range(CLASSES))
+    scheduler.run_all(settings, seeds, out, jobs=n_jobs, data_dir=data_dir, classes=classes)
+    if worker.chief:
+        print(summary.sum_up(settings, out))
+
+
+def _settings(dataset: str, method: str, **given: Any) -> AnySettings:
+    """Return the protocol's settings with the changes that the options ask for."""
+    same = ("training_half", "jit", "epochs", "spectral_norm", "patience", "strategy", "precision", "train_rows")
+    changes = {name: given[name] for name in (*same, "test_rows") if given[name] is not None}
+    if given["scaling"] is not None:
+        changes["scaling"] = None if given["scaling"] == "none" else given["scaling"]
+    if given["no_spectral_norm"]:
+        changes["spectral_norm"] = None
+    if given["no_dzz"]:
+        changes["latent_discriminator"] = False
+    if given["no_ema"]:
+        changes["ema_decay"] = None
+    if given["normal_class"]:
+        changes["normal_class"] = given["normal_class"][0]
+    if given["no_early_stopping"]:
+        changes["patience"] = None
+    if given["last_weights"]:
+        changes["weights"] = "last"
+    return of_method(dataset, method, **changes)
+
+
+@click.command(
+    cls=Command,
+    interrupted=UNCHANGED,
+    examples="""
+alad table 5                                 Table V from the results that exist
+alad table protocol                          metrics that need no share of anomalies
+alad table 2 --format csv                   the footnotes go to standard error
+""",
+)
+@argument("name", click.STRING, "NAME", "2 to 8, or protocol: metrics that need no share of anomalies")
+@option(
+    "--format",
+    one_of(("text", "markdown", "csv")),
+    "text|markdown|csv",
+    "output format",
+    default="text",
+    show_default=True,
+)
+@out
+def table(name: str, format: str, out: Path) -> None:
+    """Print a table of the paper with our results beside it."""
+    from alad_tf.report import comparison
+
+    result = comparison.table(name, out, published_results())
+    print(result.render(format), end="" if format == "csv" else "\n")
+    if format == "csv":
+        logger.info("%s", "\n".join(result.remarks))
+
+
+@click.command(
+    cls=Command,
+    examples="""
+alad tables                                  from the results that exist
+alad tables --budget 8                       first make what is missing, the cheapest first, for eight hours
+alad tables --budget 0.5 --datasets kdd99,arrhythmia --runs 3
+""",
+)
+@option("--budget", ABOVE_ZERO, "HOURS", "time for missing runs", show_default="none is made")
+@option("--runs", POSITIVE, "N", "runs of a method", show_default="the paper's")
+@option(
+    "--datasets",
+    DATASET_NAMES,
+    "NAME,...",
+    f"data sets whose runs are made: {', '.join(OF_TABLES)}",
+    default=",".join(OF_TABLES),
+    show_default="all",
+)
+@jobs
+@data_dir
+@out
+def tables(
+    budget: float | None, runs: int | None, datasets: list[str], jobs: int | None, data_dir: Path | None, out: Path
+) -> None:
+    """Make missing runs within a time budget, then print and write all tables and figures.
+
+    Writes OUT/tables/: every table as .txt, .md and .csv, its footnotes as .notes.txt, Figures 3, 4 and 7 to 10 as
+    .png. Published results fill cells without runs of your own. The same command continues where the budget ended.
+    """
+    from alad_tf.experiments import plan
+    from alad_tf.report import tables
+
+    failures = plan.carry_out(
+        out,
+        published_results(),
+        datasets=datasets,
+        n_runs=runs,
+        hours=budget,
+        jobs=jobs or os.cpu_count() or 1,
+        data_dir=data_dir,
+        say=logger.info,
+    )
+    print(tables.write(out, published_results()), flush=True)
+    if failures:
+        raise AladError("; ".join(failures))
+
+
+@click.command(
+    cls=Command,
+    interrupted="nothing was written",
+    examples="""
+alad latency kdd99                           one batch of 50 rows, ALAD beside AnoGAN
+alad latency cifar10 --rounds 20
+""",
+)
+@argument("dataset", one_of(OF_TABLES), "DATASET", ", ".join(OF_TABLES))
+@option("--rounds", POSITIVE, "N", "measurements, of which the median counts", default=5, show_default=True)
+@data_dir
+@out
+def latency(dataset: str, rounds: int, data_dir: Path | None, out: Path) -> None:
+    """Measure the time ALAD and AnoGAN take for one batch on one thread: a row of Table IV."""
+    from alad_tf.experiments.process import THREAD_VARIABLES, environment
+
+    with environment(dict.fromkeys(THREAD_VARIABLES, "1")):
+        from alad_tf.experiments import latency as table_iv
+
+        measured = table_iv.measure(dataset, out, data_dir=data_dir, rounds=rounds)
+    print(
+        "batch {batch}: ALAD {alad_ms:.3g} ms; AnoGAN with a call a step {anogan_ms:.4g} ms ({ratio:.0f} times), "
+        "in one call {anogan_one_call_ms:.4g} ms ({ratio_one_call:.0f} times)".format(**measured)
+    )
+
+
+FAMILY = (show, reproduce, table, tables, latency)

@@ -1,0 +1,138 @@
+"""Models for other programs: `alad export`, `serve-config` and `convert`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from alad_tf.cli.arguments import (
+    ANY_NUMBER,
+    HALF_AT_MOST,
+    PATH,
+    POSITIVE,
+    Command,
+    argument,
+    one_of,
+    option,
+    whole,
+)
+from alad_tf.options import SCORES
+
+if TYPE_CHECKING:
+    from alad_tf.serving.sources import Source
+
+EXCLUSIVE = [("threshold", "contamination")]
+
+
+def _source(function: Any) -> Any:
+    """Add the model to read and how its threshold is set."""
+    for add in (
+        option(
+            "--contamination",
+            HALF_AT_MOST,
+            "C",
+            "share above the threshold: of a model's training rows, of a run's test rows",
+            show_default="the model's own threshold; the protocol's share",
+        ),
+        option("--threshold", ANY_NUMBER, "A", "rows with a larger score are anomalies"),
+        option(
+            "--score", one_of(SCORES), "|".join(SCORES), "score of a run; a model has its own", show_default="features"
+        ),
+        argument("source", PATH, "MODEL_OR_RUN", "folder that `alad fit` or a run wrote"),
+    ):
+        function = add(function)
+    return function
+
+
+@click.command(
+    cls=Command,
+    interrupted="nothing was exported",
+    exclusive=EXCLUSIVE,
+    examples="""
+alad export model served/fraud
+alad export results/kdd99/ALAD/seed0 served/kdd99 --contamination 0.2
+tensorflow_model_server --model_name=fraud --model_base_path=$PWD/served/fraud --rest_api_port=8501
+""",
+)
+@_source
+@argument("base", PATH, "BASE/NAME", "folder of the versions of the model NAME")
+@option("--version", whole(1, 2**63 - 1), "N", "a new version number", show_default="the next one")
+def export(
+    source: Path,
+    base: Path,
+    version: int | None,
+    threshold: float | None,
+    contamination: float | None,
+    score: str | None,
+) -> None:
+    """Write the next version of a model for TensorFlow Serving.
+
+    Writes BASE/NAME/VERSION, which appears once it is complete and gives the scores of this package. See
+    docs/deploy.md.
+    """
+    from alad_tf.serving.export import export as write
+
+    loaded = _loaded(source, threshold, contamination, score)
+    written = write(loaded, base, version=version)
+    print(f"{_threshold(loaded)}\nexported: {written}")
+
+
+@click.command(
+    "serve-config",
+    cls=Command,
+    interrupted="files may be missing",
+    examples="""
+alad serve-config served config
+alad serve-config served config --served-from /models --max-batch 4096
+""",
+)
+@argument("base", PATH, "BASE", "folder of the models that `alad export` wrote")
+@argument("output", PATH, "DIR", "folder for the configuration files")
+@option("--served-from", click.STRING, "PATH", "BASE as the server sees it", show_default="the same path")
+@option("--max-batch", POSITIVE, "N", "rows of merged requests", default=1024, show_default=True)
+@option("--threads", POSITIVE, "N", "batches at a time", default=4, show_default=True)
+def serve_config(base: Path, output: Path, served_from: str | None, max_batch: int, threads: int) -> None:
+    """Write the configuration of tensorflow_model_server for exported models."""
+    from alad_tf.serving import server_config
+
+    print(server_config.write(base, output, served_from=served_from, max_batch=max_batch, threads=threads))
+
+
+@click.command(
+    cls=Command,
+    interrupted="nothing was written",
+    exclusive=EXCLUSIVE,
+    examples="""
+alad convert model model.onnx
+alad convert results/kdd99/ALAD/seed0 kdd99.tflite --score l1
+""",
+)
+@_source
+@argument("output", PATH, "FILE", "in .onnx (the extra `onnx`) or .tflite")
+def convert(
+    source: Path, output: Path, threshold: float | None, contamination: float | None, score: str | None
+) -> None:
+    """Write a model's scorer for ONNX or TensorFlow Lite."""
+    from alad_tf.serving.convert import convert as write
+
+    loaded = _loaded(source, threshold, contamination, score)
+    write(loaded.detector, output)
+    print(f"{_threshold(loaded)}\nconverted: {output}")
+
+
+def _loaded(source: Path, threshold: float | None, contamination: float | None, score: str | None) -> Source:
+    from alad_tf.serving import sources
+
+    return sources.load(source, threshold=threshold, contamination=contamination, score=score)
+
+
+def _threshold(source: Source) -> str:
+    """Describe the threshold of a model and where it comes from."""
+    rule = source.rule
+    name = f"{rule['rule'].replace('_', ' ')} {rule['value']:g}"
+    return f"threshold {source.detector.threshold:.6g}; from: {name}, scores of: {rule['scores']}"
+
+
+FAMILY = (export, serve_config, convert)

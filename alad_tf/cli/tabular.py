@@ -1,0 +1,260 @@
+"""Your own tables of rows: `alad fit`, `score` and `inspect`."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from alad_tf.cli.arguments import (
+    ABOVE_ZERO,
+    ABOVE_ZERO_SHARE,
+    FILES,
+    HALF_AT_MOST,
+    NOT_NEGATIVE,
+    PATH,
+    POSITIVE,
+    SEED,
+    SHARE,
+    TABULAR,
+    UNCHANGED,
+    Command,
+    argument,
+    flag,
+    labels,
+    one_of,
+    option,
+)
+from alad_tf.errors import SettingsError
+from alad_tf.options import SCORES
+
+if TYPE_CHECKING:
+    from alad_tf.tabular.labels import Labels
+
+COLUMNS = "Columns"
+TRAINING = "Training"
+DECISION = "Scores and threshold"
+
+logger = logging.getLogger(__name__)
+
+
+@click.command(
+    cls=Command,
+    interrupted="no model was written",
+    exclusive=[("contamination", "false_positive_rate")],
+    examples="""
+alad fit train.csv --model model
+alad fit train.csv --model model --drop id --categorical country --impute
+alad fit all.parquet --model model --label kind --normal benign --test test.parquet
+alad fit train.csv --model model --epochs 20 --validation 0.2 --false-positive-rate 0.01 --seed 0
+""",
+)
+@argument("data", PATH, "DATA", f"training rows: {FILES}")
+@option("--model", PATH, "DIR", "new folder to write the model to", required=True)
+@flag("--overwrite", "replace an existing model")
+@option("--drop", click.STRING, "COL ...", "columns to leave out", multiple=True, group=COLUMNS)
+@option("--categorical", click.STRING, "COL ...", "columns to encode one-hot", multiple=True, group=COLUMNS)
+@option("--numeric", click.STRING, "COL ...", "columns to read as numbers", multiple=True, group=COLUMNS)
+@flag("--impute", "fill missing cells, numbers by the median; without it they are refused", group=COLUMNS)
+@option(
+    "--scaling",
+    one_of(("standard", "minmax", "none")),
+    "standard|minmax|none",
+    "scaling of numeric columns",
+    default="standard",
+    show_default=True,
+    group=COLUMNS,
+)
+@labels("train on normal rows only and leave the column out", group=COLUMNS)
+@option("--test", PATH, "FILE", "labelled rows, to print AUROC and other metrics", group=COLUMNS)
+@option(
+    "--architecture",
+    one_of(TABULAR),
+    "NAME",
+    ", ".join(TABULAR),
+    show_default="KDD99's for these columns",
+    group=TRAINING,
+)
+@option("--epochs", POSITIVE, "N", "passes over the rows", show_default="the architecture's", group=TRAINING)
+@option("--batch-size", POSITIVE, "N", "rows of a step", show_default="the architecture's", group=TRAINING)
+@option("--learning-rate", ABOVE_ZERO, "R", "of Adam", show_default="the architecture's", group=TRAINING)
+@option("--seed", SEED, "S", "random seed", show_default="drawn, and kept with the model", group=TRAINING)
+@option(
+    "--spectral-norm",
+    one_of(("paper", "tfa")),
+    "paper|tfa",
+    "W / sigma as a re-parametrisation, or the layer of tensorflow_addons",
+    default="paper",
+    show_default=True,
+    group=TRAINING,
+)
+@flag("--no-spectral-norm", "leave out spectral normalisation (SN)", group=TRAINING)
+@flag("--no-dzz", "leave out the latent discriminator Dzz (DL)", group=TRAINING)
+@option(
+    "--validation",
+    SHARE,
+    "FRACTION",
+    "share of the rows held out for p-values and --patience",
+    default=0.1,
+    show_default=True,
+    group=TRAINING,
+)
+@option(
+    "--patience",
+    POSITIVE,
+    "N",
+    "stop after N epochs without a better one",
+    show_default="train for all epochs",
+    group=TRAINING,
+)
+@option("--log-dir", PATH, "DIR", "write scalars and histograms for TensorBoard", group=TRAINING)
+@option(
+    "--score",
+    one_of(SCORES),
+    "|".join(SCORES),
+    "score of Section V-F",
+    default="features",
+    show_default=True,
+    group=DECISION,
+)
+@option(
+    "--contamination",
+    HALF_AT_MOST,
+    "C",
+    "share of the training rows above the threshold",
+    show_default="0.1",
+    group=DECISION,
+)
+@option(
+    "--false-positive-rate",
+    ABOVE_ZERO_SHARE,
+    "R",
+    "at most this share of the held-out rows is above it",
+    group=DECISION,
+)
+def fit(data: Path, model: Path, **given: Any) -> None:
+    """Train on a file of your own rows and write a model folder.
+
+    Trains on all rows, or with --label on the normal ones. Columns of numbers are numeric, the others categorical.
+    """
+    from alad_tf.tabular.fit import Preparation, fit_file
+
+    preparation = Preparation(
+        drop=list(given["drop"]),
+        categorical=list(given["categorical"]),
+        numeric=list(given["numeric"]),
+        scaling=given["scaling"],
+        impute=given["impute"],
+        labels=_labels(given["label"], given["normal"]),
+    )
+    names = ("architecture", "epochs", "batch_size", "learning_rate", "patience", "log_dir", "score", "contamination")
+    options = {name: given[name] for name in names if given[name] is not None}
+    if given["seed"] is not None:
+        options["random_state"] = given["seed"]
+    options["spectral_norm"] = None if given["no_spectral_norm"] else given["spectral_norm"]
+    options["latent_discriminator"] = not given["no_dzz"]
+    print(
+        fit_file(
+            data,
+            model,
+            preparation=preparation,
+            test=given["test"],
+            validation=given["validation"],
+            false_positive_rate=given["false_positive_rate"],
+            options=options,
+            overwrite=given["overwrite"],
+            say=logger.warning,
+        )
+    )
+
+
+@click.command(
+    cls=Command,
+    interrupted="no scores were written",
+    examples="""
+alad score new.csv --model model --output scored.csv
+alad score new.parquet --model model --output scored.parquet --explain 5
+alad score new.csv --model model --output scored.csv --id customer --label kind --normal benign
+alad score folder --engine ray --model served/fraud --output scores
+""",
+)
+@argument("data", PATH, "DATA", f"rows to score: {FILES}")
+@option("--model", PATH, "DIR", "folder that `alad fit` wrote", required=True)
+@option("--output", PATH, "FILE", "new file, in .csv or .parquet", required=True)
+@flag("--overwrite", "replace an existing output")
+@option("--explain", NOT_NEGATIVE, "K", "columns to name for each row", default=0, show_default=True)
+@option("--chunk-rows", POSITIVE, "N", "rows in memory at a time", default=16384, show_default=True)
+@option(
+    "--engine",
+    one_of(("ray",)),
+    "ray",
+    "score a folder of .parquet files on Ray Data, with a model that `alad export` wrote",
+)
+@option("--workers", POSITIVE, "N", "processes of --engine", show_default="the number of cores")
+@option("--id", click.STRING, "COL", "column to copy in place of row numbers")
+@labels("print AUROC and other metrics")
+def score(data: Path, model: Path, output: Path, **given: Any) -> None:
+    """Score a file of rows with a model folder.
+
+    Columns are matched by name, in any order. Output: row (from 1) or the --id column, score (larger is more
+    anomalous), p_value, is_anomaly, is_valid (False: a missing or infinite cell; such a row has the largest score), and
+    with --explain the columns that are reconstructed worst, each with its share.
+    """
+    if given["engine"] is not None:
+        _score_folder(data, model, output, given)
+        return
+    if given["workers"] is not None:
+        raise SettingsError("Expected --workers with --engine only. Received: it alone.")
+    from alad_tf.tabular.score import score_file
+
+    report = score_file(
+        data,
+        model,
+        output,
+        explain=given["explain"],
+        chunk_rows=given["chunk_rows"],
+        id_column=given["id"],
+        labels=_labels(given["label"], given["normal"]),
+        overwrite=given["overwrite"],
+        say=logger.warning,
+    )
+    print(report)
+
+
+def _score_folder(data: Path, model: Path, output: Path, given: dict[str, Any]) -> None:
+    from alad_tf.serving import ray_data
+
+    named = [f"--{name}" for name in ("explain", "id", "label", "overwrite") if given[name]]
+    if named:
+        raise SettingsError(f"Expected --engine with --model, --output and --workers. Received: {', '.join(named)}.")
+    print(ray_data.score_folder(data, model, output, workers=given["workers"], say=logger.warning))
+
+
+@click.command(
+    cls=Command,
+    interrupted=UNCHANGED,
+    examples="""
+alad inspect model
+""",
+)
+@argument("model", PATH, "DIR", "folder that `alad fit` wrote")
+def inspect(model: Path) -> None:
+    """Describe a model folder and verify its files."""
+    from alad_tf.tabular.model import inspect_model
+
+    print(inspect_model(model))
+
+
+def _labels(column: str | None, normal: tuple[str, ...]) -> Labels | None:
+    """Return which rows are normal, if the call says so."""
+    from alad_tf.tabular.labels import Labels
+
+    if (column is None) != (not normal):
+        given = "--normal" if normal else "--label"
+        raise SettingsError(f"Expected both --label COL and --normal VALUE. Received: {given} alone.")
+    return None if column is None else Labels(column, normal)
+
+
+FAMILY = (fit, score, inspect)
