@@ -50,6 +50,6 @@ def default_out() -> Path:
     return (CHECKOUT or Path.cwd()) / "results"
 
 
-def published_results() -> Path | None:
-    """The folder of results that come with the checkout, in the layout of a results folder."""
-    return CHECKOUT and CHECKOUT / "results" / "published"
+def published_results() -> Path:
+    """The folder of published results: results/published of the checkout, or the copy in the installed package."""
+    return CHECKOUT / "results" / "published" if CHECKOUT else Path(__file__).with_name("published")
