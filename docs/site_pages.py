@@ -8,19 +8,26 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-TOP_PAGES = ("PERFORMANCE.md", "CONTRIBUTING.md", "CHANGELOG.md")
+TOP_PAGES = {  # page at the top -> page of the site
+    "PERFORMANCE.md": "performance.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "SECURITY.md": "advisories.md",
+}
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages at the top of the repository."""
-    for name in TOP_PAGES:
-        text = (Path(config.docs_dir).parent / name).read_text(encoding="utf-8")
-        files.append(File.generated(config, name, content=text.replace("](docs/", "](")))
+    for name, page in TOP_PAGES.items():
+        text = (Path(config.docs_dir).parent / name).read_text(encoding="utf-8").replace("](docs/", "](")
+        for other, its_page in TOP_PAGES.items():
+            text = text.replace(f"]({other}", f"]({its_page}")
+        files.append(File.generated(config, page, content=text))
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Links to these pages lead to their place in the site."""
-    for name in TOP_PAGES:
-        markdown = markdown.replace(f"](../{name}", f"]({name}")
+    """Lead links to these pages to their place in the site."""
+    for name, its_page in TOP_PAGES.items():
+        markdown = markdown.replace(f"](../{name}", f"]({its_page}")
     return markdown
