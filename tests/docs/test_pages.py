@@ -27,8 +27,8 @@ SHORTER = {"fit": ["--epochs", "2"], "reproduce": ["--epochs", "1", "--runs", "1
 # By data set: a training of one epoch takes longer than a test should.
 NOT_RUN = {("reproduce", "kdd99"), ("reproduce", "arrhythmia"), ("tables", "--budget")}
 README = CHECKOUT / "README.md"
-# Of pytest, and of the scripts in benchmarks/ and tests/.
-OTHER_OPTIONS = {"--write-table", "--json", "--kills", "--seconds"}
+# Of pytest, of pip-audit, and of the scripts in benchmarks/ and tests/.
+OTHER_OPTIONS = {"--write-table", "--strict", "--json", "--kills", "--seconds"}
 # Figures in running text: page -> data set (or a part of it), method, score, metric.
 QUOTED = {
     "README.md": """
