@@ -23,6 +23,7 @@ from conftest import CHECKOUT, Alad
 from alad_tf.cli.arguments import GOES_ON
 from alad_tf.data import loading
 from alad_tf.errors import AladError, DataError, SettingsError
+from alad_tf.experiments import progress as board_module
 from alad_tf.experiments import scheduler
 from alad_tf.experiments.process import THREAD_VARIABLES
 from alad_tf.experiments.progress import Progress, ProgressBoard
@@ -41,7 +42,8 @@ HERE = Path(__file__).parent
 
 def run(settings, seed, run_dir, *, data_dir=None, report=None, warn=None, stopping=None):
     from alad_tf.errors import AladError, Stopped
-    from alad_tf.experiments.settings import Progress, RUN_FILES
+    from alad_tf.experiments.progress import Progress
+    from alad_tf.experiments.settings import RUN_FILES
     plan = json.loads((HERE / "plan.json").read_text())
     action, *rest = plan.get(str(seed), "complete").split()
     facts = {"environment": dict(os.environ), "data_dir": str(data_dir), "pid": os.getpid(), "start": time.time()}
@@ -299,7 +301,7 @@ def test_stopped_in_the_middle(script: Script, tmp_path: Path, stop: Callable[[i
     script({1: "wait", 2: "wait"})
     ready = [folder / name for folder, name in zip(folders, ("result.json", "facts.json", "facts.json"))]
     code, error = stopped(reproduce(out, seeds=4, jobs=2), lambda: all(path.exists() for path in ready), stop)
-    assert code == 130
+    assert code == 130, error
     assert error.splitlines() == [
         "toy ALAD: 1 epochs each of seed 0, seed 1, seed 2, seed 3",
         "toy ALAD seed 0: complete",
@@ -394,7 +396,7 @@ def test_run_stopped_alone_says_how_to_go_on(script: Script, tmp_path: Path) -> 
 
 
 def test_budget_counts_from_now(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduler, "time", types.SimpleNamespace(monotonic=lambda: 100.0))
+    monkeypatch.setattr(board_module, "time", types.SimpleNamespace(monotonic=lambda: 100.0))
     assert [scheduler.Budget(130.0, seconds).fits() for seconds in (30.0, 31.0)] == [True, False]
     assert [scheduler.Budget(deadline, 0.0).is_spent() for deadline in (100.5, 100.0)] == [False, True]
 
@@ -438,7 +440,7 @@ def progress(step: int, quality: str | None = None) -> Progress:
 def test_plain_lines(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     """One line a run and minute, the first one earlier; the time left counts from the first report."""
     clock = iter([0.0, 59.0, 60.0, 100.0, 120.0, 180.0])
-    monkeypatch.setattr(scheduler, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(board_module, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
     board = ProgressBoard(TOY, done=[], to_do=["seed 4"])
     for step in (1, 50, 100, 150, 200):
         board.show("seed 4", progress(step))
@@ -457,7 +459,7 @@ def test_plain_lines(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixtu
 def test_time_left_of_a_resumed_run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     """It counts the steps of this call only: 50 in a minute, 50 to go."""
     clock = iter([0.0, 60.0])
-    monkeypatch.setattr(scheduler, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(board_module, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
     board = ProgressBoard(TOY, done=[], to_do=["seed 4"])
     for step in (300, 350):
         board.show("seed 4", progress(step))
@@ -508,7 +510,7 @@ def made(alad: Alad, tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 def test_stopped_then_completed(made: Made) -> None:
     code, error = made.stopped
-    assert code == 130
+    assert code == 130, error
     assert error.splitlines() == [
         "toy ALAD: 1 epochs each of seed 0, seed 1",
         "toy ALAD seed 0: complete",
