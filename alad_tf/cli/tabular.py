@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
 COLUMNS = "Columns"
 TRAINING = "Training"
 DECISION = "Scores and threshold"
-
-logger = logging.getLogger(__name__)
 
 
 @click.command(
@@ -165,7 +162,6 @@ def fit(data: Path, model: Path, **given: Any) -> None:
             false_positive_rate=given["false_positive_rate"],
             options=options,
             overwrite=given["overwrite"],
-            say=logger.warning,
         )
     )
 
@@ -218,7 +214,6 @@ def score(data: Path, model: Path, output: Path, **given: Any) -> None:
         id_column=given["id"],
         labels=_labels(given["label"], given["normal"]),
         overwrite=given["overwrite"],
-        say=logger.warning,
     )
     print(report)
 
@@ -229,7 +224,7 @@ def _score_folder(data: Path, model: Path, output: Path, given: dict[str, Any]) 
     named = [f"--{name}" for name in ("explain", "id", "label", "overwrite") if given[name]]
     if named:
         raise SettingsError(f"Expected --engine with --model, --output and --workers. Received: {', '.join(named)}.")
-    print(ray_data.score_folder(data, model, output, workers=given["workers"], say=logger.warning))
+    print(ray_data.score_folder(data, model, output, workers=given["workers"]))
 
 
 @click.command(

@@ -7,8 +7,9 @@ that a job that was stopped or killed goes on with the parts that are missing, a
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -20,6 +21,8 @@ from alad_tf.io import atomic
 from alad_tf.io.manifest import entry
 from alad_tf.serving import versions
 from alad_tf.serving.batch import BatchScorer
+
+logger = logging.getLogger(__name__)
 
 PART_ROWS = 1 << 17  # at least, where the file has as many
 JOB = "job.json"
@@ -34,7 +37,6 @@ def score_folder(
     output: Path,
     *,
     workers: int | None = None,
-    say: Callable[[str], None] = lambda line: None,
 ) -> str:
     """Score every .parquet file below a folder.
 
@@ -44,7 +46,6 @@ def score_folder(
         output: folder of the parts: row (from 1, in its file), score, is_anomaly and is_valid. A part is named like its
             file and the number of its first row.
         workers: processes of one thread; None: as many as Ray has CPUs.
-        say: called with what is notable.
 
     Returns:
         A report of one line.
@@ -65,7 +66,7 @@ def score_folder(
     _claim(output, scorer, parts)
     missing = [part for part in parts if not (output / part["name"]).exists()]
     if len(missing) < len(parts):
-        say(f"{len(parts) - len(missing)} of {len(parts)} parts are there already")
+        logger.warning("%d of %d parts are there already", len(parts) - len(missing), len(parts))
     if missing:
         if not ray.is_initialized():
             ray.init(include_dashboard=False, logging_level="ERROR", log_to_driver=False, num_cpus=workers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import tempfile
 import time
@@ -20,8 +21,10 @@ from alad_tf.errors import DataError, SettingsError
 from alad_tf.io import model_folder
 from alad_tf.tabular import preprocessing, readers
 from alad_tf.tabular.labels import Labels, describe_metrics
-from alad_tf.tabular.model import CHUNK_ROWS, Model, Say, bar, read_chunks, require_columns
+from alad_tf.tabular.model import CHUNK_ROWS, Model, bar, read_chunks, require_columns
 from alad_tf.tabular.schema import Columns, as_text, column_warnings, require
+
+logger = logging.getLogger(__name__)
 
 VALIDATION = 0.1  # share of the rows held out for p-values, unless another is asked for
 
@@ -51,9 +54,8 @@ def fit_file(
     false_positive_rate: float | None = None,
     options: dict[str, Any] | None = None,
     overwrite: bool = False,
-    say: Say = lambda line: None,
 ) -> str:
-    """Train on the rows of a file and write a model folder.
+    """Train on the rows of a file and write a model folder; warnings are logged.
 
     Args:
         path: the training rows, in one of `frames.FORMATS`.
@@ -64,7 +66,6 @@ def fit_file(
         false_positive_rate: set the threshold by the rows held out, instead of by the options' contamination.
         options: of `ALAD`.
         overwrite: replace a model folder that is there.
-        say: called with each warning.
 
     Returns:
         A report of a few lines.
@@ -88,12 +89,12 @@ def fit_file(
         require(readers.columns(test), [labels.column], "--label")
     cells = chosen.training_rows(frame)
     for line in column_warnings(cells):
-        say(line)
+        logger.warning("%s", line)
     transformer = preprocessing.of_columns(chosen, scaling=preparation.scaling).fit(cells)
     from alad_tf.estimator.alad import ALAD  # TensorFlow is imported once the rows are known to be good
 
     estimator = ALAD(scaling=None, verbose=int(sys.stderr.isatty()), **(options or {}))
-    with report_warnings(say):
+    with logged_warnings():
         estimator.fit(_numbers(transformer, cells), validation=validation or None)
     if false_positive_rate is not None:
         estimator.set_threshold(false_positive_rate=false_positive_rate)
@@ -180,13 +181,13 @@ def _require_new_folder(folder: Path, overwrite: bool) -> None:
 
 
 @contextmanager
-def report_warnings(say: Say) -> Iterator[None]:
-    """Warnings of training as lines; that a feature is constant was said of its column."""
+def logged_warnings() -> Iterator[None]:
+    """Log the warnings of training; constant features were named by column before."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
     for line in dict.fromkeys(_lines(caught)):
-        say(line)
+        logger.warning("%s", line)
 
 
 def _lines(caught: Iterable[Any]) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,6 @@ from alad_tf.tabular import preprocessing, readers
 from alad_tf.tabular.schema import Columns
 
 CHUNK_ROWS = 1 << 14
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -17,8 +18,10 @@ from alad_tf.errors import DataError, SettingsError
 from alad_tf.io import atomic
 from alad_tf.tabular import readers
 from alad_tf.tabular.labels import Labels, describe_metrics
-from alad_tf.tabular.model import CHUNK_ROWS, Model, Say, bar, read_chunks
+from alad_tf.tabular.model import CHUNK_ROWS, Model, bar, read_chunks
 from alad_tf.tabular.schema import as_text, require
+
+logger = logging.getLogger(__name__)
 
 OUTPUTS = (".csv", ".parquet")
 
@@ -36,7 +39,6 @@ def score_file(
     id_column: str | None = None,
     labels: Labels | None = None,
     overwrite: bool = False,
-    say: Say = lambda line: None,
 ) -> str:
     """Score the rows of a file, a chunk at a time, and write them to a file that appears once it is complete.
 
@@ -49,7 +51,6 @@ def score_file(
         id_column: a column to copy instead of row numbers.
         labels: of rows whose kind is known, for metrics.
         overwrite: replace an output that is there.
-        say: called with each warning.
 
     Returns:
         A report of a few lines.
@@ -78,7 +79,8 @@ def score_file(
     left_out = [*model.data["dropped"], *([model.data["label"]["column"]] if model.data["label"] else [])]
     ignored = [name for name in present if name not in (*model.columns.names, *beside, *left_out)]
     if ignored:
-        say(f"{len(ignored)} columns that the model does not know are ignored: {', '.join(ignored[:8])}")
+        names = ", ".join(ignored[:8])
+        logger.warning("%d columns that the model does not know are ignored: %s", len(ignored), names)
     counts, found, kept = _Counts(), [], []
     with ExitStack() as stack:
         advance = stack.enter_context(bar("scoring"))
