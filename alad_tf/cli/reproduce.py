@@ -275,7 +275,6 @@ def tables(
         hours=budget,
         jobs=jobs or os.cpu_count() or 1,
         data_dir=data_dir,
-        say=logger.info,
     )
     print(tables.write(out, published_results()), flush=True)
     if failures:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import tensorflow as tf
 
 from alad_tf.errors import AladError, DataError
 from alad_tf.io import atomic, manifest
+
+logger = logging.getLogger(__name__)
 
 KEEP = 2  # the second newest is there for the day when the newest is damaged
 _DAMAGE = (OSError, RecursionError, ValueError, AssertionError, tf.errors.OpError)
@@ -74,11 +77,10 @@ class Checkpoints:
                 f"To begin the run anew, remove {self.folder}."
             ) from None
 
-    def restore(self, warn: Callable[[str], None]) -> dict[str, Any] | None:
+    def restore(self) -> dict[str, Any] | None:
         """Set the variables from the newest intact checkpoint; returns its log, or None where there is no checkpoint.
 
-        Args:
-            warn: told of each newer checkpoint that is damaged.
+        Each newer checkpoint that is damaged is logged as a warning.
 
         Raises:
             DataError: there are checkpoints and all are damaged.
@@ -93,7 +95,7 @@ class Checkpoints:
                 reasons.append(f"{path.name}: {str(error).splitlines()[0]}")
                 continue
             for reason in reasons:
-                warn(f"damaged checkpoint in {self.folder}, {reason}; going on from {path.name}")
+                logger.warning("damaged checkpoint in %s, %s; going on from %s", self.folder, reason, path.name)
             return log
         if reasons:
             raise DataError(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from alad_tf.experiments.baseline_settings import AnySettings
 from alad_tf.experiments.protocol import PROTOCOLS
 from alad_tf.io import archives
 from alad_tf.model.batching import Parts, Watch, unwatched
+
+logger = logging.getLogger(__name__)
 
 
 class Judge:
@@ -65,9 +68,7 @@ def unshared_rows(x_train: np.ndarray, split: base.Split, test_scores: Mapping[s
     return {"unshared": {"n_test": len(y), "n_anomalies": int(y.sum()), "scores": scores}}
 
 
-def score_test_rows(
-    model: models.Model, x: np.ndarray, kept: Path, watch: Watch, warn: Callable[[str], None]
-) -> dict[str, np.ndarray]:
+def score_test_rows(model: models.Model, x: np.ndarray, kept: Path, watch: Watch) -> dict[str, np.ndarray]:
     """The scores of the test rows x; a search goes on from what an earlier call has kept in a file."""
     if model.search is None:
         return model.scores(x, watch if model.trainer is None else unwatched)
@@ -76,7 +77,7 @@ def score_test_rows(
         try:
             parts = archives.arrays(kept)
         except (OSError, *archives.DAMAGE) as error:
-            warn(f"scores so far in {kept} are damaged, {one_line(error)}; scoring anew")
+            logger.warning("scores so far in %s are damaged, %s; scoring anew", kept, one_line(error))
     return model.search(x, watch, _Kept(kept, parts))
 
 

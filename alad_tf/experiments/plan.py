@@ -5,12 +5,13 @@ The order is by cost alone: what a run is thought to take, `COSTS`. Nothing here
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Callable, NamedTuple
+from typing import NamedTuple
 
 from alad_tf.errors import AladError, DataError
 from alad_tf.experiments import scheduler
@@ -19,6 +20,8 @@ from alad_tf.experiments.protocol import ABLATIONS, PROTOCOLS
 from alad_tf.options import CLASSES
 from alad_tf.report import comparison, paper
 from alad_tf.report.results import load_results, task_of
+
+logger = logging.getLogger(__name__)
 
 DATASETS = (*paper.TABLE_II, *paper.TABLE_III)
 
@@ -98,12 +101,12 @@ def carry_out(
     hours: float | None = None,
     jobs: int = 1,
     data_dir: Path | None = None,
-    say: Callable[[str], None] = print,
 ) -> list[str]:
     """Make the runs that are missing, the cheapest first, until the hours are over; what went wrong, a line for each.
 
     A run is started only if its cost fits the time that is left. Those that go on at the end are asked to stop as at
-    an interrupt: they save a checkpoint, with which the next call goes on. `hours` None: nothing is run.
+    an interrupt: they save a checkpoint, with which the next call goes on. `hours` None: nothing is run. The log says
+    before the runs which are going to be made, and after them which were not.
 
     Args:
         out: results folder.
@@ -113,7 +116,6 @@ def carry_out(
         hours: of this machine's time.
         jobs: processes at a time.
         data_dir: where the raw data are.
-        say: is given a line before the runs, on what is going to be run, and one after them, on what was not.
 
     Raises:
         DataError: a result is damaged.
@@ -121,15 +123,21 @@ def carry_out(
     """
     wanted = missing(cells(datasets, n_runs), out, published)
     if hours is None or not wanted:
-        say(f"tables: {'nothing is run without --budget; ' * bool(wanted)}missing: {_described(wanted)}")
+        hint = "nothing is run without --budget; " if wanted else ""
+        logger.info("tables: %smissing: %s", hint, _described(wanted))
         return []
     chosen, seconds = fitting(wanted, 3600 * hours, jobs)
-    say(
-        f"tables: {len(chosen)} of {len(wanted)} missing runs fit {hours:g} h and take about {_duration(seconds)} "
-        f"with {jobs} at a time: {_described(chosen)}"
+    logger.info(
+        "tables: %d of %d missing runs fit %g h and take about %s with %d at a time: %s",
+        len(chosen),
+        len(wanted),
+        hours,
+        _duration(seconds),
+        jobs,
+        _described(chosen),
     )
     failures = _fill(wanted, out, time.monotonic() + 3600 * hours, jobs, data_dir)
-    say(f"tables: not run: {_described(missing(wanted, out, published))}")
+    logger.info("tables: not run: %s", _described(missing(wanted, out, published)))
     return failures
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -9,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Callable, NamedTuple
 
 from alad_tf.errors import AladError, Stopped
 from alad_tf.experiments import workers
@@ -18,6 +19,7 @@ from alad_tf.experiments.progress import Progress
 from alad_tf.experiments.protocol import PROTOCOLS
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+LEFT_TO_PARENT = {signal.SIGINT, signal.SIGHUP}  # a terminal sends them to runs too; the parent ends its runs
 STOPPED = 75  # exit code of a run that was asked to stop and is in its checkpoint: EX_TEMPFAIL of sysexits.h
 
 
@@ -35,12 +37,12 @@ class Run:
         self.reader, writer = context.Pipe(duplex=False)
         arguments = (settings, seed, run_dir, data_dir, writer)
         self.process = context.Process(target=_work, args=arguments, name=name, daemon=True)
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the process inherits it: its parent ends it
+        signal.pthread_sigmask(signal.SIG_BLOCK, LEFT_TO_PARENT)  # the process inherits it
         try:
             with environment(dict.fromkeys(THREAD_VARIABLES, str(PROTOCOLS[settings.dataset].threads))):
                 self.process.start()
         finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, LEFT_TO_PARENT)
         writer.close()
 
     def messages(self) -> Iterator[Progress | WarningMessage | str]:
@@ -77,18 +79,34 @@ def _work(settings: AnySettings, seed: int, run_dir: Path, data_dir: Path | None
             os.dup2(log.fileno(), sys.stderr.fileno())
         from alad_tf.experiments import run as experiment
 
-        experiment.run(
-            settings,
-            seed,
-            run_dir,
-            data_dir=data_dir,
-            report=report,
-            warn=lambda text: say(WarningMessage(text)),
-            stopping=stopping,
-        )
+        with _warnings_handed_to(say):
+            experiment.run(settings, seed, run_dir, data_dir=data_dir, report=report, stopping=stopping)
     except (AladError, OSError, MemoryError) as error:
         say(str(error) or type(error).__name__)
         sys.exit(STOPPED if isinstance(error, Stopped) else 1)
+
+
+class _Warnings(logging.Handler):
+    """Hands each warning that is logged to a function."""
+
+    def __init__(self, say: Callable[[WarningMessage], None]) -> None:
+        super().__init__(logging.WARNING)
+        self.say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.say(WarningMessage(record.getMessage()))
+
+
+@contextmanager
+def _warnings_handed_to(say: Callable[[WarningMessage], None]) -> Iterator[None]:
+    """Hand what the package warns of to a function, and to no other handler."""
+    logger = logging.getLogger("alad_tf")
+    handlers, propagate = logger.handlers, logger.propagate
+    logger.handlers, logger.propagate = [_Warnings(say)], False
+    try:
+        yield
+    finally:
+        logger.handlers, logger.propagate = handlers, propagate
 
 
 @contextmanager

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import time
-import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Callable
@@ -28,6 +28,8 @@ from alad_tf.model.trainer import Loop
 from alad_tf.model.training_loop import CHUNK_STEPS, EarlyStopping, chunks
 from alad_tf.model.weights import set_arrays
 
+logger = logging.getLogger(__name__)
+
 CHUNK_IMAGE_STEPS = 10
 CHECKPOINT_SECONDS = 120.0  # at most, between two checkpoints
 EPOCHS_END_SECONDS = 20.0  # after the last checkpoint, the end of an epoch is worth one
@@ -41,12 +43,12 @@ def run(
     *,
     data_dir: Path | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
-    warn: Callable[[str], None] = warnings.warn,
     stopping: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
     """Train with one seed, score the test rows and write the run's files; go on from a checkpoint where there is one.
 
     The labels of the test rows are used for the metrics in history and result only: nothing is chosen by them.
+    Damaged checkpoints and collapsed discriminators or scores are logged as warnings.
 
     Args:
         settings: what to run.
@@ -54,7 +56,6 @@ def run(
         run_dir: the run's folder; result.json is written last.
         data_dir: where the raw data are.
         report: called a few times a minute.
-        warn: told of what the run goes on in spite of: a damaged checkpoint, discriminators or scores that collapsed.
         stopping: asked a few times a minute whether to stop.
 
     Returns:
@@ -95,15 +96,15 @@ def run(
                 )
                 for folder in (home, run_dir)
             )
-            log = Log(**(chiefs.restore(warn) or {}))
+            log = Log(**(chiefs.restore() or {}))
             started -= log.seconds
-            _train(settings, model.trainer, log, saved, judge, report, warn, stopping)
+            _train(settings, model.trainer, log, saved, judge, report, stopping)
             if settings.weights == "best" and log.best is not None:
                 chiefs.restore_best(int(log.best["step"]))
-        test_scores = score_test_rows(model, split.x_test, home / "checkpoints" / "scores.npz", watch, warn)
+        test_scores = score_test_rows(model, split.x_test, home / "checkpoints" / "scores.npz", watch)
         for name, score in test_scores.items():
             if np.ptp(score) == 0.0:
-                warn(f"all test rows have the same score {name!r}")
+                logger.warning("all test rows have the same score %r", name)
         result = {
             "dataset": settings.dataset,
             "method": settings.method,
@@ -169,7 +170,6 @@ def _train(
     saved: checkpoints.Checkpoints,
     judge: Judge,
     report: Callable[[Progress], None],
-    warn: Callable[[str], None],
     stopping: Callable[[], bool],
 ) -> None:
     """Train from the log's step to the end, or until validation no longer improves.
@@ -197,9 +197,11 @@ def _train(
         loss_d = chunk.losses.get("loss_d", math.inf)
         if loss_d < COLLAPSED and not warned:
             warned = True
-            warn(
-                f"loss_d is {loss_d:.2g} at step {log.step}: the discriminators tell all pairs apart, and G and E "
-                "learn little from them"
+            logger.warning(
+                "loss_d is %.2g at step %d: the discriminators tell all pairs apart, and G and E learn little from "
+                "them",
+                loss_d,
+                log.step,
             )
         log.seconds = time.monotonic() - started
         if chunk.means is not None:

@@ -6,6 +6,7 @@ import configparser
 import csv
 import importlib
 import json
+import logging
 import os
 import platform
 import re
@@ -15,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import click
 import numpy as np
@@ -325,8 +326,8 @@ class Tables:
         monkeypatch.setattr(tables, "write", self.write)
         monkeypatch.setattr(reproduce, "published_results", lambda: Path("published"))
 
-    def carry_out(self, *folders: Path, say: Callable[[str], None], **options: Any) -> list[str]:
-        say("what is run")
+    def carry_out(self, *folders: Path, **options: Any) -> list[str]:
+        logging.getLogger(plan.__name__).info("what is run")
         self.planned = {"folders": folders, **options}
         return self.failures
 

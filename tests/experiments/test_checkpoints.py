@@ -44,15 +44,24 @@ def eager() -> Iterator[None]:
     tf.config.run_functions_eagerly(False)
 
 
-def refuse(line: str) -> None:
-    raise AssertionError(line)
+@pytest.fixture
+def warned(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """For tests that expect warnings; the others have none."""
+    return caplog
+
+
+@pytest.fixture(autouse=True)
+def no_warnings(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    yield
+    if "warned" not in request.fixturenames:
+        assert not [record for record in caplog.get_records("call") if record.name.startswith("alad_tf")]
 
 
 def run(run_dir: Path, stopping: Callable[[], bool] = lambda: False, **options: Any) -> list[Progress]:
     """Make the small run, or go on with it, until it is complete or was told to stop; returns its reports."""
     reports: list[Progress] = []
     try:
-        experiment.run(small_run.settings(**options), 3, run_dir, report=reports.append, warn=refuse, stopping=stopping)
+        experiment.run(small_run.settings(**options), 3, run_dir, report=reports.append, stopping=stopping)
     except Stopped as error:
         assert str(error) == f"stopped at step {reports[-1].step} of 24, where the same command goes on"
     return reports
@@ -99,7 +108,7 @@ def test_every_variable_is_restored(tmp_path: Path, eager: None) -> None:
     one.train(5)
     saved = checkpoints.Checkpoints(tmp_path, one.variables)
     saved.save(5, {"f1": 0.1, "none": None})
-    assert checkpoints.Checkpoints(tmp_path, other.variables).restore(refuse) == {"f1": 0.1, "none": None}
+    assert checkpoints.Checkpoints(tmp_path, other.variables).restore() == {"f1": 0.1, "none": None}
     everything = [
         [
             trainer.step,
@@ -159,7 +168,7 @@ def saved(tmp_path: Path, variables: tf.train.Checkpoint) -> checkpoints.Checkpo
 
 def test_the_last_two_are_kept(saved: checkpoints.Checkpoints, variables: tf.train.Checkpoint) -> None:
     assert names_in(saved.folder) == {"step10", "step11"}
-    assert saved.restore(refuse) == {"step": 11}
+    assert saved.restore() == {"step": 11}
     assert variables.x.numpy().tolist() == [11.0, -11.0]
 
 
@@ -180,21 +189,28 @@ PARTS = ("variables.index", "variables.data-00000-of-00001", "log.json", "SHA256
 
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("name", PARTS)
-def test_damaged_newest(saved: checkpoints.Checkpoints, variables: tf.train.Checkpoint, name: str, damage: str) -> None:
+def test_damaged_newest(
+    saved: checkpoints.Checkpoints,
+    variables: tf.train.Checkpoint,
+    name: str,
+    damage: str,
+    warned: pytest.LogCaptureFixture,
+) -> None:
     DAMAGES[damage](saved.folder / "step11" / name)
-    warned: list[str] = []
-    assert saved.restore(warned.append) == {"step": 10}
+    assert saved.restore() == {"step": 10}
     assert variables.x.numpy().tolist() == [10.0, -10.0]
-    assert len(warned) == 1
-    assert warned[0].startswith(f"damaged checkpoint in {saved.folder}, step11: ") and "step10" in warned[0]
+    (line,) = warned.messages
+    assert line.startswith(f"damaged checkpoint in {saved.folder}, step11: ") and "step10" in line
     variables.x.assign([1.0, 2.0])
     saved.save(11, {"step": 11})
-    assert saved.restore(refuse) == {"step": 11} and names_in(saved.folder) == {"step10", "step11"}
+    assert saved.restore() == {"step": 11} and names_in(saved.folder) == {"step10", "step11"}
 
 
-def test_damaged_newest_does_not_push_out_an_intact_one(saved: checkpoints.Checkpoints) -> None:
+def test_damaged_newest_does_not_push_out_an_intact_one(
+    saved: checkpoints.Checkpoints, warned: pytest.LogCaptureFixture
+) -> None:
     flip(saved.folder / "step11" / "log.json")
-    assert saved.restore(lambda line: None) == {"step": 10}
+    assert saved.restore() == {"step": 10}
     saved.save(10, {"step": 10})
     assert names_in(saved.folder) == {"step10"}
 
@@ -203,7 +219,7 @@ def test_all_damaged(saved: checkpoints.Checkpoints) -> None:
     for step in (10, 11):
         flip(saved.folder / f"step{step}" / "variables.data-00000-of-00001")
     with pytest.raises(DataError) as caught:
-        saved.restore(refuse)
+        saved.restore()
     text = str(caught.value)
     assert text.startswith(f"Expected an intact checkpoint in {saved.folder}. Received: step11: ")
     assert "step10: " in text and text.endswith("To begin the run anew, remove that folder.") and "\n" not in text
@@ -212,18 +228,18 @@ def test_all_damaged(saved: checkpoints.Checkpoints) -> None:
 def test_variables_of_another_kind(saved: checkpoints.Checkpoints, tmp_path: Path) -> None:
     for other in (tf.train.Checkpoint(x=tf.Variable([0.0])), tf.train.Checkpoint(y=tf.Variable([0.0, 0.0]))):
         with pytest.raises(DataError, match="Expected an intact checkpoint"):
-            checkpoints.Checkpoints(saved.folder, other).restore(refuse)
+            checkpoints.Checkpoints(saved.folder, other).restore()
 
 
 def test_no_checkpoint(tmp_path: Path, variables: tf.train.Checkpoint) -> None:
-    assert checkpoints.Checkpoints(tmp_path / "none", variables).restore(refuse) is None
+    assert checkpoints.Checkpoints(tmp_path / "none", variables).restore() is None
     assert not (tmp_path / "none").exists()
 
 
 def test_left_overs_of_a_killed_process_are_removed(saved: checkpoints.Checkpoints) -> None:
     (saved.folder / ".step_half").mkdir()
     (saved.folder / ".step_half" / "log.json").write_text("{")
-    assert saved.restore(refuse) == {"step": 11}
+    assert saved.restore() == {"step": 11}
     assert names_in(saved.folder) == {"step10", "step11"}
 
 
@@ -241,7 +257,7 @@ def test_fault_while_saving_leaves_the_others(
         patch.setattr(os, call, full)
         saved.save(12, {"step": 12})
     assert names_in(saved.folder) == {"step10", "step11"}
-    assert saved.restore(refuse) == {"step": 11}
+    assert saved.restore() == {"step": 11}
 
 
 def test_full_disk(tmp_path: Path) -> None:
@@ -256,7 +272,7 @@ def test_full_disk(tmp_path: Path) -> None:
         "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n"
         "try: saved.save(2, {})\n"
         "except (errors.AladError, OSError) as error: print(error)\n"
-        "print(saved.restore(print))"
+        "print(saved.restore())"
     )
     assert resource
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=CHECKOUT, capture_output=True, text=True)
@@ -276,7 +292,7 @@ def test_folder_that_may_not_be_written(saved: checkpoints.Checkpoints) -> None:
     finally:
         os.seteuid(os.getuid())
         saved.folder.chmod(0o755)
-    assert saved.restore(refuse) == {"step": 11}
+    assert saved.restore() == {"step": 11}
 
 
 def test_losses_that_are_not_finite_leave_the_last_finite_checkpoint(
@@ -297,12 +313,13 @@ def test_losses_that_are_not_finite_leave_the_last_finite_checkpoint(
         assert run(tmp_path)[0].step == 8
 
 
-def test_collapse_is_warned_of_once(tmp_path: Path, eager: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_collapse_is_warned_of_once(
+    tmp_path: Path, eager: None, monkeypatch: pytest.MonkeyPatch, warned: pytest.LogCaptureFixture
+) -> None:
     losses = {"loss_d": 1e-5, "loss_ge": 9.0}
     monkeypatch.setattr(alad_trainer.Trainer, "train", lambda self, steps: losses)
-    warned: list[str] = []
-    experiment.run(small_run.settings(), 3, tmp_path, warn=warned.append)
-    assert [line for line in warned if line.startswith("loss_d is 1e-05 at step 3: ")] == warned
+    experiment.run(small_run.settings(), 3, tmp_path)
+    assert [line.startswith("loss_d is 1e-05 at step 3: ") for line in warned.messages] == [True]
 
 
 # Other processes --------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -95,9 +96,19 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 
 def said(**options: Any) -> tuple[list[str], list[str]]:
-    """Failures and lines of `carry_out`."""
+    """Failures and logged lines of `carry_out`."""
     lines: list[str] = []
-    failures = plan.carry_out(options.pop("out"), options.pop("published", None), say=lines.append, **options)
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger(plan.__name__)
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        failures = plan.carry_out(options.pop("out"), options.pop("published", None), **options)
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
     return failures, lines
 
 

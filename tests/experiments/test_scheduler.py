@@ -35,12 +35,12 @@ TOY = Settings.of_protocol("toy", epochs=1, jit=False)
 PATIENCE = 300.0  # seconds until something that must happen has not
 
 SCRIPTED = """
-import json, os, signal, sys, time, types
+import json, logging, os, signal, sys, time, types
 from pathlib import Path
 
 HERE = Path(__file__).parent
 
-def run(settings, seed, run_dir, *, data_dir=None, report=None, warn=None, stopping=None):
+def run(settings, seed, run_dir, *, data_dir=None, report=None, stopping=None):
     from alad_tf.errors import AladError, Stopped
     from alad_tf.experiments.progress import Progress
     from alad_tf.experiments.settings import RUN_FILES
@@ -68,7 +68,7 @@ def run(settings, seed, run_dir, *, data_dir=None, report=None, warn=None, stopp
         os.kill(os.getpid(), signal.SIGTERM)
         action = "wait"
     if action == "warn":
-        warn("not as it should be")
+        logging.getLogger("alad_tf.experiments.run").warning("not as it should %s", "be")
     if action == "wait":
         while not stopping():
             time.sleep(0.05)
