@@ -11,28 +11,43 @@ _ROOT = Path(__file__).resolve().parents[1]
 CHECKOUT = _ROOT if (_ROOT / "reproduce.sh").exists() else None  # None: installed among other packages
 
 
-def data_directory(data_dir: Path | str | None = None) -> Path:
-    """Where raw files are looked for first.
+def data_folders(data_dir: Path | str | None = None) -> list[Path]:
+    """Folders that are searched for each raw file, in order.
 
-    The first of: the argument, $ALAD_DATA_DIR, data/ in the checkout, ../shared/data beside the checkout (these two
-    only if they exist), the user's cache folder. It need not exist yet. Raises SettingsError where it is a file.
+    The argument or else $ALAD_DATA_DIR, data/ of the checkout, ../shared/data beside the checkout, the user's cache
+    folder. They need not exist. Raises SettingsError where the named one is a file.
     """
-    named = data_dir or os.environ.get("ALAD_DATA_DIR")
-    if named:
-        folder = Path(named).expanduser()
+    folder_name = data_dir or os.environ.get("ALAD_DATA_DIR")
+    named = [Path(folder_name).expanduser()] if folder_name else []
+    for folder in named:
         if os.path.exists(folder) and not os.path.isdir(folder):
             raise SettingsError(f"Expected a data directory. Received: the file {folder}. Name the directory it is in.")
-        return folder
-    if CHECKOUT:
-        for folder in (CHECKOUT / "data", CHECKOUT.parent / "shared" / "data"):
-            if folder.is_dir():
-                return folder
-    return user_cache()
+    return unique_folders(*named, *checkout_data(), user_cache())
 
 
-def data_folders(data_dir: Path | str | None) -> list[Path]:
-    """Folders that are searched for raw files, in order."""
-    return unique_folders(data_directory(data_dir), user_cache())
+def download_folders(data_dir: Path | str | None = None) -> list[Path]:
+    """Folders for downloads and cached arrays: those of `data_folders` but the checkout's own, which git tracks."""
+    tracked = [folder.resolve() for folder in checkout_data()[:1]]
+    return [folder for folder in data_folders(data_dir) if folder.resolve() not in tracked]
+
+
+def find_data(name: str, data_dir: Path | str | None = None) -> Path | None:
+    """The first file or folder of this name in the data folders; None where there is none."""
+    places = (folder / name for folder in data_folders(data_dir))
+    return next((place for place in places if os.path.exists(place)), None)
+
+
+def checkout_data() -> list[Path]:
+    """data/ of the checkout, which git tracks, and ../shared/data beside it if that exists.
+
+    A package that is installed without a checkout takes the one that is the current directory, if it is one.
+    """
+    here = Path.cwd() if (Path("reproduce.sh").exists() and Path("alad_tf", "paths.py").exists()) else None
+    checkout = CHECKOUT or here
+    if checkout is None:
+        return []
+    shared = checkout.parent / "shared" / "data"
+    return [checkout / "data", *([shared] if shared.is_dir() else [])]
 
 
 def user_cache() -> Path:

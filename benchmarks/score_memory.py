@@ -45,9 +45,9 @@ sys.exit(code)
 
 def kdd99_rows() -> tuple[pd.DataFrame, str]:
     """The raw rows with their 41 columns, and where they come from."""
-    path = paths.data_directory() / raw_files.RAW_FILES["kdd99"][0].name
+    path = paths.find_data(raw_files.RAW_FILES["kdd99"][0].name)
     names = list(kdd99.KDD99_COLUMNS)
-    if path.is_file():
+    if path:
         return pd.read_csv(path, header=None, names=[*names, "label"]).drop(columns="label"), "KDD99"
     random = np.random.default_rng(0)
     rows = pd.DataFrame(random.random((FITTED_ROWS, len(names))).round(3), columns=names)

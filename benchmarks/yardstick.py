@@ -193,7 +193,7 @@ def kdd99() -> tuple[Split, str]:
     from alad_tf import paths
     from alad_tf.data import base, loading, raw_files
 
-    if (paths.data_directory() / raw_files.RAW_FILES["kdd99"][0].name).is_file():
+    if paths.find_data(raw_files.RAW_FILES["kdd99"][0].name):
         return loading.load("kdd99"), "KDD99"
     counts, random = raw_files.COUNTS["kdd99"], np.random.default_rng(0)
     x_train, x_test = (random.random(shape, np.float32) for shape in (counts.train, counts.test))

@@ -14,24 +14,35 @@ from alad_tf.data.base import RawFile
 from alad_tf.data.raw_files import RAW_FILES
 from alad_tf.errors import DataError, one_line
 from alad_tf.io.atomic import replacing
-from alad_tf.paths import data_folders
+from alad_tf.paths import data_folders, download_folders
 
 TIMEOUT = 30.0  # seconds without a byte before a download is given up
 
 
 def raw_file(name: str, data_dir: Path | str | None) -> tuple[RawFile, Path, bytes]:
-    """The data set's first file that is in the data directory or the user's cache folder, or else a downloaded one."""
-    folders = data_folders(data_dir)
+    """Find or download the raw file of a data set.
+
+    Args:
+        name: a key of RAW_FILES. The first of its files in the first folder that has one is taken.
+        data_dir: as `paths.data_folders` has it.
+
+    Returns:
+        (description, path, content), the content having the known SHA-256.
+
+    Raises:
+        DataError: the file is damaged (it is then set aside), or is missing and cannot be downloaded or stored.
+    """
+    folders, writable = data_folders(data_dir), download_folders(data_dir)
     for folder in folders:
         for raw in RAW_FILES[name]:
             path = folder / raw.name
             if os.path.isfile(path):
-                return raw, path, _verified(raw, path)
-    return _download(name, folders)
+                return raw, path, _verified(raw, path, folder in writable)
+    return _download(name, folders, writable)
 
 
-def _verified(raw: RawFile, path: Path) -> bytes:
-    """The content of the file; one with the wrong checksum is renamed to `<name>.bad`."""
+def _verified(raw: RawFile, path: Path, writable: bool) -> bytes:
+    """Read a file and compare its sum; one with the wrong sum is renamed to `<name>.bad`, unless git tracks it."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -42,16 +53,19 @@ def _verified(raw: RawFile, path: Path) -> bytes:
         return content
     bad = path.with_name(f"{path.name}.bad")
     try:
-        respect_read_only(path.parent)
-        path.replace(bad)
-        remedy = f"It has been set aside as {bad}; the next call downloads the right file if it finds none"
+        if writable:
+            respect_read_only(path.parent)
+            path.replace(bad)
+            remedy = f"It has been set aside as {bad}; the next call downloads the right file if it finds none"
+        else:
+            remedy = f"It comes with the checkout: restore it with git checkout -- {path}"
     except OSError:
         remedy = f"It could not be set aside: put the right file in its place ({raw.urls[0]})"
     raise DataError(f"Expected {path} to have sha256 {raw.sha256}. Received: {_describe(raw, content)}. {remedy}.")
 
 
-def _download(name: str, folders: list[Path]) -> tuple[RawFile, Path, bytes]:
-    """The data set's first file that a mirror delivers with the right checksum, stored in the first writable folder."""
+def _download(name: str, folders: list[Path], writable: list[Path]) -> tuple[RawFile, Path, bytes]:
+    """Download the first file that a mirror delivers with the right sum, into the first folder that can be written."""
     failures = []
     for raw in RAW_FILES[name]:
         for url in raw.urls:
@@ -61,7 +75,7 @@ def _download(name: str, folders: list[Path]) -> tuple[RawFile, Path, bytes]:
                 failures.append(f"{url}: {one_line(error)}")
                 continue
             if _sha256(content) == raw.sha256:
-                return raw, _store(raw, content, folders), content
+                return raw, _store(raw, content, writable), content
             failures.append(f"{url}: {_describe(raw, content)}")
     files = " or ".join(f"{raw.name} (sha256 {raw.sha256}, from {raw.urls[0]})" for raw in RAW_FILES[name])
     raise DataError(
@@ -72,7 +86,10 @@ def _download(name: str, folders: list[Path]) -> tuple[RawFile, Path, bytes]:
 
 
 def _fetch(url: str, raw: RawFile) -> bytes:
-    """What the URL delivers, up to a block more than the file's size, under a progress bar (on a terminal)."""
+    """Read from a URL, at most a block more than the file's size, with a progress bar on a terminal.
+
+    pooch's downloader has no bound on the size of an answer, and decodes a packed file that a server labels as encoded.
+    """
     from tqdm import tqdm
 
     content = bytearray()
@@ -90,6 +107,7 @@ def _fetch(url: str, raw: RawFile) -> bytes:
 
 
 def _store(raw: RawFile, content: bytes, folders: list[Path]) -> Path:
+    """Write the file to the first folder that can be written."""
     failures = []
     for folder in folders:
         try:
@@ -106,7 +124,7 @@ def _store(raw: RawFile, content: bytes, folders: list[Path]) -> Path:
 
 
 def respect_read_only(folder: Path) -> None:
-    """Raise PermissionError where the folder, or its nearest parent, is marked read-only (root could write)."""
+    """Raise PermissionError where the folder, or its nearest parent, is marked read-only (root could still write)."""
     existing = next(place for place in (folder, *folder.parents) if os.path.isdir(place))
     if not existing.stat().st_mode & 0o222:
         raise PermissionError(errno.EACCES, "Marked as read-only", str(existing))

@@ -41,7 +41,7 @@ class Images(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """One task: one class is normal, the others are anomalies."""
+    """One task of an image data set: one class is normal, the others are anomalies."""
 
     x_train: np.ndarray
     x_valid: np.ndarray
@@ -50,8 +50,8 @@ class Parts(NamedTuple):
     stand_in: str | None
 
 
-def load(name: str, normal_class: int | None, folders: list[Path]) -> Parts:
-    """One of the ten tasks of an image data set (Section V-A).
+def load(name: str, normal_class: int | None, folders: list[Path], target: Path | None = None) -> Parts:
+    """Load one of the ten tasks of an image data set (Section V-A).
 
     A fifth of all images are for testing, a quarter of the rest for validation; only normal images are kept of the
     training and validation parts.
@@ -59,18 +59,19 @@ def load(name: str, normal_class: int | None, folders: list[Path]) -> Parts:
     Args:
         name: "svhn" or "cifar10".
         normal_class: 0 to 9.
-        folders: data directories, the first that holds the prepared data set is read; else it is downloaded into the
-            first, in the subfolder tensorflow_datasets.
+        folders: data folders; the first that holds the prepared data set, in tensorflow_datasets/, is read.
+        target: folder to download into where none of them does; the first of them by default.
 
     Raises:
         SettingsError: unknown class.
-        DataError: the data cannot be had, are damaged, or hold other images than [32, 32, 3] of ten classes.
+        DataError: the data are missing and cannot be downloaded, are damaged, or hold other images than [32, 32, 3]
+            of ten classes.
     """
     from sklearn.model_selection import train_test_split
 
     if normal_class not in range(CLASSES):
         raise SettingsError(f"Expected a normal class from 0 to {CLASSES - 1}. Received: {normal_class!r}.")
-    images = read(name, folders)
+    images = read(name, folders, target)
     rows = np.arange(len(images.x))
     rows, test = train_test_split(rows, test_size=0.2, random_state=42)
     train, valid = train_test_split(rows, test_size=0.25, random_state=42)
@@ -82,14 +83,14 @@ def load(name: str, normal_class: int | None, folders: list[Path]) -> Parts:
     return Parts(images.x[train], images.x[valid], images.x[test], y_test, images.stand_in)
 
 
-def read(name: str, folders: list[Path]) -> Images:
-    """All images of a data set in the original order.
+def read(name: str, folders: list[Path], target: Path | None = None) -> Images:
+    """Read all images of a data set in the original order.
 
     Raises:
         DataError: as `load`.
     """
     source = SOURCES[name]
-    builder = prepared(name, folders)
+    builder = prepared(name, folders, target)
     try:
         parts = [_part(builder, split) for split in ("train", "test")]
     except Exception as error:  # whatever the readers of damaged files raise
@@ -115,8 +116,8 @@ def read(name: str, folders: list[Path]) -> Images:
     return Images(x, label.astype(np.uint8), stand_in)
 
 
-def prepared(name: str, folders: list[Path]) -> Any:
-    """The builder of the first folder that holds the prepared data set, or else of the first one after a download.
+def prepared(name: str, folders: list[Path], target: Path | None = None) -> Any:
+    """Return the builder of the first folder that holds the prepared data set, or download it into `target`.
 
     Raises:
         DataError: there is none, and no download succeeded; or its description is damaged.
@@ -139,7 +140,7 @@ def prepared(name: str, folders: list[Path]) -> Any:
                         f"{one_line(error)}. Remove that folder to have it prepared anew."
                     ) from None
     try:
-        builder = tfds.builder(source.builder, data_dir=places[0])
+        builder = tfds.builder(source.builder, data_dir=(target or folders[0]) / "tensorflow_datasets")
         builder.download_and_prepare()
     except Exception as error:  # of the network, of the disk, of a mirror
         looked = " or ".join(map(str, places))

@@ -1,15 +1,16 @@
 """The data sets of Table I, split as the released code splits them, and the toy data of Figure 2.
 
-Images are in `alad_tf.data.images`; what follows is about the tabular ones.
+Images are in `alad_tf.data.images`; the rest is about the tabular ones.
 
-Raw files are found in the data directory or the user's cache folder, or else downloaded; only files with the known
-checksum are ever used. What is parsed from them is cached as memory-mapped arrays that processes share.
+Raw files are found in the folders of `paths.data_folders` or downloaded, and verified by their SHA-256. The arrays
+parsed from them are cached with their sums; processes map the same cached files.
 
 x is float32, one row per sample; y is uint8, 1 = anomaly. Arrays may be read-only. Only images have a validation part.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,9 @@ from alad_tf.data.kdd99 import KDD99_FEATURES
 from alad_tf.data.raw_files import COUNTS
 from alad_tf.data.toy import toy_halves
 from alad_tf.errors import DataError, SettingsError
-from alad_tf.io.atomic import replacing
-from alad_tf.paths import data_folders, unique_folders, user_cache
+from alad_tf.io.atomic import replacing, write_json
+from alad_tf.io.manifest import entry
+from alad_tf.paths import data_folders, download_folders, unique_folders, user_cache
 
 DATA_SETS = ("kdd99", "arrhythmia", *images.SOURCES, "toy")
 SCALINGS = (None, "minmax")
@@ -61,7 +63,7 @@ def load(
             "half is attacks only). Received: 'released'. Only arrhythmia has both."
         )
     if name in images.SOURCES:
-        return Split(*images.load(name, normal_class, data_folders(data_dir)))
+        return Split(*images.load(name, normal_class, data_folders(data_dir), download_folders(data_dir)[0]))
     halves = toy_halves() if name == "toy" else _tabular(name, data_dir)
     x_train, x_test = halves.x_train, halves.x_test
     if training_half == "clean" and halves.y_train.any():
@@ -77,9 +79,9 @@ def load(
 def prepare(
     name: str, *, data_dir: Path | str | None = None, scaling: str | None = None, training_half: str = "clean"
 ) -> None:
-    """Have a data set in place for processes that load it: raises what `load` would, but for damaged images."""
+    """Download and cache a data set for processes that load it; raises as `load`, except for damaged images."""
     if name in images.SOURCES:
-        images.prepared(name, data_folders(data_dir))
+        images.prepared(name, data_folders(data_dir), download_folders(data_dir)[0])
     else:
         load(name, data_dir=data_dir, scaling=scaling, training_half=training_half)
 
@@ -100,10 +102,11 @@ def _require(what: str, value: object, allowed: tuple[object, ...]) -> None:
 def _tabular(name: str, data_dir: Path | str | None) -> Halves:
     """The halves from the cache beside the raw file or in the user's cache folder, or else parsed and cached there.
 
-    Where neither folder can be written, the arrays are simply not cached.
+    Where neither folder can be written, the arrays are not cached. Nothing is cached in the checkout's data folder.
     """
     raw, path, content = raw_file(name, data_dir)
-    folders = unique_folders(path.parent, user_cache())
+    writable = download_folders(data_dir)
+    folders = [folder for folder in unique_folders(path.parent, user_cache()) if folder in writable]
     stem = f"{raw.name}.{raw.sha256[:12]}.v{CACHE_VERSION}"
     for folder in folders:
         try:
@@ -122,16 +125,29 @@ def _tabular(name: str, data_dir: Path | str | None) -> Halves:
 
 
 def _read_cache(folder: Path, stem: str, name: str) -> Halves:
-    halves = Halves(*(np.load(folder / f"{stem}.{field}.npy", mmap_mode="r") for field in Halves._fields))
+    """Map the cached arrays, which must have the sizes and sums that were stored with them.
+
+    Raises:
+        OSError, ValueError, EOFError: an array or the sums are absent, damaged or changed.
+    """
+    paths = [folder / f"{stem}.{field}.npy" for field in Halves._fields]
+    sums = json.loads((folder / f"{stem}.json").read_text(encoding="utf-8"))
+    if {path.name: entry(path) for path in paths} != sums:
+        raise ValueError("cached arrays that differ from what was cached")
+    halves = Halves(*(np.load(path, mmap_mode="r") for path in paths))
     _check_counts(name, halves)
     return halves
 
 
 def _write_cache(folder: Path, stem: str, halves: Halves) -> None:
+    """Store the arrays, and then their sizes and sums."""
     respect_read_only(folder)
+    sums = {}
     for field, array in zip(Halves._fields, halves):
         with replacing(folder / f"{stem}.{field}.npy") as temporary:
             np.save(temporary, array)
+            sums[f"{stem}.{field}.npy"] = entry(temporary)
+    write_json(folder / f"{stem}.json", sums)
 
 
 def _check_counts(name: str, halves: Halves) -> None:

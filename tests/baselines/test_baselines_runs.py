@@ -29,7 +29,7 @@ from alad_tf.experiments.progress import Progress, ProgressBoard
 from alad_tf.experiments.run import load_networks
 from alad_tf.experiments.settings import is_complete
 
-REAL = paths.data_directory()
+REAL = paths.data_folders()[0]
 DEEP = tuple(models.DEEP)
 
 

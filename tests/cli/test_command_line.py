@@ -38,12 +38,13 @@ from alad_tf.paths import default_out
 from alad_tf.report import tables
 
 KDD99 = "kddcup.data_10_percent.gz"
-REAL = paths.data_directory()
+REAL = paths.data_folders()[0]
 
 
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Downloads fail at once at a closed local port; the user's cache folder is empty."""
+    """Downloads fail at once at a closed local port; the user's cache folder and the checkout hold no data."""
+    monkeypatch.setattr(paths, "checkout_data", lambda: [])
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
         monkeypatch.setenv(name.upper(), "http://127.0.0.1:9")

@@ -120,7 +120,7 @@ def test_validation_part_without_images_is_named(
     _, valid = train_test_split(rest, test_size=0.25, random_state=42)
     label = all_images.label.copy()
     label[valid] = 0
-    monkeypatch.setattr(images, "read", lambda name, folders: all_images._replace(label=label))
+    monkeypatch.setattr(images, "read", lambda *_: all_images._replace(label=label))
     with pytest.raises(DataError, match="Expected images of class 4 in the validation part of svhn. Received: none"):
         images.load("svhn", 4, [])
 
@@ -166,15 +166,25 @@ def test_failed_download_says_where_to_put_the_data(tmp_path: Path, monkeypatch:
         images.prepared("svhn", [tmp_path])
 
 
+def test_images_are_downloaded_to_the_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first folder of a search may be the checkout's own, which is never written."""
+    import tensorflow_datasets as tfds
+
+    monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", lambda builder: None)
+    builder = images.prepared("svhn", [tmp_path / "checkout", tmp_path / "cache"], tmp_path / "cache")
+    assert Path(builder.data_dir).is_relative_to(tmp_path / "cache")
+
+
 # The real data
 
 
 @pytest.mark.parametrize("name", ["cifar10", "svhn"])
 def test_real_images(name: str) -> None:
-    builder = paths.data_directory() / "tensorflow_datasets" / images.SOURCES[name].builder
+    folder = paths.data_folders()[0]
+    builder = folder / "tensorflow_datasets" / images.SOURCES[name].builder
     if not builder.is_dir():
-        pytest.skip(f"tensorflow_datasets/{builder.name} not in {paths.data_directory()}")
-    found = images.read(name, [paths.data_directory()])
+        pytest.skip(f"tensorflow_datasets/{builder.name} not in {folder}")
+    found = images.read(name, [folder])
     if name == "cifar10":
         assert found.stand_in is None
         assert found.label[:10].tolist() == [6, 9, 9, 4, 1, 1, 2, 7, 8, 3]  # of the original files

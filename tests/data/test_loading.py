@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import CHECKOUT
 
 from alad_tf import paths
 from alad_tf.data import base, loading, raw_files
@@ -26,7 +27,7 @@ from alad_tf.data.arrhythmia import ARRHYTHMIA_CHANNELS
 from alad_tf.data.kdd99 import KDD99_COLUMNS
 from alad_tf.errors import DataError, SettingsError
 
-REAL = paths.data_directory()
+REAL = paths.data_folders()[0]
 KDD99 = "kddcup.data_10_percent.gz"
 MAT = "arrhythmia.mat"
 UCI = "arrhythmia.data"
@@ -51,6 +52,7 @@ def no_network(*_: object, **__: object) -> None:
 def user_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     monkeypatch.delenv("ALAD_DATA_DIR", raising=False)
+    monkeypatch.setattr(paths, "checkout_data", lambda: [])
     monkeypatch.setattr(urllib.request, "urlopen", no_network)
     return tmp_path / "xdg" / "alad_tf"
 
@@ -451,31 +453,91 @@ def test_released_half_without_anomalies_is_refused(name: str) -> None:
 # The data directory -----------------------------------------------------------------------------------------------
 
 
-def test_data_directory_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user_cache: Path) -> None:
-    checkout = tmp_path / "checkout"
-    checkout.mkdir()
-    (checkout / "setup.py").touch()
+def test_data_folders_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user_cache: Path) -> None:
+    monkeypatch.undo()
+    checkout, here = tmp_path / "checkout", Path.cwd()
+    for name in ("HOME", "XDG_CACHE_HOME", "ALAD_DATA_DIR"):
+        monkeypatch.setenv(name, str(tmp_path) if name == "HOME" else "")
+    cache = tmp_path / ".cache" / "alad_tf"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(paths, "CHECKOUT", None)
+    assert paths.data_folders() == paths.download_folders() == [cache]
     monkeypatch.setattr(paths, "CHECKOUT", checkout)
-    assert paths.data_directory() == user_cache
-    monkeypatch.setenv("XDG_CACHE_HOME", "")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert paths.data_directory() == tmp_path / ".cache" / "alad_tf"
-    (tmp_path / "shared" / "data").mkdir(parents=True)
-    assert paths.data_directory() == tmp_path / "shared" / "data"
-    (checkout / "data").mkdir()
-    assert paths.data_directory() == checkout / "data"
+    assert paths.data_folders() == [checkout / "data", cache]
+    assert paths.download_folders() == [cache]
+    shared = tmp_path / "shared" / "data"
+    shared.mkdir(parents=True)
+    assert paths.data_folders() == [checkout / "data", shared, cache]
+    assert paths.download_folders() == [shared, cache]
     monkeypatch.setenv("ALAD_DATA_DIR", "~/named")
-    assert paths.data_directory() == tmp_path / "named"
-    assert paths.data_directory(tmp_path / "given") == tmp_path / "given"
-    assert paths.data_directory(str(tmp_path / "given")) == tmp_path / "given"
+    assert paths.data_folders() == [tmp_path / "named", checkout / "data", shared, cache]
+    for given in (tmp_path / "given", str(tmp_path / "given")):
+        assert paths.data_folders(given) == [tmp_path / "given", checkout / "data", shared, cache]
+        assert paths.download_folders(given) == [tmp_path / "given", shared, cache]
+    assert paths.download_folders("checkout/data") == [shared, cache]
+    monkeypatch.setattr(paths, "CHECKOUT", None)
+    monkeypatch.delenv("ALAD_DATA_DIR")
+    monkeypatch.chdir(here)  # a checkout
+    assert paths.data_folders()[0] == here / "data"
 
 
-def test_folders_beside_an_installed_package_are_not_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user_cache: Path
-) -> None:
+def test_folders_beside_an_installed_package_are_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
     (tmp_path / "data").mkdir()
-    monkeypatch.setattr(paths, "CHECKOUT", tmp_path)
-    assert paths.data_directory() == user_cache
+    monkeypatch.setattr(paths, "CHECKOUT", None)
+    monkeypatch.chdir(tmp_path)
+    assert paths.checkout_data() == []
+
+
+def test_each_file_is_searched_in_all_folders(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkout, shared = tmp_path / "checkout" / "data", tmp_path / "shared"
+    monkeypatch.setattr(paths, "checkout_data", lambda: [checkout, shared])
+    checkout.mkdir(parents=True)
+    tiny.put(shared)
+    assert paths.find_data("tiny.raw") == shared / "tiny.raw" and paths.find_data("none") is None
+    assert tiny.is_in(loading.load("arrhythmia"))
+    assert tiny.is_in(loading.load("arrhythmia", data_dir=tmp_path / "empty"))
+    assert names_in(shared) == {"tiny.raw"} | cache_names(tiny)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_nothing_is_written_to_the_checkouts_data(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user_cache: Path, named: bool
+) -> None:
+    checkout = tmp_path / "checkout" / "data"
+    monkeypatch.setattr(paths, "checkout_data", lambda: [checkout])
+    path = tiny.put(checkout)
+    data_dir = checkout if named else None
+    assert tiny.is_in(loading.load("arrhythmia", data_dir=data_dir))
+    assert names_in(checkout) == {"tiny.raw"} and names_in(user_cache) == cache_names(tiny)
+    path.write_bytes(b"another")
+    with pytest.raises(DataError, match=r"comes with the checkout: restore it with git checkout -- .*tiny\.raw\."):
+        loading.load("arrhythmia", data_dir=data_dir)
+    assert path.read_bytes() == b"another" and names_in(checkout) == {"tiny.raw"}
+    path.unlink()
+    serve(monkeypatch, {tiny.raw.urls[0]: tiny.content})
+    assert tiny.is_in(loading.load("arrhythmia", data_dir=data_dir))
+    assert names_in(checkout) == set() and (user_cache / "tiny.raw").read_bytes() == tiny.content
+
+
+def test_raw_files_of_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are there, unchanged, documented, and git tracks these files only."""
+    folder = CHECKOUT / "data"
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    for name in (KDD99, UCI):
+        (raw,) = (raw for raws in raw_files.RAW_FILES.values() for raw in raws if raw.name == name)
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == raw.sha256
+        assert all(part in page for part in (name, raw.sha256, f"{raw.size:,}", "CC BY 4.0"))
+    if (CHECKOUT / ".git").exists() and shutil.which("git"):
+        for name, ignored in (
+            (KDD99, 1),
+            (UCI, 1),
+            (MAT, 0),
+            (f"{KDD99}.x.v1.x_test.npy", 0),
+            ("tensorflow_datasets", 0),
+        ):
+            command = ["git", "check-ignore", "-q", "--no-index", f"data/{name}"]
+            assert subprocess.run(command, cwd=CHECKOUT).returncode == ignored, name
 
 
 def test_data_directory_that_is_a_file(tmp_path: Path) -> None:
@@ -501,7 +563,9 @@ def test_import_is_light() -> None:
 
 
 def cache_names(tiny: Tiny) -> set[str]:
-    return {f"tiny.raw.{tiny.sha256[:12]}.v1.{field}.npy" for field in ("x_train", "y_train", "x_test", "y_test")}
+    fields = ("x_train", "y_train", "x_test", "y_test")
+    stem = f"tiny.raw.{tiny.sha256[:12]}.v1"
+    return {f"{stem}.json", *(f"{stem}.{field}.npy" for field in fields)}
 
 
 def test_cache_lies_beside_the_file_and_is_reused(tiny: Tiny, folder: Path, user_cache: Path) -> None:
@@ -530,6 +594,29 @@ def test_damaged_cache_is_remade(tiny: Tiny, folder: Path, field: str, damage: s
     assert cached.read_bytes() == content
     loading.load("arrhythmia", data_dir=folder)
     assert tiny.parsed == 2
+
+
+@pytest.mark.parametrize("field", base.Halves._fields)
+def test_cache_with_rows_in_another_order_is_remade(tiny: Tiny, folder: Path, field: str) -> None:
+    """Labels in reverse have the shape and the count of anomalies that are expected, and gave another F1."""
+    tiny.put(folder)
+    loading.load("arrhythmia", data_dir=folder)
+    cached = folder / f"tiny.raw.{tiny.sha256[:12]}.v1.{field}.npy"
+    before = cached.read_bytes()
+    np.save(cached, np.load(cached)[::-1])
+    assert cached.stat().st_size == len(before) and cached.read_bytes() != before
+    assert tiny.is_in(loading.load("arrhythmia", data_dir=folder))
+    assert tiny.parsed == 2 and cached.read_bytes() == before
+
+
+@pytest.mark.parametrize("sums", ["", "[]", "{}", None])
+def test_cache_without_its_sums_is_remade(tiny: Tiny, folder: Path, sums: str | None) -> None:
+    tiny.put(folder)
+    loading.load("arrhythmia", data_dir=folder)
+    kept = folder / f"tiny.raw.{tiny.sha256[:12]}.v1.json"
+    kept.unlink() if sums is None else kept.write_text(sums)
+    assert tiny.is_in(loading.load("arrhythmia", data_dir=folder))
+    assert tiny.parsed == 2 and names_in(folder) == {"tiny.raw"} | cache_names(tiny)
 
 
 def test_cache_of_other_rows_is_remade(tiny: Tiny, folder: Path) -> None:

@@ -19,7 +19,7 @@ from conftest import CHECKOUT
 import alad_tf
 from alad_tf.cli import main as command_line
 from alad_tf.data import raw_files
-from alad_tf.paths import data_directory, published_results
+from alad_tf.paths import published_results
 from alad_tf.report import comparison, results
 
 KDD99 = raw_files.RAW_FILES["kdd99"][0].name
@@ -146,7 +146,6 @@ def test_own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert columns[5:] == [f"{name}_{k}" for k in (1, 2, 3) for name in ("feature", "share")]
 
 
-@pytest.mark.skipif(not (data_directory() / KDD99).is_file(), reason=f"{KDD99} not in {data_directory()}")
 def test_own_data_on_kdd99(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the first rows only."""
     monkeypatch.setattr(pd, "read_csv", functools.partial(pd.read_csv, nrows=20_000))

@@ -15,6 +15,7 @@ from unittest.mock import patch
 import numpy as np
 from faults import Arguments, Scene, Trap, fault, flipped, packed_array, plain_array, sprung
 
+from alad_tf import paths
 from alad_tf.io.manifest import entry
 
 KDD99 = "kddcup.data_10_percent.gz"
@@ -25,7 +26,8 @@ DATA = "Raw data files"
 
 
 def raw(scene: Scene, content: bytes | None, name: str = KDD99) -> Arguments:
-    """Arguments of a call with this file in the data directory, where nothing can be downloaded."""
+    """Arguments of a call with this file in the data directory; there is no other one, and no network."""
+    scene.stack.enter_context(patch.object(paths, "checkout_data", list))
     (scene.folder / "data").mkdir()
     if content is not None:
         (scene.folder / "data" / name).write_bytes(content)

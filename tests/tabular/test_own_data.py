@@ -23,7 +23,7 @@ from alad_tf.tabular.model import Model
 from alad_tf.tabular.schema import Columns
 
 KDD99 = "kddcup.data_10_percent.gz"
-REAL = paths.data_directory()
+REAL = paths.data_folders()[0]
 LARGEST = np.finfo(np.float32).max
 QUICK = ["--epochs", "1", "--seed", "3"]
 
