@@ -1,30 +1,44 @@
-"""Clients of a model server, which check what they are given before they send it; over HTTP without TensorFlow."""
+"""Clients of a model server. They check inputs before they send them, and answers before they return them.
+
+Over HTTP without TensorFlow.
+"""
 
 from __future__ import annotations
 
 import base64
 import json
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 import numpy as np
 
-from alad_tf.errors import AladError, DataError
+from alad_tf.errors import AladError, DataError, SettingsError, one_line
 
 Arrays = dict[str, np.ndarray]
+MOST_BYTES = 1 << 26  # of an answer, or 200 times the size of its request
 
 
 class RestClient:
-    """Asks a model over HTTP.
+    """Client of a model over HTTP.
+
+    A call never takes much longer than `seconds`, follows no redirect, and reads no more than 64 MB or 200 times the
+    size of the request, whichever is more.
 
     Args:
-        url: of the server, such as http://localhost:8501.
-        description: alad.json of a version (in its folder assets.extra), read or as a path.
-        version: ask this one; None: the server's newest.
-        seconds: to wait for an answer.
+        url: of the server, http or https, such as http://localhost:8501.
+        description: alad.json of a version (in its folder assets.extra), as a mapping or as a path.
+        version: ask this version; None: the server's newest.
+        seconds: time limit of a call, from the first byte sent to the last byte received.
+
+    Raises:
+        SettingsError: a URL without a host, or of another scheme.
+        DataError: a description that cannot be read.
     """
 
     def __init__(
@@ -32,34 +46,102 @@ class RestClient:
     ) -> None:
         self._description, self._seconds = _read(description), seconds
         place = "" if version is None else f"/versions/{version}"
-        self._url = f"{url.rstrip('/')}/v1/models/{self._description['name']}{place}:predict"
+        self._url = f"{_server(url)}/v1/models/{quote(str(self._description['name']), safe='')}{place}:predict"
 
     def __call__(self, inputs: Mapping[str, Any], signature: str = "serving_default") -> Arrays:
-        """The answers of a signature by name, a row for each row of the inputs.
+        """Return the outputs of a signature by name, a row for each row of the inputs.
 
         Raises:
             DataError: names, types or shapes other than the model's; nothing was sent then.
-            AladError: no answer, or one that says what was wrong.
+            AladError: no answer in time, an error of the server, or an answer of another form than the model's.
         """
         arrays = checked(inputs, self._description, signature)
-        body = {"signature_name": signature, "inputs": {name: _plain(array) for name, array in arrays.items()}}
-        request = urllib.request.Request(self._url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        content = {name: _plain(array) for name, array in arrays.items()}
+        body = json.dumps({"signature_name": signature, "inputs": content}).encode()
+        rows = len(next(iter(arrays.values())))
         try:
-            # An opener of its own: urlopen keeps the proxies of its first call for the whole process.
-            with urllib.request.build_opener().open(request, timeout=self._seconds) as response:
-                outputs = json.load(response)["outputs"]
+            outputs = json.loads(self._post(body), parse_constant=_refuse)["outputs"]
+            return _outputs(outputs, self._description["signatures"][signature]["outputs"], rows)
+        except (KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
+            raise AladError(
+                f"Expected outputs of {signature} from {self._url}. Received: {one_line(error)}."
+            ) from error
+
+    def _post(self, body: bytes) -> bytes:
+        """Send a request and return the content of the answer.
+
+        The exchange runs in a thread of its own: no time limit of a socket ends an answer that comes byte by byte.
+        """
+        exchange = _Exchange(self._url, body, self._seconds)
+        thread = threading.Thread(target=exchange.run, daemon=True)
+        thread.start()
+        thread.join(self._seconds)
+        if thread.is_alive():
+            exchange.abandoned = True
+            raise AladError(f"Expected an answer of {self._url} within {self._seconds:g} seconds. Received: none.")
+        if isinstance(exchange.outcome, bytes):
+            return exchange.outcome
+        if isinstance(exchange.outcome, urllib.error.HTTPError):
+            code, reason = exchange.outcome.code, exchange.reason
+            raise AladError(f"Expected an answer of {self._url}. Received: {code}, {reason}.") from exchange.outcome
+        raise AladError(
+            f"Expected an answer of {self._url}. Received: {one_line(exchange.outcome)}."
+        ) from exchange.outcome
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Refuse redirects: a request goes to the named server or nowhere."""
+
+    def redirect_request(self, *arguments: Any) -> None:
+        """Return no new request, so that the redirect becomes an HTTPError."""
+
+
+class _Exchange:
+    """One request and its answer: `outcome` is the content, or the exception."""
+
+    def __init__(self, url: str, body: bytes, seconds: float) -> None:
+        self._request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+        self._seconds, self._most = seconds, max(MOST_BYTES, 200 * len(body))
+        self.abandoned = False
+        self.reason = ""
+        self.outcome: bytes | Exception = AladError("no answer")
+
+    def run(self) -> None:
+        """Make the exchange and keep its outcome."""
+        try:
+            # A new opener: urlopen keeps the proxies of its first call for the whole process.
+            with urllib.request.build_opener(_NoRedirect).open(self._request, timeout=self._seconds) as response:
+                self.outcome = self._content(response, self._most)
         except urllib.error.HTTPError as error:
-            raise AladError(f"Expected an answer of {self._url}. Received: {error.code}, {_reason(error)}.") from None
-        except (OSError, KeyError, ValueError) as error:
-            raise AladError(f"Expected an answer of {self._url}. Received: {error}.") from None
-        wanted = self._description["signatures"][signature]["outputs"]
-        if len(wanted) == 1:  # the server then leaves out the name
-            outputs = {next(iter(wanted)): outputs}
-        return {name: np.array(outputs[name], tensor["type"]) for name, tensor in wanted.items()}
+            self.reason = self._reason(error)
+            self.outcome = error
+        except (HTTPException, OSError, ValueError) as error:
+            self.outcome = error
+
+    def _content(self, response: Any, most: int) -> bytes:
+        content = bytearray()
+        while not self.abandoned:
+            block = response.read1(1 << 16)
+            if not block and response.length:
+                raise ValueError("an answer that ends too soon")
+            if not block:
+                return bytes(content)
+            content += block
+            if len(content) > most:
+                raise ValueError(f"an answer of more than {most} bytes")
+        raise ValueError("an answer that came too late")
+
+    def _reason(self, error: urllib.error.HTTPError) -> str:
+        """The server's own words, shortened, else the reason of the status line."""
+        try:
+            said = json.loads(self._content(error, most=1 << 16))["error"]
+        except (HTTPException, KeyError, OSError, RecursionError, TypeError, ValueError):
+            said = error.reason
+        return " ".join(str(said).split())[:500] or "no reason"
 
 
 class GrpcClient:
-    """Asks a model over gRPC; needs the extra `grpc`.
+    """Client of a model over gRPC; needs the extra `grpc`.
 
     Args:
         target: of the server, such as localhost:8500.
@@ -81,14 +163,14 @@ class GrpcClient:
         try:
             import grpc
             from tensorflow_serving.apis import prediction_service_pb2_grpc
-        except ImportError:
-            raise AladError("Expected grpc and tensorflow_serving. Install the extra: pip install .[grpc]") from None
+        except ImportError as error:
+            raise AladError("Expected grpc and tensorflow_serving. Install the extra: pip install .[grpc]") from error
         self._description, self._version, self._seconds = _read(description), version, seconds
         self._target, self._fault = target, grpc.RpcError
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(grpc.insecure_channel(target))
 
     def __call__(self, inputs: Mapping[str, Any], signature: str = "serving_default") -> Arrays:
-        """As `RestClient`."""
+        """Return the outputs of a signature by name, as `RestClient` does."""
         import tensorflow as tf
         from tensorflow_serving.apis import predict_pb2
 
@@ -96,17 +178,24 @@ class GrpcClient:
         request.model_spec.name, request.model_spec.signature_name = self._description["name"], signature
         if self._version is not None:
             request.model_spec.version.value = self._version
-        for name, array in checked(inputs, self._description, signature).items():
+        arrays = checked(inputs, self._description, signature)
+        for name, array in arrays.items():
             request.inputs[name].CopyFrom(tf.make_tensor_proto(array))
+        rows = len(next(iter(arrays.values())))
         try:
             response = self._stub.Predict(request, timeout=self._seconds)
+            outputs = {name: tf.make_ndarray(tensor) for name, tensor in response.outputs.items()}
+            return _outputs(outputs, self._description["signatures"][signature]["outputs"], rows)
         except self._fault as error:
-            raise AladError(f"Expected an answer of {self._target}. Received: {error.details()}.") from None
-        return {name: tf.make_ndarray(tensor) for name, tensor in response.outputs.items()}
+            raise AladError(f"Expected an answer of {self._target}. Received: {error.details()}.") from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise AladError(
+                f"Expected outputs of {signature} from {self._target}. Received: {one_line(error)}."
+            ) from error
 
 
 def checked(inputs: Mapping[str, Any], description: Mapping[str, Any], signature: str) -> Arrays:
-    """Inputs of a signature in its types; text as an array of objects, str or bytes.
+    """Return the inputs of a signature as arrays of its types; text as an array of objects, str or bytes.
 
     Raises:
         DataError: unknown signature, names other than its own, another shape or type, or numbers of rows that differ.
@@ -131,7 +220,7 @@ def _array(name: str, values: Any, tensor: Mapping[str, Any]) -> np.ndarray:
     try:
         array: np.ndarray = np.asarray(values, object if tensor["type"] == "string" else tensor["type"])
     except (TypeError, ValueError) as error:
-        raise DataError(f"Expected {name} of type {tensor['type']}. Received: {error}.") from None
+        raise DataError(f"Expected {name} of type {tensor['type']}. Received: {error}.") from error
     shape = tensor["shape"]
     if array.ndim != len(shape) or any(size not in (None, found) for size, found in zip(shape, array.shape)):
         sizes = ["rows" if size is None else size for size in shape]
@@ -154,12 +243,52 @@ def _read(description: Mapping[str, Any] | Path | str) -> Mapping[str, Any]:
         return description
     try:
         return dict(json.loads(Path(description).read_text(encoding="utf-8")))
-    except (OSError, TypeError, ValueError) as error:
-        raise DataError(f"Expected the description of an export in {description}. Received: {error}.") from None
+    except (OSError, RecursionError, TypeError, ValueError) as error:
+        raise DataError(f"Expected the description of an export in {description}. Received: {error}.") from error
 
 
-def _reason(error: urllib.error.HTTPError) -> str:
+def _server(url: str) -> str:
+    """The URL of a server without a slash at its end."""
     try:
-        return str(json.load(error)["error"])
-    except (KeyError, TypeError, ValueError):
-        return str(error.reason)
+        parts = urlsplit(url)
+        _ = parts.port  # parsed only when it is asked for
+        known = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        known = False
+    if not known or any(character.isspace() or not character.isprintable() for character in url):
+        raise SettingsError(f"Expected the URL of a server, such as http://localhost:8501. Received: {url!r}.")
+    return url.rstrip("/")
+
+
+def _outputs(outputs: Any, wanted: Mapping[str, Any], rows: int) -> Arrays:
+    """Outputs as arrays of the model's types and shapes, a row for each row of the inputs.
+
+    Raises:
+        ValueError: a name is missing, a value has another type, or the shape is another one.
+    """
+    if len(wanted) == 1 and not isinstance(
+        outputs, Mapping
+    ):  # TensorFlow Serving leaves out the name of a single output
+        outputs = {next(iter(wanted)): outputs}
+    if not isinstance(outputs, Mapping) or not set(wanted) <= set(outputs):
+        raise ValueError(f"no {', '.join(wanted)}")
+    arrays = {name: _output(name, outputs[name], tensor["type"]) for name, tensor in wanted.items()}
+    for name, array in arrays.items():
+        shape = [rows, *wanted[name]["shape"][1:]]
+        if len(shape) != array.ndim or any(size not in (None, found) for size, found in zip(shape, array.shape)):
+            raise ValueError(f"{name} of shape {list(array.shape)}, not {shape}")
+    return arrays
+
+
+def _output(name: str, values: Any, kind: str) -> np.ndarray:
+    found = np.asarray(values)
+    numbers = {"bool": "b", "float32": "iuf", "float64": "iuf", "int32": "iu", "int64": "iu", "uint8": "iu"}
+    if found.dtype.kind not in numbers.get(kind, "") and found.size:
+        raise ValueError(f"{name} of {found.dtype}, not {kind}")
+    if found.dtype.kind == "f" and not np.isfinite(found).all():
+        raise ValueError(f"{name} with numbers that are not finite")
+    return found.astype(kind)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant}, which is no number of JSON")

@@ -73,11 +73,11 @@ def description(version: Path) -> Path:
 
 
 def test_rest_answers_are_the_models(server: str) -> None:
-    client = RestClient(server + "/", description(array_version()))
+    rest = RestClient(server + "/", description(array_version()))
     x = ROWS[:7].copy()
     x[3, 1] = np.nan
     for signature in ("serving_default", "explain"):
-        expected, answer = loaded(array_version()).run(signature, {"x": x}), client({"x": x}, signature)
+        expected, answer = loaded(array_version()).run(signature, {"x": x}), rest({"x": x}, signature)
         for name, values in expected.items():
             np.testing.assert_array_equal(answer[name], values)
             assert answer[name].dtype == values.dtype
@@ -88,15 +88,15 @@ def test_rest_answers_are_the_models(server: str) -> None:
 
 
 def test_rest_text_and_bytes(server: str) -> None:
-    client = RestClient(server, description(table_version("imputed")))
+    rest = RestClient(server, description(table_version("imputed")))
     columns = cells(table(9, seed=2))
     expected = loaded(table_version("imputed")).run("raw", columns)
     of_bytes = {
         name: np.array([c.encode() for c in v], object) if v.dtype == object else v for name, v in columns.items()
     }
     for given in (columns, of_bytes, {name: values.tolist() for name, values in columns.items()}):
-        np.testing.assert_array_equal(client(given, "raw")["score"], expected["score"])
-    outputs = client({"inputs": [b""] * 3}, "regress")["outputs"]
+        np.testing.assert_array_equal(rest(given, "raw")["score"], expected["score"])
+    outputs = rest({"inputs": [b""] * 3}, "regress")["outputs"]
     assert outputs.shape == (3,), "the server leaves out the name of a single output"
 
 
@@ -184,10 +184,10 @@ def test_a_real_server(tmp_path: Path) -> None:
     with open(tmp_path / "log", "wb") as log:
         server = subprocess.Popen(command.split(), stdout=log, stderr=log)
     try:
-        client = RestClient("http://127.0.0.1:18501", description(array_version()))
+        rest = RestClient("http://127.0.0.1:18501", description(array_version()))
         for _ in range(60):
             try:
-                answer = client({"x": ROWS[:7]})
+                answer = rest({"x": ROWS[:7]})
                 break
             except AladError:
                 time.sleep(1.0)
