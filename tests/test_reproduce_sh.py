@@ -484,3 +484,11 @@ def test_pythons_of_reproduce_sh_are_those_of_setup_cfg() -> None:
     settings = configparser.ConfigParser()
     settings.read(CHECKOUT / "setup.cfg")
     assert f"ALAD_PYTHON:-{settings['options']['python_requires']}}}" in (CHECKOUT / "reproduce.sh").read_text()
+
+
+def test_licences_are_those_of_the_locked_packages() -> None:
+    page = (CHECKOUT / "requirements/licences.md").read_text()
+    rows = re.findall(r"^\| ([a-z0-9.-]+) \| ([0-9][^ ]*) \| (.+) \|$", page, re.M)
+    versions = {(requirement.name, str(requirement.specifier)) for requirement in locked("test")}
+    assert len(rows) > 100 and all((name, f"=={version}") in versions for name, version, _ in rows)
+    assert not [row for row in rows if row[2] == "not declared" or re.search(r"\b[AL]?GPL", row[2])]
