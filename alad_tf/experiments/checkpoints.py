@@ -132,7 +132,7 @@ class Checkpoints:
 
     @staticmethod
     def _read(path: Path, variables: tf.train.Checkpoint) -> dict[str, Any]:
-        _verify(path)
+        verify(path)
         variables.read(str(path / "variables")).assert_consumed()
         return dict(json.loads((path / "log.json").read_text(encoding="utf-8")))
 
@@ -140,8 +140,7 @@ class Checkpoints:
     def _write(folder: Path, variables: tf.train.Checkpoint, log: dict[str, Any]) -> None:
         variables.write(str(folder / "variables"))
         (folder / "log.json").write_text(json.dumps(log, allow_nan=False) + "\n", encoding="utf-8")
-        sums = "".join(f"{manifest.sha256(path)}  {path.name}\n" for path in sorted(folder.iterdir()))
-        (folder / SUMS).write_text(sums, encoding="utf-8")
+        (folder / SUMS).write_text(manifest.to_sums(manifest.entries(folder)), encoding="utf-8")
         for path in (*folder.iterdir(), folder):
             atomic.sync(path)
 
@@ -156,12 +155,15 @@ def _step(path: Path) -> int:
     return int(path.name[len("step") :])  # "best" is as long
 
 
-def _verify(path: Path) -> None:
-    """Raise DataError or OSError unless a checkpoint's files are those that were written."""
-    expected = dict(line.split("  ")[::-1] for line in (path / SUMS).read_text(encoding="utf-8").splitlines())
+def verify(path: Path) -> None:
+    """Compare a checkpoint with its sums.
+
+    Raises:
+        DataError, OSError, ValueError: a file or the list of sums is missing or damaged.
+    """
+    expected = manifest.from_sums((path / SUMS).read_text(encoding="utf-8"))
     if not {"log.json", "variables.index"} <= set(expected):
         raise DataError(f"Expected the sums of all files in {SUMS}. Received: those of {', '.join(expected) or 'none'}")
-    for name, sha256 in expected.items():
-        received = manifest.sha256(path / name)
-        if received != sha256:
-            raise DataError(f"Expected SHA-256 {sha256[:12]}... of {name}. Received: {received[:12]}...")
+    faults = [f"{name} {fault}" for name, fault in manifest.faults(path, expected).items()]
+    if faults:
+        raise DataError(f"Expected the files of the SHA-256 sums in {SUMS}. Received: {'; '.join(faults)}")

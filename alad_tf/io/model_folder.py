@@ -1,8 +1,7 @@
-"""A folder of JSON documents and arrays with a manifest: complete and unchanged, or refused. Nothing in it is run."""
+"""Model folders: JSON documents and arrays with a manifest. Reading one executes nothing in it."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -12,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from alad_tf.errors import DataError, SettingsError
-from alad_tf.io import archives, atomic
-from alad_tf.io.manifest import entry
+from alad_tf.io import archives, atomic, manifest
 
 KIND = "alad_tf model folder"
 FORMAT = 1  # raise it when what an older version reads would no longer be all that there is
@@ -41,8 +39,8 @@ def write(folder: Path, documents: dict[str, Any], arrays: dict[str, dict[str, n
         for name, members in arrays.items():
             with atomic.replacing(temporary / f"{name}.npz") as path:
                 np.savez_compressed(path, **members)
-        entries = {path.name: entry(path) for path in sorted(temporary.iterdir())}
-        atomic.write_json(temporary / MANIFEST, {"kind": KIND, "format": FORMAT, "files": entries})
+        content = {"kind": KIND, "format": FORMAT, "files": manifest.entries(temporary)}
+        atomic.write_json(temporary / MANIFEST, content)
         os.chmod(temporary, 0o777 & ~atomic.umask())
         atomic.sync(temporary)
         _put_in_place(temporary, folder)
@@ -52,60 +50,59 @@ def write(folder: Path, documents: dict[str, Any], arrays: dict[str, dict[str, n
 
 
 def read(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]]:
-    """The documents and the arrays of a model folder, by name.
+    """Read the documents and the arrays of a model folder, by name.
 
     Raises:
-        DataError: it is no model folder or one of a newer format, or a file in it is missing, damaged or left over; the
-            message names it.
+        DataError: it is no model folder or one of a newer format, or a file in it is missing, damaged, a link, too
+            large or not of the model; the message names it.
     """
     folder = Path(folder)
-    entries = _manifest(folder)["files"]
+    entries = _entries(folder)
     found = {path.name for path in folder.iterdir()} - {MANIFEST}
-    faults = [f"{name} is missing" for name in sorted(set(entries) - found)]
-    faults += [f"{name} does not belong to it" for name in sorted(found - set(entries))]
-    faults += [f"{name} is damaged" for name in sorted(found & set(entries)) if entry(folder / name) != entries[name]]
+    faults = {**manifest.faults(folder, entries), **dict.fromkeys(found - set(entries), "does not belong to it")}
     if faults:
+        listed = "; ".join(f"{name} {fault}" for name, fault in sorted(faults.items()))
         raise DataError(
-            f"Expected the model folder {folder} as it was written. Received: {'; '.join(faults)}. Copy it again, "
-            "whole, or fit the model anew."
+            f"Expected the model folder {folder} as it was written. Received: {listed}. Copy it again, whole, or fit "
+            "the model anew."
         )
     documents, arrays = {}, {}
     for path in (folder / name for name in entries):
+        if path.suffix == ".json":
+            documents[path.stem] = manifest.read_json(path)
+            continue
         try:
-            if path.suffix == ".json":
-                documents[path.stem] = json.loads(path.read_text(encoding="utf-8"))
-            else:
-                arrays[path.stem] = archives.arrays(path)
+            arrays[path.stem] = archives.arrays(path)
         except DataError:
             raise
         except archives.DAMAGE as error:
-            raise DataError(f"Expected JSON or arrays in {path}. Received: {error!s:.200}.") from None
+            raise DataError(f"Expected arrays in {path}. Received: {error!s:.200}.") from error
     return documents, arrays
 
 
 def is_model_folder(folder: Path) -> bool:
     """Whether the manifest of a model folder is there, of any format, whatever state the rest is in."""
     try:
-        manifest = json.loads((Path(folder) / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        content = manifest.read_json(Path(folder) / MANIFEST)
+    except (OSError, DataError):
         return False
-    return isinstance(manifest, dict) and manifest.get("kind") == KIND
+    return isinstance(content, dict) and content.get("kind") == KIND
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
+def _entries(folder: Path) -> manifest.Entries:
     if not is_model_folder(folder):
         received = f"a folder without its {MANIFEST}" if folder.is_dir() else "a file" if folder.exists() else "nothing"
         raise DataError(f"Expected a model folder in {folder}. Received: {received}. Allowed: what `alad fit` writes.")
-    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    if manifest.get("format") != FORMAT:
+    content = manifest.read_json(folder / MANIFEST)
+    if content.get("format") != FORMAT:
         raise DataError(
-            f"Expected a model folder of format {FORMAT} in {folder}. Received: format {manifest.get('format')!r:.80}. "
+            f"Expected a model folder of format {FORMAT} in {folder}. Received: format {content.get('format')!r:.80}. "
             "Read it with the version of alad_tf that wrote it, or a newer one."
         )
-    entries = manifest.get("files")
-    if not isinstance(entries, dict) or not all(map(_is_name, entries)) or None in entries.values():
-        raise DataError(f"Expected the list of the files in {folder / MANIFEST}. Received: a damaged one.")
-    return manifest
+    entries = manifest.require_entries(content.get("files"), folder / MANIFEST)
+    if not all(map(_is_name, entries)):
+        raise DataError(f"Expected the list of the files in {folder / MANIFEST}. Received: names of other files.")
+    return entries
 
 
 def _is_name(name: str) -> bool:
@@ -115,8 +112,9 @@ def _is_name(name: str) -> bool:
 def _write_document(path: Path, document: Any) -> None:
     try:
         atomic.write_json(path, document)
+        manifest.read_json(path)
     except (TypeError, ValueError) as error:
-        raise SettingsError(f"Expected a document that JSON can hold for {path.name}. Received: {error}.") from None
+        raise SettingsError(f"Expected a document that JSON can hold for {path.name}. Received: {error}.") from error
 
 
 def _require_replaceable(folder: Path) -> None:
@@ -131,7 +129,7 @@ def _is_empty(folder: Path) -> bool:
 
 
 def _put_in_place(temporary: Path, folder: Path) -> None:
-    """Rename the complete folder. One that it replaces leaves its name in the same moment, and is removed last."""
+    """Rename the complete folder; a folder that it replaces loses its name in the same step and is removed last."""
     if not folder.exists() or _is_empty(folder):
         os.rename(temporary, folder)  # takes the place of an empty folder
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -64,27 +63,25 @@ def describe(version: Path) -> dict[str, Any]:
     Raises:
         DataError: it is no export of alad_tf or one of a newer format, or a file is missing or damaged, and named.
     """
-    description, entries = _read(version / DESCRIPTION), _read(version / MANIFEST)
+    description = _read(version / DESCRIPTION)
+    entries = manifest.require_entries(_read(version / MANIFEST), version / MANIFEST, ("saved_model.pb", DESCRIPTION))
     if description.get("kind") != KIND or description.get("format") != FORMAT:
         raise DataError(
             f"Expected an export of format {FORMAT} in {version}. Received: {description.get('kind')!r}, format "
             f"{description.get('format')!r}."
         )
-    damaged = [name for name, entry in entries.items() if manifest.entry(version / name) != entry]
+    damaged = manifest.faults(version, entries)
     if damaged:
         raise DataError(
-            f"Expected the export {version} as it was written. Received: {', '.join(sorted(damaged))} missing or "
-            "damaged. Copy it again, whole, or export anew."
+            f"Expected the export {version} as it was written. Received: {', '.join(damaged)} missing or damaged. Copy "
+            "it again, whole, or export anew."
         )
     return description
 
 
 def write_manifest(version: Path) -> None:
     """Size and SHA-256 of every file of a version, which is then complete."""
-    everything = sorted(path for path in version.rglob("*") if path.is_file())
-    atomic.write_json(
-        version / MANIFEST, {path.relative_to(version).as_posix(): manifest.entry(path) for path in everything}
-    )
+    atomic.write_json(version / MANIFEST, manifest.entries(version))
     os.chmod(version, 0o777 & ~atomic.umask())
     for path in (*version.rglob("*"), version):
         atomic.sync(path)
@@ -92,6 +89,6 @@ def write_manifest(version: Path) -> None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        return dict(manifest.read_json(path))
     except (OSError, TypeError, ValueError) as error:
-        raise DataError(f"Expected an export of alad_tf, with {path}. Received: {error}.") from None
+        raise DataError(f"Expected an export of alad_tf, with {path}. Received: {error}.") from error

@@ -133,6 +133,35 @@ def test_what_does_not_match_is_named(folder: Path, name: str, damage: Callable[
         model_folder.read(folder)
 
 
+@pytest.mark.parametrize("kind", ["link", "fifo", "sparse"])
+def test_a_manifest_that_is_no_plain_file_of_bounded_size(folder: Path, kind: str) -> None:
+    path = folder / "manifest.json"
+    if kind == "link":
+        link(path)
+    elif kind == "fifo":
+        path.unlink()
+        os.mkfifo(path)
+    else:
+        os.truncate(path, 1 << 40)
+    assert not model_folder.is_model_folder(folder)
+    with pytest.raises(DataError, match="a folder without its manifest.json"):
+        model_folder.read(folder)
+
+
+def test_an_entry_without_a_sum_vouches_for_nothing(folder: Path) -> None:
+    link(folder / "model.json")
+    files: dict[str, object] = {**manifest(folder)["files"], "model.json": {}}  # type: ignore[dict-item]
+    (folder / "manifest.json").write_text(json.dumps({**manifest(folder), "files": files}))
+    with pytest.raises(DataError, match="each with its size and SHA-256 sum"):
+        model_folder.read(folder)
+
+
+def test_a_document_that_would_not_be_read_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"model.json. Received: Expected JSON of at most 8 MiB"):
+        model_folder.write(tmp_path / "model", {"model": "a" * manifest_module.MOST_JSON_BYTES}, {})
+    assert os.listdir(tmp_path) == []
+
+
 def test_all_faults_are_named_at_once(folder: Path) -> None:
     (folder / "model.json").unlink()
     flip(folder / "scores.npz")
@@ -163,7 +192,7 @@ def test_pickled_objects_are_not_loaded(folder: Path) -> None:
     (folder / "manifest.json").write_text(
         json.dumps({**manifest(folder), "files": {**manifest(folder)["files"], "weights.npz": entry}})  # type: ignore[dict-item]
     )
-    with pytest.raises(DataError, match="Expected JSON or arrays in .*weights.npz"):
+    with pytest.raises(DataError, match="Expected arrays in .*weights.npz"):
         model_folder.read(folder)
 
 

@@ -341,7 +341,7 @@ def manifest_names_a_file_outside(scene: Scene) -> Arguments:
     return INSPECT
 
 
-@fault(MODEL, "Expected JSON or arrays in model/weights.npz. Received: pickled objects, which are never loaded")
+@fault(MODEL, "Expected arrays in model/weights.npz. Received: pickled objects, which are never loaded")
 def pickled_objects_in_a_model(scene: Scene) -> Arguments:
     trap = np.array([Trap(scene.folder)], object)
     scene.model({"weights.npz": lambda _: packed_array(trap, "E/0")}, signed=True)
@@ -349,7 +349,7 @@ def pickled_objects_in_a_model(scene: Scene) -> Arguments:
     return SCORE
 
 
-@fault(MODEL, "Expected JSON or arrays in model/weights.npz")
+@fault(MODEL, "Expected arrays in model/weights.npz")
 def pickle_in_place_of_the_weights(scene: Scene) -> Arguments:
     scene.model({"weights.npz": lambda _: pickle.dumps(Trap(scene.folder))}, signed=True)
     scene.after.append(lambda: sprung(scene))
@@ -398,7 +398,7 @@ def preprocessing_of_a_model_is_of_something_else(scene: Scene) -> Arguments:
     return SCORE
 
 
-@fault(MODEL, "Expected JSON or arrays in model/model.json")
+@fault(MODEL, "Expected JSON in model/model.json")
 def JSON_of_a_model_is_nested_without_end(scene: Scene) -> Arguments:
     scene.model({"model.json": lambda _: b"[" * 100_000}, signed=True)
     return INSPECT

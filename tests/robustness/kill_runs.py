@@ -126,7 +126,7 @@ def _unreadable(run_dir: Path) -> list[str]:
             continue
         try:
             if path.is_dir():
-                checkpoints._verify(path)
+                checkpoints.verify(path)
             elif path.suffix == ".npz":
                 with np.load(path) as stored:
                     _ = {name: stored[name] for name in stored}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -327,6 +328,14 @@ def test_manifest_names_what_is_damaged(name: str, change: str, tmp_path: Path) 
     with pytest.raises(DataError, match=f"Received: {name} missing or damaged"):
         versions.describe(version)
     versions.describe(array_version())
+
+
+@pytest.mark.parametrize("entries", [{}, {"saved_model.pb": {}, versions.DESCRIPTION: {}}])
+def test_manifest_vouches_for_the_graph_and_the_description(entries: dict[str, Any], tmp_path: Path) -> None:
+    version = Path(shutil.copytree(array_version(), tmp_path / "1"))
+    (version / versions.MANIFEST).write_text(json.dumps(entries))
+    with pytest.raises(DataError, match="Expected the list of the files in .*manifest.json, each with its size"):
+        versions.describe(version)
 
 
 # Versions and faults ----------------------------------------------------------------------------------------------
