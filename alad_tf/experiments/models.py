@@ -15,7 +15,7 @@ from alad_tf.experiments.settings import Settings
 from alad_tf.model import alad_trainer, distribution, networks, scores, weights
 from alad_tf.model.batching import Parts, Score, Watch, in_chunks
 from alad_tf.model.networks import Networks
-from alad_tf.model.trainer import Loop, get_arrays
+from alad_tf.model.trainer import Loop
 
 DEEP: dict[str, Any] = {"DSEBM": dsebm, "DAGMM": dagmm, "AnoGAN": anogan}  # modules of one form
 
@@ -104,7 +104,7 @@ def _deep(settings: BaselineSettings, seed: int, x_train: np.ndarray) -> Model:
         return score(x, watch, *parts)
 
     search = scores_now if module.COSTLY else None
-    return Model(trainer, scores_now, lambda: get_arrays(model), module.VALIDATION, search)
+    return Model(trainer, scores_now, lambda: weights.get_arrays(model), module.VALIDATION, search)
 
 
 def _classical(settings: BaselineSettings, seed: int, x_train: np.ndarray) -> Model:

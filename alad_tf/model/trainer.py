@@ -152,17 +152,6 @@ def adam(table: Adam, weights: Sequence[tf.Variable]) -> tf.keras.optimizers.Opt
     return optimizer
 
 
-def get_arrays(model: tf.Module) -> dict[str, np.ndarray]:
-    """All variables of a model as arrays, named by their position."""
-    return {str(position): variable.numpy() for position, variable in enumerate(model.variables)}
-
-
-def set_arrays(model: tf.Module, arrays: dict[str, np.ndarray]) -> None:
-    """Set all variables from `get_arrays`."""
-    for position, variable in enumerate(model.variables):
-        variable.assign(arrays[str(position)])
-
-
 def not_finite(losses: dict[str, float], weights: dict[str, Sequence[np.ndarray]]) -> list[str]:
     """What of the losses, or of the weights of named networks, is not finite, in words."""
     bad = [f"{name} is {loss}" for name, loss in losses.items() if not math.isfinite(loss)]

@@ -23,7 +23,7 @@ from reference import (
 from small_baselines import TABLES, randomise
 
 from alad_tf.experiments import models
-from alad_tf.model.trainer import get_arrays
+from alad_tf.model.weights import get_arrays
 from architectures.rows import Adam
 
 ROWS = 29  # three batches of 8, five rows left over
