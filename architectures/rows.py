@@ -242,16 +242,23 @@ def alad(document: dict[str, Any]) -> Alad:
     """The table that `dataclasses.asdict` made a document of, as JSON gives it back.
 
     Raises:
-        TypeError, KeyError, ValueError: it is no document of a table.
+        TypeError, KeyError, ValueError: it is no document of a table, or a size in it is no positive whole number.
     """
 
     def row(columns: dict[str, Any]) -> Row:
         kind = OPERATIONS.get(columns.get("operation", ""), Dense)
+        for name in {"units", "maps", "kernel", "strides", "size"} & set(columns):
+            _require_positive(name, columns[name])
         return kind(**{name: value for name, value in columns.items() if name != "operation"})
 
     def stack(rows: list[dict[str, Any]]) -> Stack:
         return tuple(map(row, rows))
 
+    for name in ("latent_dim", "batch_size", "epochs", "ge_steps"):
+        _require_positive(name, document.get(name, 1))
+    shape = document["data_dim"]
+    for size in shape if isinstance(shape, list) else [shape]:
+        _require_positive("data_dim", size)
     parts: dict[str, Any] = {name: stack(document[name]) for name in ("E", "G")}
     for name in ("Dxz", "Dxx", "Dzz"):
         parts[name] = Joint(**{part: stack(rows) for part, rows in document[name].items()})
@@ -260,6 +267,18 @@ def alad(document: dict[str, Any]) -> Alad:
     if isinstance(document["data_dim"], list):
         parts["data_dim"] = tuple(document["data_dim"])
     return Alad(**{**document, **parts})
+
+
+def _require_positive(name: str, size: Any) -> None:
+    if type(size) is not int or size < 1:
+        raise ValueError(f"Expected a positive whole number for {name}. Received: {size!r:.80}.")
+
+
+def n_layers(table: Alad) -> int:
+    """Rows of all stacks of a table."""
+    pairs = (table.Dxz, table.Dxx, table.Dzz)
+    stacks = [table.E, table.G, *(stack for rows in pairs for stack in (rows.only_x, rows.only_z, rows.joint))]
+    return sum(map(len, stacks))
 
 
 def n_weights(table: Alad) -> int:

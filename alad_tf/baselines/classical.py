@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.ensemble import IsolationForest
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import SGDOneClassSVM
@@ -19,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import OneClassSVM
 from sklearn.utils.validation import check_is_fitted
 
-from alad_tf.estimator.base import Thresholded
+from alad_tf.estimator.base import OutlierDetector
 from alad_tf.options import NEIGHBOURS
 
 METHODS = ("OC-SVM", "SGD-OC-SVM", "IF", "mean", "kNN")
@@ -48,22 +47,20 @@ def build(method: str, *, n_features: int, expected_anomalies: float, seed: int)
     return {"IF": IsolationForest(random_state=seed), "mean": MeanDistance(), "kNN": NeighbourDistance()}[method]
 
 
-class _Distance(Thresholded, BaseEstimator):
-    """The score is a distance to the training rows; `offset_` leaves the share `contamination` of them outside."""
-
-    contamination: float
+class _Distance(OutlierDetector):
+    """Outlier detector whose score is a distance to the training rows."""
 
     def fit(self, X: Any, y: Any = None) -> Any:
-        """Take what the distance needs of X [n, d], and the threshold from its scores."""
+        """Take what the distance needs of X [n, d], and the threshold from the distances of its rows."""
         X = self._validate_data(X, dtype=(np.float64, np.float32))
         self._take(X)
-        self.offset_ = float(np.quantile(-self._distance(X), self.contamination))
+        self._use_training_scores(self._distance(X))
         return self
 
-    def score_samples(self, X: Any) -> np.ndarray:
-        """Minus the distance [n] of X [n, d]."""
+    def anomaly_score(self, X: Any) -> np.ndarray:
+        """Distance [n] of the rows of X [n, d]."""
         check_is_fitted(self)
-        return -self._distance(self._validate_data(X, dtype=(np.float64, np.float32), reset=False))
+        return self._distance(self._validate_data(X, dtype=(np.float64, np.float32), reset=False))
 
     def _take(self, X: np.ndarray) -> None:
         raise NotImplementedError

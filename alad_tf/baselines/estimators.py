@@ -1,41 +1,38 @@
-"""DSEBM, DAGMM and AnoGAN as scikit-learn outlier detectors, for rows of numbers of one's own."""
+"""DSEBM, DAGMM and AnoGAN as scikit-learn outlier detectors."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 import architectures
 from alad_tf.baselines import anogan, dagmm, dsebm
 from alad_tf.errors import SettingsError
 from alad_tf.estimator import validation
-from alad_tf.estimator.base import Thresholded
+from alad_tf.estimator.network_detector import CONSTRAINTS, NetworkDetector
 from alad_tf.model.batching import unwatched
-from alad_tf.model.trainer import get_arrays, set_arrays
 from alad_tf.model.training_loop import chunks, with_progress_bar
 from architectures import Dagmm, Dsebm, Gan
 from architectures.rows import of_width
 
 
-class _Detector(Thresholded, BaseEstimator):
-    """Networks that are trained on rows that should be normal, or nearly all of them.
+class _Detector(NetworkDetector):
+    """Outlier detector with networks, trained on rows of which all or nearly all are normal.
 
     Args:
-        architecture: name of a data set whose table to take, for as many features as the rows have; or a table.
+        architecture: a table, or the name of a data set, whose table is adapted to the number of features.
         epochs: passes over the training rows; None: the table's.
         batch_size: rows of a step; None: the table's, or all rows where they are fewer.
         learning_rate: of Adam; None: the table's.
         score: one of the method's scores; None: the first.
         contamination: share of the training rows that the threshold of `fit` puts on the outliers' side, in (0, 0.5].
         scaling: "standard", "minmax" or None, of each feature on the training rows.
-        random_state: seed of weights, order of rows, z, noise and dropout.
+        random_state: governs weights, order of rows, z, noise and dropout.
         verbose: 1 draws a progress bar, 0 nothing.
 
     Attributes:
@@ -52,14 +49,8 @@ class _Detector(Thresholded, BaseEstimator):
     _kind: ClassVar[type]  # of table
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "architecture": [StrOptions({"kdd99", "arrhythmia"}), Dsebm, Dagmm, Gan],
-        "epochs": [Interval(Integral, 1, None, closed="left"), None],
-        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
-        "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
         "score": [str, None],
-        "contamination": [Interval(Real, 0, 0.5, closed="right")],
-        "scaling": [StrOptions({kind for kind in validation.SCALINGS if kind}), None],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
+        **CONSTRAINTS,
     }
 
     def __init__(
@@ -106,8 +97,7 @@ class _Detector(Thresholded, BaseEstimator):
         self.center_, self.scale_ = validation.fit_scaling(self.scaling, X)
         self.table_ = self._table(*X.shape)
         self._train(self._scaled(X))
-        self.threshold_ = float(np.quantile(self.anomaly_score(X), 1.0 - self.contamination))
-        self.offset_ = -self.threshold_
+        self._use_training_scores(self.anomaly_score(X))
         return self
 
     def anomaly_score(self, X: Any) -> np.ndarray:
@@ -115,10 +105,6 @@ class _Detector(Thresholded, BaseEstimator):
         check_is_fitted(self, "networks_")
         X = self._validate_data(X, dtype=np.float64, reset=False)
         return self._scorer(self._scaled(X), unwatched)[self.score or self._module.SCORES[0]]
-
-    def score_samples(self, X: Any) -> np.ndarray:
-        """Minus `anomaly_score` [n], in float64 as scikit-learn wants it."""
-        return -self.anomaly_score(X).astype(np.float64)
 
     def _table(self, n_rows: int, n_features: int) -> Any:
         table: Any = self.architecture
@@ -132,36 +118,19 @@ class _Detector(Thresholded, BaseEstimator):
             epochs=self.epochs or table.epochs,
         )
 
-    def _scaled(self, X: np.ndarray) -> np.ndarray:
-        return ((X - self.center_) / self.scale_).astype(np.float32)
-
     def _train(self, X: np.ndarray) -> None:
-        self._use(self._module.Networks(self.table_, self.seed_))
+        self._use(self._build())
         trainer = self._module.Trainer(self.networks_, self.table_, X, seed=self.seed_, jit=False)
         steps = self.table_.epochs * trainer.steps_per_epoch
         for _ in with_progress_bar(chunks(trainer, steps), steps, self._method, bool(self.verbose)):
             pass  # nothing is reported in between
         trainer.before_scoring()
 
-    def _use(self, networks: Any) -> None:
-        self.networks_ = networks
-        self._scorer = self._module.scorer(networks, self.seed_)
+    def _build(self) -> Any:
+        return self._module.Networks(self.table_, self.seed_)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Arrays in place of networks and graphs, which cannot be pickled."""
-        state = dict(super().__getstate__())
-        if "networks_" in state:
-            state["networks_"] = get_arrays(state["networks_"])
-            del state["_scorer"]
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Build the networks anew."""
-        super().__setstate__(state)
-        if "networks_" in state:
-            networks = self._module.Networks(self.table_, self.seed_)
-            set_arrays(networks, state["networks_"])
-            self._use(networks)
+    def _scorer_of(self, networks: Any) -> Any:
+        return self._module.scorer(networks, self.seed_)
 
 
 class DSEBM(_Detector):

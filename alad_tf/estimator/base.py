@@ -1,26 +1,114 @@
-"""What every outlier detector here does alike with its scores and its threshold, as scikit-learn has it."""
+"""Base class of ALAD and the baselines: threshold, decisions and p-values."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from sklearn.base import OutlierMixin
+from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from alad_tf.errors import SettingsError
+from alad_tf.estimator import thresholds
+
+TRAINING_ROWS = "training rows"
+
+Self = TypeVar("Self", bound="OutlierDetector")
 
 
-class Thresholded(OutlierMixin):
-    """A detector with `score_samples`, smaller = more anomalous, and `offset_`, below which rows are outliers."""
+class OutlierDetector(OutlierMixin, BaseEstimator):
+    """Outlier detector with an anomaly score A(x), larger = more anomalous, and a threshold on it.
 
+    A subclass defines `anomaly_score`; its `fit` ends with `_use_training_scores`.
+
+    Attributes:
+        training_scores_: [n] A(x) of the training rows, ascending.
+        reference_scores_: [m] A(x) that `p_value` compares with, ascending; reference_ says of which rows.
+        threshold_: rows with a larger A(x) are outliers; threshold_rule_ says where it comes from; offset_ is
+            -threshold_, in scikit-learn's sign.
+    """
+
+    contamination: float
+    training_scores_: np.ndarray
+    reference_scores_: np.ndarray
+    reference_: str
+    threshold_: float
+    threshold_rule_: dict[str, Any]
     offset_: float
 
-    def score_samples(self, X: Any) -> np.ndarray:
-        """Scores [n] of X [n, d]: smaller = more anomalous."""
+    def anomaly_score(self, X: Any) -> np.ndarray:
+        """A(x) of each row of X [n, d]: [n], larger = more anomalous."""
         raise NotImplementedError
 
+    def score_samples(self, X: Any) -> np.ndarray:
+        """-A(x) of each row of X [n, d]: [n] float64, smaller = more anomalous, in scikit-learn's sign."""
+        return -self.anomaly_score(X).astype(np.float64)
+
     def decision_function(self, X: Any) -> np.ndarray:
-        """How far above `offset_` the scores of X [n, d] are: [n] float64, negative for outliers."""
+        """Return threshold_ - A(x) of each row of X [n, d]: [n] float64, negative for outliers."""
         return self.score_samples(X) - self.offset_
 
     def predict(self, X: Any) -> np.ndarray:
-        """-1 for outliers and 1 for the others: [n] int."""
+        """Return -1 for outliers and 1 for the other rows of X [n, d]: [n] int."""
         return np.where(self.decision_function(X) < 0.0, -1, 1)
+
+    def p_value(self, X: Any) -> np.ndarray:
+        """Share of normal rows whose score is as large, [n] in (0, 1]: small = anomalous; see `reference_`.
+
+        Against held-out rows, a fresh normal row has a p-value of at most p with a probability of at most p. Against
+        the training rows, which score lower than fresh ones, p-values are too small.
+        """
+        return thresholds.p_values(self.anomaly_score(X), self.reference_scores_)
+
+    def set_threshold(
+        self: Self,
+        *,
+        contamination: float | None = None,
+        false_positive_rate: float | None = None,
+        value: float | None = None,
+        X: Any = None,
+    ) -> Self:
+        """Set the threshold by exactly one of three rules.
+
+        Args:
+            contamination: share of the training rows above it, in (0, 0.5].
+            false_positive_rate: largest share above it of normal rows that were not trained on, in (0, 1).
+            value: the threshold itself.
+            X: with false_positive_rate: those rows [m, d]. None: the rows held out so far.
+
+        Raises:
+            ValueError: none or several of the three, one outside its range, or no rows held out.
+        """
+        check_is_fitted(self, "training_scores_")
+        rule, number = thresholds.require_one_rule(contamination, false_positive_rate, value)
+        if X is not None:
+            if rule != "false_positive_rate":
+                raise SettingsError(f"Expected rows X with false_positive_rate only. Received: X with {rule}.")
+            self.calibrate(X)
+        threshold, of = number, "none"
+        if rule == "contamination":
+            threshold, of = thresholds.quantile_threshold(self.training_scores_, number), TRAINING_ROWS
+        elif rule == "false_positive_rate":
+            if self.reference_ == TRAINING_ROWS:
+                raise SettingsError(
+                    "Expected normal rows that were not trained on, for a false-positive rate. Received: none. Pass "
+                    "them as X, or as fit's validation."
+                )
+            threshold, of = thresholds.false_positive_threshold(self.reference_scores_, number), self.reference_
+        self.threshold_, self.offset_ = threshold, -threshold
+        self.threshold_rule_ = {"rule": rule, "value": number, "scores": of}
+        return self
+
+    def calibrate(self: Self, X: Any) -> Self:
+        """Use the scores of X [m, d], normal rows that were not trained on, as the reference of `p_value`."""
+        self._use_reference(self.anomaly_score(X), "held-out rows")
+        return self
+
+    def _use_training_scores(self, scores: np.ndarray) -> None:
+        """Set reference and threshold from A(x) [n] of the training rows."""
+        self.training_scores_ = np.sort(scores)
+        self._use_reference(scores, TRAINING_ROWS)
+        self.set_threshold(contamination=self.contamination)
+
+    def _use_reference(self, scores: np.ndarray, of: str) -> None:
+        self.reference_scores_, self.reference_ = np.sort(scores), of

@@ -1,10 +1,8 @@
-"""A training of the user's own: epoch by epoch, watched by Keras callbacks, stopped early on rows held out."""
+"""Training of the estimator, epoch by epoch: Keras callbacks, validation, early stopping."""
 
 from __future__ import annotations
 
 import math
-import os
-import sys
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -38,33 +36,33 @@ def train(
     pictures: Callable[[], np.ndarray] | None = None,
     verbose: bool = False,
 ) -> History:
-    """Train for a number of epochs, or until a callback asks for a stop.
+    """Train for a number of epochs, or until patience ends or a callback stops the training.
 
-    Callbacks get the losses of an epoch (loss_d, loss_ge, Dxz, Dxx, Dzz) and, with rows held out, their mean scores
-    (val_features, val_l1, val_l2, val_logits, and val_score for the one that is asked for). Their `model` is a
-    tf.keras.Model of the networks that score: `stop_training`, `get_weights` and `set_weights` do what they say.
+    Callbacks receive the mean losses of an epoch (loss_d, loss_ge, Dxz, Dxx, Dzz) and, with validation rows, their mean
+    scores (val_features, val_l1, val_l2, val_logits, and val_score for `score`). Their `model` is a tf.keras.Model of
+    the networks that score, with `stop_training`, `get_weights` and `set_weights`.
 
     Args:
         trainer: holds the networks and the rows.
         epochs: at most.
         scorer: of the trainer's scoring networks.
         score: name of the score in val_score.
-        validation: [n, d] float32 normal rows held out.
-        patience: epochs without a smaller val_l2 before training stops; the weights of the best epoch are restored.
-            The error of reconstruction has one unit throughout; scores by Dxx change their unit as Dxx is trained.
-        callbacks: Keras callbacks; only epochs are reported.
-        log_dir: where scalars and histograms for TensorBoard are written.
-        pictures: draws [k, height, width, channels] in [0, 1], at most PICTURES of them, to be written there as well.
+        validation: [n, d] float32 normal rows held out; required by patience.
+        patience: epochs without a smaller val_l2, the mean reconstruction error, before training stops with the weights
+            of the best epoch. Scores by Dxx change their unit as Dxx is trained.
+        callbacks: Keras callbacks; their hooks of epochs are called.
+        log_dir: folder for TensorBoard.
+        pictures: draws [k, height, width, channels] in [0, 1] for TensorBoard.
         verbose: draw a progress bar.
 
     Returns:
-        What callbacks got, a list over the epochs for each name.
+        name -> what callbacks received, one value per epoch.
 
     Raises:
         AladError: a loss is not finite.
         SettingsError: log_dir cannot be written.
     """
-    model, early = _Watched(trainer.scoring_networks), EarlyStopping(patience)
+    model, early = _WatchedModel(trainer.scoring_networks), EarlyStopping(patience)
     watchers = [*callbacks]
     if log_dir is not None:
         every = math.ceil(epochs / BOARD_RECORDS)
@@ -80,12 +78,9 @@ def train(
     for chunk in with_progress_bar(taken, steps, "ALAD", verbose):
         if chunk.means is None:
             continue
-        logs = dict(chunk.means)
-        if validation is not None:
-            means = {f"val_{name}": float(np.mean(values)) for name, values in scorer(validation).items()}
-            logs.update(means, val_score=means[f"val_{score}"])
-            if patience is not None and early.update(epoch, chunk.step, means["val_l2"]):
-                best_weights = model.get_weights()
+        logs = {**chunk.means, **_mean_scores(scorer, validation, score)}
+        if patience is not None and early.update(epoch, chunk.step, logs["val_l2"]):
+            best_weights = model.get_weights()
         for name, value in logs.items():
             history[name].append(value)
         watch.on_epoch_end(epoch, logs)
@@ -100,24 +95,16 @@ def train(
     return dict(history)
 
 
-def silence_xla() -> None:
-    """Have XLA say, unheard, what it says once in the life of a process: that it has compiled something.
-
-    No level of logging leaves that line out; it goes past Python to the file descriptor of standard error.
-    """
-    sys.stderr.flush()
-    heard = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        tf.function(lambda: tf.constant(1) + 1, jit_compile=True)()
-    finally:
-        os.dup2(heard, 2)
-        os.close(heard)
+def _mean_scores(scorer: Scorer, validation: np.ndarray | None, score: str) -> dict[str, float]:
+    """Mean scores of the validation rows; nothing without such rows."""
+    if validation is None:
+        return {}
+    means = {f"val_{name}": float(np.mean(values)) for name, values in scorer(validation).items()}
+    return {**means, "val_score": means[f"val_{score}"]}
 
 
 def collapse(history: History, scores: np.ndarray) -> str | None:
-    """In words, why a training has failed without an error; None where there is no sign of it.
+    """Describe why a training without an error is of no use; None for a sound training.
 
     Args:
         history: of the training.
@@ -133,8 +120,8 @@ def collapse(history: History, scores: np.ndarray) -> str | None:
     return None
 
 
-class _Watched(tf.keras.Model):
-    """The networks as one model, for callbacks."""
+class _WatchedModel(tf.keras.Model):
+    """The networks that score as one Keras model, for callbacks."""
 
     def __init__(self, networks: Networks) -> None:
         super().__init__(name="ALAD")

@@ -1,37 +1,171 @@
-"""Save and load a fitted ALAD."""
+"""Save and load ALAD as a model folder: JSON documents, arrays and a manifest. Nothing is pickled."""
 
 from __future__ import annotations
 
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import sklearn
+import tensorflow as tf
 
+from alad_tf._version import __version__
+from alad_tf.errors import DataError, SettingsError, one_line
+from alad_tf.io import model_folder
+from alad_tf.model.weights import get_arrays
 from architectures import rows
 
 if TYPE_CHECKING:
     from alad_tf.estimator.alad import ALAD
 
+NOT_STORED = ("architecture", "networks", "random_state", "log_dir")  # options that a model folder does not hold
+MOST_LAYERS = 1000  # of all networks together: each takes milliseconds to build
+Arrays = dict[str, dict[str, np.ndarray]]
 
-def require_sound(model: ALAD, document: dict[str, Any], arrays: dict[str, dict[str, np.ndarray]]) -> None:
-    """Refuse what would take memory without end, or score in silence with NaN.
+
+def write(model: ALAD, folder: Path | str, documents: dict[str, Any]) -> None:
+    """Write the model folder of a fitted estimator.
+
+    Args:
+        model: a fitted estimator with networks of a table.
+        folder: new, or a model folder to replace.
+        documents: more JSON to keep in it, by name.
 
     Raises:
-        ValueError: networks larger than the weights that are there; numbers that are missing, not finite or no numbers.
+        SettingsError: the folder is there and is no model folder; the networks are custom ones.
     """
-    stored = sum(weight.size for weight in arrays["weights"].values())
-    if not 0 < rows.n_weights(model.table_) <= stored:
-        raise ValueError(f"a table of {rows.n_weights(model.table_)} weights, of which {stored} are there")
-    shapes = {"center": (model.n_features_in_,), "scale": (model.n_features_in_,)}
-    shapes.update({name: (scores.size,) for name, scores in arrays["scores"].items()})
-    for name, numbers in {**arrays["weights"], **arrays["scaling"], **arrays["scores"]}.items():
+    if model.networks is not None:
+        raise SettingsError(
+            "Expected networks of a table to save. Received: networks of one's own, which this format cannot hold. "
+            "Save each with Keras (estimator.generator.save(...)), or pickle the estimator."
+        )
+    arrays = {
+        "weights": get_arrays(model.networks_),
+        "scaling": {"center": model.center_, "scale": model.scale_},
+        "scores": {"training": model.training_scores_, "reference": model.reference_scores_},
+    }
+    if model.warm_start:
+        arrays["training"] = model.training_state_
+    model_folder.write(Path(folder), {"model": _document(model), **documents}, arrays)
+
+
+@contextmanager
+def reading(folder: Path | str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Read a model folder, and refuse a model that does not fit together here or in the body of the statement.
+
+    Yields:
+        (options of the constructor, state as an estimator's pickle has it)
+
+    Raises:
+        DataError: the folder is missing, damaged, of a newer format, or does not hold a model.
+    """
+    documents, arrays = model_folder.read(Path(folder))
+    try:
+        document = documents["model"]
+        yield _options(document), _state(document, arrays)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise DataError(
+            f"Expected a model of ALAD in {folder}. Received: one that does not fit together: {one_line(error)}."
+        ) from error
+
+
+def _document(model: ALAD) -> dict[str, Any]:
+    settings = {name: value for name, value in model.get_params().items() if name not in NOT_STORED}
+    names = getattr(model, "feature_names_in_", None)
+    return {
+        "table": asdict(model.table_),
+        "settings": {name: _plain(value) for name, value in settings.items()},
+        "seed": model.seed_,
+        "data": {
+            "rows": model.n_samples_fit_,
+            "features": model.n_features_in_,
+            "names": None if names is None else names.tolist(),
+        },
+        "threshold": {"value": model.threshold_, "rule": model.threshold_rule_},
+        "reference": {"of": model.reference_, "rows": len(model.reference_scores_)},
+        "last_epoch": {name: values[-1] for name, values in model.history_.items()},
+        "epochs_trained": len(model.history_["loss_d"]),
+        "versions": {
+            "alad_tf": __version__,
+            "python": platform.python_version(),
+            "tensorflow": tf.__version__,
+            "numpy": np.__version__,
+            "scikit-learn": sklearn.__version__,
+        },
+    }
+
+
+def _options(document: dict[str, Any]) -> dict[str, Any]:
+    """Options of the constructor; those that a model folder does not hold are refused."""
+    settings = document["settings"]
+    foreign = set(settings) & set(NOT_STORED)
+    if foreign:
+        raise ValueError(f"settings with {', '.join(sorted(foreign))}")
+    return {**settings, "architecture": rows.alad(document["table"]), "random_state": int(document["seed"])}
+
+
+def _state(document: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
+    """Attributes of the fitted estimator, with arrays in place of the networks."""
+    table, threshold = rows.alad(document["table"]), document["threshold"]
+    _require_sound(table, arrays)
+    if not np.isfinite(float(threshold["value"])):
+        raise ValueError("the threshold is not finite")
+    state = {
+        "table_": table,
+        "seed_": int(document["seed"]),
+        "n_features_in_": table.data_dim,
+        "n_samples_fit_": int(document["data"]["rows"]),
+        "center_": arrays["scaling"]["center"],
+        "scale_": arrays["scaling"]["scale"],
+        "training_scores_": arrays["scores"]["training"],
+        "reference_scores_": arrays["scores"]["reference"],
+        "reference_": document["reference"]["of"],
+        "threshold_": float(threshold["value"]),
+        "threshold_rule_": dict(threshold["rule"]),
+        "offset_": -float(threshold["value"]),
+        "history_": {name: [value] for name, value in document["last_epoch"].items()},
+        "networks_": arrays["weights"],
+    }
+    if document["data"]["names"] is not None:
+        state["feature_names_in_"] = np.asarray(document["data"]["names"], object)
+        if state["feature_names_in_"].shape != (table.data_dim,):
+            raise ValueError(f"names of {len(document['data']['names'])} features, of which there are {table.data_dim}")
+    if "training" in arrays:
+        state["training_state_"] = arrays["training"]
+    return state
+
+
+def _require_sound(table: rows.Alad, arrays: Arrays) -> None:
+    """Refuse a model that takes memory without bound, or scores with NaN.
+
+    Raises:
+        ValueError: networks larger than the stored weights; arrays that are not finite numbers, of another shape, or
+            outside the range of float32; a feature scaled by a number that is not positive.
+    """
+    weights, scaling, scores = (arrays[name] for name in ("weights", "scaling", "scores"))
+    stored = sum(weight.size for weight in weights.values())
+    if not 0 < rows.n_weights(table) <= stored:
+        raise ValueError(f"a table of {rows.n_weights(table)} weights, of which {stored} are there")
+    if len(weights) > 2 * MOST_LAYERS or rows.n_layers(table) > MOST_LAYERS:
+        raise ValueError(f"networks of more than {MOST_LAYERS} layers")
+    shapes = {"center": (table.data_dim,), "scale": (table.data_dim,)}
+    shapes.update({name: (array.size,) for name, array in scores.items()})
+    for name, numbers in {**weights, **scaling, **scores}.items():
         if numbers.dtype.kind not in "iuf" or not np.isfinite(numbers).all():
             raise ValueError(f"{name:.80} holds {numbers.dtype}, or numbers that are not finite")
         if numbers.shape != shapes.get(name, numbers.shape) or not numbers.size:
-            raise ValueError(f"{name} has the shape {list(numbers.shape)}")
-    if not np.isfinite(float(document["threshold"]["value"])):
-        raise ValueError("the threshold is not finite")
+            raise ValueError(f"{name:.80} has the shape {list(numbers.shape)}")
+    for name, numbers in weights.items():
+        if numbers.dtype.itemsize != 4:
+            raise ValueError(f"{name:.80} holds {numbers.dtype}, not numbers of 32 bits")
+    if not (scaling["scale"] > 0.0).all():
+        raise ValueError("a feature scaled by a number that is not positive")
 
 
-def plain(value: Any) -> Any:
-    """A NumPy scalar as Python's."""
+def _plain(value: Any) -> Any:
+    """Return a NumPy scalar as a Python number."""
     return value.item() if isinstance(value, np.generic) else value

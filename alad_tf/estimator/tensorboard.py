@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Callable
 
@@ -15,8 +16,40 @@ BOARD_RECORDS = 100  # at most, of one training
 PICTURES = 8  # of rows that are images
 
 
+def pictures(
+    rows: np.ndarray, image_shape: tuple[int, ...], reconstruct: Callable[[np.ndarray], np.ndarray]
+) -> Callable[[], np.ndarray]:
+    """Return a function that draws rows, each above its reconstruction.
+
+    Args:
+        rows: [n, d]; the first `PICTURES` are drawn, in the range of all.
+        image_shape: (height, width) or (height, width, 1 or 3) of d numbers.
+        reconstruct: x -> x' = G(E(x)) [k, d], in the units of the rows.
+
+    Returns:
+        A function that returns [k, 2 height, width, channels] in [0, 1].
+
+    Raises:
+        SettingsError: image_shape is no shape of d numbers.
+    """
+    shape = tuple(image_shape)
+    if len(shape) not in (2, 3) or shape[2:] not in ((), (1,), (3,)) or math.prod(shape) != rows.shape[1]:
+        raise SettingsError(
+            f"Expected image_shape as (height, width) or (height, width, 1 or 3) of {rows.shape[1]} features. "
+            f"Received: {shape}."
+        )
+    drawn, low, high = rows[:PICTURES], rows.min(), rows.max()
+
+    def draw() -> np.ndarray:
+        both = np.concatenate([drawn, reconstruct(drawn)], axis=1)
+        images = both.reshape(len(drawn), 2 * shape[0], shape[1], *(shape[2:] or (1,)))
+        return np.clip((images - low) / max(high - low, np.finfo(np.float64).tiny), 0.0, 1.0)
+
+    return draw
+
+
 class TensorBoardWriter(tf.keras.callbacks.Callback):
-    """Losses, mean scores, the distribution of every weight and pictures, under the paper's names, for TensorBoard."""
+    """Writes losses, mean scores, histograms of all weights and pictures, under the paper's names."""
 
     def __init__(
         self, networks: Networks, log_dir: Path | str, every: int, pictures: Callable[[], np.ndarray] | None
@@ -30,7 +63,7 @@ class TensorBoardWriter(tf.keras.callbacks.Callback):
             raise SettingsError(
                 f"Expected a folder for TensorBoard that can be written. Received: {log_dir}: "
                 f"{getattr(error, 'strerror', None) or 'not writable'}."
-            ) from None
+            ) from error
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Write one record of the epoch."""

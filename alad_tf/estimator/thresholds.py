@@ -1,10 +1,34 @@
-"""From scores to decisions without labels: thresholds and tail probabilities from the scores of normal rows."""
+"""Thresholds and p-values from the scores of normal rows, without labels."""
 
 from __future__ import annotations
 
 import numpy as np
 
-LARGEST = float(np.finfo(np.float32).max)  # the score of a row that has none
+from alad_tf.errors import SettingsError
+
+LARGEST = float(np.finfo(np.float32).max)  # the score of a row with NaN or infinity
+
+
+def require_one_rule(
+    contamination: float | None, false_positive_rate: float | None, value: float | None
+) -> tuple[str, float]:
+    """Return the name and the number of the one rule that is given.
+
+    Raises:
+        SettingsError: none or several are given, or the number is outside its range.
+    """
+    given = {"contamination": contamination, "false_positive_rate": false_positive_rate, "value": value}
+    rules = {name: float(number) for name, number in given.items() if number is not None}
+    if len(rules) != 1:
+        raise SettingsError(f"Expected one of {', '.join(given)}. Received: {', '.join(rules) or 'none'}.")
+    ((rule, number),) = rules.items()
+    if not np.isfinite(number):
+        raise SettingsError(f"Expected a finite {rule}. Received: {number}.")
+    if rule == "contamination" and not 0.0 < number <= 0.5:
+        raise SettingsError(f"Expected contamination above 0 and at most 0.5. Received: {number}.")
+    if rule == "false_positive_rate" and not 0.0 < number < 1.0:
+        raise SettingsError(f"Expected false_positive_rate above 0 and below 1. Received: {number}.")
+    return rule, number
 
 
 def quantile_threshold(scores: np.ndarray, contamination: float) -> float:

@@ -1,14 +1,16 @@
-"""Rows of numbers that come from Python: what is no finite number is refused with its place; features are scaled."""
+"""Validation of arrays and frames: finite numbers, constant features, held-out rows; scaling of features."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from alad_tf.errors import DataError
+from alad_tf.errors import DataError, SettingsError
 
 SCALINGS = ("standard", "minmax", None)
 
@@ -37,7 +39,7 @@ def require_finite(X: np.ndarray, names: Sequence[str], purpose: str) -> None:
 
 
 def first_text(X: Any) -> str | None:
-    """Where a frame holds something that is no number, in words; None where it does not, or is no frame."""
+    """Describe the first cell of a frame that is no number; None for frames of numbers and for arrays."""
     if not (hasattr(X, "columns") and hasattr(X, "index")):
         return None
     for column in X.columns:
@@ -51,8 +53,25 @@ def first_text(X: Any) -> str | None:
     return None
 
 
+def hold_out(X: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Split X [n, d] at random into training rows and the share of rows that is held out.
+
+    Raises:
+        SettingsError: the share is outside (0, 1), or leaves no row to train on.
+    """
+    if not 0.0 < share < 1.0:
+        raise SettingsError(f"Expected a share of X above 0 and below 1. Received: {share}.")
+    if math.ceil(share * len(X)) >= len(X):
+        raise SettingsError(
+            f"Expected rows to train on beside those held out. Received: {len(X)} rows, of which the share {share} is "
+            "to be held out."
+        )
+    training, held_out = train_test_split(X, test_size=share, random_state=seed)
+    return training, held_out
+
+
 def constant_features(X: np.ndarray, names: Sequence[str]) -> str | None:
-    """A warning that names the features which hold one value in all rows of X [n, d]; None where there are none."""
+    """Describe the features that hold one value in all rows of X [n, d]; None where there are none."""
     constant = [name for name, spread in zip(names, np.ptp(X, axis=0)) if spread == 0]
     if not constant:
         return None

@@ -1,0 +1,211 @@
+"""A fitted ALAD: scores, reconstructions, explanations, networks, model folders."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import tensorflow as tf
+from sklearn.utils.validation import check_is_fitted
+
+from alad_tf.errors import DataError, SettingsError
+from alad_tf.estimator import explanations, persistence, thresholds
+from alad_tf.estimator.network_detector import NetworkDetector
+from alad_tf.estimator.validation import first_text, require_finite
+from alad_tf.model import inference
+from alad_tf.model.networks import Networks
+from alad_tf.model.scores import BLOCK_ROWS, Scorer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Self = TypeVar("Self", bound="FittedALAD")
+
+
+class FittedALAD(NetworkDetector):
+    """What `ALAD` does with networks that are trained; see there for its options and attributes."""
+
+    score: str
+    networks_: Networks
+    n_features_in_: int
+
+    # Scores -------------------------------------------------------------------------------------------------------
+
+    def anomaly_score(self, X: Any) -> np.ndarray:
+        """A(x) of each row of X [n, d]: [n] float32, larger = more anomalous.
+
+        Raises:
+            ValueError: NaN or infinity, or other columns than in training.
+        """
+        check_is_fitted(self, "training_scores_")
+        X = self._numbers(X)
+        require_finite(X, self._names(), "to score")
+        return self._score(X)
+
+    def score_rows(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """A(x) as `anomaly_score`, for rows that may hold NaN or infinity: those are flagged instead of refused.
+
+        Returns:
+            (scores [n] float32, valid [n] bool): a row that is not valid has the largest float and is an outlier.
+        """
+        check_is_fitted(self, "training_scores_")
+        X = self._numbers(X)
+        valid = np.isfinite(X).all(axis=1)
+        scores = np.full(len(X), thresholds.LARGEST, np.float32)
+        if valid.any():
+            scores[valid] = self._score(X if valid.all() else X[valid])
+        return scores, valid
+
+    def reconstruct(self, X: Any) -> np.ndarray:
+        """x' = G(E(x)) of each row of X [n, d], in the units of X: [n, d] float64.
+
+        Raises:
+            ValueError: NaN or infinity, or other columns than in training.
+        """
+        check_is_fitted(self, "training_scores_")
+        X = self._numbers(X)
+        require_finite(X, self._names(), "to reconstruct")
+        return self._reconstructed(X)
+
+    def explain(self, X: Any, top: int = 5) -> pd.DataFrame:
+        """The features of each row that are reconstructed worst, worst first.
+
+        Args:
+            X: [n, d] finite rows, or a frame, whose index then names the rows.
+            top: features a row.
+
+        Returns:
+            A frame of n * top rows: row, feature, value (x), reconstruction (x'), difference (x - x'), all in the units
+            of X, and share: of the row's absolute differences in the scaled units that the networks see.
+        """
+        check_is_fitted(self, "training_scores_")
+        if not isinstance(top, Integral) or top < 1:
+            raise SettingsError(f"Expected a number of features of at least 1. Received: {top!r}.")
+        index = np.asarray(X.index) if hasattr(X, "index") and hasattr(X, "columns") else None
+        X = self._numbers(X)
+        require_finite(X, self._names(), "to explain")
+        scaled = self._scaled(X)
+        x_hat = self._reconstruct(scaled)
+        return explanations.table(
+            np.arange(len(X)) if index is None else index,
+            self._names(),
+            np.asarray(X, np.float64),
+            x_hat * self.scale_ + self.center_,
+            np.abs(scaled - x_hat),
+            int(top),
+        )
+
+    # The networks -------------------------------------------------------------------------------------------------
+
+    @property
+    def generator(self) -> tf.keras.Model:
+        """G: z [n, latent] -> x [n, d], in scaled units."""
+        return self._model("G")
+
+    @property
+    def encoder(self) -> tf.keras.Model:
+        """E: x [n, d], in scaled units, -> z [n, latent]."""
+        return self._model("E")
+
+    @property
+    def discriminator_xz(self) -> tf.keras.Model:
+        """Dxz: (x, z) -> (logits [n, 1], features)."""
+        return self._model("Dxz")
+
+    @property
+    def discriminator_xx(self) -> tf.keras.Model:
+        """Dxx: (x, x') -> (logits [n, 1], features f_xx)."""
+        return self._model("Dxx")
+
+    @property
+    def discriminator_zz(self) -> tf.keras.Model:
+        """Dzz: (z, z') -> (logits [n, 1], features); None without it."""
+        return self._model("Dzz")
+
+    # On disk ------------------------------------------------------------------------------------------------------
+
+    def save(self, folder: Path | str, documents: dict[str, Any] | None = None) -> None:
+        """Write a model folder: JSON, weights and a manifest of checksums; nothing is pickled.
+
+        Args:
+            folder: new, or a model folder to replace.
+            documents: more JSON to keep in it, by name.
+
+        Raises:
+            SettingsError: the folder is there and is no model folder; the networks are custom ones.
+        """
+        check_is_fitted(self, "training_scores_")
+        persistence.write(self, folder, documents or {})
+
+    def save_keras(self, folder: Path | str) -> None:
+        """Write G, E, Dxz, Dxx and Dzz as .keras files of plain Keras layers, see `inference.save`.
+
+        They see rows in scaled units, (x - center_) / scale_.
+        """
+        check_is_fitted(self, "networks_")
+        inference.save(self.networks_, folder)
+
+    @classmethod
+    def load(cls: type[Self], folder: Path | str) -> Self:
+        """Load the estimator of a model folder; its scores have the bits of the one that was saved.
+
+        Raises:
+            DataError: the folder is missing, damaged, of a newer format, or does not hold a model.
+        """
+        with persistence.reading(folder) as (options, state):
+            model = cls(**options)
+            model._validate_params()
+            model.__setstate__(state)
+        return model
+
+    # Parts of the above -------------------------------------------------------------------------------------------
+
+    def _scorer_of(self, networks: Networks) -> Scorer:
+        return Scorer(networks)
+
+    def _model(self, name: str) -> Any:
+        check_is_fitted(self, "networks_")
+        return getattr(self.networks_, name)
+
+    def _numbers(self, X: Any, reset: bool = False, least: int = 1) -> np.ndarray:
+        """X as [n, d] floats, columns checked by scikit-learn; NaN and infinity are let through."""
+        try:
+            return self._validate_data(
+                X,
+                reset=reset,
+                dtype=[np.float64, np.float32],
+                force_all_finite=False,
+                ensure_min_samples=least,
+            )
+        except ValueError as error:
+            place = first_text(X)
+            if place is None:
+                raise
+            raise DataError(f"Expected numbers. Received: {place}. Encode or drop that column.") from error
+
+    def _names(self) -> list[str]:
+        names = getattr(self, "feature_names_in_", None)
+        return [f"x{k}" for k in range(self.n_features_in_)] if names is None else names.tolist()
+
+    def _score(self, X: np.ndarray) -> np.ndarray:
+        """A(x) of finite rows; what overflows is as anomalous as can be."""
+        blocks = [self._scored(X[start : start + BLOCK_ROWS]) for start in range(0, len(X), BLOCK_ROWS)]
+        largest = thresholds.LARGEST
+        return np.nan_to_num(np.concatenate(blocks), nan=largest, posinf=largest, neginf=-largest)
+
+    def _scored(self, X: np.ndarray) -> np.ndarray:
+        scores: np.ndarray = self._scorer(self._scaled(X))[self.score]
+        return scores
+
+    def _reconstructed(self, X: np.ndarray) -> np.ndarray:
+        """x' = G(E(x)) [n, d] in the units of X."""
+        x_hat: np.ndarray = self._reconstruct(self._scaled(X)) * self.scale_ + self.center_
+        return x_hat
+
+    def _reconstruct(self, scaled: np.ndarray) -> np.ndarray:
+        """x' = G(E(x)) [n, d] in scaled units."""
+        G, E = self.networks_.G, self.networks_.E
+        starts = range(0, max(len(scaled), 1), BLOCK_ROWS)
+        return np.concatenate([G(E(scaled[i : i + BLOCK_ROWS], training=False), training=False) for i in starts])

@@ -1,0 +1,69 @@
+"""Base class of the detectors with networks: scaled features, pickling."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from alad_tf.estimator.base import OutlierDetector
+from alad_tf.estimator.validation import SCALINGS
+from alad_tf.model.weights import get_arrays, set_arrays
+
+CONSTRAINTS: dict[str, list[Any]] = {  # of the options that all detectors with networks have
+    "epochs": [Interval(Integral, 1, None, closed="left"), None],
+    "batch_size": [Interval(Integral, 1, None, closed="left"), None],
+    "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
+    "contamination": [Interval(Real, 0, 0.5, closed="right")],
+    "scaling": [StrOptions({kind for kind in SCALINGS if kind}), None],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+}
+
+
+class NetworkDetector(OutlierDetector):
+    """Outlier detector whose networks see scaled features; pickles hold arrays in place of networks and graphs.
+
+    Attributes:
+        networks_: the networks that score.
+        center_, scale_: [d] each: the networks see (x - center_) / scale_.
+    """
+
+    networks_: Any
+    center_: np.ndarray
+    scale_: np.ndarray
+
+    def _build(self) -> tf.Module:
+        """Build the networks with fresh weights."""
+        raise NotImplementedError
+
+    def _scorer_of(self, networks: tf.Module) -> Any:
+        """Make the function that scores with the networks."""
+        raise NotImplementedError
+
+    def _use(self, networks: tf.Module) -> None:
+        self.networks_ = networks
+        self._scorer = self._scorer_of(networks)
+
+    def _scaled(self, X: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore"):
+            return ((X - self.center_) / self.scale_).astype(np.float32)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state for pickling, with arrays in place of networks."""
+        state = dict(super().__getstate__())
+        if "networks_" in state:
+            state.pop("_scorer")
+            state["networks_"] = get_arrays(state["networks_"])
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore the state and build the networks from their arrays."""
+        super().__setstate__(state)
+        if "networks_" in state:
+            networks = self._build()
+            set_arrays(networks, state["networks_"])
+            self._use(networks)
