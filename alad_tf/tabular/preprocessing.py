@@ -24,6 +24,7 @@ _SCALER_ARRAYS = {
     "standard": ("mean_", "var_", "scale_"),
     "minmax": ("min_", "scale_", "data_min_", "data_max_", "data_range_"),
 }
+MOST_CELLS = 1 << 25  # of the rows that rebuild a transformer: half a gigabyte
 _KINDS = {"text": str, "number": float, "integer": int, "boolean": bool}
 
 
@@ -217,8 +218,12 @@ def _made_up_rows(document: dict[str, Any]) -> pd.DataFrame:
     categories = [_array(values) for values in document["categorical"].get("categories", [])]
     count = max([2, *map(len, categories)])
     indicated = _indicated_in(document["numeric"])
+    columns = document["numeric"]["columns"]
+    features = len(columns) + len(indicated) + sum(map(len, categories))
+    if count * (len(document["columns"]) + features) > MOST_CELLS:
+        raise ValueError(f"{features} features from columns of up to {count} categories, too many to rebuild")
     made: dict[str, Any] = {}
-    for position, name in enumerate(document["numeric"]["columns"]):
+    for position, name in enumerate(columns):
         made[name] = np.arange(count, dtype=np.float64)
         if position in indicated:
             made[name][0] = np.nan

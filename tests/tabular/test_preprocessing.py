@@ -212,3 +212,12 @@ def test_damaged_document(path: str, value: Any) -> None:
 def test_no_document(document: Any) -> None:
     with pytest.raises(DataError, match="preprocessing of a model"):
         preprocessing.from_document(document)
+
+
+def test_more_categories_than_can_be_rebuilt() -> None:
+    """One row is made up for each category, with a feature for each."""
+    document = preprocessing.to_document(fitted())
+    values = [f"c{k:05}" for k in range(38_000)]
+    document["categorical"]["categories"][0] = {"kind": "text", "type": "|O", "values": values, "missing": []}
+    with pytest.raises(DataError, match="380.. features from columns of up to 38000 categories, too many to rebuild"):
+        preprocessing.from_document(document)
