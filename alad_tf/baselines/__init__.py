@@ -1,12 +1,12 @@
-"""Section V-B: the methods that ALAD is compared with.
+"""Baselines of the paper (Section V-B).
 
     from alad_tf.baselines import DSEBM, DAGMM, AnoGAN, MeanDistance, NeighbourDistance
 
 
-classical  OC-SVM, Isolation Forest, two trivial ones: scikit-learn's classes and two of their kind
+classical  OC-SVM and Isolation Forest of scikit-learn; distances to the mean and to the nearest neighbours
 dsebm      deep structured energy-based models
 dagmm      deep autoencoding Gaussian mixture models
-anogan     a GAN and a search for the z of each row
+anogan     a GAN, and a search for the z of each row
 estimators the three deep ones as scikit-learn outlier detectors
 """
 
@@ -22,7 +22,7 @@ _DETECTORS = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a detector, and what it needs, when it is asked for."""
+    """Import a detector and its dependencies on first use."""
     if name not in _DETECTORS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_DETECTORS[name]}"), name)

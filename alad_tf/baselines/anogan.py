@@ -1,8 +1,8 @@
-"""AnoGAN (Schlegl et al., IPMI 2017): a GAN is trained; the z of each row is then searched by gradient descent.
+"""AnoGAN (Schlegl et al., IPMI 2017): train a GAN, then search the z of each row by gradient descent.
 
-The score weighs what is left after the search: the residual ||x - G(z)||_1 and the distance ||f(x) - f(G(z))||_1 of the
-activations f before the logits of D. The search minimises (1 - lambda) residual + lambda distance with lambda = 0.1.
-Its score "schlegl" is that loss; "released" has the two weights swapped, as the code released with ALAD does.
+The score is a weighted sum of the residual ||x - G(z)||_1 and the distance ||f(x) - f(G(z))||_1 at the z found by the
+search, where f are the activations before the logits of D. The search minimises (1 - lambda) residual + lambda distance
+with lambda = 0.1. The score "schlegl" is that loss; "released" swaps the two weights, as the code released with ALAD.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Networks(tf.Module):
 
 
 class Trainer(trainer.Loop):
-    """Alternates: one update of D on a batch, then one of G, with fresh z both times; non-saturating loss of G."""
+    """Training with alternating updates: D on a batch, then G, each with fresh z; non-saturating loss of G."""
 
     def __init__(self, model: Networks, table: Gan, x_train: np.ndarray, *, seed: int, jit: bool = True) -> None:
         super().__init__(table, x_train, seed=seed, names=("loss_d", "loss_g"), jit=jit)
@@ -73,13 +73,13 @@ class Trainer(trainer.Loop):
 
 
 class Search:
-    """Searches z of many rows at once, in one call of a compiled graph.
+    """Search for the z of many rows at once, in one call of a compiled graph.
 
-    No row's z depends on another row, and equal rows start from the same z: their scores are equal.
+    The z of a row depends on no other row, and equal rows start from the same z, so that their scores are equal.
 
     Args:
         model: a trained GAN.
-        seed: governs the z from which the searches start.
+        seed: governs the z at which the searches start.
         steps: of Adam.
         jit: compile with XLA.
     """
@@ -91,10 +91,10 @@ class Search:
         self.search = tf.function(self._search, jit_compile=jit)
 
     def __call__(self, x: np.ndarray, watch: Watch = unwatched, parts: Parts | None = None) -> np.ndarray:
-        """What is left of each row of x [n, ...] after its search: residual and distance of the features, [2, n].
+        """Residual and distance of the features of each row of x [n, ...] at the z of its search: [2, n].
 
-        `watch` is told after each block how many rows are done, of how many; what it raises ends the search. `parts`
-        has the blocks that an earlier call for the same x came to, and gets those of this one.
+        `watch` is called after each block with the number of rows done and of all rows; an exception in it ends the
+        search. `parts` holds the blocks of an earlier call for the same x, and receives those of this one.
         """
         parts = {} if parts is None else parts
         distinct, place = (x, np.arange(len(x))) if x.ndim > 2 else np.unique(x, axis=0, return_inverse=True)
@@ -104,7 +104,7 @@ class Search:
             last = min(first + self._rows, len(distinct))
             block = f"{first}-{last}"
             if block not in parts:
-                rows = first + np.arange(self._rows) % (last - first)  # a short one is filled up: one shape, one trace
+                rows = first + np.arange(self._rows) % (last - first)  # a short block is padded: one shape, one trace
                 found = self.search(tf.constant(distinct[rows]), tf.constant(z[rows]))
                 parts[block] = found[:, : last - first].numpy()
             left.append(parts[block])
@@ -112,18 +112,18 @@ class Search:
         return np.concatenate(left, axis=1)[:, place.ravel()]
 
     def scores(self, x: np.ndarray, watch: Watch = unwatched, parts: Parts | None = None) -> dict[str, np.ndarray]:
-        """Of x [n, ...], larger = more anomalous: "schlegl" and "released", [n] each; `parts` as in a call."""
+        """Scores "schlegl" and "released" of x [n, ...], [n] each, larger = more anomalous; `parts` as in a call."""
         residual, distance = self(x, watch, parts)
         return {"released": _weighed(distance, residual), "schlegl": _weighed(residual, distance)}
 
     def _starts(self, x: np.ndarray) -> np.ndarray:
-        """A draw z [n, latent] from N(0, I) for each row, addressed by the seed and the bytes of the row."""
+        """Draw a z from N(0, I) for each row, [n, latent], addressed by the seed and the bytes of the row."""
         seeds = ([self._seed, zlib.crc32(row.tobytes())] for row in x)
         draws = [np.random.default_rng(seed).standard_normal(self._latent_dim) for seed in seeds]
         return np.array(draws, np.float32).reshape(len(x), self._latent_dim)
 
     def _search(self, x: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
-        """[2, n] of x [n, ...], from z [n, latent]."""
+        """Search from z [n, latent]; return residual and distance of x [n, ...], [2, n]."""
         x = as_input(x)
         f = self._model.D(x, training=False)[1]
         m, v = tf.zeros_like(z), tf.zeros_like(z)
@@ -134,7 +134,7 @@ class Search:
     def adam_step(
         self, x: tf.Tensor, f: tf.Tensor, z: tf.Tensor, m: tf.Tensor, v: tf.Tensor, step: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """z and its moments m and v, [n, latent] each, after one more step; f are the features of x [n, ...]."""
+        """Return z and its moments m and v, [n, latent] each, after one step; f are the features of x [n, ...]."""
         with tf.GradientTape() as tape:
             tape.watch(z)
             loss = _weighed(*self.distances(x, f, z))
@@ -151,7 +151,7 @@ class Search:
 
 
 def scorer(model: Networks, seed: int) -> Score:
-    """Scores of arrays of any length, by a search."""
+    """Return the function that scores arrays of any length by a search."""
     return Search(model, seed=seed).scores
 
 

@@ -1,6 +1,6 @@
-"""OC-SVM, Isolation Forest and two trivial methods: scikit-learn's outlier detectors, and two of their kind.
+"""OC-SVM and Isolation Forest of scikit-learn; distances to the mean and to the nearest neighbours.
 
-`score_samples` is scikit-learn's: smaller = more anomalous.
+`score_samples` has scikit-learn's sign: smaller = more anomalous.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from alad_tf.options import NEIGHBOURS
 
 METHODS = ("OC-SVM", "SGD-OC-SVM", "IF", "mean", "kNN")
 NYSTROEM_COMPONENTS = 300
-WIDE = 1000  # features from which on the kernel is computed as a matrix product: the same, in a fraction of the time
+WIDE = 1000  # features from which on the kernel is a matrix product: the same values in a fraction of the time
 
 
 def build(method: str, *, n_features: int, expected_anomalies: float, seed: int) -> Any:
-    """A method of `METHODS` as the paper configures it.
+    """Make a method of `METHODS` as the paper configures it.
 
     Args:
         method: OC-SVM: RBF kernel, nu the expected share of anomalies, gamma 1 / n_features. SGD-OC-SVM: the same by
             stochastic gradient descent on Nystroem's approximation of the kernel. IF: scikit-learn's defaults. mean:
             `MeanDistance`. kNN: `NeighbourDistance`.
         n_features: of a row.
-        expected_anomalies: share of the rows to come, in (0, 1).
-        seed: of what is random.
+        expected_anomalies: their share of the rows to score, in (0, 1).
+        seed: of random numbers.
     """
     if method == "OC-SVM":
         gamma = 1.0 / n_features
@@ -51,7 +51,7 @@ class _Distance(OutlierDetector):
     """Outlier detector whose score is a distance to the training rows."""
 
     def fit(self, X: Any, y: Any = None) -> Any:
-        """Take what the distance needs of X [n, d], and the threshold from the distances of its rows."""
+        """Fit the distance to the rows of X [n, d] and set the threshold from their distances."""
         X = self._validate_data(X, dtype=(np.float64, np.float32))
         self._take(X)
         self._use_training_scores(self._distance(X))
@@ -70,7 +70,7 @@ class _Distance(OutlierDetector):
 
 
 class MeanDistance(_Distance):
-    """The L1 distance of a row to the mean of the training rows: what any method should beat."""
+    """L1 distance of a row to the mean of the training rows: a floor that any method should beat."""
 
     def __init__(self, contamination: float = 0.1) -> None:
         self.contamination = contamination
@@ -83,7 +83,7 @@ class MeanDistance(_Distance):
 
 
 class NeighbourDistance(_Distance):
-    """The mean Euclidean distance of a row to the `n_neighbors` nearest training rows."""
+    """Mean Euclidean distance of a row to the `n_neighbors` nearest training rows."""
 
     def __init__(self, n_neighbors: int = NEIGHBOURS, contamination: float = 0.1) -> None:
         self.n_neighbors = n_neighbors

@@ -1,4 +1,4 @@
-"""DAGMM (Zong et al., ICLR 2018): the energy of a Gaussian mixture of what an autoencoder makes of a row.
+"""DAGMM (Zong et al., ICLR 2018): the energy of an autoencoder's code and errors in a Gaussian mixture.
 
 z = [z_c, relative Euclidean distance, cosine similarity of x and x'], where z_c is the code of x and x' its
 reconstruction. A second network estimates the membership of z in each Gaussian.
@@ -58,12 +58,12 @@ class Networks(tf.Module):
         return tf.concat([code, distance[:, None], cosine[:, None]], axis=1), x_hat
 
     def scores(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Of x [n, d]: "energy" [n] in the mixture of the training set, larger = more anomalous."""
+        """Score "energy" of x [n, d] in the mixture of the training set: [n], larger = more anomalous."""
         z, _ = self.compress(x)
         return {"energy": energy(_double(z), Mixture(*map(tf.convert_to_tensor, self.mixture)))}
 
     def take_mixture_of(self, x_train: tf.Tensor) -> None:
-        """Set the mixture that scores from all training rows [n, d], with the memberships as they are now."""
+        """Set the mixture that scores from all training rows [n, d] and their present memberships."""
         z, _ = self.compress(x_train)
         gamma = self.estimation(z, training=False)
         for variable, value in zip(self.mixture, mixture(_double(z), _double(gamma))):
@@ -71,7 +71,7 @@ class Networks(tf.Module):
 
 
 class Trainer(trainer.Loop):
-    """Minimises mean ||x - x'||^2 + lambda_1 mean energy + lambda_2 sum of 1 / Sigma_kjj, the mixture a batch's own."""
+    """Minimise mean ||x - x'||^2 + lambda_1 mean energy + lambda_2 sum of 1 / Sigma_kjj; the mixture is the batch's."""
 
     def __init__(self, model: Networks, table: Dagmm, x_train: np.ndarray, *, seed: int, jit: bool = False) -> None:
         names = ("loss", "reconstruction", "energy", "singularity")
@@ -99,12 +99,12 @@ class Trainer(trainer.Loop):
 
 
 def scorer(model: Networks, seed: int) -> Score:
-    """`Networks.scores` of arrays of any length."""
+    """Return `Networks.scores` for arrays of any length."""
     return in_graph(model.scores)
 
 
 def mixture(z: tf.Tensor, gamma: tf.Tensor) -> Mixture:
-    """The mixture of rows z [n, D] with memberships gamma [n, K] (equation 5)."""
+    """Mixture of rows z [n, D] with memberships gamma [n, K] (equation 5)."""
     counts = tf.reduce_sum(gamma, axis=0)
     mu = tf.matmul(gamma, z, transpose_a=True) / counts[:, None]
     centred = z[None] - mu[:, None]  # [K, n, D]
@@ -114,7 +114,7 @@ def mixture(z: tf.Tensor, gamma: tf.Tensor) -> Mixture:
 
 
 def energy(z: tf.Tensor, gaussians: Mixture) -> tf.Tensor:
-    """Minus the log of the mixture's density [n] at z [n, D] (equation 6), by Cholesky factors and log-sum-exp."""
+    """Negative log density [n] of the mixture at z [n, D] (equation 6), by Cholesky factors and log-sum-exp."""
     phi, mu, sigma = gaussians
     factor = tf.linalg.cholesky(sigma)
     centred = tf.transpose(z[None] - mu[:, None], [0, 2, 1])  # [K, D, n]
@@ -126,7 +126,7 @@ def energy(z: tf.Tensor, gaussians: Mixture) -> tf.Tensor:
 
 
 def _double(x: tf.Tensor) -> tf.Tensor:
-    """In float64: the covariances are nearly singular, for distance and cosine similarity go together."""
+    """Cast to float64: the covariances are nearly singular, because distance and cosine similarity are correlated."""
     return tf.cast(x, tf.float64)
 
 

@@ -1,4 +1,4 @@
-"""DSEBM (Zhai et al., ICML 2016): a network is the energy of the data, trained by denoising score matching.
+"""DSEBM (Zhai et al., ICML 2016): an energy network, trained by denoising score matching.
 
 E(x) = 1/2 ||x - b'||^2 - sum_k h_k(x), where h are the softplus layers of the table and b' is one bias of the shape of
 a sample. Its gradient gives the reconstruction f(x) = x - dE/dx = b' + d(sum_k h_k)/dx, whose weights are tied to those
@@ -39,12 +39,12 @@ class Networks(tf.Module):
         return self.b + tape.gradient(total, x)
 
     def scores(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Of x [n, ...], larger = more anomalous: "energy" E(x) and "reconstruction" ||x - f(x)||^2, [n] each."""
+        """Scores of x [n, ...], [n] each, larger = more anomalous: "energy" E(x), "reconstruction" ||x - f(x)||^2."""
         return {"energy": self.energy(x), "reconstruction": _sum_of_sample((x - self.reconstruct(x)) ** 2)}
 
 
 class Trainer(trainer.Loop):
-    """Lets f(x + noise) come close to x: mean over a batch of ||x - f(x + noise)||^2."""
+    """Minimise the mean of ||x - f(x + noise)||^2 over a batch."""
 
     def __init__(self, model: Networks, table: Dsebm, x_train: np.ndarray, *, seed: int, jit: bool = True) -> None:
         super().__init__(table, x_train, seed=seed, names=("loss",), jit=jit)
@@ -62,7 +62,7 @@ class Trainer(trainer.Loop):
 
 
 def scorer(model: Networks, seed: int) -> Score:
-    """`Networks.scores` of arrays of any length."""
+    """Return `Networks.scores` for arrays of any length."""
     return in_graph(model.scores)
 
 

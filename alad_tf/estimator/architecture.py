@@ -39,7 +39,7 @@ def choose_table(
         latent_dim = None if networks is None else custom_networks.require(networks, n_features)
         table = tabular(n_features, n_rows=n_rows, epochs=epochs, batch_size=batch_size)
         if latent_dim is not None:
-            table = replace(table, name="networks of one's own", latent_dim=latent_dim)
+            table = replace(table, name="custom networks", latent_dim=latent_dim)
     else:
         named = architectures.load(architecture) if isinstance(architecture, str) else architecture
         assert isinstance(named, Alad)

@@ -1,4 +1,4 @@
-"""Networks of one's own instead of a table's: their shapes are checked, and copies of them are trained."""
+"""Custom Keras networks in place of a table: check their shapes, copy them for training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAMES = ("G", "E", *DISCRIMINATORS)
 
 
 def require(models: dict[str, Any], n_features: int) -> int:
-    """Check that models fit rows of n_features numbers and one another.
+    """Check that models fit one another and rows of n_features numbers.
 
     Args:
         models: by the paper's symbol: G [n, latent] -> [n, d], E [n, d] -> [n, latent], and Dxz, Dxx and perhaps Dzz,
@@ -24,7 +24,7 @@ def require(models: dict[str, Any], n_features: int) -> int:
         The latent dimension.
 
     Raises:
-        SettingsError: a network is missing, left over, of another shape, or no functional or sequential Keras model.
+        SettingsError: a network is missing, unknown, of another shape, or no functional or sequential Keras model.
     """
     if not {"G", "E", "Dxz", "Dxx"} <= set(models) <= set(NAMES):
         raise SettingsError(
@@ -46,7 +46,7 @@ def require(models: dict[str, Any], n_features: int) -> int:
 
 
 def copies(models: dict[str, tf.keras.Model]) -> Networks:
-    """Networks with the weights of the models, which stay as they are."""
+    """Return networks with the weights of the models; training them leaves the models unchanged."""
     made: dict[str, Any] = dict.fromkeys(NAMES)
     for name, model in models.items():
         made[name] = tf.keras.models.clone_model(model)

@@ -25,7 +25,7 @@ Self = TypeVar("Self", bound="FittedALAD")
 
 
 class FittedALAD(NetworkDetector):
-    """What `ALAD` does with networks that are trained; see there for its options and attributes."""
+    """Scores, reconstructions, explanations and persistence of trained networks; see `ALAD` for the attributes."""
 
     score: str
     networks_: Networks
@@ -45,10 +45,10 @@ class FittedALAD(NetworkDetector):
         return self._score(X)
 
     def score_rows(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
-        """A(x) as `anomaly_score`, for rows that may hold NaN or infinity: those are flagged instead of refused.
+        """A(x) as `anomaly_score`, for rows that may hold NaN or infinity: they are flagged, not refused.
 
         Returns:
-            (scores [n] float32, valid [n] bool): a row that is not valid has the largest float and is an outlier.
+            (scores [n] float32, valid [n] bool): an invalid row has the largest float32 as its score and is an outlier.
         """
         check_is_fitted(self, "training_scores_")
         X = self._numbers(X)
@@ -70,7 +70,7 @@ class FittedALAD(NetworkDetector):
         return self._reconstructed(X)
 
     def explain(self, X: Any, top: int = 5) -> pd.DataFrame:
-        """The features of each row that are reconstructed worst, worst first.
+        """The features of each row with the largest reconstruction errors, largest first.
 
         Args:
             X: [n, d] finite rows, or a frame, whose index then names the rows.
@@ -127,11 +127,11 @@ class FittedALAD(NetworkDetector):
     # On disk ------------------------------------------------------------------------------------------------------
 
     def save(self, folder: Path | str, documents: dict[str, Any] | None = None) -> None:
-        """Write a model folder: JSON, weights and a manifest of checksums; nothing is pickled.
+        """Write a model folder: JSON, weights and a manifest of SHA-256 sums; nothing is pickled.
 
         Args:
             folder: new, or a model folder to replace.
-            documents: more JSON to keep in it, by name.
+            documents: further JSON documents of the folder, by name.
 
         Raises:
             SettingsError: the folder is there and is no model folder; the networks are custom ones.
@@ -170,7 +170,7 @@ class FittedALAD(NetworkDetector):
         return getattr(self.networks_, name)
 
     def _numbers(self, X: Any, reset: bool = False, least: int = 1) -> np.ndarray:
-        """X as [n, d] floats, columns checked by scikit-learn; NaN and infinity are let through."""
+        """X as [n, d] floats with the columns of training; NaN and infinity are allowed."""
         try:
             return self._validate_data(
                 X,
@@ -190,7 +190,7 @@ class FittedALAD(NetworkDetector):
         return [f"x{k}" for k in range(self.n_features_in_)] if names is None else names.tolist()
 
     def _score(self, X: np.ndarray) -> np.ndarray:
-        """A(x) of finite rows; what overflows is as anomalous as can be."""
+        """A(x) of finite rows; an overflow counts as the largest float32."""
         blocks = [self._scored(X[start : start + BLOCK_ROWS]) for start in range(0, len(X), BLOCK_ROWS)]
         largest = thresholds.LARGEST
         return np.nan_to_num(np.concatenate(blocks), nan=largest, posinf=largest, neginf=-largest)

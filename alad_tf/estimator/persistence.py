@@ -40,7 +40,7 @@ def write(model: ALAD, folder: Path | str, documents: dict[str, Any]) -> None:
     """
     if model.networks is not None:
         raise SettingsError(
-            "Expected networks of a table to save. Received: networks of one's own, which this format cannot hold. "
+            "Expected networks of a table to save. Received: custom networks, which this format cannot hold. "
             "Save each with Keras (estimator.generator.save(...)), or pickle the estimator."
         )
     arrays = {

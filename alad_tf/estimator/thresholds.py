@@ -32,7 +32,7 @@ def require_one_rule(
 
 
 def quantile_threshold(scores: np.ndarray, contamination: float) -> float:
-    """The score above which the share `contamination` of the rows lies.
+    """Score above which the share `contamination` of the rows lies.
 
     Args:
         scores: [n] of the training rows.
@@ -42,9 +42,9 @@ def quantile_threshold(scores: np.ndarray, contamination: float) -> float:
 
 
 def false_positive_threshold(scores: np.ndarray, rate: float) -> float:
-    """The smallest score of normal rows that at most the share `rate` of them exceeds.
+    """Smallest score of normal rows that at most the share `rate` of them exceeds.
 
-    Rows exceed a threshold strictly, and so does what is flagged.
+    A row is flagged when its score is above the threshold, not at it.
 
     Args:
         scores: [n] of normal rows that were not trained on.
@@ -55,7 +55,7 @@ def false_positive_threshold(scores: np.ndarray, rate: float) -> float:
 
 
 def p_values(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Empirical tail probability of each score: (1 + how many of the reference are as large) / (1 + all of them).
+    """Empirical tail probability of each score: (1 + count of reference scores as large) / (1 + m).
 
     Args:
         scores: [n].

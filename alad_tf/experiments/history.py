@@ -10,7 +10,7 @@ RECORDS = 100  # at most, in a run's history; every fifth is scored on the test 
 
 @dataclass
 class Log:
-    """What a run has gathered so far beside its networks."""
+    """State of a run beside its networks: steps, seconds, losses, history, best epoch."""
 
     step: int = 0
     seconds: float = 0.0
@@ -23,7 +23,7 @@ class Log:
         return next((record[metric] for record in reversed(self.history) if metric in record), None)
 
     def of_validation(self) -> dict[str, Any]:
-        """What a result says of the best epoch; nothing where there was no validation."""
+        """Entries of result.json about the best epoch; none without validation rows."""
         return {} if self.best is None else {"last_epoch": self.history[-1]["epoch"], "best": self.best}
 
     @property

@@ -14,19 +14,18 @@ from alad_tf.errors import DataError, SettingsError
 from alad_tf.io import archives, atomic, manifest
 
 KIND = "alad_tf model folder"
-FORMAT = 1  # raise it when what an older version reads would no longer be all that there is
+FORMAT = 1  # raise it when an older version could read only a part of a folder
 MANIFEST = "manifest.json"
 
 
 def write(folder: Path, documents: dict[str, Any], arrays: dict[str, dict[str, np.ndarray]]) -> None:
     """Write a model folder: each document as `<name>.json`, each dict of arrays as `<name>.npz`, and the manifest.
 
-    The folder is made under a temporary name beside it and renamed once it is complete, so that a process that is
-    killed leaves no part of one under the final name. A model folder that is there already is replaced, and whenever
-    the process is killed one of the two is there.
+    The folder is written under a temporary name beside it and renamed once it is complete: a killed process leaves no
+    incomplete folder under the final name. An existing model folder is replaced in one step.
 
     Raises:
-        SettingsError: `folder` is there and is no model folder, or a document cannot be written as JSON.
+        SettingsError: `folder` exists and is no model folder, or a document cannot be written as JSON.
         OSError: the disk is full, the place is not writable.
     """
     folder = Path(folder)
@@ -54,7 +53,7 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]
 
     Raises:
         DataError: it is no model folder or one of a newer format, or a file in it is missing, damaged, a link, too
-            large or not of the model; the message names it.
+            large or not in the manifest; the message names it.
     """
     folder = Path(folder)
     entries = _entries(folder)
@@ -81,7 +80,7 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]
 
 
 def is_model_folder(folder: Path) -> bool:
-    """Whether the manifest of a model folder is there, of any format, whatever state the rest is in."""
+    """Whether a folder has the manifest of a model folder, of any format; its other files are not read."""
     try:
         content = manifest.read_json(Path(folder) / MANIFEST)
     except (OSError, DataError):

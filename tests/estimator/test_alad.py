@@ -421,7 +421,7 @@ def test_clone_and_pickle() -> None:
     np.testing.assert_array_equal(again.anomaly_score(NEW_FRAME), fitted().anomaly_score(NEW_FRAME))
 
 
-# Networks of one's own --------------------------------------------------------------------------------------------
+# Custom networks --------------------------------------------------------------------------------------------------
 
 
 def test_own_networks() -> None:
@@ -433,7 +433,7 @@ def test_own_networks() -> None:
     assert all(np.array_equal(a, b) for name in before for a, b in zip(models[name].get_weights(), before[name]))
     again = make(architecture=None, networks=models, epochs=2).fit(X)
     np.testing.assert_array_equal(model.anomaly_score(NEW), again.anomaly_score(NEW))
-    with pytest.raises(SettingsError, match="Received: networks of one's own"):
+    with pytest.raises(SettingsError, match="Received: custom networks"):
         model.save("nowhere")
     unpickled = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(unpickled.anomaly_score(NEW), model.anomaly_score(NEW))

@@ -1,4 +1,4 @@
-"""Networks of one's own: what does not fit is refused by name; what is trained are copies."""
+"""Custom networks: a network that does not fit is refused by name; training uses copies."""
 
 from __future__ import annotations
 
