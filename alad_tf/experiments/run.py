@@ -21,7 +21,7 @@ from alad_tf.experiments.figures import draw_figures
 from alad_tf.experiments.history import RECORDS, Log
 from alad_tf.experiments.progress import Progress
 from alad_tf.experiments.protocol import PROTOCOLS
-from alad_tf.experiments.settings import Settings
+from alad_tf.experiments.settings import RUN_FILES, Settings
 from alad_tf.io import archives, atomic, locks
 from alad_tf.model import distribution, networks
 from alad_tf.model.trainer import Loop
@@ -71,6 +71,7 @@ def run(
         settings.claim(run_dir, seed)
     with distribution.together(settings.strategy) as strategy, worker.home(run_dir) as home, locks.locked(home):
         settings.claim(run_dir, seed)  # by the others: compared with the chief's
+        atomic.remove_leftovers(home, RUN_FILES)
         whole = loading.load(
             settings.dataset,
             data_dir=data_dir,

@@ -1,15 +1,18 @@
-"""Files that appear under their final name complete or not at all, and folders that one process works in at a time."""
+"""Atomic writes: a file has its final name once it is complete and on the disk; two folders swap their names."""
 
 from __future__ import annotations
 
 import ctypes
 import json
 import os
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from alad_tf.io import locks
 
 _CURRENT, _RENAME_EXCHANGE = -100, 2  # of <fcntl.h> and <linux/fs.h>: paths from the current folder; swap them
 
@@ -18,12 +21,11 @@ _CURRENT, _RENAME_EXCHANGE = -100, 2  # of <fcntl.h> and <linux/fs.h>: paths fro
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is synced and renamed to `path`.
 
-    On any error the temporary file is removed and whatever stood at `path` is left untouched.
+    On any error the temporary file is removed and `path` keeps its content. What a process leaves that is killed is for
+    `remove_leftovers`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    handle, temporary = _open_temporary(path)
     try:
         yield temporary
         sync(temporary)
@@ -32,6 +34,45 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    finally:
+        os.close(handle)
+
+
+def _open_temporary(path: Path) -> tuple[int, Path]:
+    """Make a file and lock it, which tells other processes that its writer lives."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+        if not locks.SUPPORTED or (locks.try_lock(handle) and os.path.exists(name)):
+            return handle, Path(name)
+        os.close(handle)  # taken for a leftover before it was locked
+
+
+def remove_leftovers(folder: Path, names: Iterable[str]) -> None:
+    """Remove the temporary files of writers that died before they could.
+
+    Args:
+        folder: where they wrote.
+        names: final names of the files that `replacing` makes there; others' temporary files are left alone.
+    """
+    if not locks.SUPPORTED:
+        return
+    for name in names:
+        pattern = re.compile(rf"\.{re.escape(name)}\.[a-z0-9_]{{8}}{re.escape(Path(name).suffix)}")
+        for path in folder.iterdir():
+            if pattern.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+                _remove_if_dead(path)
+
+
+def _remove_if_dead(path: Path) -> None:
+    try:
+        handle = os.open(path, os.O_RDWR)
+    except OSError:  # renamed by its writer, or another user's
+        return
+    try:
+        if locks.try_lock(handle):
+            path.unlink(missing_ok=True)
+    finally:
+        os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -46,7 +87,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def sync(path: Path) -> None:
-    """Have what was written to a file, or the names in a folder, on the disk before going on."""
+    """Write the content of a file, or the names in a folder, to the disk before going on."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -55,10 +96,10 @@ def sync(path: Path) -> None:
 
 
 def exchange(one: Path, other: Path) -> None:
-    """Let two folders swap their names in one step, where the system can (Linux); else in two.
+    """Swap the names of two folders in one step, where the system can (Linux), or else in several.
 
     Raises:
-        OSError: it could not be done; both have their own names.
+        OSError: it failed; both have the names that they had.
     """
     swap = getattr(ctypes.CDLL(None), "renameat2", None)
     if swap and swap(_CURRENT, os.fsencode(one), _CURRENT, os.fsencode(other), _RENAME_EXCHANGE) == 0:

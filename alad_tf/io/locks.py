@@ -1,23 +1,34 @@
-"""Folder locks: one process at a time."""
+"""Folder locks: one process at a time. The system releases a lock when its process dies, however it dies."""
 
 from __future__ import annotations
 
-import fcntl
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from alad_tf.errors import AladError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+SUPPORTED = fcntl is not None
+
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a folder; the system lets go of the lock when this process dies, however it does.
+    """Keep other processes out of a folder.
 
     Raises:
-        AladError: another process holds the lock.
+        AladError: another process holds the lock, or the system has no file locks of this kind.
     """
+    if not SUPPORTED:
+        raise AladError(
+            f"Expected Linux or macOS, whose file locks keep two processes out of one folder. Received: {sys.platform}."
+        )
     path = folder / "lock"
     descriptor = _open_locked(path)
     try:
@@ -29,17 +40,25 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file until it is closed, where `SUPPORTED`; False where another process holds its lock."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _open_locked(path: Path) -> int:
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not try_lock(descriptor):
+                owner = f"used by process {os.read(descriptor, 20).decode() or 'unknown'}"
+                raise AladError(f"Expected a folder that no other process works in. Received: {path.parent}, {owner}.")
             if path.exists() and os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 return descriptor
-        except BlockingIOError:
-            owner = os.read(descriptor, 20).decode() or "unknown"
+        except BaseException:
             os.close(descriptor)
-            raise AladError(
-                f"Expected a folder that no other process works in. Received: {path.parent}, used by process {owner}."
-            ) from None
+            raise
         os.close(descriptor)  # its owner removed the file between the two calls: a lock on it keeps nobody out

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from conftest import CHECKOUT
 
-from alad_tf.io import atomic
+from alad_tf.io import atomic, locks
 
 
 @pytest.fixture
@@ -186,3 +186,58 @@ def test_json_refuses_what_is_no_json(old: Path, number: float) -> None:
         atomic.write_json(old, {"loss": number})
     assert old.read_text() == "old"
     assert names_in(old.parent) == ["file.txt"]
+
+
+# Leftovers --------------------------------------------------------------------------------------------------------
+
+KILLED = (
+    "import os, sys, pathlib; from alad_tf.io import atomic\n"
+    "with atomic.replacing(pathlib.Path(sys.argv[1])) as temporary:\n"
+    "    temporary.write_text('half of the ne'); os.kill(os.getpid(), 9)"
+)
+
+
+def test_leftovers_of_a_killed_writer_are_removed(tmp_path: Path) -> None:
+    for name in ("config.json", "weights.npz", "notes"):
+        assert subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / name)], cwd=CHECKOUT).returncode == -9
+    assert len(names_in(tmp_path)) == 3
+    kept = [".config.json.mine", ".config.json.abcdefgh.npz", "config.json", ".other.json.abcdefgh.json"]
+    for name in kept:
+        (tmp_path / name).write_text("kept")
+    (tmp_path / ".config.json.abcdefgh.json").symlink_to(tmp_path / "config.json")
+    atomic.remove_leftovers(tmp_path, ["config.json", "weights.npz", "notes"])
+    assert names_in(tmp_path) == sorted([*kept, ".config.json.abcdefgh.json"])
+
+
+def test_files_of_living_writers_are_no_leftovers(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib; from alad_tf.io import atomic\n"
+        "with atomic.replacing(pathlib.Path(sys.argv[1])) as temporary:\n"
+        "    temporary.write_text('new'); print('writes', flush=True); sys.stdin.readline()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "config.json")]
+    with subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdin and writer.stdout and writer.stdout.readline() == "writes\n"
+        before = names_in(tmp_path)
+        atomic.remove_leftovers(tmp_path, ["config.json"])
+        assert names_in(tmp_path) == before and len(before) == 1
+        writer.stdin.write("\n")
+        writer.stdin.close()
+        assert writer.wait() == 0
+    assert names_in(tmp_path) == ["config.json"] and (tmp_path / "config.json").read_text() == "new"
+
+
+def test_temporary_file_that_is_taken_for_a_leftover(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process removes it between its making and its locking: another one is made."""
+    try_lock = locks.try_lock
+    removed: list[str] = []
+
+    def once(descriptor: int) -> bool:
+        if not removed:
+            removed.extend(names_in(tmp_path))
+            (tmp_path / removed[0]).unlink()
+        return try_lock(descriptor)
+
+    monkeypatch.setattr(locks, "try_lock", once)
+    atomic.write_text(tmp_path / "a.txt", "new")
+    assert removed and names_in(tmp_path) == ["a.txt"] and (tmp_path / "a.txt").read_text() == "new"

@@ -1,0 +1,68 @@
+"""One process at a time works in a folder; the package imports where there are no file locks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import CHECKOUT
+
+from alad_tf.errors import AladError
+from alad_tf.io import locks
+
+HOLDER = (
+    "import sys, pathlib; from alad_tf.io import locks\n"
+    "with locks.locked(pathlib.Path(sys.argv[1])): print('in', flush=True); sys.stdin.readline()"
+)
+
+
+def test_lock_names_its_owner_and_dies_with_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HOLDER, str(tmp_path)]
+    with subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout and holder.stdout.readline() == "in\n"
+        for _ in range(2):  # asking for it does not take the name away
+            with pytest.raises(AladError, match=f"{tmp_path}, used by process {holder.pid}\\."), locks.locked(tmp_path):
+                pass
+        holder.kill()
+    assert (tmp_path / "lock").exists()
+    with locks.locked(tmp_path):
+        assert (tmp_path / "lock").read_text() == str(os.getpid())
+    assert not list(tmp_path.iterdir())
+
+
+def test_lock_on_a_removed_file_is_taken_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its owner removes the file between our opening and our locking of it."""
+    try_lock, calls = locks.try_lock, []
+
+    def locking(descriptor: int) -> bool:
+        calls.append(descriptor)
+        if len(calls) == 1:
+            (tmp_path / "lock").unlink()
+        return try_lock(descriptor)
+
+    monkeypatch.setattr(locks, "try_lock", locking)
+    with locks.locked(tmp_path):
+        assert len(calls) == 2 and (tmp_path / "lock").exists()
+
+
+def test_without_fcntl(tmp_path: Path) -> None:
+    """As on Windows: everything imports, files are written, and only the lock of a run's folder is refused."""
+    code = (
+        "import importlib, pathlib, pkgutil, sys; sys.modules['fcntl'] = None\n"
+        "import alad_tf, alad_tf.cli, alad_tf.data, alad_tf.io, alad_tf.tabular\n"
+        "for package in (alad_tf.cli, alad_tf.data, alad_tf.io, alad_tf.tabular):\n"
+        "    for module in pkgutil.iter_modules(package.__path__, package.__name__ + '.'):\n"
+        "        importlib.import_module(module.name)\n"
+        "from alad_tf.errors import AladError; from alad_tf.io import atomic, locks\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "atomic.write_text(folder / 'a.txt', 'a'); atomic.remove_leftovers(folder, ['a.txt'])\n"
+        "try:\n    with locks.locked(folder): print('in')\n"
+        "except AladError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=CHECKOUT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Expected Linux or macOS") and sys.platform in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"] and (tmp_path / "a.txt").read_text() == "a"
