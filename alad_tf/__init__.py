@@ -14,13 +14,27 @@ Folders, in the direction of imports:
     io            atomic files, locks, manifests, archives
 
 The architecture tables are in the package `architectures`.
+
+Importing this package imports nothing heavy. It sets TF_CPP_MIN_LOG_LEVEL to 3 (TensorFlow's C++ code logs fatal errors
+only) unless the variable is set or TensorFlow is imported already; set it to 0 to see everything. Warnings of runs,
+fits and scores go to the logger `alad_tf`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alad_tf._version import __version__ as __version__
+from alad_tf import _tensorflow_log
+from alad_tf._version import __version__
+
+if TYPE_CHECKING:
+    from alad_tf.estimator.alad import ALAD
+    from alad_tf.serving.batch import BatchScorer
+    from alad_tf.serving.sources import load_networks
+
+__all__ = ["ALAD", "BatchScorer", "__version__", "load_networks"]
+
+_tensorflow_log.quiet()
 
 
 def __getattr__(name: str) -> Any:
@@ -38,3 +52,8 @@ def __getattr__(name: str) -> Any:
 
         return load_networks
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List the public names, also those that are not imported yet."""
+    return sorted({*globals(), *__all__})

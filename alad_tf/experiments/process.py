@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
+from alad_tf import _tensorflow_log
 from alad_tf.errors import AladError, Stopped
 from alad_tf.experiments import workers
 from alad_tf.experiments.baseline_settings import AnySettings
@@ -39,7 +40,10 @@ class Run:
         self.process = context.Process(target=_work, args=arguments, name=name, daemon=True)
         signal.pthread_sigmask(signal.SIG_BLOCK, LEFT_TO_PARENT)  # the process inherits it
         try:
-            with environment(dict.fromkeys(THREAD_VARIABLES, str(PROTOCOLS[settings.dataset].threads))):
+            threads = dict.fromkeys(THREAD_VARIABLES, str(PROTOCOLS[settings.dataset].threads))
+            with environment(
+                {**threads, _tensorflow_log.VARIABLE: _tensorflow_log.CHOSEN or _tensorflow_log.EVERYTHING}
+            ):
                 self.process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, LEFT_TO_PARENT)

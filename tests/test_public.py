@@ -1,0 +1,60 @@
+"""What `import alad_tf` offers and what it does to the process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import CHECKOUT
+
+import alad_tf
+
+LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+
+
+def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    variables = {name: value for name, value in os.environ.items() if name != LEVEL}
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=CHECKOUT,
+        env={**variables, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_public_names() -> None:
+    assert set(alad_tf.__all__) == {"ALAD", "BatchScorer", "load_networks", "__version__"} <= set(dir(alad_tf))
+    for name in alad_tf.__all__:
+        assert getattr(alad_tf, name) is not None
+    with pytest.raises(AttributeError, match="module 'alad_tf' has no attribute 'nothing'"):
+        _ = alad_tf.nothing
+
+
+def test_names_are_listed_before_they_are_imported() -> None:
+    done = python("import alad_tf, sys; print('ALAD' in dir(alad_tf), 'numpy' in sys.modules)")
+    assert done.stdout == "True False\n"
+
+
+def test_types_are_marked() -> None:
+    assert (CHECKOUT / "alad_tf" / "py.typed").is_file()
+
+
+@pytest.mark.parametrize(
+    ("code", "given", "expected"),
+    [
+        ("import alad_tf", {}, "3"),
+        ("import alad_tf", {LEVEL: "1"}, "1"),
+        ("import sys, types; sys.modules['tensorflow'] = types.ModuleType('tensorflow'); import alad_tf", {}, "None"),
+    ],
+)
+def test_level_of_the_log_is_set_where_the_user_has_set_none(code: str, given: dict[str, str], expected: str) -> None:
+    assert python(f"{code}; import os; print(os.environ.get({LEVEL!r}))", **given).stdout == f"{expected}\n"
+
+
+def test_importing_prints_nothing() -> None:
+    done = python("from alad_tf import *; ALAD, BatchScorer, load_networks")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
