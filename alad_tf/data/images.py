@@ -97,7 +97,7 @@ def read(name: str, folders: list[Path], target: Path | None = None) -> Images:
         raise DataError(
             f"Expected a prepared {source.builder} in {builder.data_dir}. Received: {one_line(error)}. Remove that "
             "folder to have it prepared anew."
-        ) from None
+        ) from error
     x, label = (np.concatenate(arrays) for arrays in zip(*parts))
     if x.dtype != np.uint8 or x.shape[1:] != SHAPE or label.max(initial=0) >= CLASSES or label.min(initial=0) < 0:
         raise DataError(
@@ -138,7 +138,7 @@ def prepared(name: str, folders: list[Path], target: Path | None = None) -> Any:
                     raise DataError(
                         f"Expected a prepared {source.builder} in {place / source.builder / version}. Received: "
                         f"{one_line(error)}. Remove that folder to have it prepared anew."
-                    ) from None
+                    ) from error
     try:
         builder = tfds.builder(source.builder, data_dir=(target or folders[0]) / "tensorflow_datasets")
         builder.download_and_prepare()
@@ -148,7 +148,7 @@ def prepared(name: str, folders: list[Path], target: Path | None = None) -> Any:
             f"Expected {source.builder}, prepared by tensorflow-datasets, in {looked}. Received: no such folder, and "
             f"the download failed ({one_line(error)}). Name the directory that has it with --data-dir or "
             "ALAD_DATA_DIR."
-        ) from None
+        ) from error
     return builder
 
 

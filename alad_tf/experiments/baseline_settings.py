@@ -139,7 +139,7 @@ def _usual(dataset: str, method: str, normal_class: int | None) -> BaselineSetti
     try:
         epochs = architectures.load(dataset, method).epochs if method in architectures.METHODS else 1
     except ValueError as error:
-        raise SettingsError(f"{error}.") from None
+        raise SettingsError(f"{error}.") from error
     return BaselineSettings(
         dataset,
         epochs,

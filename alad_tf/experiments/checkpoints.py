@@ -75,7 +75,7 @@ class Checkpoints:
             raise DataError(
                 f"Expected the best weights in {path}. Received: {str(error).splitlines()[0]}. "
                 f"To begin the run anew, remove {self.folder}."
-            ) from None
+            ) from error
 
     def restore(self) -> dict[str, Any] | None:
         """Set the variables from the newest intact checkpoint; returns its log, or None where there is no checkpoint.
@@ -126,7 +126,7 @@ class Checkpoints:
             atomic.sync(self.folder)
         except tf.errors.OpError as error:
             reason = re.sub(r"^\{\{.*?\}\} ", "", error.message.splitlines()[0])  # the name of an operation
-            raise AladError(f"Expected to write a checkpoint in {self.folder}. Received: {reason}") from None
+            raise AladError(f"Expected to write a checkpoint in {self.folder}. Received: {reason}") from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 

@@ -160,7 +160,7 @@ def load_networks(run_dir: Path) -> networks.Networks:
     except (OSError, *archives.DAMAGE) as error:
         raise DataError(
             f"Expected the weights of a run with the table of its config.json in {path}. Received: {error}."
-        ) from None
+        ) from error
     return built
 
 

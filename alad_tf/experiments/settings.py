@@ -176,7 +176,7 @@ class Settings(RunSettings):
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"Expected the settings of a run in {run_dir / 'config.json'}. Received: {error!r}."
-            ) from None
+            ) from error
 
     @property
     def table(self) -> Alad:
@@ -225,7 +225,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, RecursionError, TypeError, ValueError) as error:
-        raise DataError(f"Expected the settings of a run as JSON in {path}. Received: {error}.") from None
+        raise DataError(f"Expected the settings of a run as JSON in {path}. Received: {error}.") from error
 
 
 def _differences(there: Any, here: Any, name: str = "") -> Iterator[str]:

@@ -55,7 +55,7 @@ def header(stream: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtyp
     try:
         shape, by_columns, dtype = _HEADERS[version](stream)
     except (SyntaxError, TypeError, tokenize.TokenError) as error:
-        raise ValueError(f"a header that is no description of an array: {error}") from None
+        raise ValueError(f"a header that is no description of an array: {error}") from error
     if dtype.hasobject:
         raise ValueError("pickled objects, which are never loaded")
     if stream.tell() + math.prod(shape) * dtype.itemsize != size:

@@ -45,7 +45,7 @@ def together(kind: str | None) -> Iterator[tf.distribute.Strategy | None]:
         raise AladError(
             f"Expected every process of TF_CONFIG to go on. Received: {type(error).__name__}; the run's log says more. "
             "The same command in all of them goes on from the last checkpoint"
-        ) from None
+        ) from error
 
 
 def anywhere(of: tf.distribute.Strategy | None, *facts: bool) -> list[bool]:

@@ -139,7 +139,7 @@ def load_latency(folder: Path, dataset: str) -> dict[str, Any] | None:
             and all(_within(found[name], math.inf) and found[name] > 0 for name in ("alad_ms", "anogan_ms", "ratio"))
         )
     except (OSError, RecursionError, ValueError, KeyError, TypeError) as error:
-        raise _not_latency(path, repr(error)) from None
+        raise _not_latency(path, repr(error)) from error
     if not fits:
         raise _not_latency(path, f"{found!r:.200}")
     return dict(found)

@@ -96,4 +96,4 @@ def _cells(values: Any, column: Mapping[str, Any]) -> np.ndarray:
     try:
         return pd.to_numeric(cells).to_numpy(np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:
-        raise DataError(f"Expected numbers in column {column['name']!r}. Received: {error}.") from None
+        raise DataError(f"Expected numbers in column {column['name']!r}. Received: {error}.") from error

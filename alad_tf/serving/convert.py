@@ -35,8 +35,8 @@ def convert(detector: Detector, path: Path | str) -> None:
 def _onnx(detector: Detector) -> bytes:
     try:
         import tf2onnx
-    except ImportError:
-        raise AladError("Expected tf2onnx for .onnx. Received: none. Install the extra: pip install .[onnx]") from None
+    except ImportError as error:
+        raise AladError("Expected tf2onnx for .onnx. Received: none. Install the extra: pip install .[onnx]") from error
     handlers: dict[str, Any] = {"SelectV2": (_where, [])}
     model, _ = tf2onnx.convert.from_function(*_scorer(Served(detector)), opset=OPSET, custom_op_handlers=handlers)
     content: bytes = model.SerializeToString()
@@ -58,7 +58,7 @@ def _tflite(detector: Detector) -> bytes:
     except Exception as error:  # the converter has no type of its own
         raise AladError(
             f"Expected operations that TensorFlow Lite has. Received: {str(error).splitlines()[0]}"
-        ) from None
+        ) from error
     return content
 
 

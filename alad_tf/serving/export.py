@@ -107,7 +107,7 @@ def _save(detector: Detector, folder: Path) -> dict[str, Any]:
     try:
         tf.saved_model.save(served, str(folder), signatures=functions)
     except tf.errors.OpError as error:
-        raise AladError(f"Expected room to write in {folder}. Received: {' '.join(error.message.split())}.") from None
+        raise AladError(f"Expected room to write in {folder}. Received: {' '.join(error.message.split())}.") from error
     names: dict[str, str] = {}
     if detector.preprocessing:
         names = {argument(place): name for place, name in enumerate(detector.preprocessing["columns"])}
@@ -179,4 +179,4 @@ def _put_in_place(staging: Path, base: Path, number: int) -> None:
             raise
         raise SettingsError(
             f"Expected version {number} of {base} to be free. Received: one that just appeared."
-        ) from None
+        ) from error

@@ -57,10 +57,10 @@ def score_folder(
     """
     try:
         import ray
-    except ImportError:
+    except ImportError as error:
         raise AladError(
             "Expected Ray for --engine ray. Received: none. Install the extra: pip install .[ray]"
-        ) from None
+        ) from error
     scorer = BatchScorer(model)
     parts = [part for path in _files(source) for part in _parts(path, source, scorer)]
     _claim(output, scorer, parts)
@@ -124,7 +124,7 @@ def _parts(path: Path, source: Path, scorer: BatchScorer) -> list[Part]:
     try:
         metadata = pyarrow.parquet.read_metadata(path)
     except pa.ArrowInvalid as error:
-        raise DataError(f"Expected a Parquet file. Received: {path}: {error}.") from None
+        raise DataError(f"Expected a Parquet file. Received: {path}: {error}.") from error
     missing = [name for name in scorer.names if name not in metadata.schema.to_arrow_schema().names]
     if missing or not scorer.names:
         raise DataError(f"Expected the model's columns in {path}. Received: no {', '.join(missing[:8]) or 'names'}.")

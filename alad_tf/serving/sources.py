@@ -142,5 +142,5 @@ def _test_scores(path: Path, score: str) -> np.ndarray:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             scores: np.ndarray = arrays[score]
     except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
-        raise DataError(f"Expected the scores of a run in {path}. Received: {error}.") from None
+        raise DataError(f"Expected the scores of a run in {path}. Received: {error}.") from error
     return scores

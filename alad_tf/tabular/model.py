@@ -229,7 +229,7 @@ def _sound(folder: Path) -> Iterator[None]:
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise DataError(
             f"Expected a model of `alad fit` in {folder}. Received: documents that do not fit together: {error!r:.200}."
-        ) from None
+        ) from error
 
 
 @contextmanager

@@ -123,7 +123,7 @@ def to_document(transformer: ColumnTransformer) -> dict[str, Any]:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SettingsError(
             f"Expected a fitted transformer of alad_tf.tabular.preprocessing.column_transformer. Received: {error}."
-        ) from None
+        ) from error
     return document
 
 
@@ -150,7 +150,7 @@ def from_document(document: Any) -> ColumnTransformer:
     except (AttributeError, IndexError, KeyError, TypeError, ValueError, SettingsError) as error:
         raise DataError(
             f"Expected the preprocessing of a model. Received: a damaged document: {error!r:.200}."
-        ) from None
+        ) from error
     return transformer
 
 

@@ -180,7 +180,7 @@ def _text_columns(path: Path) -> list[str]:
     try:
         (names,) = csv.reader([first.decode("utf-8")], delimiter=_delimiter(path), strict=True)
     except (UnicodeDecodeError, csv.Error, ValueError) as error:
-        raise DataError(f"Expected a header of names in UTF-8 on line 1 of {path}. Received: {error}.") from None
+        raise DataError(f"Expected a header of names in UTF-8 on line 1 of {path}. Received: {error}.") from error
     other = next((mark for mark in ";\t|," if mark != _delimiter(path) and mark in names[0]), None)
     if len(names) == 1 and other:
         hint = "Name it .tsv" if other == "\t" else "Separate them by commas, or by tabs in a .tsv file"
@@ -383,14 +383,14 @@ def _faults(path: Path, names: list[str] | None = None) -> Iterator[None]:
         yield
     except DataError:
         raise
-    except FileNotFoundError:
-        raise DataError(f"Expected a file of rows. Received: {path}, which does not exist.") from None
+    except FileNotFoundError as error:
+        raise DataError(f"Expected a file of rows. Received: {path}, which does not exist.") from error
     except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZipFile) as error:
-        raise DataError(f"Expected a complete file. Received: {path}, cut or damaged: {_shown(error)}") from None
-    except MemoryError:
-        raise DataError(f"Expected rows that fit in memory. Received: {path}. Train on a part of them.") from None
+        raise DataError(f"Expected a complete file. Received: {path}, cut or damaged: {_shown(error)}") from error
+    except MemoryError as error:
+        raise DataError(f"Expected rows that fit in memory. Received: {path}. Train on a part of them.") from error
     except (pa.ArrowException, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise DataError(_explained(path, str(error), names)) from None
+        raise DataError(_explained(path, str(error), names)) from error
 
 
 def _explained(path: Path, message: str, names: list[str] | None) -> str:

@@ -85,7 +85,7 @@ class Columns:
         try:
             columns = cls(tuple(document["numeric"]), tuple(document["categorical"]), document["impute"])
         except (KeyError, TypeError) as error:
-            raise DataError(f"Expected the columns of a model. Received: a damaged document: {error!r}.") from None
+            raise DataError(f"Expected the columns of a model. Received: a damaged document: {error!r}.") from error
         if not all(isinstance(name, str) for name in columns.names) or not isinstance(columns.impute, bool):
             raise DataError("Expected the columns of a model. Received: names or settings of another type.")
         return columns
@@ -208,7 +208,9 @@ def _as_numbers(column: pd.Series) -> pd.Series:
     try:
         numbers = pd.to_numeric(column, errors="coerce").astype(np.float64)
     except TypeError as error:  # of periods, intervals and the like
-        raise DataError(f"Expected real numbers in column {column.name!r}. Received: cells of which {error}.") from None
+        raise DataError(
+            f"Expected real numbers in column {column.name!r}. Received: cells of which {error}."
+        ) from error
     _refuse(numbers.isna() & column.notna(), column, "a number")
     return numbers
 
