@@ -11,7 +11,6 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from conftest import CHECKOUT
 
@@ -181,28 +180,3 @@ def test_what_is_logged(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     assert command_line.main(["table", "2"]) == 1
     lines = capsys.readouterr().err.splitlines()
     assert lines == ["1 of 2", "alad: warning: a name with a line break", "alad: error: the end"]
-
-
-def test_commands_print_nothing_of_the_libraries(tmp_path: Path) -> None:
-    """All in one process, so that what TensorFlow logs at import and at the first use of XLA would be seen."""
-    rows = np.random.default_rng(0).normal(size=(120, 3))
-    np.savetxt(tmp_path / "rows.csv", rows, delimiter=",", header="a,b,c", comments="")
-    calls = [
-        "fit rows.csv --model model --epochs 1 --seed 0",
-        "score rows.csv --model model --output scored.csv --explain 1",
-        "inspect model",
-        "export model served/name",
-        "serve-config served config",
-        "convert model model.tflite",
-    ]
-    code = "import sys; from alad_tf.cli.main import main; sys.exit(max(main(call.split()) for call in sys.argv[1:]))"
-    variables = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
-    done = subprocess.run(
-        [sys.executable, "-c", code, *calls],
-        cwd=tmp_path,
-        env={**variables, "PYTHONPATH": str(CHECKOUT)},
-        capture_output=True,
-        text=True,
-        timeout=500,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
