@@ -4,7 +4,7 @@
 #             alad reproduce NAME [options]; ./reproduce.sh NAME --help lists the options
 #   tables    alad tables [options]: Tables II to VIII and their figures from the results so far, beside the paper's;
 #             with --budget HOURS it first makes runs that are missing
-#   test      the tests; the options go to pytest
+#   test      the tests, on all cores; options go to pytest, --slow: the long hauls too, -n 0: in one process
 #
 # The first call makes .venv in the checkout: about 600 MB to download and 2.5 GB on disk, once. uv makes it with a
 # Python 3.9, 3.10 or 3.11, an installed one first; ALAD_PYTHON=/path/to/python chooses another. See docs/install.md.
@@ -65,6 +65,6 @@ esac
 stamp=$root$'\n'$(cksum <"$lock")${ALAD_PYTHON:+$'\n'$ALAD_PYTHON}
 part=base && [ "$1" != test ] || part="test"
 ready "$part" || prepare >&2
-[ "$1" != test ] || { cd "$root" && exec "$venv/bin/python" -m pytest "${@:2}"; }
+[ "$1" != test ] || { cd "$root" && exec "$venv/bin/python" -m pytest -n auto --dist loadfile --durations 20 "${@:2}"; }
 [ "$1" = tables ] || set -- reproduce "$@"
 exec "$venv/bin/alad" "$@"

@@ -1,4 +1,4 @@
-"""One thread, no noise, and folders of the session's own: no test writes to the user's home or to a data folder.
+"""One thread (or ALAD_TEST_THREADS), no noise, folders of the session's own: nothing goes to the home or data folders.
 
 KDD99 and arrhythmia.data come with the project: a test that lacks them fails. arrhythmia.mat and the images do not:
 tests that lack them are skipped, or fail where ALAD_REQUIRE_DATA is 1.
@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import defaultdict
 from collections.abc import Generator
 from pathlib import Path
 from typing import Callable
@@ -20,6 +21,7 @@ import pytest
 CHECKOUT = Path(__file__).resolve().parents[1]
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 SESSION = Path(tempfile.mkdtemp(prefix="alad-tests-"))
+SLOW = "slow: pass --slow to run it"
 _LINKS = SESSION / "data"
 COMMITTED = ("kddcup.data_10_percent.gz", "arrhythmia.data")
 _searched = ""
@@ -28,13 +30,16 @@ Alad = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Options of the tests that generate tables of the docs."""
+    """Add the option of the tests that generate tables of the docs, and --slow."""
     parser.addoption("--write-table", action="store_true", help="write the generated tables of the docs")
+    parser.addoption("--slow", action="store_true", help="run the slow tests too: long hauls, of up to minutes each")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Before TensorFlow and NumPy are imported: threads, log level, caches, links in place of the data directory."""
-    os.environ.update(dict.fromkeys(THREADS, "1"), TF_CPP_MIN_LOG_LEVEL="2")
+    config.option.loadscopereorder = False  # with -n: files are begun in the order of `pytest_collection_modifyitems`
+    threads = os.environ.get("ALAD_TEST_THREADS", "1")
+    os.environ.update(dict.fromkeys(THREADS, threads), TF_CPP_MIN_LOG_LEVEL="2")
     from alad_tf import paths
 
     global _searched
@@ -55,6 +60,26 @@ def pytest_configure() -> None:
 def pytest_unconfigure() -> None:
     """Remove what the session wrote."""
     shutil.rmtree(SESSION, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip slow tests unless they are asked for; begin with the files that take longest, so that no core idles."""
+    if not config.getoption("--slow"):
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason=SLOW))
+    minutes: dict[Path, float] = defaultdict(float)
+    for item in items:
+        for marker in item.iter_markers("minutes"):
+            minutes[item.path] = max(minutes[item.path], marker.args[0])
+    items.sort(key=lambda item: -minutes[item.path])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many slow tests were left out, and how to run them."""
+    skipped = sum(SLOW in str(report.longrepr) for report in terminalreporter.stats.get("skipped", []))
+    if skipped:
+        terminalreporter.write_line(f"{skipped} slow tests were skipped: ./reproduce.sh test --slow runs them too")
 
 
 def pytest_report_header() -> str:

@@ -8,8 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from conftest import CHECKOUT
 from matplotlib import image
+
+pytestmark = pytest.mark.slow
 
 
 def example(name: str, folder: Path, *arguments: str) -> str:

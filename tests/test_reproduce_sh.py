@@ -227,7 +227,7 @@ def test_calls_from_elsewhere_and_through_a_link(ready: Machine) -> None:
 
 
 def test_test_tools_are_added_when_they_are_asked_for(ready: Machine) -> None:
-    expected = f"{ready.checkout}\n<-k><two words> PYTHONPATH None\n"
+    expected = f"{ready.checkout}\n<-n><auto><--dist><loadfile><--durations><20><-k><two words> PYTHONPATH None\n"
     assert not (ready.packages / "pytest.py").exists()
     made = (ready.venv / "pyvenv.cfg").stat().st_mtime_ns
     assert ready.good("test", "-k", "two words") == expected and ready.builds() == 1

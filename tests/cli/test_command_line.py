@@ -423,6 +423,7 @@ PEAK_OF_CALL = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (REAL / KDD99).is_file(), reason=f"{KDD99} not in {REAL}")
 def test_one_epoch_of_kdd99(tmp_path: Path) -> None:
     call = [sys.executable, "-m", "alad_tf", "reproduce", "kdd99", "--epochs", "1", "--runs", "1", "--out"]

@@ -136,6 +136,7 @@ def run_page(page: str, needs: str, folder: Path, monkeypatch: pytest.MonkeyPatc
     return outputs
 
 
+@pytest.mark.slow
 def test_own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SHORTER, "fit", ["--epochs", "20"])
     fit, score, inspect = run_page("own-data.md", "", tmp_path, monkeypatch).values()
@@ -146,6 +147,7 @@ def test_own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert columns[5:] == [f"{name}_{k}" for k in (1, 2, 3) for name in ("feature", "share")]
 
 
+@pytest.mark.slow
 def test_own_data_on_kdd99(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the first rows only."""
     monkeypatch.setattr(pd, "read_csv", functools.partial(pd.read_csv, nrows=20_000))
@@ -154,6 +156,7 @@ def test_own_data_on_kdd99(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert len(pd.read_parquet("scored.parquet")) == 10_000
 
 
+@pytest.mark.slow
 def test_tune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     outputs = run_page("tune.md", "", tmp_path, monkeypatch)
     assert "'score'" in capsys.readouterr().out
@@ -164,6 +167,7 @@ def test_tune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     assert list(Path("logs").iterdir())
 
 
+@pytest.mark.slow
 def test_reproduce(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outputs = run_page("reproduce.md", "", tmp_path, monkeypatch)
     assert "Table XI" in outputs["alad show kdd99"]

@@ -29,6 +29,8 @@ from alad_tf.experiments.progress import Progress
 from alad_tf.io import locks
 from alad_tf.model import alad_trainer
 
+pytestmark = pytest.mark.minutes(3)
+
 
 @pytest.fixture(autouse=True)
 def small() -> Iterator[None]:
@@ -367,6 +369,7 @@ def test_terminated_process_saves_at_the_end_of_its_chunk(tmp_path: Path) -> Non
     assert messages[-2].step == newest
 
 
+@pytest.mark.slow
 def test_killed_processes_go_on_with_the_same_bits(tmp_path: Path) -> None:
     """Five kills of real processes, in this suite; the script does as many as one likes."""
     outcome = kill_runs.Outcome.of_kills(tmp_path, kills=5, seed=1)

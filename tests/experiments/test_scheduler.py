@@ -31,6 +31,8 @@ from alad_tf.experiments.settings import RUN_FILES, Settings, is_complete
 from alad_tf.options import SCORES
 from alad_tf.report import comparison
 
+pytestmark = pytest.mark.minutes(1.5)
+
 TOY = Settings.of_protocol("toy", epochs=1, jit=False)
 PATIENCE = 300.0  # seconds until something that must happen has not
 
