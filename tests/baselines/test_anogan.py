@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from reference import GanReference, draw
 from small_baselines import GAN, STEADY, randomise
+from tolerances import assert_close, assert_within, of_network, terms_of
 
 from alad_tf.baselines import anogan
 from alad_tf.model.batching import unwatched
@@ -58,14 +59,27 @@ def test_gradient_by_the_chain_rule_is_that_of_the_loss(model: anogan.Networks) 
     assert np.abs(expected).min() > 0.01
 
 
+def work_of_search(model: anogan.Networks, steps: int) -> tuple[int, float]:
+    """Terms and magnitude of the distances after a search: every step adds a pass forwards and one backwards to z.
+
+    No start is further from 0 than 4, and no gradient vanishes: Adam with its small epsilon has smooth steps.
+    """
+    z = tf.constant(4.0 * np.sign(draw(3, 8, 3)))
+    magnitude = (
+        of_network(model.G, z) + of_network(model.D, model.G(z)) + of_network(model.D, tf.constant(X))
+    ).magnitude
+    return (2 * steps + 1) * terms_of(model.G, model.D), 5 * magnitude  # distances are sums of 5 cells or 4 features
+
+
 @pytest.mark.parametrize("steps", [1, 30])
 def test_search_equals_a_loop_in_numpy(model: anogan.Networks, steps: int) -> None:
     reference, own = GanReference(model, GAN), search(model, steps=steps)
     starts = own._starts(X)
     got = own(X)
     exact = X.astype(np.float64)
+    terms, size = work_of_search(model, steps)
     for row, z, found in zip(exact, starts, got.T):
-        np.testing.assert_allclose(found, reference.distances(row, reference.search(row, z, steps)), rtol=1e-4)
+        assert_close(found, reference.distances(row, reference.search(row, z, steps)), terms, size)
     beginnings = [reference.distances(row, z) for row, z in zip(exact, starts)]
     shares = [(0.9 * f[0] + 0.1 * f[1]) / (0.9 * b[0] + 0.1 * b[1]) for f, b in zip(got.T, beginnings)]
     assert max(shares) < 1.0  # less is left of every row
@@ -134,7 +148,7 @@ def test_seed(model: anogan.Networks) -> None:
 
 
 def test_compiled_equals_graph(model: anogan.Networks) -> None:
-    np.testing.assert_allclose(search(model, jit=True)(X), search(model)(X), rtol=1e-4)
+    assert_close(search(model, jit=True)(X), search(model)(X), *work_of_search(model, 30))
 
 
 def test_watch_is_told_and_may_end_the_search(model: anogan.Networks) -> None:
@@ -153,9 +167,10 @@ def test_discriminator_gives_logits_and_the_features_before_them(model: anogan.N
     reference = GanReference(model, GAN)
     logits, features = model.D(tf.constant(X), training=False)
     f = reference.f(X.astype(np.float64))
-    np.testing.assert_allclose(features, f, atol=1e-5)
-    np.testing.assert_allclose(logits, reference.logits(f), atol=1e-5)
-    np.testing.assert_allclose(model.G(draw(2, 3, 3)), reference.G(draw(2, 3, 3)), atol=1e-5)
+    work = of_network(model.D, tf.constant(X))
+    assert_within(features, f, work)
+    assert_within(logits, reference.logits(f), work)
+    assert_within(model.G(draw(2, 3, 3)), reference.G(draw(2, 3, 3)), of_network(model.G, draw(2, 3, 3)))
 
 
 def test_images_of_bytes() -> None:
@@ -168,6 +183,6 @@ def test_images_of_bytes() -> None:
     x_hat = tf.constant((images / 127.5 - 1.0).astype(np.float32))
     f = model.D(x_hat, training=False)[1]
     z = own._starts(images)
-    np.testing.assert_allclose(own._search(x_hat, tf.constant(z)), found, rtol=1e-4)
+    assert_close(own._search(x_hat, tf.constant(z)), found, 4 * terms_of(model.G, model.D), found.max())
     trainer = anogan.Trainer(model, IMAGES, images, seed=0, jit=False)
     assert np.isfinite(list(trainer.train(1).values())).all() and f.shape == (5, 8)

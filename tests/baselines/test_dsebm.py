@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from reference import DsebmReference, draw
 from small_baselines import DSEBM, DSEBM_OF_IMAGES, randomise
+from tolerances import Work, assert_within, of_network
 
 from alad_tf.baselines import dsebm
 from alad_tf.model.batching import unwatched
@@ -19,6 +20,15 @@ def made(table: Any = DSEBM) -> tuple[dsebm.Networks, DsebmReference]:
     model = dsebm.Networks(table, 0)
     randomise(model, 3)
     return model, DsebmReference(model, table)
+
+
+def works(model: dsebm.Networks, x: np.ndarray) -> Work:
+    """What E(x) adds up: 1/2 ||x - b'||^2 and the units of h; its gradient takes the same way back."""
+    squares = ((np.abs(x) + np.abs(model.b)) ** 2).reshape(len(x), -1)
+    units = np.abs(model.h(x)).reshape(len(x), -1)
+    return of_network(model.h, x) + Work(
+        squares.shape[1] + units.shape[1], float((squares.sum(1) + units.sum(1)).max())
+    )
 
 
 def test_gradient_of_the_layers_is_that_of_the_energy() -> None:
@@ -32,14 +42,15 @@ def test_energy_and_reconstruction(table: Any) -> None:
     model, reference = made(table)
     x = draw(1, 3, *table.data_shape)
     exact = x.astype(np.float64)
-    np.testing.assert_allclose(model.energy(tf.constant(x)), reference.energy(exact), rtol=1e-5)
+    work = works(model, x)
+    assert_within(model.energy(tf.constant(x)), reference.energy(exact), work)
     f = exact - reference.numeric_gradient(exact)
-    np.testing.assert_allclose(model.reconstruct(tf.constant(x)), f, atol=2e-5)
+    assert_within(model.reconstruct(tf.constant(x)), f, work + work)
     scores = dsebm.scorer(model, 0)(x, unwatched)
     assert tuple(scores) == dsebm.SCORES == ("energy", "reconstruction")
-    np.testing.assert_allclose(scores["energy"], reference.energy(exact), rtol=1e-5)
+    assert_within(scores["energy"], reference.energy(exact), work)
     errors = [np.sum((row - row_hat) ** 2) for row, row_hat in zip(exact, f)]
-    np.testing.assert_allclose(scores["reconstruction"], errors, rtol=1e-4)
+    assert_within(scores["reconstruction"], errors, (work + work) * (2.0 * np.sqrt(max(errors))))
 
 
 def test_visible_bias_shifts_the_reconstruction() -> None:
@@ -48,9 +59,10 @@ def test_visible_bias_shifts_the_reconstruction() -> None:
     x, c = tf.constant(draw(1, 4, 5)), draw(2, 5)
     b, f, energy = model.b.numpy(), model.reconstruct(x).numpy(), model.energy(x).numpy()
     model.b.assign(b + c)
-    np.testing.assert_allclose(model.reconstruct(x).numpy() - f, np.broadcast_to(c, [4, 5]), atol=1e-5)
+    work = works(model, x.numpy())
+    assert_within(model.reconstruct(x).numpy() - f, np.broadcast_to(c, [4, 5]), work + work)
     growth = 0.5 * (((x - b - c) ** 2).numpy().sum(1) - ((x - b) ** 2).numpy().sum(1))
-    np.testing.assert_allclose(model.energy(x).numpy() - energy, growth, atol=1e-4)
+    assert_within(model.energy(x).numpy() - energy, growth, work * 2.0)
 
 
 def test_new_networks_have_one_visible_bias_of_zeros() -> None:
@@ -67,7 +79,9 @@ def test_noise_is_the_tables() -> None:
         trainer = dsebm.Trainer(model, table, x, seed=4, jit=False)
         drawn = trainer._normal([8, 5], "noise", tf.constant(0)).numpy().astype(np.float64)
         expected = reference.loss(x.astype(np.float64), noise * drawn)
-        assert trainer.update(tf.constant(x[None]), tf.constant(0)).numpy() == pytest.approx([expected], rel=1e-4)
+        work, noisy = works(model, x), x + noise * drawn.astype(np.float32)
+        work = (work + works(model, noisy) + works(model, noisy)) * (2.0 * np.sqrt(expected))
+        assert_within(trainer.update(tf.constant(x[None]), tf.constant(0)), [expected], work)
 
 
 def test_images_are_scored_from_bytes() -> None:
@@ -76,5 +90,5 @@ def test_images_are_scored_from_bytes() -> None:
     pixels = (images / 127.5 - 1.0).astype(np.float32)
     told: list[tuple[int, int]] = []
     scores = dsebm.scorer(model, 0)(images, lambda *progress: told.append(progress))
-    np.testing.assert_allclose(scores["energy"], model.energy(tf.constant(pixels)), rtol=1e-4)
+    assert_within(scores["energy"], model.energy(tf.constant(pixels)), works(model, pixels))
     assert told == [(256, 300), (300, 300)]

@@ -16,6 +16,7 @@ from command import run
 from conftest import CHECKOUT
 from reference import eagerly
 from sklearn.datasets import load_breast_cancer
+from tolerances import of_table
 
 from alad_tf import BatchScorer
 from alad_tf.serving import versions
@@ -107,14 +108,16 @@ def test_keras() -> None:
     assert history[-1] < history[0]
 
 
-def expected_scores(folder: Path) -> np.ndarray:
-    rows = model.Model.load(folder / "model").scored(load_breast_cancer(as_frame=True).data)[0]
-    return np.sort(rows["score"].to_numpy())
+def assert_expected(scores: Any, folder: Path) -> None:
+    """The scores of all rows, in any order."""
+    saved, frame = model.Model.load(folder / "model"), load_breast_cancer(as_frame=True).data
+    expected = np.sort(saved.scored(frame)[0]["score"].to_numpy())
+    np.testing.assert_allclose(np.sort(scores), expected, rtol=0.0, atol=of_table(saved, frame))
 
 
 def test_batch_scorer(folder: Path) -> None:
     scores = python('BatchScorer("served/fraud")  #')["scorer"](load_breast_cancer(as_frame=True).data)
-    np.testing.assert_allclose(np.sort(scores["score"]), expected_scores(folder), rtol=1e-5)
+    assert_expected(scores["score"], folder)
 
 
 def test_spark(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +128,7 @@ def test_spark(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         scored = python("mapInPandas", spark=spark, BatchScorer=BatchScorer)["scored"].toPandas()
     finally:
         spark.stop()
-    np.testing.assert_allclose(np.sort(scored["score"]), expected_scores(folder), rtol=1e-5)
+    assert_expected(scored["score"], folder)
 
 
 def test_beam(folder: Path) -> None:
@@ -133,4 +136,4 @@ def test_beam(folder: Path) -> None:
     python("beam.DoFn", BatchScorer=BatchScorer)
     lines = [line for path in folder.glob("beam-scores*") for line in path.read_text().splitlines()]
     scores = [float(re.search(r"'score': ([\d.e+]+)", line)[1]) for line in lines]  # type: ignore[index]
-    np.testing.assert_allclose(np.sort(scores), expected_scores(folder), rtol=1e-5)
+    assert_expected(scores, folder)

@@ -23,6 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from small_networks import own
+from tolerances import Work, assert_close, assert_within, largest, of_adam, of_estimator, of_network, terms_of
 
 import alad_tf
 from alad_tf.errors import AladError, DataError, SettingsError
@@ -31,6 +32,9 @@ from alad_tf.estimator.alad import ALAD
 from alad_tf.estimator.thresholds import LARGEST
 from alad_tf.io import model_folder
 from alad_tf.model import networks, weights
+from architectures.rows import Adam
+
+pytestmark = pytest.mark.minutes(2)
 
 X = draw(0, 40, 5).astype(np.float64) * [1.0, 10.0, 100.0, 0.1, 1.0] + 5.0
 NEW = draw(1, 30, 5).astype(np.float64) * [1.0, 10.0, 100.0, 0.1, 1.0] + 5.0
@@ -45,8 +49,11 @@ def eager() -> Iterator[None]:
     tf.config.run_functions_eagerly(False)
 
 
+SMALL = dataclasses.replace(TINY, batch_size=20)  # two steps an epoch
+
+
 def make(**options: Any) -> ALAD:
-    return ALAD(**{"architecture": TINY, "jit": False, "random_state": 3, "verbose": 0, **options})
+    return ALAD(**{"architecture": SMALL, "jit": False, "random_state": 3, "verbose": 0, **options})
 
 
 @cache
@@ -95,7 +102,7 @@ def test_scores_and_their_signs() -> None:
     a = model.anomaly_score(NEW_FRAME)
     assert a.shape == (30,) and a.dtype == np.float32 and np.ptp(a) > 0
     np.testing.assert_array_equal(model.score_samples(NEW_FRAME), -a.astype(np.float64))
-    np.testing.assert_allclose(model.decision_function(NEW_FRAME), model.threshold_ - a, rtol=1e-6)
+    assert_close(model.decision_function(NEW_FRAME), model.threshold_ - a, 1, largest(a) + model.threshold_)
     np.testing.assert_array_equal(model.predict(NEW_FRAME) == -1, a > model.threshold_)
     assert model.offset_ == -model.threshold_
     far = frame(NEW[:1] + 1000.0)
@@ -104,7 +111,7 @@ def test_scores_and_their_signs() -> None:
 
 @pytest.mark.parametrize("score", ["features", "l1", "l2", "logits"])
 def test_score_is_the_one_asked_for(score: str) -> None:
-    model = make(score=score).fit(X)
+    model = make(score=score, epochs=1).fit(X)
     expected = model._scorer(((X - model.center_) / model.scale_).astype(np.float32))[score]
     np.testing.assert_array_equal(np.sort(expected), model.training_scores_)
 
@@ -227,12 +234,14 @@ def test_explanations_name_the_features_that_are_reconstructed_worst() -> None:
     assert worst["value"] == pytest.approx(rows.loc[101, "share"])
     whole = model.explain(rows, top=9)
     assert len(whole) == 30 * 5
-    np.testing.assert_allclose(whole.groupby("row")["share"].sum(), 1.0, rtol=1e-5)
-    np.testing.assert_allclose(whole["value"] - whole["reconstruction"], whole["difference"])
+    assert_close(whole.groupby("row")["share"].sum(), 1.0, 5 + 5)
+    difference = whole["value"] - whole["reconstruction"]
+    assert_close(difference, whole["difference"], 2, largest(whole["value"]))
     x = model._scaled(rows.to_numpy())
     x_hat = model.generator(model.encoder(x)).numpy() * model.scale_ + model.center_
     wide = whole.pivot(index="row", columns="feature", values="reconstruction")[NAMES]
-    np.testing.assert_allclose(wide, x_hat, rtol=1e-4, atol=1e-4)
+    work = of_network(model.encoder, x) + of_network(model.generator, model.encoder(x))
+    assert_within(wide / model.scale_, x_hat / model.scale_, work + Work(1, largest(x_hat / model.scale_)))
     assert (whole.groupby("row")["share"].diff().dropna() <= 1e-7).all()
 
 
@@ -263,7 +272,9 @@ def test_callbacks_get_losses_and_can_stop() -> None:
     assert len(watcher.logs) == 2
     assert {"loss_d", "loss_ge", "Dxz", "Dxx", "Dzz", "val_score", "val_l2"} <= set(watcher.logs[0])
     assert model.history_ == {name: [logs[name] for logs in watcher.logs] for name in watcher.logs[0]}
-    assert watcher.logs[-1]["val_score"] == pytest.approx(model.anomaly_score(NEW).mean(), rel=1e-5)
+    assert watcher.logs[-1]["val_score"] == pytest.approx(
+        model.anomaly_score(NEW).mean(), rel=0.0, abs=of_estimator(model, NEW)["l1"]
+    )
     stopped, two = make(epochs=4).fit(X, callbacks=[Watcher(2)]), make(epochs=2).fit(X)
     np.testing.assert_array_equal(stopped.anomaly_score(NEW), two.anomaly_score(NEW))
 
@@ -274,7 +285,7 @@ def test_early_stopping_restores_the_best_weights() -> None:
     best = int(np.argmin(errors))
     assert len(errors) < 6 or best < 5
     x = model._scaled(NEW)
-    assert model._scorer(x)["l2"].mean() == pytest.approx(errors[best], rel=1e-5)
+    assert model._scorer(x)["l2"].mean() == pytest.approx(errors[best], rel=0.0, abs=of_estimator(model, NEW)["l2"])
     with pytest.raises(SettingsError, match="Expected validation rows for patience=2. Received: none"):
         make(patience=2).fit(X)
 
@@ -347,12 +358,12 @@ def test_log_dir_that_cannot_be_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ema_decay", [None, 0.9])
 def test_warm_start_goes_on_with_the_same_bits(ema_decay: float | None) -> None:
-    at_once = make(epochs=5, ema_decay=ema_decay).fit(X, validation=NEW)
-    model = make(epochs=2, ema_decay=ema_decay, warm_start=True, random_state=3).fit(X, validation=NEW)
-    model.set_params(epochs=3, random_state=99).fit(X, validation=NEW)
+    at_once = make(epochs=3, ema_decay=ema_decay).fit(X, validation=NEW)
+    model = make(epochs=1, ema_decay=ema_decay, warm_start=True, random_state=3).fit(X, validation=NEW)
+    model.set_params(epochs=2, random_state=99).fit(X, validation=NEW)
     np.testing.assert_array_equal(model.anomaly_score(NEW), at_once.anomaly_score(NEW))
     assert model.history_ == at_once.history_ and model.seed_ == 3
-    anew = model.set_params(warm_start=False, epochs=5, random_state=3).fit(X, validation=NEW)
+    anew = model.set_params(warm_start=False, epochs=3, random_state=3).fit(X, validation=NEW)
     np.testing.assert_array_equal(anew.anomaly_score(NEW), at_once.anomaly_score(NEW))
     assert anew.history_ == at_once.history_
 
@@ -392,7 +403,7 @@ def test_divergence_is_refused() -> None:
 
 def test_progress_bar(capsys: pytest.CaptureFixture[str]) -> None:
     make(verbose=1, epochs=1).fit(X)
-    assert "5/5" in capsys.readouterr().err
+    assert "2/2" in capsys.readouterr().err
     make(epochs=1).fit(X)
     assert capsys.readouterr().err == ""
 
@@ -401,9 +412,17 @@ def test_progress_bar(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_pipeline_and_set_output() -> None:
-    pipeline = make_pipeline(StandardScaler().set_output(transform="pandas"), make(scaling=None)).fit(frame(X))
+    """Last digits of the scaled rows may differ: an epsilon of Adam keeps training from making them first ones."""
+    steady = Adam(1e-3, beta1=0.5, epsilon=1e-2)
+    model = make(architecture=dataclasses.replace(SMALL, optimizer=steady)).fit(frame(X))
+    scaled = clone(model).set_params(scaling=None)
+    pipeline = make_pipeline(StandardScaler().set_output(transform="pandas"), scaled).fit(frame(X))
     assert pipeline[-1].feature_names_in_.tolist() == NAMES
-    np.testing.assert_allclose(pipeline.score_samples(NEW_FRAME), fitted().score_samples(NEW_FRAME), rtol=1e-3)
+    terms = 2 * terms_of(*model.networks_.models.values()) + 20
+    weight = of_adam(steady, 2 * 2, Work(terms, 1.0))  # no gradient is above 1
+    close = of_estimator(model, NEW)["features"] + weight * terms * largest((NEW - model.center_) / model.scale_)
+    np.testing.assert_allclose(pipeline.score_samples(NEW_FRAME), model.score_samples(NEW_FRAME), rtol=0.0, atol=close)
+    assert close < 0.05 * np.ptp(model.score_samples(NEW_FRAME))
 
 
 def test_grid_search() -> None:
@@ -416,7 +435,7 @@ def test_grid_search() -> None:
 
 def test_clone_and_pickle() -> None:
     copy = clone(fitted())
-    assert not hasattr(copy, "networks_") and copy.get_params()["architecture"] == TINY
+    assert not hasattr(copy, "networks_") and copy.get_params()["architecture"] == SMALL
     again = pickle.loads(pickle.dumps(fitted()))
     np.testing.assert_array_equal(again.anomaly_score(NEW_FRAME), fitted().anomaly_score(NEW_FRAME))
 

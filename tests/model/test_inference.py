@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 from exported_models import ROWS, array_model, table_folder, table_model
 from reference import TINY, draw, randomise
+from tolerances import assert_within, of_network
 
 import alad_tf
 from alad_tf.model import inference, networks, spectral_norm, weights
@@ -36,7 +37,7 @@ def test_every_network_computes_the_same(kind: str | None, pairs: bool) -> None:
         expected, got = (tf.nest.flatten(m(inputs[name], training=False)) for m in (built.models[name], model))
         assert len(got) == len(expected)
         for a, b in zip(got, expected):
-            np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6)
+            assert_within(a, b, of_network(built.models[name], inputs[name]))
 
 
 def test_only_layers_of_keras_remain() -> None:
@@ -69,7 +70,7 @@ def test_convolution(bias: bool) -> None:
     model = tf.keras.Model(x, tf.keras.layers.Flatten()(layer(x)))
     folded = inference._folded(model, pairs=False)
     images = tf.constant(draw(0, 4, 6, 6, 2))
-    np.testing.assert_allclose(folded(images), model(images, training=False), rtol=1e-5, atol=1e-6)
+    assert_within(folded(images), model(images, training=False), of_network(model, images))
     assert [type(layer).__name__ for layer in folded.layers] == ["InputLayer", "Conv2D", "Flatten"]
 
 
@@ -102,7 +103,7 @@ def test_files_open_without_the_package(tmp_path: Path) -> None:
         assert len(answers) == 2 + 3 * 2
         for name, given in {"G": z, "E": x, "Dxz": [x, z], "Dxx": [x, -x], "Dzz": [z, -z]}.items():
             for k, output in enumerate(tf.nest.flatten(built.models[name](given, training=False))):
-                np.testing.assert_allclose(answers[f"{name}{k}"], output, rtol=2e-5, atol=2e-6)
+                assert_within(answers[f"{name}{k}"], output, of_network(built.models[name], given))
 
 
 def test_estimator_saves_what_scores(tmp_path: Path) -> None:
@@ -110,7 +111,7 @@ def test_estimator_saves_what_scores(tmp_path: Path) -> None:
     model.save_keras(tmp_path)
     E = tf.keras.models.load_model(tmp_path / "E.keras")
     scaled = ((ROWS[:9] - model.center_) / model.scale_).astype(np.float32)
-    np.testing.assert_allclose(E(scaled), model.encoder(scaled), rtol=1e-5, atol=1e-6)
+    assert_within(E(scaled), model.encoder(scaled), of_network(model.encoder, scaled))
 
 
 def test_networks_of_a_model_folder() -> None:

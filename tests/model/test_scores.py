@@ -11,6 +11,7 @@ import pytest
 import reference
 import tensorflow as tf
 from reference import TINY, Reference, draw, randomise
+from tolerances import assert_close, assert_scores, of_scores
 
 from alad_tf.model import networks, scores, weights
 from alad_tf.model.networks import Networks
@@ -42,9 +43,9 @@ def test_scores_equal_the_reference_and_change_nothing(kind: str | None) -> None
     before = weights.get_arrays(built)
     for got in (scores.Scorer(built)(x), scores.anomaly_scores(built, tf.constant(x)), scores.Scorer(built)(x)):
         assert list(got) == NAMES
+        assert_scores(got, expected, of_scores(built, x))
         for name in NAMES:
             assert (got[name].shape, got[name].dtype) == ((30,), np.float32)
-            np.testing.assert_allclose(got[name], expected[name], rtol=1e-4, atol=1e-5)
     for name, array in weights.get_arrays(built).items():
         np.testing.assert_array_equal(array, before[name])
 
@@ -76,10 +77,10 @@ def by_hand() -> Any:
 def test_scores_by_hand_are_larger_for_worse_reconstructions() -> None:
     x = tf.constant([[9.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, -3.0, 4.0]])
     got = {name: score.numpy() for name, score in scores.anomaly_scores(by_hand(), x).items()}
-    np.testing.assert_allclose(got["l1"], [0, 1, 7], atol=1e-6)
-    np.testing.assert_allclose(got["l2"], [0, 1, 5], atol=1e-6)
-    np.testing.assert_allclose(got["features"], [0, 2 + 1, 14 + 7], atol=1e-6)
-    np.testing.assert_allclose(got["logits"], np.log1p(np.exp([-2.0, -1.0, 5.0])), rtol=1e-5)
+    assert_close(got["l1"], [0, 1, 7], 3)
+    assert_close(got["l2"], [0, 1, 5], 3)
+    assert_close(got["features"], [0, 2 + 1, 14 + 7], 4)
+    assert_close(got["logits"], np.log1p(np.exp([-2.0, -1.0, 5.0])), 4)
     assert all((np.diff(score) > 0).all() for score in got.values())
 
 
@@ -93,8 +94,7 @@ def test_logits_score_of_a_certain_discriminator_is_finite() -> None:
 def test_scorer_gives_the_scores_of_every_kind_of_networks(pairs: str, kind: str | None) -> None:
     built, x = moved(kind, replace(TINY, Dxx=PAIRS[pairs])), draw(3, 30, 5)
     expected = scores.anomaly_scores(built, tf.constant(x))
-    for name, score in scores.Scorer(built)(x).items():
-        np.testing.assert_allclose(score, expected[name], rtol=1e-4, atol=1e-5)
+    assert_scores(scores.Scorer(built)(x), expected, of_scores(built, x))
 
 
 @pytest.fixture
@@ -110,9 +110,9 @@ def test_chunks_give_the_scores_of_one_pass(small_chunks: None, pairs: str, rows
     built, x = moved(table=replace(TINY, Dxx=PAIRS[pairs])), draw(3, rows, 5)
     whole, got = scores.anomaly_scores(built, tf.constant(x)), scores.Scorer(built)(x)
     assert list(got) == NAMES
-    for name, score in got.items():
+    assert_scores(got, whole, of_scores(built, x))
+    for score in got.values():
         assert (score.shape, score.dtype) == ((rows,), np.float32)
-        np.testing.assert_allclose(score, whole[name], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -201,4 +201,4 @@ def test_scorer_follows_the_weights(small_chunks: None, rows: int) -> None:
     after, expected = scorer(x), scores.anomaly_scores(built, tf.constant(x))
     for name in NAMES:
         assert not np.isclose(before[name], after[name]).any()
-        np.testing.assert_allclose(after[name], expected[name], rtol=1e-5, atol=1e-6)
+    assert_scores(after, expected, of_scores(built, x))

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 from exported_models import NAMES, ROWS, array_model, array_version, cells, loaded, table, table_version
+from tolerances import assert_scores, of_estimator
 
 from alad_tf.errors import AladError, DataError
 from alad_tf.serving import server_config, versions
@@ -191,7 +192,8 @@ def test_a_real_server(tmp_path: Path) -> None:
                 break
             except AladError:
                 time.sleep(1.0)
-        np.testing.assert_allclose(answer["score"], array_model().anomaly_score(ROWS[:7]), rtol=5e-6)
+        expected, bounds = array_model().anomaly_score(ROWS[:7]), of_estimator(array_model(), ROWS[:7])
+        assert_scores({"features": answer["score"]}, {"features": expected}, bounds)
     finally:
         server.terminate()
         server.wait()

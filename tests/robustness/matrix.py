@@ -1,0 +1,83 @@
+"""Run the numeric tests as on other processors, and print what passed.
+
+    python tests/robustness/matrix.py                    # every combination, about 15 minutes each on one core
+    python tests/robustness/matrix.py --only 1 5 -x      # some of them; further options go to pytest
+
+Variables make OpenBLAS and oneDNN take the code of an older processor, or leave oneDNN out; products
+are split over threads. Each changes the order of sums, and so their last digits, which `tolerances` allows for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parents[1]
+COMBINATIONS: list[dict[str, str]] = [
+    {},
+    {"OPENBLAS_CORETYPE": "Haswell"},
+    {"ONEDNN_MAX_CPU_ISA": "AVX2"},
+    {"TF_ENABLE_ONEDNN_OPTS": "0"},
+    {"ALAD_TEST_THREADS": "2"},
+    {"OPENBLAS_CORETYPE": "Haswell", "ONEDNN_MAX_CPU_ISA": "AVX2", "ALAD_TEST_THREADS": "2"},
+    {"OPENBLAS_CORETYPE": "Haswell", "TF_ENABLE_ONEDNN_OPTS": "0", "ALAD_TEST_THREADS": "2"},
+]
+NUMERIC = [
+    "model",
+    "baselines/test_anogan.py",
+    "baselines/test_baselines_training.py",
+    "baselines/test_classical.py",
+    "baselines/test_dagmm.py",
+    "baselines/test_dsebm.py",
+    "estimator/test_explanations.py",
+    "experiments/test_latency.py",
+    "robustness/test_properties.py",
+    "serving/test_batch.py",
+    "serving/test_convert.py",
+    "serving/test_export.py",
+    "tabular/test_preprocessing.py",
+    "test_metrics.py",
+]
+
+
+def run(variables: dict[str, str], options: list[str]) -> tuple[bool, str]:
+    """Whether the tests passed, and pytest's closing line."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
+    files = [str(TESTS / name) for name in NUMERIC]
+    done = subprocess.run(
+        [*command, *files], cwd=TESTS.parent, env={**os.environ, **variables}, stdout=subprocess.PIPE, text=True
+    )
+    lines = done.stdout.splitlines() or [f"exit code {done.returncode}"]
+    for line in lines:
+        if line.startswith(("FAILED", "ERROR")):
+            print(line, flush=True)
+    return done.returncode == 0, lines[-1]
+
+
+def main() -> int:
+    """Print a row for each combination; the exit code is 0 where all passed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    numbers = range(1, len(COMBINATIONS) + 1)
+    parser.add_argument("--only", type=int, nargs="+", choices=numbers, default=list(numbers), metavar="NUMBER")
+    arguments, options = parser.parse_known_args()
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores", flush=True)
+    rows = []
+    for number in arguments.only:
+        variables = COMBINATIONS[number - 1]
+        name = " ".join(f"{key}={value}" for key, value in variables.items()) or "as it is, 1 thread"
+        start = time.monotonic()
+        passed, line = run(variables, options)
+        rows.append((passed, f"| {number} | {name} | {'passed' if passed else 'FAILED'} | {line} |"))
+        print(f"{rows[-1][1]} {time.monotonic() - start:.0f} s", flush=True)
+    print("\n| # | variables | outcome | pytest |\n| --- | --- | --- | --- |")
+    print("\n".join(row for _, row in rows))
+    return 0 if all(passed for passed, _ in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
