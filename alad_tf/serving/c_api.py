@@ -2,7 +2,7 @@
 
 The library is the one in the installed package `tensorflow`, which is not imported. XLA is off, as TensorFlow Serving
 has it.
-`python -m alad_tf.serving.c_api FOLDER` answers requests that its standard input holds, see `answers`.
+`python -m alad_tf.serving.c_api FOLDER` answers pickled requests from standard input, see `answers`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class SavedModel:
 
     Args:
         folder: with saved_model.pb and variables/.
-        threads: of an operation.
+        threads: threads within an operation, and between operations.
 
     Attributes:
         signatures: by name.
@@ -80,7 +80,7 @@ class SavedModel:
         self._in_graph = {name: tuple(map(self._places, found)) for name, found in self.signatures.items()}
 
     def run(self, signature: str, inputs: Mapping[str, Any]) -> Arrays:
-        """The outputs of a signature by name.
+        """Run a signature and return its outputs by name.
 
         Args:
             signature: one of `signatures`.
@@ -140,7 +140,7 @@ class SavedModel:
 
 
 def answers(folder: Path, requests: Requests) -> list[Arrays]:
-    """The answers to (signature, inputs) of a SavedModel that is loaded in a process of its own.
+    """Load a SavedModel in a process of its own and return its answers to (signature, inputs).
 
     Raises:
         DataError: it does not load, or refuses a request.

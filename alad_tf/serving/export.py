@@ -1,4 +1,4 @@
-"""`alad export`: a version for TensorFlow Serving, which appears complete and checked or not at all."""
+"""`alad export`: write a checked version for TensorFlow Serving."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ from alad_tf.serving.signatures import LARGEST, Detector, Served
 from alad_tf.serving.sources import Source
 from alad_tf.serving.warm_up import write_warm_up
 
-TOLERANCE = 1e-3  # of a score between the export and alad_tf, relative: what is wrong is off by far more
+TOLERANCE = 1e-3  # relative difference of scores between export and package; faults differ by far more
 
 
 def export(source: Source, base: Path | str, *, version: int | None = None) -> Path:
     """Write the next version of BASE/NAME: a SavedModel with its description, warm-up requests and manifest.
 
-    It is made under a name that no server takes for a version, loaded by TensorFlow's C++ loader with XLA off, compared
-    with this package, and renamed last.
+    The version is written under a name that servers ignore, loaded by TensorFlow's C++ loader with XLA off, compared
+    with this package, and renamed last: it appears complete and checked, or not at all.
 
     Args:
         source: what to export.
         base: BASE/NAME; NAME is the model's name to the server.
-        version: a number of one's own.
+        version: number of the version; None: the next one.
 
     Returns:
         The folder of the version.
 
     Raises:
-        SettingsError: the version is there already.
-        AladError: the export does not load, or does not answer as alad_tf does.
-        OSError: the disk is full, the place is not writable.
+        SettingsError: the version exists already.
+        AladError: the export does not load, or its outputs differ from the package's.
+        OSError: the disk is full, or the folder is not writable.
     """
     base = Path(base)
     number = versions.vacant(base, version)
@@ -66,10 +66,10 @@ def export(source: Source, base: Path | str, *, version: int | None = None) -> P
 
 
 def check(version: Path, detector: Detector) -> None:
-    """Load a version as TensorFlow Serving does, in a process of its own, and compare its answers with alad_tf's.
+    """Load a version in a process of its own, as TensorFlow Serving does, and compare its outputs with the package's.
 
     Raises:
-        AladError: it does not load, or its answers are others.
+        AladError: it does not load, or its outputs differ.
     """
     asked = requests(detector, 8)
     x = asked["serving_default"]["x"]
@@ -88,7 +88,7 @@ def check(version: Path, detector: Detector) -> None:
 
 
 def decisions(detector: Detector, x: np.ndarray) -> Arrays:
-    """What the export must answer to x, by this package: score, is_anomaly and is_valid, [n] each."""
+    """Expected outputs for x, computed by this package: score, is_anomaly and is_valid, [n] each."""
     valid = np.isfinite(x).all(axis=tuple(range(1, x.ndim)))
     scaled = ((x[valid] - detector.center) / detector.scale).astype(np.float32)
     score = np.full(len(x), LARGEST, np.float32)
@@ -101,7 +101,7 @@ def decisions(detector: Detector, x: np.ndarray) -> Arrays:
 
 
 def _save(detector: Detector, folder: Path) -> dict[str, Any]:
-    """Write the SavedModel; returns its signatures, as the description has them."""
+    """Write the SavedModel and return its signatures for the description."""
     served = Served(detector)
     functions = served.signatures()
     try:
@@ -116,7 +116,7 @@ def _save(detector: Detector, folder: Path) -> dict[str, Any]:
 
 
 def _name_columns(path: Path, names: dict[str, str]) -> None:
-    """Give the inputs of the signature `raw` the names of the columns, which a function's arguments cannot have."""
+    """Name the inputs of the signature `raw` after the columns: a function's arguments cannot take every name."""
     model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
     inputs = model.meta_graphs[0].signature_def["raw"].inputs
     infos = {names[argument_]: info.SerializeToString() for argument_, info in inputs.items()}
@@ -135,7 +135,7 @@ def _interface(function: Any, names: dict[str, str]) -> dict[str, Any]:
 
 
 def _description(source: Source, signatures: dict[str, Any], name: str, version: int) -> dict[str, Any]:
-    """Everything that a client must know."""
+    """Description of a version for clients."""
     detector = source.detector
     return {
         "kind": versions.KIND,
@@ -154,7 +154,7 @@ def _description(source: Source, signatures: dict[str, Any], name: str, version:
 
 
 def _columns(prepared: dict[str, Any] | None) -> list[dict[str, Any]] | None:
-    """The inputs of the signature `raw`; `argument` is their name where TensorFlow's Python loads it."""
+    """Inputs of the signature `raw`; `argument` is an input's name in `tf.saved_model.load`."""
     if prepared is None:
         return None
     categorical = prepared["categorical"]

@@ -11,24 +11,21 @@ import tensorflow as tf
 Tensors = dict[str, tf.Tensor]
 
 
-# From columns to x ------------------------------------------------------------------------------------------------
-
-
 def argument(position: int) -> str:
-    """The name of a column in the graph, where not every text may be one."""
+    """Name of the column at a position in the graph, where column names need not be valid."""
     return f"column_{position}"
 
 
 def column_types(preprocessing: Mapping[str, Any]) -> dict[str, tf.DType]:
-    """Columns in the order of the training file and what their cells are."""
+    """Column name -> type of its cells, in the order of the training file."""
     numeric = preprocessing["numeric"]["columns"]
     return {name: tf.float64 if name in numeric else tf.string for name in preprocessing["columns"]}
 
 
 def encoded(columns: Tensors, preprocessing: Mapping[str, Any]) -> tuple[tf.Tensor, tf.Tensor]:
-    """What the fitted transformer makes of cells, [n, d] float32, and which rows are valid, [n].
+    """Transform cells as the fitted transformer does, [n, d] float32, and tell which rows are valid, [n].
 
-    Missing cells are NaN, and empty text where no category is empty text; their rows are valid with imputation only.
+    A missing cell is NaN, or empty text where no category is empty text. Its row is valid only with imputation.
     """
     numeric, categorical = preprocessing["numeric"], preprocessing["categorical"]
     impute = preprocessing["impute"]
@@ -59,7 +56,7 @@ def _scaled_numbers(numbers: tf.Tensor, missing: tf.Tensor, numeric: Mapping[str
 
 
 def parsed_columns(examples: tf.Tensor, preprocessing: Mapping[str, Any]) -> list[tf.Tensor]:
-    """Cells of the features that are named like the columns; one that is not there is a missing cell."""
+    """Parse tf.Example messages [n] to columns; a feature that is not there is a missing cell."""
     kinds = column_types(preprocessing)
     number, text = tf.io.FixedLenFeature([], tf.float32, np.nan), tf.io.FixedLenFeature([], tf.string, "")
     parsed = tf.io.parse_example(
@@ -69,7 +66,7 @@ def parsed_columns(examples: tf.Tensor, preprocessing: Mapping[str, Any]) -> lis
 
 
 def parsed_rows(examples: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
-    """x of the feature of that name; a list of another length is no valid row."""
+    """Parse the feature "x" of tf.Example messages [n]; a list of another length makes a row that is not valid."""
     width = int(np.prod(shape))
     lists = tf.io.parse_example(examples, {"x": tf.io.RaggedFeature(tf.float32)})["x"]
     rows = lists.to_tensor(np.nan, shape=[None, width])

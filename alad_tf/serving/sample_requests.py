@@ -15,11 +15,8 @@ from alad_tf.tabular import preprocessing
 Arrays = dict[str, np.ndarray]
 
 
-# Requests, made up ------------------------------------------------------------------------------------------------
-
-
 def requests(detector: Detector, count: int, seed: int = 0) -> dict[str, Arrays]:
-    """Inputs of each signature for the same rows, such as the model could meet; of four, one is not valid."""
+    """Plausible inputs of each signature for the same rows; one row in four or more is not valid."""
     random = np.random.default_rng(seed)
     z = random.standard_normal((count, *detector.networks.G.input_shape[1:])).astype(np.float32)
     found: dict[str, Arrays] = {"generate": {"z": z}}
@@ -41,7 +38,7 @@ def requests(detector: Detector, count: int, seed: int = 0) -> dict[str, Arrays]
 
 
 def _cells(prepared: dict[str, Any], count: int, random: np.random.Generator) -> Arrays:
-    """Cells of the training file's columns, [count] each."""
+    """Cells for the columns of the training file, [count] each."""
     numeric, categorical = prepared["numeric"], prepared["categorical"]
     middle, spread = np.zeros(len(numeric["columns"])), np.ones(len(numeric["columns"]))
     if prepared["scaling"] != "none":
@@ -58,7 +55,7 @@ def _cells(prepared: dict[str, Any], count: int, random: np.random.Generator) ->
 
 
 def _transformed(cells: Arrays, prepared: dict[str, Any]) -> np.ndarray:
-    """x of cells, by scikit-learn."""
+    """Cells transformed to x by scikit-learn."""
     transformer = preprocessing.from_document({name: value for name, value in prepared.items() if name != "impute"})
     decoded = {name: [c.decode() for c in cell] if cell.dtype == object else cell for name, cell in cells.items()}
     x: np.ndarray = transformer.transform(pd.DataFrame(decoded)).astype(np.float32)
@@ -66,7 +63,7 @@ def _transformed(cells: Arrays, prepared: dict[str, Any]) -> np.ndarray:
 
 
 def _examples(features: Arrays, count: int) -> np.ndarray:
-    """Rows as serialised tf.Example, [count]."""
+    """Rows as serialised tf.Example messages, [count]."""
 
     def feature(value: Any) -> tf.train.Feature:
         if isinstance(value, bytes):

@@ -1,7 +1,7 @@
-"""What an exported model answers: the functions of its signatures, on a module that holds its variables and no more.
+"""Signatures of an exported model: functions on a module that holds its variables and nothing else.
 
-Rows never affect each other. A row with a missing or infinite cell is not valid: it is an anomaly of the largest score
-there is, and whatever else is asked of it is 0.
+Every row is scored on its own. A row with a missing or infinite cell is not valid: it is an anomaly, its score is the
+largest float32, and its other outputs are 0.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ LARGEST = float(np.finfo(np.float32).max)  # the score of a row that is not vali
 
 @dataclass(frozen=True)
 class Detector:
-    """All that decides about a row.
+    """Score, validity and threshold decision for a batch of rows.
 
     Args:
-        networks: trained; they see (x - center) / scale.
-        score: which of the four is A(x).
-        threshold: rows of a larger A(x) are anomalies.
-        center, scale: in the shape of a row x, float64.
-        preprocessing: from columns to x, as `preprocessing.to_document` has it, and impute, as `Columns` does; None
-            where there is none.
+        networks: trained networks; their input is (x - center) / scale.
+        score: name of the score that is A(x).
+        threshold: rows with a larger A(x) are anomalies.
+        center, scale: float64 arrays of the shape of a row x.
+        preprocessing: document of the preprocessing from columns to x (`preprocessing.to_document`), with the key
+            "impute" of `Columns`; None: the model takes x itself.
 
     Raises:
-        SettingsError: a threshold that is not finite.
+        SettingsError: the threshold is not finite.
     """
 
     networks: Networks
@@ -51,7 +51,7 @@ class Detector:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of a row x."""
+        """Shape of a row x."""
         shape: tuple[int, ...] = self.networks.E.input_shape[1:]
         return shape
 
@@ -60,8 +60,8 @@ class Served(tf.Module):
     """The functions of an exported model.
 
     Args:
-        detector: its networks stay as they are; spectral norm is folded in the copies that are exported.
-        double: scale rows in float64, as alad_tf does; False: in float32, for what has no other.
+        detector: the detector to export. Its networks are copied, and spectral norm is folded into the copies.
+        double: scale rows in float64, as the package does; False: in float32, for formats without float64.
     """
 
     def __init__(self, detector: Detector, *, double: bool = True) -> None:
@@ -74,11 +74,11 @@ class Served(tf.Module):
 
     @property
     def rows(self) -> tf.TensorSpec:
-        """Of x."""
+        """Specification of a batch x [n, ...]."""
         return tf.TensorSpec([None, *self._detector.shape], tf.float32, name="x")
 
     def signatures(self) -> dict[str, Callable[..., Any]]:
-        """Concrete functions by the name of their signature."""
+        """Concrete functions by signature name."""
         latent = tf.TensorSpec([None, *self._E().output_shape[1:]], tf.float32, name="z")
         examples = tf.TensorSpec([None], tf.string, name="inputs")
         functions: dict[str, tuple[Callable[..., Tensors], list[tf.TensorSpec]]] = {
@@ -91,7 +91,7 @@ class Served(tf.Module):
         }
         if len(self._detector.shape) > 1:
             functions["raw"] = (self.raw_images, [tf.TensorSpec(self.rows.shape, tf.uint8, name="x")])
-            functions = {name: (_of_none_too(call), specs) for name, (call, specs) in functions.items()}
+            functions = {name: (_allow_empty_batch(call), specs) for name, (call, specs) in functions.items()}
         if self._detector.preprocessing:
             columns = [
                 tf.TensorSpec([None], kind, name=argument(position))
@@ -141,26 +141,26 @@ class Served(tf.Module):
     def regress(self, inputs: tf.Tensor) -> Tensors:
         """Serialised tf.Example [n] -> outputs [n]: the score.
 
-        Without preprocessing they hold the feature "x", a list of floats; with it, a feature for each column, of one
-        float or of bytes.
+        Without preprocessing an example holds the feature "x", a list of floats; with preprocessing, one feature per
+        column, a float or bytes.
         """
         if self._detector.preprocessing:
             return {"outputs": self.raw(*parsed_columns(inputs, self._detector.preprocessing))["score"]}
         return {"outputs": self.decide(parsed_rows(inputs, self._detector.shape))["score"]}
 
     def raw(self, *columns: tf.Tensor) -> Tensors:
-        """The columns of the training file [n] each, float64 or text -> as `decide`."""
+        """Columns of the training file, [n] float64 or text each -> the outputs of `decide`."""
         assert self._detector.preprocessing is not None
         named = dict(zip(column_types(self._detector.preprocessing), columns))
         x, valid = encoded(named, self._detector.preprocessing)
         return self.decide(tf.where(valid[:, None], x, np.nan))
 
     def raw_images(self, x: tf.Tensor) -> Tensors:
-        """Images of bytes [n, height, width, channels] -> as `decide`, which takes pixels in [-1, 1]."""
+        """Images [n, height, width, channels] uint8 -> the outputs of `decide`, which takes pixels in [-1, 1]."""
         return self.decide(as_input(x))
 
     def _scores(self, rows: tf.Tensor, x_hat: tf.Tensor, valid: tf.Tensor) -> Tensors:
-        """The four scores, finite; the largest for rows that are not valid or whose score overflows."""
+        """The four scores, all finite: the largest float32 for rows that are not valid or whose score overflows."""
         found = scores_of(self._Dxx(), rows, x_hat)
         return {name: tf.where(valid & (found[name] <= LARGEST), found[name], LARGEST) for name in SCORES}
 
@@ -169,13 +169,13 @@ class Served(tf.Module):
         return {"score": score, "is_anomaly": (score > _below(self._detector.threshold)) | ~valid, "is_valid": valid}
 
     def _rows(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Rows as the networks see them, and which are valid, [n]; the others are zeros."""
+        """Scaled rows, zeros where a row is not valid, and which rows are valid, [n]."""
         x, valid = _finite(x)
         center, scale = self._detector.center, self._detector.scale
         if self._scaled and self._double:
             x = tf.cast((tf.cast(x, tf.float64) - center) / scale, tf.float32)
         elif self._scaled:
-            high = center.astype(np.float32)  # its rounding is subtracted as well
+            high = center.astype(np.float32)  # the rounding of center is subtracted too
             x = (x - high - (center - high).astype(np.float32)) / scale.astype(np.float32)
         return x, valid
 
@@ -185,11 +185,11 @@ class Served(tf.Module):
         return tf.cast(tf.cast(x, tf.float64) * self._detector.scale + self._detector.center, tf.float32)
 
 
-# Parts of the above -----------------------------------------------------------------------------------------------
+# Helpers -----------------------------------------------------------------------------------------------
 
 
-def _of_none_too(call: Callable[..., Tensors]) -> Callable[..., Tensors]:
-    """The same for a batch of no rows, which convolutions refuse: they get one of zeros, whose answer is left out."""
+def _allow_empty_batch(call: Callable[..., Tensors]) -> Callable[..., Tensors]:
+    """Let a function of images take an empty batch, which convolutions refuse: it runs on one row of zeros instead."""
 
     def answer(rows: tf.Tensor) -> Tensors:
         count = tf.shape(rows)[0]
@@ -200,20 +200,20 @@ def _of_none_too(call: Callable[..., Tensors]) -> Callable[..., Tensors]:
 
 
 def _hidden(model: tf.keras.Model) -> Callable[[], tf.keras.Model]:
-    """The model behind a call: a module that has it as an attribute would be saved with all of its functions."""
+    """Hide a Keras model behind a call: as an attribute it would be saved with all of its functions."""
     return lambda: model
 
 
 def _finite(values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The rows, those with a NaN or infinity as zeros, and which are finite throughout, [n]."""
+    """Rows, zeros in place of those with a NaN or infinity, and which rows are finite, [n]."""
     valid = tf.reduce_all(tf.abs(values) <= LARGEST, axis=range(1, len(values.shape)))
     return _masked(values, valid), valid
 
 
 def _or_zeros(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
-    """Values of the valid rows, finite; zeros for the others."""
+    """Finite values of the valid rows, zeros for the others."""
     bounded = tf.clip_by_value(values, -LARGEST, LARGEST)
-    return _masked(tf.where(tf.abs(bounded) <= LARGEST, bounded, 0.0), valid)  # NaN is not below either
+    return _masked(tf.where(tf.abs(bounded) <= LARGEST, bounded, 0.0), valid)  # also False for NaN
 
 
 def _masked(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
@@ -221,7 +221,7 @@ def _masked(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
 
 
 def _below(threshold: float) -> Any:
-    """The largest float32 that is not above: float32 scores exceed either or none."""
+    """The largest float32 that is not above a threshold: a float32 score exceeds both or neither."""
     with np.errstate(over="ignore"):
         rounded = np.float32(threshold)
     return rounded if float(rounded) <= threshold else np.nextafter(rounded, np.float32(-np.inf))

@@ -1,4 +1,4 @@
-"""What can be exported: a fitted estimator, a model folder, or a run of the paper's protocol, as one kind of thing."""
+"""Sources of exports: a fitted estimator, a model folder, or a run of the paper's protocol."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from alad_tf.tabular import preprocessing
 
 @dataclass(frozen=True)
 class Source:
-    """A detector and where it comes from.
+    """A detector and its origin.
 
     Args:
-        detector: all that decides about a row.
-        rule: where its threshold comes from.
-        features: the names of the features of x; None: they have none.
-        origin: what made it: kind, table, seed and the like, as JSON can hold it.
+        detector: score, validity and threshold decision.
+        rule: origin of the threshold.
+        features: names of the features of x; None: unnamed.
+        origin: kind, table, seed and training rows, as a JSON object.
     """
 
     detector: Detector
@@ -47,7 +47,7 @@ def load(
     contamination: float | None = None,
     score: str | None = None,
 ) -> Source:
-    """A model folder (`alad fit`, `ALAD.save`) or a run's folder (`alad reproduce`).
+    """Load a model folder (`alad fit`, `ALAD.save`) or the folder of a run (`alad reproduce`).
 
     Args:
         path: the folder.
@@ -87,7 +87,7 @@ def load(
 
 
 def load_networks(path: Path | str) -> Networks:
-    """G, E, Dxz, Dxx and Dzz of a model folder or of a complete run: those that score.
+    """Load G, E, Dxz, Dxx and Dzz, the networks that score, from a model folder or a complete run.
 
     Raises:
         DataError: neither kind of folder, or a damaged one.
@@ -96,7 +96,7 @@ def load_networks(path: Path | str) -> Networks:
 
 
 def of_estimator(estimator: ALAD, prepared: dict[str, Any] | None = None) -> Source:
-    """A fitted estimator, with the document of its preprocessing where there is one."""
+    """Make a source of a fitted estimator and the document of its preprocessing, if any."""
     detector = Detector(
         estimator.networks_, estimator.score, estimator.threshold_, estimator.center_, estimator.scale_, prepared
     )
@@ -106,7 +106,7 @@ def of_estimator(estimator: ALAD, prepared: dict[str, Any] | None = None) -> Sou
     else:
         features = getattr(estimator, "feature_names_in_", None)
     origin = {
-        "kind": "model of one's own",
+        "kind": "own data",
         "table": estimator.table_.name,
         "seed": estimator.seed_,
         "training_rows": estimator.n_samples_fit_,

@@ -10,25 +10,25 @@ from alad_tf.errors import DataError, SettingsError
 from alad_tf.io import atomic, manifest
 
 KIND = "alad_tf export"
-FORMAT = 1  # raise it when what an older version reads would no longer be all that there is
-EXTRA = "assets.extra"  # a folder that TensorFlow leaves alone
+FORMAT = 1  # raised when an older reader would miss something
+EXTRA = "assets.extra"  # a folder that TensorFlow ignores
 DESCRIPTION = f"{EXTRA}/alad.json"
 WARM_UP = f"{EXTRA}/tf_serving_warmup_requests"
 MANIFEST = f"{EXTRA}/manifest.json"
 
 
 def versions(base: Path) -> list[int]:
-    """The version numbers in BASE/NAME, ascending."""
+    """List the version numbers in BASE/NAME in ascending order."""
     if not base.is_dir():
         return []
     return sorted(int(path.name) for path in base.iterdir() if path.name.isdecimal() and path.name.isascii())
 
 
 def resolve(path: Path | str) -> Path:
-    """The folder of a version: the path itself, or the newest in BASE/NAME.
+    """Find the folder of a version: the path itself, or the newest version in BASE/NAME.
 
     Raises:
-        DataError: neither is there.
+        DataError: there is neither.
     """
     path = Path(path)
     if (path / "saved_model.pb").is_file():
@@ -43,10 +43,10 @@ def resolve(path: Path | str) -> Path:
 
 
 def vacant(base: Path, version: int | None) -> int:
-    """The version to write: the one asked for, or the next one.
+    """Return the number of the version to write: the one asked for, or the next one.
 
     Raises:
-        SettingsError: it is there already.
+        SettingsError: the version exists already.
     """
     found = versions(base)
     if version in found:

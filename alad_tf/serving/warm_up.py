@@ -10,11 +10,15 @@ from alad_tf.serving import c_api
 from alad_tf.serving.sample_requests import requests
 from alad_tf.serving.signatures import Detector
 
-WARM_UP_ROWS = (1, 16)  # of the requests that each signature is warmed up with
+WARM_UP_ROWS = (1, 16)  # rows of the warm-up requests of each signature
 
 
 def write_warm_up(path: Path, model: str, detector: Detector) -> None:
-    """TFRecord of PredictionLog: predict_log 6, its request 1, of that model_spec 1 (name 1, signature 3), inputs 2."""
+    """Write warm-up requests for every signature of a model.
+
+    A TFRecord file of PredictionLog messages: field 6 predict_log, in it field 1 request, in it fields 1 model_spec
+    (fields 1 name, 3 signature) and 2 inputs.
+    """
     with tf.io.TFRecordWriter(str(path)) as writer:
         for count in WARM_UP_ROWS:
             for signature, inputs in requests(detector, count).items():
