@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from alad_tf.errors import AladError, SettingsError
 from alad_tf.io import atomic
+from alad_tf.serving.checks import compare, decisions
+from alad_tf.serving.sample_requests import Arrays, requests
 from alad_tf.serving.signatures import Detector, Served
 
 OPSET = 17  # of ONNX
@@ -22,12 +25,17 @@ def convert(detector: Detector, path: Path | str) -> None:
 
     Raises:
         SettingsError: another ending.
-        AladError: the extra for ONNX is not installed, or the format lacks an operation.
+        AladError: the extra for ONNX is not installed, the format lacks an operation, or the converted model's outputs
+            differ from the package's.
     """
     path = Path(path)
     if path.suffix not in FORMATS:
         raise SettingsError(f"Expected a file in {' or '.join(FORMATS)}. Received: {path}.")
     content = _onnx(detector) if path.suffix == ".onnx" else _tflite(detector)
+    x = requests(detector, 8)["serving_default"]["x"]
+    run = _run_onnx if path.suffix == ".onnx" else _run_tflite
+    outputs = run(content, x)
+    compare(path.suffix, outputs["score"], outputs["is_valid"], decisions(detector, x))
     with atomic.replacing(path) as temporary:
         temporary.write_bytes(content)
 
@@ -41,6 +49,23 @@ def _onnx(detector: Detector) -> bytes:
     model, _ = tf2onnx.convert.from_function(*_scorer(Served(detector)), opset=OPSET, custom_op_handlers=handlers)
     content: bytes = model.SerializeToString()
     return content
+
+
+def _run_onnx(content: bytes, x: np.ndarray) -> Arrays:
+    """Outputs of an ONNX model for x [n, ...], by name."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, {session.get_inputs()[0].name: x})))
+
+
+def _run_tflite(content: bytes, x: np.ndarray) -> Arrays:
+    """Outputs of a TensorFlow Lite model for x [n, ...], by name."""
+    interpreter = tf.lite.Interpreter(model_content=content, num_threads=1)
+    signature = interpreter.get_signature_runner()
+    outputs: Arrays = signature(x=x)
+    return outputs
 
 
 def _where(graph: Any, node: Any, name: str, arguments: list[Any]) -> Any:

@@ -10,22 +10,18 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from alad_tf._version import __version__
 from alad_tf.errors import AladError, SettingsError
-from alad_tf.io import atomic
-from alad_tf.model.scores import anomaly_scores
-from alad_tf.serving import c_api, versions
+from alad_tf.io import atomic, model_folder
+from alad_tf.serving import versions
+from alad_tf.serving.checks import check
 from alad_tf.serving.preprocessing_graph import argument, column_types
-from alad_tf.serving.sample_requests import Arrays, requests
 from alad_tf.serving.signatures import LARGEST, Detector, Served
 from alad_tf.serving.sources import Source
 from alad_tf.serving.warm_up import write_warm_up
-
-TOLERANCE = 1e-3  # relative difference of scores between export and package; faults differ by far more
 
 
 def export(source: Source, base: Path | str, *, version: int | None = None) -> Path:
@@ -43,58 +39,31 @@ def export(source: Source, base: Path | str, *, version: int | None = None) -> P
         The folder of the version.
 
     Raises:
-        SettingsError: the version exists already.
+        SettingsError: the version exists already, or BASE/NAME is in a model folder.
         AladError: the export does not load, or its outputs differ from the package's.
         OSError: the disk is full, or the folder is not writable.
     """
     base = Path(base)
+    _require_no_model_folder(base)
     number = versions.vacant(base, version)
     base.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=".export.", dir=base))
     try:
         signatures = _save(source.detector, staging)
-        atomic.write_json(staging / versions.DESCRIPTION, _description(source, signatures, base.name, number))
         write_warm_up(staging / versions.WARM_UP, base.name, source.detector)
         check(staging, source.detector)
-        versions.write_manifest(staging)
-        _put_in_place(staging, base, number)
+        while True:
+            description = _description(source, signatures, base.name, number)
+            atomic.write_json(staging / versions.DESCRIPTION, description)
+            versions.write_manifest(staging)
+            if _put_in_place(staging, base / str(number)):
+                break
+            number = versions.vacant(base, version)  # another export has just taken the number
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
     atomic.sync(base)
     return base / str(number)
-
-
-def check(version: Path, detector: Detector) -> None:
-    """Load a version in a process of its own, as TensorFlow Serving does, and compare its outputs with the package's.
-
-    Raises:
-        AladError: it does not load, or its outputs differ.
-    """
-    asked = requests(detector, 8)
-    x = asked["serving_default"]["x"]
-    expected = decisions(detector, x)
-    scale = np.median(expected["score"][expected["is_valid"]])
-    compared = [(name, asked[name]) for name in ("serving_default", "regress", "raw") if name in asked]
-    for (name, _), answer in zip(compared, c_api.answers(version, compared)):
-        score = answer["outputs" if name == "regress" else "score"]
-        close = np.abs(score - expected["score"]) <= TOLERANCE * (np.abs(expected["score"]) + scale)
-        valid = answer.get("is_valid", expected["is_valid"])
-        if not close.all() or (valid != expected["is_valid"]).any():
-            raise AladError(
-                f"Expected the export to answer as alad_tf does, {expected['score'].tolist()}. Received from {name}: "
-                f"{score.tolist()}. Nothing was exported."
-            )
-
-
-def decisions(detector: Detector, x: np.ndarray) -> Arrays:
-    """Expected outputs for x, computed by this package: score, is_anomaly and is_valid, [n] each."""
-    valid = np.isfinite(x).all(axis=tuple(range(1, x.ndim)))
-    scaled = ((x[valid] - detector.center) / detector.scale).astype(np.float32)
-    score = np.full(len(x), LARGEST, np.float32)
-    found = anomaly_scores(detector.networks, tf.constant(scaled))[detector.score].numpy()
-    score[valid] = np.nan_to_num(found, nan=LARGEST, posinf=LARGEST, neginf=-LARGEST)
-    return {"score": score, "is_anomaly": (score.astype(np.float64) > detector.threshold) | ~valid, "is_valid": valid}
 
 
 # Parts of a version -----------------------------------------------------------------------------------------------
@@ -171,12 +140,23 @@ def _columns(prepared: dict[str, Any] | None) -> list[dict[str, Any]] | None:
     ]
 
 
-def _put_in_place(staging: Path, base: Path, number: int) -> None:
+def _put_in_place(staging: Path, version: Path) -> bool:
+    """Rename a complete version to its number; False where another export has taken it."""
+    if version.exists():
+        return False
     try:
-        os.rename(staging, base / str(versions.vacant(base, number)))
+        os.rename(staging, version)
     except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return False
+        raise
+    return True
+
+
+def _require_no_model_folder(base: Path) -> None:
+    """Refuse BASE/NAME in a model folder: files that are added to one make it unreadable."""
+    inside = [folder for folder in (base, *base.parents) if model_folder.is_model_folder(folder)]
+    if inside:
         raise SettingsError(
-            f"Expected version {number} of {base} to be free. Received: one that just appeared."
-        ) from error
+            f"Expected BASE/NAME outside of model folders. Received: {base}, in the model folder {inside[0]}."
+        )

@@ -11,6 +11,7 @@ from alad_tf.io import atomic, manifest
 
 KIND = "alad_tf export"
 FORMAT = 1  # raised when an older reader would miss something
+LARGEST_VERSION = 2**63 - 1  # TensorFlow Serving reads versions as int64
 EXTRA = "assets.extra"  # a folder that TensorFlow ignores
 DESCRIPTION = f"{EXTRA}/alad.json"
 WARM_UP = f"{EXTRA}/tf_serving_warmup_requests"
@@ -46,8 +47,10 @@ def vacant(base: Path, version: int | None) -> int:
     """Return the number of the version to write: the one asked for, or the next one.
 
     Raises:
-        SettingsError: the version exists already.
+        SettingsError: the version exists already, or is not from 1 to 2**63 - 1.
     """
+    if version is not None and not 0 < version <= LARGEST_VERSION:
+        raise SettingsError(f"Expected a version from 1 to 2**63 - 1. Received: {version}.")
     found = versions(base)
     if version in found:
         raise SettingsError(

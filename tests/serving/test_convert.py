@@ -14,9 +14,10 @@ from tolerances import of_estimator
 
 from alad_tf.errors import AladError, SettingsError
 from alad_tf.options import SCORES
+from alad_tf.serving import convert as converting
 from alad_tf.serving import sources
+from alad_tf.serving.checks import decisions
 from alad_tf.serving.convert import convert
-from alad_tf.serving.export import decisions
 from alad_tf.serving.signatures import Detector
 
 Answer = dict[str, np.ndarray]
@@ -78,6 +79,14 @@ def test_operations_that_a_format_lacks(tmp_path: Path, monkeypatch: pytest.Monk
         "alad_tf.serving.signatures._masked", lambda values, valid: tf.math.betainc(values, values, values)
     )
     with pytest.raises(AladError, match="Expected operations that TensorFlow Lite has. Received: "):
+        convert(detector("l1"), tmp_path / "scorer.tflite")
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_answers_than_the_packages_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = converting._tflite
+    monkeypatch.setattr(converting, "_tflite", lambda asked: whole(replace(asked, score="l2")))
+    with pytest.raises(AladError, match="Expected the export to answer as alad_tf does, .* Received from .tflite"):
         convert(detector("l1"), tmp_path / "scorer.tflite")
     assert not list(tmp_path.iterdir())
 

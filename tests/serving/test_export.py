@@ -36,7 +36,7 @@ from tolerances import Work, assert_scores, assert_within, largest, of_estimator
 from alad_tf.errors import AladError, DataError, SettingsError
 from alad_tf.model import networks
 from alad_tf.model.scores import Scorer
-from alad_tf.serving import c_api, export, sample_requests, sources, versions, warm_up
+from alad_tf.serving import c_api, checks, export, sample_requests, sources, versions, warm_up
 from alad_tf.serving.signatures import LARGEST, Detector
 
 ALL_BUT_RAW = ["encode", "explain", "generate", "regress", "scores", "serving_default"]
@@ -378,8 +378,33 @@ def test_a_version_that_appears_meanwhile_is_not_touched(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(export, "check", appears)
     with pytest.raises(SettingsError, match="Expected a new version. Received: 1"):
-        export.export(array_source(), tmp_path)
+        export.export(array_source(), tmp_path, version=1)
     assert [path.name for path in tmp_path.rglob("*")] == ["1", "theirs"]
+
+
+def test_two_exports_at_once_are_two_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def other(version: Path, detector: Detector) -> None:
+        monkeypatch.undo()
+        assert export.export(array_source(), tmp_path) == tmp_path / "1"
+
+    monkeypatch.setattr(export, "check", other)
+    assert export.export(array_source(), tmp_path) == tmp_path / "2"
+    assert [versions.describe(tmp_path / name)["version"] for name in "12"] == [1, 2]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2"]
+
+
+@pytest.mark.parametrize("inside", [".", "name"])
+def test_model_folders_are_left_alone(inside: str, tmp_path: Path) -> None:
+    folder = shutil.copytree(table_folder("imputed"), tmp_path / "model")
+    with pytest.raises(SettingsError, match="Expected BASE/NAME outside of model folders"):
+        export.export(array_source(), folder / inside)
+    sources.load(folder)
+
+
+@pytest.mark.parametrize("version", [0, -1, 2**63])
+def test_versions_that_a_server_cannot_read(version: int, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=rf"Expected a version from 1 to 2\*\*63 - 1. Received: {version}"):
+        export.export(array_source(), tmp_path, version=version)
 
 
 def test_missing_variables_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -398,13 +423,13 @@ def test_missing_variables_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_another_answer_than_the_package_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = export.decisions
+    whole = checks.decisions
 
     def others(detector: Detector, x: np.ndarray) -> dict[str, np.ndarray]:
         answer = whole(detector, x)
         return {**answer, "score": answer["score"] * np.float32(0.9)}
 
-    monkeypatch.setattr(export, "decisions", others)
+    monkeypatch.setattr(checks, "decisions", others)
     with pytest.raises(AladError, match="Expected the export to answer as alad_tf does"):
         export.export(array_source(), tmp_path)
     assert not list(tmp_path.iterdir())

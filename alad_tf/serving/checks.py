@@ -1,0 +1,60 @@
+"""Checks of exported and converted models: their outputs are the package's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from alad_tf.errors import AladError
+from alad_tf.model.scores import anomaly_scores
+from alad_tf.serving import c_api
+from alad_tf.serving.sample_requests import Arrays, requests
+from alad_tf.serving.signatures import LARGEST, Detector
+
+TOLERANCE = 1e-3  # relative difference of scores between export and package; faults differ by far more
+
+
+def check(version: Path, detector: Detector) -> None:
+    """Load a version in a process of its own, as TensorFlow Serving does, and compare its outputs with the package's.
+
+    Raises:
+        AladError: it does not load, or its outputs differ.
+    """
+    asked = requests(detector, 8)
+    expected = decisions(detector, asked["serving_default"]["x"])
+    compared = [(name, asked[name]) for name in ("serving_default", "regress", "raw") if name in asked]
+    for (name, _), answer in zip(compared, c_api.answers(version, compared)):
+        compare(name, answer["outputs" if name == "regress" else "score"], answer.get("is_valid"), expected)
+
+
+def compare(name: str, score: np.ndarray, valid: np.ndarray | None, expected: Arrays) -> None:
+    """Compare outputs with those of `decisions`.
+
+    Args:
+        name: signature or format, for the message.
+        score: [n] scores.
+        valid: [n] validity; None: the outputs have none.
+        expected: outputs of `decisions` for the same rows.
+
+    Raises:
+        AladError: a score differs by more than TOLERANCE, or a row's validity differs.
+    """
+    scale = np.median(expected["score"][expected["is_valid"]])
+    close = np.abs(score - expected["score"]) <= TOLERANCE * (np.abs(expected["score"]) + scale)
+    if not close.all() or (valid is not None and (valid != expected["is_valid"]).any()):
+        raise AladError(
+            f"Expected the export to answer as alad_tf does, {expected['score'].tolist()}. Received from {name}: "
+            f"{score.tolist()}. Nothing was exported."
+        )
+
+
+def decisions(detector: Detector, x: np.ndarray) -> Arrays:
+    """Expected outputs for x, computed by this package: score, is_anomaly and is_valid, [n] each."""
+    valid = np.isfinite(x).all(axis=tuple(range(1, x.ndim)))
+    scaled = ((x[valid] - detector.center) / detector.scale).astype(np.float32)
+    score = np.full(len(x), LARGEST, np.float32)
+    found = anomaly_scores(detector.networks, tf.constant(scaled))[detector.score].numpy()
+    score[valid] = np.nan_to_num(found, nan=LARGEST, posinf=LARGEST, neginf=-LARGEST)
+    return {"score": score, "is_anomaly": (score.astype(np.float64) > detector.threshold) | ~valid, "is_valid": valid}
