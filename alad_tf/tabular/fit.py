@@ -20,6 +20,7 @@ from sklearn.compose import ColumnTransformer
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.io import model_folder
 from alad_tf.tabular import preprocessing, readers
+from alad_tf.tabular.formats import Kind
 from alad_tf.tabular.labels import Labels, describe_metrics
 from alad_tf.tabular.model import CHUNK_ROWS, Model, bar, read_chunks, require_columns
 from alad_tf.tabular.schema import Columns, as_text, column_warnings, require
@@ -40,8 +41,14 @@ class Preparation:
     impute: bool = False
     labels: Labels | None = None
 
-
-# Fitting ----------------------------------------------------------------------------------------------------------
+    def described(self) -> dict[str, Any]:
+        """What a model folder keeps of it."""
+        labels = self.labels
+        return {
+            "dropped": list(self.drop),
+            "label": None if labels is None else {"column": labels.column, "normal": list(labels.normal)},
+            "scaling": self.scaling,
+        }
 
 
 def fit_file(
@@ -58,7 +65,7 @@ def fit_file(
     """Train on the rows of a file and write a model folder; warnings are logged.
 
     Args:
-        path: the training rows, in one of `frames.FORMATS`.
+        path: the training rows, in one of `formats.FORMATS`.
         folder: the model folder, new.
         preparation: which columns are used, and how.
         test: rows with the label column of the preparation, for metrics; nothing is chosen by them.
@@ -75,18 +82,13 @@ def fit_file(
     """
     _require_new_folder(folder, overwrite)
     labels = preparation.labels
-    if test is not None and labels is None:
-        raise SettingsError("Expected --label and --normal with --test. Received: neither.")
-    if validation == 0.0 and false_positive_rate is not None:
-        raise SettingsError("Expected rows held out (--validation) for a false-positive rate. Received: none.")
+    _require_options(labels, test, validation, false_positive_rate)
     started = time.monotonic()
     frame = _normal_rows(path, preparation)
     chosen = Columns.infer(
         frame, categorical=preparation.categorical, numeric=preparation.numeric, impute=preparation.impute
     )
-    if test is not None and labels is not None:  # before what takes long
-        require_columns(test, chosen)
-        require(readers.columns(test), [labels.column], "--label")
+    _require_test_columns(test, chosen, labels)
     cells = chosen.training_rows(frame)
     for line in column_warnings(cells):
         logger.warning("%s", line)
@@ -98,21 +100,32 @@ def fit_file(
         estimator.fit(_numbers(transformer, cells), validation=validation or None)
     if false_positive_rate is not None:
         estimator.set_threshold(false_positive_rate=false_positive_rate)
-    data = {
-        "file": path.name,
-        "rows": len(frame),
-        "dropped": list(preparation.drop),
-        "label": None if labels is None else {"column": labels.column, "normal": list(labels.normal)},
-        "scaling": preparation.scaling,
-        "categories": {name: int(cells[name].nunique()) for name in chosen.categorical},
-        "seconds": round(time.monotonic() - started, 1),
-    }
+    data = {"file": path.name, "rows": len(frame), **preparation.described()}
+    data["categories"] = {name: int(cells[name].nunique()) for name in chosen.categorical}
+    data["seconds"] = round(time.monotonic() - started, 1)
     model = Model(estimator, chosen, transformer, data)
     lines = [f"trained on {len(frame)} rows of {path} in {data['seconds']:g} s; seed {estimator.seed_}"]
     if test is not None and labels is not None:
         lines.append(_judged(model, test, labels))
     model.save(folder)
     return "\n".join([*lines, f"model: {folder}"])
+
+
+def _require_options(
+    labels: Labels | None, test: Path | None, validation: float, false_positive_rate: float | None
+) -> None:
+    """Refuse options that need others which are missing (SettingsError)."""
+    if test is not None and labels is None:
+        raise SettingsError("Expected --label and --normal with --test. Received: neither.")
+    if validation == 0.0 and false_positive_rate is not None:
+        raise SettingsError("Expected rows held out (--validation) for a false-positive rate. Received: none.")
+
+
+def _require_test_columns(test: Path | None, chosen: Columns, labels: Labels | None) -> None:
+    """Refuse a test file that lacks columns, before the training."""
+    if test is not None and labels is not None:
+        require_columns(test, chosen)
+        require(readers.columns(test), [labels.column], "--label")
 
 
 def _normal_rows(path: Path, preparation: Preparation) -> pd.DataFrame:
@@ -124,7 +137,7 @@ def _normal_rows(path: Path, preparation: Preparation) -> pd.DataFrame:
     present = readers.columns(path)
     for option, names in named.items():
         require(present, names, option)
-    kinds: dict[str, readers.Kind] = dict.fromkeys(preparation.numeric, "number")
+    kinds: dict[str, Kind] = dict.fromkeys(preparation.numeric, "number")
     kinds.update(dict.fromkeys(preparation.categorical, "text"))
     kinds.update(dict.fromkeys(named.get("--label", ()), "text"))
     with bar("reading") as advance:

@@ -17,6 +17,7 @@ from alad_tf.errors import DataError
 from alad_tf.estimator import explanations, thresholds
 from alad_tf.io import model_folder
 from alad_tf.tabular import preprocessing, readers
+from alad_tf.tabular.formats import Advance, Kind
 from alad_tf.tabular.schema import Columns
 
 CHUNK_ROWS = 1 << 14
@@ -139,11 +140,11 @@ class Model:
 
 
 def read_chunks(
-    path: Path, wanted: Columns, beside: list[str], rows: int, advance: readers.Advance | None
+    path: Path, wanted: Columns, beside: list[str], rows: int, advance: Advance | None
 ) -> Iterator[pd.DataFrame]:
     """Read a file in chunks of rows: the wanted columns, and others beside them."""
     require_columns(path, wanted)
-    kinds: dict[str, readers.Kind] = {**dict.fromkeys(beside, "text"), **dict.fromkeys(wanted.categorical, "text")}
+    kinds: dict[str, Kind] = {**dict.fromkeys(beside, "text"), **dict.fromkeys(wanted.categorical, "text")}
     kinds.update(dict.fromkeys(wanted.numeric, "number"))
     only = list(dict.fromkeys([*wanted.names, *beside]))
     return readers.chunks(path, rows, only=only, kinds=kinds, advance=advance)
@@ -233,7 +234,7 @@ def _sound(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def bar(title: str) -> Iterator[readers.Advance]:
+def bar(title: str) -> Iterator[Advance]:
     """A progress bar with the time that is left, on a terminal."""
     shape = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
     with tqdm(total=1.0, desc=title, bar_format=shape, disable=None, mininterval=0.5) as bar:

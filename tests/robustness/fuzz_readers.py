@@ -35,7 +35,8 @@ from alad_tf.errors import AladError
 from alad_tf.io import model_folder
 from alad_tf.io.manifest import entry
 from alad_tf.tabular import readers as readers_module
-from alad_tf.tabular.readers import Kind, chunks
+from alad_tf.tabular.formats import Kind
+from alad_tf.tabular.readers import chunks
 
 SECONDS = 20.0  # that one call may take
 MEGABYTES = 1500  # that all calls together may take on top of the first

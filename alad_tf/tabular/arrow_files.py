@@ -1,0 +1,142 @@
+"""Parquet and Feather files by Arrow, with bounds on what they unpack to and full validation of each batch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.parquet
+
+from alad_tf.errors import DataError
+from alad_tf.io import archives
+from alad_tf.tabular import feather_footer
+from alad_tf.tabular.formats import Advance, Kind
+
+_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 4}  # in memory
+
+
+def parquet_columns(path: Path) -> list[str]:
+    """Names of the columns of a Parquet file."""
+    with pyarrow.parquet.ParquetFile(path) as file:
+        return _without_index(file.schema_arrow.names)
+
+
+def parquet_chunks(
+    path: Path, rows: int, wanted: list[str], kinds: Mapping[str, Kind], report: Advance
+) -> Iterator[pd.DataFrame]:
+    """Read the rows of a Parquet file in frames of `rows`; see `readers.chunks`."""
+    with pyarrow.parquet.ParquetFile(path) as file:
+        _require_sound_footer(path, file.metadata)
+        types = {field.name: field.type for field in file.schema_arrow}
+    text = [name for name in wanted if pa.types.is_string(types[name]) or pa.types.is_binary(types[name])]
+    # Text comes as categories: a long one that is repeated takes no memory before its size is known.
+    with pyarrow.parquet.ParquetFile(path, read_dictionary=text) as file:
+        batches = file.iter_batches(rows, columns=wanted, use_threads=False)
+        for table, first in regrouped(_decoded(path, batches, types), rows):
+            yield frame_of(path, table, first)
+            report((first + len(table)) / file.metadata.num_rows)
+
+
+def _require_sound_footer(path: Path, metadata: Any) -> None:
+    """Refuse a footer that contradicts itself, or that claims more than a file of this size holds.
+
+    Raises:
+        ValueError: the rows of the file are not those of its row groups, or those of its columns.
+        DataError: the file unpacks to more than real data do.
+    """
+    size = rows = 0
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        rows += group.num_rows
+        for chunk in map(group.column, range(group.num_columns)):
+            flat = "." not in chunk.path_in_schema
+            if group.num_rows < 0 or chunk.num_values < 0 or (flat and chunk.num_values != group.num_rows):
+                raise ValueError(f"a column of {chunk.num_values} values in a row group of {group.num_rows} rows")
+            size += max(chunk.total_uncompressed_size, chunk.num_values * _WIDTHS.get(chunk.physical_type, 1))
+        archives.require_bounded(path, size + rows)
+    if rows != metadata.num_rows:
+        raise ValueError(f"a footer that claims {metadata.num_rows} rows, and row groups of {rows}")
+
+
+def _decoded(path: Path, batches: Iterable[Any], types: Mapping[str, Any]) -> Iterator[Any]:
+    """Validate batches, and turn categories into the text that they are in the file, if it is not too much."""
+    size = 0
+    for batch in batches:
+        batch.validate(full=True)
+        columns = []
+        for name, column in zip(batch.schema.names, batch.columns):
+            if pa.types.is_dictionary(column.type) and not pa.types.is_dictionary(types[name]):
+                lengths = pa.compute.binary_length(column.dictionary)
+                size += pa.compute.sum(lengths.take(column.indices)).as_py() or 0
+                archives.require_bounded(path, size)
+                column = column.cast(types[name])
+            columns.append(column)
+        yield pa.RecordBatch.from_arrays(columns, batch.schema.names)
+
+
+def feather_columns(path: Path) -> list[str]:
+    """Names of the columns of a Feather file of version 2."""
+    with open(path, "rb") as file:
+        if file.read(4) == b"FEA1":
+            raise DataError(f"Expected a Feather file of version 2. Received: {path}, of version 1. Write it anew.")
+    with pa.OSFile(str(path)) as file:
+        return _without_index(pa.ipc.open_file(file).schema.names)
+
+
+def feather_chunks(
+    path: Path, rows: int, wanted: list[str], kinds: Mapping[str, Kind], report: Advance
+) -> Iterator[pd.DataFrame]:
+    """Read the rows of a Feather file in frames of `rows`; see `readers.chunks`. One record batch is in memory."""
+    archives.require_bounded(path, feather_footer.unpacked_size(path))
+    with pa.OSFile(str(path)) as file:
+        reader = pa.ipc.open_file(file)
+        count = reader.num_record_batches
+
+        def batches() -> Iterator[Any]:
+            for number in range(count):
+                batch = reader.get_batch(number).select(wanted)
+                batch.validate(full=True)
+                yield batch
+                report((number + 1) / count)
+
+        for table, first in regrouped(batches(), rows):
+            yield frame_of(path, table, first)
+
+
+def _without_index(names: list[str]) -> list[str]:
+    """Columns without the nameless index that pandas stores beside them after rows were chosen or shuffled."""
+    return [name for name in names if not re.fullmatch(r"__index_level_\d+__", name)]
+
+
+def regrouped(batches: Iterable[Any], rows: int) -> Iterator[tuple[Any, int]]:
+    """Join and cut batches to tables of exactly `rows`, the last one shorter, each with the number of its first row."""
+    waiting: list[Any] = []
+    first = 0
+    for batch in batches:
+        waiting.append(batch)
+        while sum(map(len, waiting)) >= rows:
+            table = pa.Table.from_batches(waiting)
+            yield table.slice(0, rows), first
+            first += rows
+            waiting = table.slice(rows).to_batches()
+    if sum(map(len, waiting)):
+        yield pa.Table.from_batches(waiting), first
+
+
+def frame_of(path: Path, table: Any, first: int) -> pd.DataFrame:
+    """Turn an Arrow table of numbers and text into a frame that is numbered from `first`.
+
+    Raises:
+        DataError: a column of another type.
+    """
+    for field in table.schema:
+        if pa.types.is_nested(field.type) or pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
+            what = "bytes that are no UTF-8 text" if "binary" in str(field.type) else f"cells of type {field.type}"
+            raise DataError(f"Expected numbers or text in column {field.name!r} of {path}. Received: {what}.")
+    frame = table.to_pandas(date_as_object=False, split_blocks=True, ignore_metadata=True)
+    frame.index = pd.RangeIndex(first, first + len(frame))
+    return frame

@@ -1,0 +1,62 @@
+"""Messages of Arrow, NumPy and the archive modules about damaged files, as one line that names the file."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+
+from alad_tf.errors import DataError
+from alad_tf.tabular.formats import BLOCK_BYTES, shown
+
+
+@contextmanager
+def reported(path: Path, names: list[str] | None = None) -> Iterator[None]:
+    """Turn what libraries raise while `path` is read into a DataError of one line.
+
+    Args:
+        path: the file that is read.
+        names: of its columns, so that a message can name one.
+
+    Raises:
+        DataError: the file is missing, cut, damaged, too large for memory or of another format.
+    """
+    try:
+        yield
+    except DataError:
+        raise
+    except FileNotFoundError as error:
+        raise DataError(f"Expected a file of rows. Received: {path}, which does not exist.") from error
+    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZipFile) as error:
+        raise DataError(f"Expected a complete file. Received: {path}, cut or damaged: {shown(error)}") from error
+    except MemoryError as error:
+        raise DataError(f"Expected rows that fit in memory. Received: {path}. Train on a part of them.") from error
+    except (pa.ArrowException, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise DataError(_explained(path, str(error), names)) from error
+
+
+def _explained(path: Path, message: str, names: list[str] | None) -> str:
+    """Explain a message of Arrow or NumPy; neither has attributes for the row and the column of an error."""
+    cell = re.search(r"In CSV column #(\d+):(?: Row #(\d+):)? CSV conversion error to (\w+): (.*)", message, re.S)
+    if cell and names:
+        column, row = names[int(cell[1])], f", row {int(cell[2]) - 1}" if cell[2] else ""
+        if "UTF8" in cell[4]:
+            return f"Expected text in UTF-8 in {path}. Received: other bytes in column {column!r}{row}."
+        value = cell[4].replace("invalid value ", "")
+        return f"Expected a number in column {column!r}{row} of {path}. Received: {shown(value)}"
+    width = re.search(r"(?:Row #(\d+): )?Expected (\d+) columns, got (\d+)", message)
+    if width:
+        place = f"line {width[1]} of {path}" if width[1] else f"each line of {path}"
+        return f"Expected {width[2]} columns in {place}, as in its header. Received: {width[3]}."
+    if "straddling" in message:
+        return f"Expected lines of at most {BLOCK_BYTES} bytes in {path}. Received: a longer one. Is a quote left open?"
+    if "pickle" in message or "Python objects" in message:
+        return f"Expected an array of numbers in {path}. Received: pickled objects, never loaded, or another format."
+    return f"Expected rows in {path}, as its name says. Received: a damaged file or another format: {shown(message)}"
