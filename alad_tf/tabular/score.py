@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from alad_tf.errors import DataError, SettingsError
-from alad_tf.io import atomic
+from alad_tf.io import atomic, model_folder
 from alad_tf.tabular import readers
 from alad_tf.tabular.labels import Labels, describe_metrics
 from alad_tf.tabular.model import CHUNK_ROWS, Model, bar, read_chunks
@@ -24,9 +24,6 @@ from alad_tf.tabular.schema import as_text, require
 logger = logging.getLogger(__name__)
 
 OUTPUTS = (".csv", ".parquet")
-
-
-# Scoring ----------------------------------------------------------------------------------------------------------
 
 
 def score_file(
@@ -43,7 +40,7 @@ def score_file(
     """Score the rows of a file, a chunk at a time, and write them to a file that appears once it is complete.
 
     Args:
-        path: the rows, in one of `frames.FORMATS`; columns are matched by name, others ignored.
+        path: the rows, in one of `formats.FORMATS`; columns are matched by name, others ignored.
         folder: the model folder.
         output: a name in .csv or .parquet: row (numbered from 1) or the id column, then what `Model.scored` returns.
         explain: columns to name for each row.
@@ -58,26 +55,15 @@ def score_file(
     Raises:
         AladError: wrong options, a file or a folder that cannot be used; nothing is then under the output's name.
     """
-    if not output.name.lower().endswith(OUTPUTS):
-        raise SettingsError(f"Expected an output in {' or '.join(OUTPUTS)}. Received: {output}.")
-    if output.exists() and not overwrite:
-        raise SettingsError(
-            f"Expected a new output. Received: {output}, which is there. Pass --overwrite to replace it."
-        )
-    if output.is_dir() or output.resolve() == path.resolve():
-        raise SettingsError(f"Expected an output file of its own. Received: {output}.")
-    if id_column in _schema(None, explain).names[1:]:
-        raise SettingsError(f"Expected an --id column under a name of its own. Received: {id_column}, an output's.")
-    present = readers.columns(path)
+    _require_output(output, path, folder, overwrite)
     beside = [name for name in (id_column, labels.column if labels else None) if name]
-    require(present, beside, "--id, --label")
+    present = _require_columns(path, beside, id_column, explain)
     model = Model.load(folder)
     if explain > len(model.columns.names):
         raise SettingsError(
             f"Expected at most the {len(model.columns.names)} columns to explain by. Received: {explain}."
         )
-    left_out = [*model.data["dropped"], *([model.data["label"]["column"]] if model.data["label"] else [])]
-    ignored = [name for name in present if name not in (*model.columns.names, *beside, *left_out)]
+    ignored = _unknown_columns(model, present, beside)
     if ignored:
         names = ", ".join(ignored[:8])
         logger.warning("%d columns that the model does not know are ignored: %s", len(ignored), names)
@@ -96,15 +82,51 @@ def score_file(
             write(scored)
         if not counts.rows:
             raise DataError(f"Expected rows to score in {path}. Received: none.")
-    lines = [*counts.lines(model), f"scores: {output}"]
-    if labels:
-        lines.insert(1, describe_metrics(np.concatenate(found), np.concatenate(kept)))
-    return "\n".join(lines)
+    metrics = [describe_metrics(np.concatenate(found), np.concatenate(kept))] if labels else []
+    first, *others = counts.lines(model)
+    return "\n".join([first, *metrics, *others, f"scores: {output}"])
+
+
+def _require_output(output: Path, path: Path, folder: Path, overwrite: bool) -> None:
+    """Refuse an output that is no new table, or under whose name something would be lost (SettingsError)."""
+    if not output.name.lower().endswith(OUTPUTS):
+        raise SettingsError(f"Expected an output in {' or '.join(OUTPUTS)}. Received: {output}.")
+    if model_folder.is_model_folder(output.parent) or folder.resolve() in output.resolve().parents:
+        raise SettingsError(
+            f"Expected an output outside the model folder, where it would damage the model. Received: {output}."
+        )
+    if output.is_dir() or _is_same(output, path):
+        raise SettingsError(f"Expected an output other than the rows to score. Received: {output}.")
+    if (output.exists() or output.is_symlink()) and not overwrite:
+        raise SettingsError(
+            f"Expected a new output. Received: {output}, which is there. Pass --overwrite to replace it."
+        )
+
+
+def _require_columns(path: Path, beside: list[str], id_column: str | None, explain: int) -> list[str]:
+    """The columns of the file, which has those that are asked for beside the model's (SettingsError)."""
+    if id_column in _schema(None, explain).names[1:]:
+        raise SettingsError(f"Expected an --id column under a name of its own. Received: {id_column}, an output's.")
+    present = readers.columns(path)
+    require(present, beside, "--id, --label")
+    return present
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether two names are of one file, also through symbolic and hard links."""
+    return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
+
+
+def _unknown_columns(model: Model, present: list[str], beside: list[str]) -> list[str]:
+    """Columns of a file that the model neither uses nor left out when it was trained."""
+    label = model.data["label"]
+    known = {*model.columns.names, *beside, *model.data["dropped"], *([label["column"]] if label else [])}
+    return [name for name in present if name not in known]
 
 
 @dataclass
 class _Counts:
-    """What there was in the rows of a file."""
+    """Counts over the rows of a file: anomalies, invalid rows, cells of unknown category."""
 
     rows: int = 0
     anomalies: int = 0
@@ -141,6 +163,7 @@ _EXPLANATION = (("feature", pa.string()), ("share", pa.float32()))
 @contextmanager
 def _writer(output: Path, schema: pa.Schema) -> Iterator[Callable[[pd.DataFrame], None]]:
     """Write frames one after the other to a file that gets its name at the end."""
+    atomic.remove_leftovers(output.parent, [output.name])
     with atomic.replacing(output) as temporary:
         if output.suffix.lower() == ".parquet":
             with pyarrow.parquet.ParquetWriter(temporary, schema) as writer:

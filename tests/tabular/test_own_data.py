@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import shutil
 import signal
@@ -613,7 +614,7 @@ def test_output_of_unknown_format(trained: Path, tmp_path: Path, capfd: pytest.C
 
 def test_output_over_the_input(trained: Path, capfd: pytest.CaptureFixture[str]) -> None:
     arguments = ["--model", trained / "model", "--output", trained / "new.csv", "--overwrite"]
-    assert "of its own" in refused(capfd, "score", trained / "new.csv", *arguments)
+    assert "other than the rows to score" in refused(capfd, "score", trained / "new.csv", *arguments)
     assert len(pd.read_csv(trained / "new.csv")) == 40
 
 
@@ -667,6 +668,46 @@ def test_file_of_more_than_two_gigabytes(tmp_path: Path) -> None:
         assert run("score", tmp_path / name, *arguments) == 0
     last, expected = (pd.read_parquet(tmp_path / f"{name}.parquet")["score"][-60:] for name in ("wide.npy", "rows.csv"))
     np.testing.assert_allclose(last, expected, rtol=0.0, atol=close(tmp_path, rows))
+
+
+@pytest.mark.parametrize("kind", ["same", "symbolic", "hard", "through a folder"])
+def test_output_that_is_the_input(trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], kind: str) -> None:
+    rows = Path(shutil.copy(trained / "new.csv", tmp_path / "new.csv"))
+    output = tmp_path / "out.csv"
+    if kind == "same":
+        output = rows
+    elif kind == "symbolic":
+        output.symlink_to(rows)
+    elif kind == "hard":
+        os.link(rows, output)
+    else:
+        (tmp_path / "link").symlink_to(tmp_path)
+        output = tmp_path / "link" / "new.csv"
+    before = rows.read_bytes()
+    arguments = ["--model", trained / "model", "--output", output, "--overwrite"]
+    assert "other than the rows to score" in refused(capfd, "score", rows, *arguments)
+    assert rows.read_bytes() == before
+
+
+@pytest.mark.parametrize("place", ["model/scored.csv", "model/below/scored.csv", "link/scored.csv", "other/scored.csv"])
+def test_output_in_a_model_folder(trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], place: str) -> None:
+    """A model folder with a file more is refused ever after."""
+    for name in ("model", "other"):
+        shutil.copytree(trained / "model", tmp_path / name)
+    (tmp_path / "link").symlink_to(tmp_path / "model")
+    arguments = ["--model", tmp_path / "model", "--output", tmp_path / place]
+    assert "outside the model folder" in refused(capfd, "score", trained / "new.csv", *arguments)
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == sorted(os.listdir(trained / "model"))
+
+
+def test_open_quote_is_not_trained_on(trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A quote that is left open made 61 rows of 1,001."""
+    lines = (trained / "train.csv").read_text().splitlines()
+    lines[40] = ",".join([*lines[40].split(",")[:-1], '"good'])
+    (tmp_path / "rows.csv").write_text("\n".join(lines) + "\n")
+    message = refused(capfd, "fit", tmp_path / "rows.csv", "--model", tmp_path / "model", *QUICK)
+    assert "rows.csv" in message and "a quote on line 41, which is open" in message
+    assert os.listdir(tmp_path) == ["rows.csv"]
 
 
 def test_full_disk(
