@@ -1,8 +1,12 @@
-"""Names that options take: scores, spectral norms, strategies, precisions."""
+"""Names that options take: methods, scores, scalings, spectral norms, strategies, precisions."""
 
 from __future__ import annotations
 
+CLASSICAL = ("OC-SVM", "SGD-OC-SVM", "IF", "mean", "kNN")  # baselines without networks, so without epochs
 NEIGHBOURS = 5  # of kNN
+SCALINGS = ("standard", "minmax", None)  # of features; None: raw values
+PROTOCOL_SCALINGS = (None, "minmax")  # of the paper's data sets
+SCALING_NAMES = tuple(kind or "none" for kind in SCALINGS)  # on the command line and in model folders
 SPECTRAL_NORMS = ("paper", "tfa", None)
 WEIGHTS = ("best", "last")
 STRATEGIES = (None, "mirrored", "multi-worker")

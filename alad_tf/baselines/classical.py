@@ -21,13 +21,12 @@ from sklearn.utils.validation import check_is_fitted
 from alad_tf.estimator.base import OutlierDetector
 from alad_tf.options import NEIGHBOURS
 
-METHODS = ("OC-SVM", "SGD-OC-SVM", "IF", "mean", "kNN")
 NYSTROEM_COMPONENTS = 300
 WIDE = 1000  # features from which on the kernel is a matrix product: the same values in a fraction of the time
 
 
 def build(method: str, *, n_features: int, expected_anomalies: float, seed: int) -> Any:
-    """Make a method of `METHODS` as the paper configures it.
+    """Make a method of `options.CLASSICAL` as the paper configures it.
 
     Args:
         method: OC-SVM: RBF kernel, nu the expected share of anomalies, gamma 1 / n_features. SGD-OC-SVM: the same by

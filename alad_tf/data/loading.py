@@ -25,10 +25,10 @@ from alad_tf.data.toy import toy_halves
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.io.atomic import replacing, write_json
 from alad_tf.io.manifest import entry
+from alad_tf.options import PROTOCOL_SCALINGS
 from alad_tf.paths import data_folders, download_folders, unique_folders, user_cache
 
 DATA_SETS = ("kdd99", "arrhythmia", *images.SOURCES, "toy")
-SCALINGS = (None, "minmax")
 TRAINING_HALVES = ("clean", "released")
 CACHE_VERSION = 1  # raise it when parsing or splitting changes
 
@@ -53,7 +53,7 @@ def load(
     has the wrong checksum (it is then set aside as `<name>.bad`), or does not hold the rows of Table I.
     """
     _require("data set", name, DATA_SETS)
-    _require("scaling", scaling, SCALINGS)
+    _require("scaling", scaling, PROTOCOL_SCALINGS)
     _require("training half", training_half, TRAINING_HALVES)
     if scaling is not None and name in images.SOURCES:
         raise SettingsError(f"Expected no scaling for {name}: its pixels are mapped to [-1, 1]. Received: {scaling!r}.")

@@ -10,7 +10,7 @@ import tensorflow as tf
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from alad_tf.estimator.base import OutlierDetector
-from alad_tf.estimator.validation import SCALINGS
+from alad_tf.options import SCALINGS
 from alad_tf.model.weights import get_arrays, set_arrays
 
 CONSTRAINTS: dict[str, list[Any]] = {  # of the options that all detectors with networks have

@@ -12,8 +12,6 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from alad_tf.errors import DataError, SettingsError
 
-SCALINGS = ("standard", "minmax", None)
-
 
 def require_finite(X: np.ndarray, names: Sequence[str], purpose: str) -> None:
     """Refuse NaN and infinity.
@@ -83,7 +81,7 @@ def constant_features(X: np.ndarray, names: Sequence[str]) -> str | None:
 
 
 def fit_scaling(kind: str | None, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(center, scale), [d] each, such that (X - center) / scale is scaled as asked; `kind` is one of `SCALINGS`."""
+    """(center, scale), [d] each, such that (X - center) / scale is scaled as asked; `kind`: one of `SCALINGS`."""
     if kind == "standard":
         scaler = StandardScaler().fit(X)
         return np.asarray(scaler.mean_, np.float64), np.asarray(scaler.scale_, np.float64)

@@ -16,9 +16,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 
 from alad_tf.errors import DataError, SettingsError
+from alad_tf.options import SCALING_NAMES
 from alad_tf.tabular.schema import Columns
 
-SCALINGS = ("standard", "minmax", "none")
 _SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler}
 _SCALER_ARRAYS = {
     "standard": ("mean_", "var_", "scale_"),
@@ -62,8 +62,8 @@ def of_columns(columns: Columns, *, scaling: str = "standard") -> ColumnTransfor
     Raises:
         SettingsError: unknown scaling.
     """
-    if scaling not in SCALINGS:
-        raise SettingsError(f"Expected a known scaling. Received: {scaling!r}. Allowed: {', '.join(SCALINGS)}.")
+    if scaling not in SCALING_NAMES:
+        raise SettingsError(f"Expected a known scaling. Received: {scaling!r}. Allowed: {', '.join(SCALING_NAMES)}.")
     steps: list[tuple[str, Any]] = []
     if columns.impute:
         steps.append(("impute", SimpleImputer(strategy="median", add_indicator=True)))

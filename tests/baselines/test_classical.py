@@ -13,6 +13,7 @@ from alad_tf.baselines import classical
 from alad_tf.experiments import models
 from alad_tf.experiments.baseline_settings import of_method
 from alad_tf.experiments.protocol import PROTOCOLS
+from alad_tf.options import CLASSICAL
 
 
 def test_ocsvm_is_that_of_the_paper() -> None:
@@ -52,7 +53,7 @@ def test_neighbour_distance_by_hand() -> None:
     assert classical.NeighbourDistance().n_neighbors == 5
 
 
-@pytest.mark.parametrize("method", classical.METHODS)
+@pytest.mark.parametrize("method", CLASSICAL)
 def test_runs_score_with_the_share_of_the_protocol(method: str) -> None:
     """Larger = more anomalous; images are rows of their pixels in [-1, 1]."""
     settings = of_method("svhn", method)
