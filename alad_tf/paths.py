@@ -7,14 +7,14 @@ from pathlib import Path
 
 from alad_tf.errors import SettingsError
 
-_ROOT = Path(__file__).resolve().parents[1]
-CHECKOUT = _ROOT if (_ROOT / "reproduce.sh").exists() else None  # None: installed among other packages
+ROOT = Path(__file__).resolve().parents[1]  # holds the packages alad_tf and architectures
+CHECKOUT = ROOT if (ROOT / "reproduce.sh").exists() else None  # None: installed among other packages
 
 
 def data_folders(data_dir: Path | str | None = None) -> list[Path]:
-    """Folders that are searched for each raw file, in order.
+    """Return the folders in which each raw file is searched, in order.
 
-    The argument or else $ALAD_DATA_DIR, data/ of the checkout, ../shared/data beside the checkout, the user's cache
+    They are: the argument or else $ALAD_DATA_DIR, data/ of the checkout, ../shared/data beside the checkout, the user's cache
     folder. They need not exist. Raises SettingsError where the named one is a file.
     """
     folder_name = data_dir or os.environ.get("ALAD_DATA_DIR")
@@ -26,19 +26,19 @@ def data_folders(data_dir: Path | str | None = None) -> list[Path]:
 
 
 def download_folders(data_dir: Path | str | None = None) -> list[Path]:
-    """Folders for downloads and cached arrays: those of `data_folders` but the checkout's own, which git tracks."""
+    """Return the folders for downloads and cached arrays: those of `data_folders` but the checkout's own, which git tracks."""
     tracked = [folder.resolve() for folder in checkout_data()[:1]]
     return [folder for folder in data_folders(data_dir) if folder.resolve() not in tracked]
 
 
 def find_data(name: str, data_dir: Path | str | None = None) -> Path | None:
-    """The first file or folder of this name in the data folders; None where there is none."""
+    """Return the first file or folder of this name in the data folders, or None."""
     places = (folder / name for folder in data_folders(data_dir))
     return next((place for place in places if os.path.exists(place)), None)
 
 
 def checkout_data() -> list[Path]:
-    """data/ of the checkout, which git tracks, and ../shared/data beside it if that exists.
+    """Return data/ of the checkout, which git tracks, and ../shared/data beside it if that exists.
 
     A package that is installed without a checkout takes the one that is the current directory, if it is one.
     """
@@ -51,20 +51,20 @@ def checkout_data() -> list[Path]:
 
 
 def user_cache() -> Path:
-    """The user's cache folder for this package."""
+    """Return the user's cache folder for this package."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "alad_tf"
 
 
 def unique_folders(*folders: Path) -> list[Path]:
-    """Folders without repetitions, in order."""
+    """Return the folders without repetitions, in order."""
     return list(dict.fromkeys(folders))
 
 
 def default_out() -> Path:
-    """The results folder of the checkout, or of the current directory where the package is installed without one."""
+    """Return the results folder of the checkout; without a checkout, that of the current directory."""
     return (CHECKOUT or Path.cwd()) / "results"
 
 
 def published_results() -> Path:
-    """The folder of published results: results/published of the checkout, or the copy in the installed package."""
+    """Return the folder of published results: that of the checkout, or the copy in the installed package."""
     return CHECKOUT / "results" / "published" if CHECKOUT else Path(__file__).with_name("published")

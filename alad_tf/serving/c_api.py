@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, Union
 import numpy as np
 
 from alad_tf.errors import AladError, DataError
+from alad_tf.paths import ROOT
 
 TYPES = {1: np.float32, 2: np.float64, 3: np.int32, 4: np.uint8, 7: object, 9: np.int64, 10: np.bool_}  # by DataType
 STRING = 7
@@ -146,7 +147,7 @@ def answers(folder: Path, requests: Requests) -> list[Arrays]:
         DataError: it does not load, or refuses a request.
         AladError: the process died.
     """
-    path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, "-m", "alad_tf.serving.c_api", str(folder)],
         input=pickle.dumps(requests),
