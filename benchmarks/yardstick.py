@@ -8,12 +8,14 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import statistics
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+from alad_tf.experiments.timing import Times as Times
+from alad_tf.experiments.timing import alternate as alternate
+from alad_tf.experiments.timing import time_of as time_of
 
 if TYPE_CHECKING:
     from alad_tf.data.base import Split
@@ -31,65 +33,6 @@ os.environ.update(dict.fromkeys(ONE_THREAD, "1"), TF_CPP_MIN_LOG_LEVEL="3")
 
 Row = dict[str, Any]
 Product = tuple[int, int, int]  # [rows, inner] times [inner, columns]
-
-
-class Times(NamedTuple):
-    """Seconds of several things, measured in the same rounds."""
-
-    of: dict[str, list[float]]  # name -> seconds, one for each round
-
-    def median(self, name: str) -> float:
-        """Median over the rounds."""
-        return statistics.median(self.of[name])
-
-    def ratio(self, name: str, yardstick: str) -> float:
-        """Median over the rounds of name / yardstick: a slow phase of the machine hits both of a round."""
-        return statistics.median(a / b for a, b in zip(self.of[name], self.of[yardstick]))
-
-    def fastest(self, names: Sequence[str]) -> str:
-        """The one with the smallest median."""
-        return min(names, key=self.median)
-
-    def rows(self, ours: str) -> list[Row]:
-        """One row for each thing: its times in milliseconds, and how many times as long ours takes."""
-        return [
-            {
-                "what": name,
-                "median ms": 1e3 * self.median(name),
-                "lowest ms": 1e3 * min(seconds),
-                "highest ms": 1e3 * max(seconds),
-                "ours / it": self.ratio(ours, name),
-            }
-            for name, seconds in self.of.items()
-        ]
-
-
-def alternate(
-    calls: Mapping[str, Callable[[], object]], rounds: int, *, parts: Mapping[str, int] | None = None
-) -> Times:
-    """Call each once to warm up, then each once a round, every round beginning with another one.
-
-    Args:
-        calls: name -> what is measured.
-        rounds: how often.
-        parts: name -> how many of its parts one call does (default: 1); times are those of one part.
-    """
-    for call in calls.values():
-        call()
-    names = list(calls)
-    seconds: dict[str, list[float]] = {name: [] for name in names}
-    for first in range(rounds):
-        for position in range(len(names)):
-            name = names[(first + position) % len(names)]
-            seconds[name].append(time_of(calls[name]) / (parts or {}).get(name, 1))
-    return Times(seconds)
-
-
-def time_of(call: Callable[[], object]) -> float:
-    """Seconds of one call."""
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
 
 
 def products(table: Alad, rows: int) -> list[Product]:

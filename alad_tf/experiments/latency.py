@@ -1,18 +1,15 @@
-"""Table IV: how long one batch takes to score, ALAD beside AnoGAN, alternately in one process on the same rows.
+"""Table IV: time to score one batch, ALAD beside AnoGAN, in alternation in one process on the same rows.
 
-Both have the weights that they begin with, for time does not depend on them; ALAD's spectral norm is folded into them,
-as it is once training is over. AnoGAN is timed twice: with a call of the graph for each step of its search, as one did
-when the paper timed it, and with the whole search in one call.
+Both have their initial weights, since time does not depend on them; ALAD's spectral norm is folded into the weights, as
+after training. AnoGAN is timed twice: with one call of the graph for each step of its search, as was usual when the
+paper was written, and with the whole search in one call.
 """
 
 from __future__ import annotations
 
 import os
 import platform
-import statistics
-from collections.abc import Sequence
 from pathlib import Path
-from time import perf_counter
 from typing import Any, Callable
 
 import numpy as np
@@ -25,13 +22,14 @@ from alad_tf.data import loading
 from alad_tf.errors import SettingsError
 from alad_tf.experiments.protocol import PROTOCOLS, of_images
 from alad_tf.experiments.settings import Settings
+from alad_tf.experiments.timing import alternate
 from alad_tf.io import atomic
 from alad_tf.model import inference, networks, scores
 from alad_tf.model.networks import as_input
 from alad_tf.report.paper import TABLE_IV
 
 DATASETS = tuple(TABLE_IV)
-ALAD_CALLS = 100  # in a row, as batch after batch of a test set; one of them is a part
+ALAD_CALLS = 100  # in one measurement; times are those of one call
 
 
 def measure(
@@ -48,11 +46,11 @@ def measure(
         dataset: of Table IV.
         out: results folder.
         data_dir: where the raw data are.
-        rounds: in each of which all are called.
+        rounds: number of rounds; each calls all.
         search_steps: of AnoGAN.
 
     Returns:
-        What the file holds: batch, medians in milliseconds, and the median of AnoGAN / ALAD over the rounds.
+        Content of the file: batch, medians in milliseconds, and the median of AnoGAN / ALAD over the rounds.
 
     Raises:
         AladError: data missing or damaged, or a data set without a table of AnoGAN.
@@ -71,15 +69,14 @@ def measure(
         "anogan_ms": in_calls(search, model, tf.constant(x), tf.constant(z), search_steps),
         "anogan_one_call_ms": lambda: search.search(tf.constant(x), tf.constant(z)).numpy(),
     }
-    seconds = _alternately(calls, rounds)
-    parts = {name: [second * 1e3 for second in of_one] for name, of_one in seconds.items()}
-    parts["alad_ms"] = [ms / ALAD_CALLS for ms in parts["alad_ms"]]
+    with tqdm(total=(rounds + 1) * len(calls), desc="latency", unit="call") as bar:
+        times = alternate(calls, rounds, parts={"alad_ms": ALAD_CALLS}, called=bar.update)
     measured = {
         "dataset": dataset,
         "batch": len(x),
-        **{name: statistics.median(ms) for name, ms in parts.items()},
-        "ratio": _ratio(parts["anogan_ms"], parts["alad_ms"]),
-        "ratio_one_call": _ratio(parts["anogan_one_call_ms"], parts["alad_ms"]),
+        **{name: 1e3 * times.median(name) for name in calls},
+        "ratio": times.ratio("anogan_ms", "alad_ms"),
+        "ratio_one_call": times.ratio("anogan_one_call_ms", "alad_ms"),
         "rounds": rounds,
         "search_steps": search_steps,
         "threads": int(os.environ.get("TF_NUM_INTRAOP_THREADS") or os.cpu_count() or 1),
@@ -90,7 +87,7 @@ def measure(
 
 
 def in_calls(search: Search, model: Networks, x: tf.Tensor, z: tf.Tensor, steps: int) -> Callable[[], np.ndarray]:
-    """A search of x [n, ...] from z [n, latent] with a call of a graph for each step; it gives what `search` gives."""
+    """A search for x [n, ...] from z [n, latent] with one call of a graph for each step; same result as `search`."""
     step_of = tf.function(search.adam_step)
     features = tf.function(lambda images: model.D(as_input(images), training=False)[1])
 
@@ -107,21 +104,3 @@ def in_calls(search: Search, model: Networks, x: tf.Tensor, z: tf.Tensor, steps:
 def _batch(dataset: str, data_dir: Path | None) -> np.ndarray:
     split = loading.load(dataset, data_dir=data_dir, normal_class=0 if of_images(dataset) else None)
     return split.x_test[: Settings.of_protocol(dataset).table.batch_size]
-
-
-def _alternately(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each call in each round, after one call of each to warm up."""
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
-    with tqdm(total=(rounds + 1) * len(calls), desc="latency", unit="call") as bar:
-        for number in range(rounds + 1):
-            for name, call in calls.items():
-                started = perf_counter()
-                call()
-                if number:
-                    seconds[name].append(perf_counter() - started)
-                bar.update()
-    return seconds
-
-
-def _ratio(ours: Sequence[float], yardstick: Sequence[float]) -> float:
-    return statistics.median(a / b for a, b in zip(ours, yardstick))

@@ -1,0 +1,74 @@
+"""Measure several calls in alternation, so that a slow phase of the machine affects all of them."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Callable, NamedTuple
+
+
+class Times(NamedTuple):
+    """Seconds of several calls, measured in the same rounds."""
+
+    of: dict[str, list[float]]  # name -> seconds of each round
+
+    def median(self, name: str) -> float:
+        """Median over the rounds."""
+        return statistics.median(self.of[name])
+
+    def ratio(self, name: str, yardstick: str) -> float:
+        """Median over the rounds of name / yardstick: a slow phase of the machine affects both of a round."""
+        return statistics.median(a / b for a, b in zip(self.of[name], self.of[yardstick]))
+
+    def fastest(self, names: Sequence[str]) -> str:
+        """The one with the smallest median."""
+        return min(names, key=self.median)
+
+    def rows(self, ours: str) -> list[dict[str, Any]]:
+        """One row for each thing: its times in milliseconds, and how many times as long ours takes."""
+        return [
+            {
+                "what": name,
+                "median ms": 1e3 * self.median(name),
+                "lowest ms": 1e3 * min(seconds),
+                "highest ms": 1e3 * max(seconds),
+                "ours / it": self.ratio(ours, name),
+            }
+            for name, seconds in self.of.items()
+        ]
+
+
+def alternate(
+    calls: Mapping[str, Callable[[], object]],
+    rounds: int,
+    *,
+    parts: Mapping[str, int] | None = None,
+    called: Callable[[], object] = lambda: None,
+) -> Times:
+    """Call each once to warm up, then each once a round; every round begins with another one.
+
+    Args:
+        calls: name -> what is measured.
+        rounds: how often.
+        parts: name -> how many of its parts one call does (default: 1); times are those of one part.
+        called: called after each call, outside its time, such as to advance a progress bar.
+    """
+    for call in calls.values():
+        call()
+        called()
+    names = list(calls)
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for first in range(rounds):
+        for position in range(len(names)):
+            name = names[(first + position) % len(names)]
+            seconds[name].append(time_of(calls[name]) / (parts or {}).get(name, 1))
+            called()
+    return Times(seconds)
+
+
+def time_of(call: Callable[[], object]) -> float:
+    """Seconds of one call."""
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
