@@ -14,8 +14,8 @@ CHECKOUT = ROOT if (ROOT / "reproduce.sh").exists() else None  # None: installed
 def data_folders(data_dir: Path | str | None = None) -> list[Path]:
     """Return the folders in which each raw file is searched, in order.
 
-    They are: the argument or else $ALAD_DATA_DIR, data/ of the checkout, ../shared/data beside the checkout, the user's cache
-    folder. They need not exist. Raises SettingsError where the named one is a file.
+    They are: the argument or else $ALAD_DATA_DIR, data/ of the checkout, ../shared/data beside the checkout, the user's
+    cache folder. They need not exist. Raises SettingsError where the named one is a file.
     """
     folder_name = data_dir or os.environ.get("ALAD_DATA_DIR")
     named = [Path(folder_name).expanduser()] if folder_name else []
@@ -26,7 +26,7 @@ def data_folders(data_dir: Path | str | None = None) -> list[Path]:
 
 
 def download_folders(data_dir: Path | str | None = None) -> list[Path]:
-    """Return the folders for downloads and cached arrays: those of `data_folders` but the checkout's own, which git tracks."""
+    """Return the folders for downloads and cached arrays: `data_folders` without the checkout's, which git tracks."""
     tracked = [folder.resolve() for folder in checkout_data()[:1]]
     return [folder for folder in data_folders(data_dir) if folder.resolve() not in tracked]
 

@@ -69,7 +69,18 @@ def unshared_rows(x_train: np.ndarray, split: base.Split, test_scores: Mapping[s
 
 
 def score_test_rows(model: models.Model, x: np.ndarray, kept: Path, watch: Watch) -> dict[str, np.ndarray]:
-    """The scores of the test rows x; a search goes on from what an earlier call has kept in a file."""
+    """The scores of the test rows x; warn of a score that is the same for all of them.
+
+    A search resumes from the parts that an earlier call has written to the file `kept`.
+    """
+    scores = _scores(model, x, kept, watch)
+    for name, score in scores.items():
+        if np.ptp(score) == 0.0:
+            logger.warning("all test rows have the same score %r", name)
+    return scores
+
+
+def _scores(model: models.Model, x: np.ndarray, kept: Path, watch: Watch) -> dict[str, np.ndarray]:
     if model.search is None:
         return model.scores(x, watch if model.trainer is None else unwatched)
     parts: Parts = {}

@@ -24,6 +24,7 @@ from alad_tf.experiments.protocol import PROTOCOLS
 from alad_tf.experiments.settings import RUN_FILES, Settings
 from alad_tf.io import archives, atomic, locks
 from alad_tf.model import distribution, networks
+from alad_tf.model.batching import Watch
 from alad_tf.model.trainer import Loop
 from alad_tf.model.training_loop import CHUNK_STEPS, EarlyStopping, chunks
 from alad_tf.model.weights import set_arrays
@@ -70,61 +71,59 @@ def run(
     if worker.chief:
         settings.claim(run_dir, seed)
     with distribution.together(settings.strategy) as strategy, worker.home(run_dir) as home, locks.locked(home):
-        settings.claim(run_dir, seed)  # by the others: compared with the chief's
+        if not worker.chief:
+            settings.claim(run_dir, seed)  # compares with the chief's
         atomic.remove_leftovers(home, RUN_FILES)
-        whole = loading.load(
-            settings.dataset,
-            data_dir=data_dir,
-            scaling=settings.scaling,
-            training_half=settings.training_half,
-            normal_class=settings.normal_class,
-        )
+        whole = _load(settings, data_dir)
         split, counts = _sampled(settings, seed, whole)
         started = time.monotonic()
         model = models.build(settings, seed, split.x_train, strategy)
         judge, log = Judge(settings, split, model), Log()
-
-        def watch(done: int, of: int) -> None:
-            report(Progress(done, of, {}, phase="scoring"))
-            if stopping() and done < of:
-                anew = "goes on there" if model.search else "scores them anew"
-                raise Stopped(f"stopped after {done} of {of} rows were scored; the same command {anew}")
-
         if model.trainer is not None:
-            saved, chiefs = (
-                checkpoints.Checkpoints(
-                    folder / "checkpoints", model.trainer.variables, model.trainer.scoring_variables
-                )
-                for folder in (home, run_dir)
-            )
+            saved, chiefs = (_checkpoints(folder, model.trainer) for folder in (home, run_dir))
             log = Log(**(chiefs.restore() or {}))
             started -= log.seconds
             _train(settings, model.trainer, log, saved, judge, report, stopping)
             if settings.weights == "best" and log.best is not None:
                 chiefs.restore_best(int(log.best["step"]))
+        watch = _watch(model, report, stopping)
         test_scores = score_test_rows(model, split.x_test, home / "checkpoints" / "scores.npz", watch)
-        for name, score in test_scores.items():
-            if np.ptp(score) == 0.0:
-                logger.warning("all test rows have the same score %r", name)
-        result = {
-            "dataset": settings.dataset,
-            "method": settings.method,
-            "seed": seed,
-            "epochs": settings.epochs,
-            **log.of_validation(),
-            **counts,
-            "seconds": round(time.monotonic() - started, 3),
-            "settings": asdict(settings),
-            **judge.of_test_rows(test_scores),
-            **unshared_rows(whole.x_train, split, test_scores),
-        }
-        if model.networks is not None:
-            draw_figures(home, split, test_scores, model.networks)
-        _write(home, settings, result, log.history, {"y_test": split.y_test, **test_scores}, model.arrays())
+        result = _result(settings, seed, log, judge, counts, test_scores, whole, time.monotonic() - started)
+        _write(home, settings, result, log, judge, test_scores)
         if model.trainer is not None:
             distribution.anywhere(strategy, True)  # no process needs the checkpoints any more
             saved.remove()
         return result
+
+
+def _checkpoints(run_dir: Path, trainer: Loop) -> checkpoints.Checkpoints:
+    return checkpoints.Checkpoints(run_dir / "checkpoints", trainer.variables, trainer.scoring_variables)
+
+
+def _watch(model: models.Model, report: Callable[[Progress], None], stopping: Callable[[], bool]) -> Watch:
+    """Report how many test rows are scored, and stop between two chunks of them.
+
+    Raises:
+        Stopped: by the watch, where `stopping` says so.
+    """
+
+    def watch(done: int, of: int) -> None:
+        report(Progress(done, of, {}, phase="scoring"))
+        if stopping() and done < of:
+            anew = "goes on there" if model.search else "scores them anew"
+            raise Stopped(f"stopped after {done} of {of} rows were scored; the same command {anew}")
+
+    return watch
+
+
+def _load(settings: AnySettings, data_dir: Path | None) -> base.Split:
+    return loading.load(
+        settings.dataset,
+        data_dir=data_dir,
+        scaling=settings.scaling,
+        training_half=settings.training_half,
+        normal_class=settings.normal_class,
+    )
 
 
 def _sampled(settings: AnySettings, seed: int, split: base.Split) -> tuple[base.Split, dict[str, int]]:
@@ -222,17 +221,44 @@ def _train(
             raise Stopped(f"stopped at step {log.step} of {steps}, where the same command goes on")
 
 
+def _result(
+    settings: AnySettings,
+    seed: int,
+    log: Log,
+    judge: Judge,
+    counts: dict[str, int],
+    test_scores: dict[str, np.ndarray],
+    whole: base.Split,
+    seconds: float,
+) -> dict[str, Any]:
+    """Content of result.json."""
+    return {
+        "dataset": settings.dataset,
+        "method": settings.method,
+        "seed": seed,
+        "epochs": settings.epochs,
+        **log.of_validation(),
+        **counts,
+        "seconds": round(seconds, 3),
+        "settings": asdict(settings),
+        **judge.of_test_rows(test_scores),
+        **unshared_rows(whole.x_train, judge.split, test_scores),
+    }
+
+
 def _write(
     run_dir: Path,
     settings: AnySettings,
     result: dict[str, Any],
-    history: list[dict[str, float]],
-    arrays: dict[str, np.ndarray],
-    weights: dict[str, np.ndarray],
+    log: Log,
+    judge: Judge,
+    test_scores: dict[str, np.ndarray],
 ) -> None:
-    """Write a run's files; result.json last, for it makes the run complete."""
-    atomic.write_text(run_dir / "history.jsonl", "".join(json.dumps(record) + "\n" for record in history))
-    archives.write(run_dir / "scores.npz", arrays)
+    """Write the figures and files of a run; result.json last, for it makes the run complete."""
+    if judge.model.networks is not None:
+        draw_figures(run_dir, judge.split, test_scores, judge.model.networks)
+    atomic.write_text(run_dir / "history.jsonl", "".join(json.dumps(record) + "\n" for record in log.history))
+    archives.write(run_dir / "scores.npz", {"y_test": judge.split.y_test, **test_scores})
     if "weights.npz" in settings.files:
-        archives.write(run_dir / "weights.npz", weights)
+        archives.write(run_dir / "weights.npz", judge.model.arrays())
     atomic.write_json(run_dir / "result.json", result)
