@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from alad_tf.report import paper
+from alad_tf.report import paper, results
 
 
 def metrics(f1: float, /, **others: float) -> dict[str, float]:
@@ -16,12 +16,12 @@ def metrics(f1: float, /, **others: float) -> dict[str, float]:
 def write_run(
     out: Path, dataset: str, method: str, seed: int, /, f1: float = 0.9, place: str = "", **changes: Any
 ) -> Path:
-    """A complete result.json; `changes` replace its entries, None removes one."""
+    """A complete result.json, of the table's epochs; `changes` replace its entries, None removes one."""
     content = {
         "dataset": dataset,
         "method": method,
         "seed": seed,
-        "epochs": paper.EPOCHS[dataset],
+        "epochs": results.table_epochs(dataset, method) or paper.EPOCHS[dataset],
         "n_train": 30,
         "n_test": 20,
         "seconds": 10.0 + seed,

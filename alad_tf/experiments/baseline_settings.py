@@ -1,21 +1,22 @@
-"""The methods of Section V-B in runs: how each is set on each data set, what a run of it depends on. No TensorFlow."""
+"""Settings of the baselines of Section V-B: the protocol's values for each data set, and the options of a run."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Union
 
 import architectures
 from alad_tf.errors import SettingsError
 from alad_tf.experiments.protocol import ABLATIONS, PROTOCOLS, of_images
-from alad_tf.experiments.settings import RUN_FILES, RunSettings, Settings
+from alad_tf.experiments.settings import RUN_FILES, RunSettings, Settings, of_config, read_config
 from alad_tf.options import NEIGHBOURS
 
 
 class Baseline(NamedTuple):
-    """How a method is run."""
+    """How the protocol runs a method."""
 
     scores: tuple[str, ...] = ("score",)  # names, the first one the method's own
     scaling: str | None = "minmax"  # of rows of numbers; D13
@@ -42,7 +43,7 @@ METHODS = (*ABLATIONS, *BASELINES)
 
 @dataclass(frozen=True)
 class BaselineSettings(RunSettings):
-    """Everything that a run of a baseline depends on but its seed.
+    """Everything that a run of a baseline depends on, except its seed.
 
     Raises:
         SettingsError: a value outside its range, or an option that the method or the data set does not have.
@@ -71,7 +72,7 @@ class BaselineSettings(RunSettings):
             raise SettingsError(f"Expected at least {least} train rows{why}. Received: {self.train_rows}.")
 
     def _require_of_method(self) -> None:
-        """No option that would change nothing but the name of the folder."""
+        """Refuse options that would change only the name of the folder."""
         name, validated = self.baseline, BASELINES[self.baseline].patience is not None
         if self.table is None and self.epochs != 1:
             raise SettingsError(f"Expected no epochs: {name} has none. Received: {self.epochs}.")
@@ -83,14 +84,14 @@ class BaselineSettings(RunSettings):
             raise SettingsError(f"Expected the last weights for {name}. Received: 'best'.")
 
     def _least_train_rows(self) -> tuple[int, str]:
-        """Below which the method cannot be trained, and why."""
+        """The smallest number of training rows that the method can be trained on, and why."""
         if self.table is not None:
             return self.table.batch_size, f", a batch of {self.baseline}"
         return (NEIGHBOURS, ", as many neighbours as kNN asks") if self.baseline == "kNN" else (2, "")
 
     @property
     def table(self) -> Any:
-        """Its architecture on the data set; None for a method without networks."""
+        """The architecture table of the data set; None for a method without networks."""
         return architectures.load(self.dataset, self.baseline) if self.baseline in architectures.METHODS else None
 
     @property
@@ -100,22 +101,31 @@ class BaselineSettings(RunSettings):
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Of a complete run: one without networks leaves no weights."""
+        """Names of the files of a complete run; a method without networks writes no weights."""
         return tuple(name for name in RUN_FILES if name != "weights.npz" or self.table is not None)
 
     @property
-    def method(self) -> str:
-        """Name of the runs' folder: the baseline, then each departure from its settings."""
-        usual = of_method(self.dataset, self.baseline, normal_class=self.normal_class)
-        name = self.baseline + self._departures(usual.weights, usual.patience, usual.scaling)
-        for kind in ("train_rows", "test_rows"):
-            rows = getattr(self, kind)
-            if rows != getattr(usual, kind):
-                name += f"-{kind.split('_')[0]}{rows or 'All'}"
-        return name
+    def base(self) -> str:
+        """Name of the baseline."""
+        return self.baseline
+
+    @property
+    def usual(self) -> BaselineSettings:
+        """The protocol's settings of the same baseline."""
+        return _usual(self.dataset, self.baseline, self.normal_class)
 
 
 AnySettings = Union[Settings, BaselineSettings]
+
+
+def of_run(run_dir: Path) -> tuple[AnySettings, int]:
+    """The settings of any method and the seed of the run in a folder.
+
+    Raises:
+        DataError: its config.json is missing or damaged.
+    """
+    config = read_config(run_dir / "config.json")
+    return of_config(BaselineSettings if "baseline" in config else Settings, config, run_dir)
 
 
 def of_method(dataset: str, method: str, **options: Any) -> AnySettings:

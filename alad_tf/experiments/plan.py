@@ -16,6 +16,7 @@ from typing import NamedTuple
 from alad_tf.errors import AladError, DataError
 from alad_tf.experiments import scheduler
 from alad_tf.experiments.baseline_settings import AnySettings, of_method
+from alad_tf.experiments.earlier import move_departures
 from alad_tf.experiments.protocol import ABLATIONS, PROTOCOLS
 from alad_tf.options import CLASSES
 from alad_tf.report import comparison, paper
@@ -168,10 +169,11 @@ def _run(batch: Sequence[Cell], out: Path, deadline: float, jobs: int, data_dir:
     if not budget.fits():
         return
     for result in load_results(out, first.dataset, first.method):
-        there = settings_of(first._replace(normal_class=task_of(result)))
-        folder = there.folder(out, result["seed"])
+        there, seed = settings_of(first._replace(normal_class=task_of(result))), result["seed"]
+        move_departures(there, seed, out)
+        folder = there.folder(out, seed)
         if (folder / "config.json").exists():
-            there.claim(folder, result["seed"])
+            there.claim(folder, seed)
     seeds = list(dict.fromkeys(cell.seed for cell in batch))
     classes = list(dict.fromkeys(cell.normal_class for cell in batch if cell.normal_class is not None)) or None
     settings = settings_of(first)

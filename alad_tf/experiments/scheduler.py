@@ -1,9 +1,9 @@
-"""Many runs at once: a process for each, watched from here; complete runs are not repeated."""
+"""Several runs at once, each in a process of its own; complete runs are not repeated."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -11,27 +11,27 @@ from typing import NamedTuple
 
 from alad_tf.data import loading
 from alad_tf.errors import AladError, SettingsError
-from alad_tf.experiments import workers
+from alad_tf.experiments import earlier, workers
 from alad_tf.experiments.baseline_settings import AnySettings
 from alad_tf.experiments.process import Run, WarningMessage
 from alad_tf.experiments.progress import Progress, ProgressBoard
 from alad_tf.experiments.settings import is_complete
 
-GRACE_SECONDS = 30.0  # that an interrupted run has for its chunk of steps and its checkpoint
+GRACE_SECONDS = 30.0  # for the chunk of steps and the checkpoint of an interrupted run
 
 
 class Budget(NamedTuple):
-    """Until when runs may go on, and for how long one of them is thought to."""
+    """A deadline, and the time that one run is estimated to take."""
 
-    deadline: float  # as `time.monotonic` counts
+    deadline: float  # of `time.monotonic`
     seconds: float
 
     def fits(self) -> bool:
-        """Whether a run that starts now ends in time."""
+        """Whether a run that starts now ends before the deadline."""
         return time.monotonic() + self.seconds <= self.deadline
 
     def is_spent(self) -> bool:
-        """Whether the deadline is over."""
+        """Whether the deadline has passed."""
         return time.monotonic() >= self.deadline
 
 
@@ -45,7 +45,7 @@ def run_all(
     classes: Sequence[int] | None = None,
     budget: Budget | None = None,
 ) -> None:
-    """Make every run that is not complete yet, `jobs` at a time; with several processes all of them call this.
+    """Make every run that is not complete yet, `jobs` at a time; with several workers each of them calls this.
 
     Args:
         settings: of all runs.
@@ -69,74 +69,103 @@ def run_all(
     loading.prepare(settings.dataset, data_dir=data_dir, scaling=settings.scaling, training_half=settings.training_half)
     folders = {name: task.settings.folder(out, task.seed) for name, task in tasks.items()}
     for name, task in tasks.items() if worker.chief else ():
+        if worker.together == 1:  # the others would not see a folder move
+            earlier.move_departures(task.settings, task.seed, out)
         task.settings.claim(folders[name], task.seed)
     waiting = [name for name in tasks if not is_complete(folders[name], settings.files)]
     board = ProgressBoard(settings, done=[name for name in tasks if name not in waiting], to_do=waiting)
     if worker.together > 1 and waiting:
         board.say(f"{board.title}: this is {worker.name} of {worker.together} processes, which wait for each other")
-    running: dict[str, Run] = {}
-    failures: dict[str, str] = {}
+    runs = _Runs(tasks, folders, waiting, board, worker, data_dir)
     try:
-        while waiting or running:
+        while runs.waiting or runs.running:
             if budget is not None and not budget.fits():
-                waiting.clear()
+                runs.waiting.clear()
             if budget is not None and budget.is_spent():
                 break
-            while waiting and len(running) < jobs:
-                name = waiting.pop(0)
-                running[name] = Run(name, *tasks[name], folders[name], data_dir)
-            wait([run.process.sentinel for run in running.values()], timeout=0.2)
-            for name, run in list(running.items()):
-                ended = not run.process.is_alive()
-                for message in run.messages():
-                    if isinstance(message, Progress):
-                        board.show(name, message)
-                    elif isinstance(message, WarningMessage):
-                        board.say(f"{board.title} {name}: warning: {message.text}")
-                    else:
-                        failures[name] = message
-                if ended:
-                    del running[name]
-                    if run.process.exitcode != 0:
-                        log = worker.log(folders[name])
-                        failures.setdefault(name, f"its process ended with exit code {run.process.exitcode}, see {log}")
-                        if worker.together > 1:
-                            waiting.clear()
-                    board.end(name, failures.get(name))
+            runs.start(jobs)
+            runs.listen(seconds=0.2)
     finally:
         board.close()
-        _stop(running, board)
-    if failures:
-        raise AladError("; ".join(f"{name}: {failures[name]}" for name in tasks if name in failures))
+        runs.stop()
+    if runs.failures:
+        raise AladError("; ".join(f"{name}: {runs.failures[name]}" for name in tasks if name in runs.failures))
 
 
-def _stop(running: dict[str, Run], board: ProgressBoard) -> None:
-    """Ask processes to save and end; what is left after the grace, or at a second interrupt, is killed."""
-    deadline = time.monotonic() + GRACE_SECONDS
-    try:
-        for run in running.values():
-            run.process.terminate()
-        for name, run in running.items():
-            run.process.join(max(0.0, deadline - time.monotonic()))
+class _Runs:
+    """The runs of one call: those that wait, those in a process, and why some have failed."""
+
+    def __init__(
+        self,
+        tasks: Mapping[str, _Task],
+        folders: Mapping[str, Path],
+        waiting: list[str],
+        board: ProgressBoard,
+        worker: workers.Worker,
+        data_dir: Path | None,
+    ) -> None:
+        self.tasks, self.folders, self.waiting = tasks, folders, waiting
+        self.board, self.worker, self.data_dir = board, worker, data_dir
+        self.running: dict[str, Run] = {}
+        self.failures: dict[str, str] = {}
+
+    def start(self, jobs: int) -> None:
+        """Start runs that wait, while fewer than `jobs` go on."""
+        while self.waiting and len(self.running) < jobs:
+            name = self.waiting.pop(0)
+            self.running[name] = Run(name, *self.tasks[name], self.folders[name], self.data_dir)
+
+    def listen(self, seconds: float) -> None:
+        """Wait so long for a process to end, then show what all of them have reported."""
+        wait([run.process.sentinel for run in self.running.values()], timeout=seconds)
+        for name, run in list(self.running.items()):
+            ended = not run.process.is_alive()
             for message in run.messages():
-                if isinstance(message, str):
-                    board.end(name, message)
-    finally:
-        for run in running.values():
-            run.process.kill()
-        for run in running.values():
-            run.process.join()
+                if isinstance(message, Progress):
+                    self.board.show(name, message)
+                elif isinstance(message, WarningMessage):
+                    self.board.say(f"{self.board.title} {name}: warning: {message.text}")
+                else:
+                    self.failures[name] = message
+            if ended:
+                self._end(name, run.process.exitcode)
+
+    def _end(self, name: str, code: int | None) -> None:
+        del self.running[name]
+        if code != 0:
+            log = self.worker.log(self.folders[name])
+            self.failures.setdefault(name, f"its process ended with exit code {code}, see {log}")
+            if self.worker.together > 1:
+                self.waiting.clear()
+        self.board.end(name, self.failures.get(name))
+
+    def stop(self) -> None:
+        """Ask processes to save and end; kill those left after `GRACE_SECONDS`, or at a second interrupt."""
+        deadline = time.monotonic() + GRACE_SECONDS
+        try:
+            for run in self.running.values():
+                run.process.terminate()
+            for name, run in self.running.items():
+                run.process.join(max(0.0, deadline - time.monotonic()))
+                for message in run.messages():
+                    if isinstance(message, str):
+                        self.board.end(name, message)
+        finally:
+            for run in self.running.values():
+                run.process.kill()
+            for run in self.running.values():
+                run.process.join()
 
 
 class _Task(NamedTuple):
-    """What one run makes."""
+    """Settings and seed of one run."""
 
     settings: AnySettings
     seed: int
 
 
 def _tasks(settings: AnySettings, seeds: Sequence[int], classes: Sequence[int] | None) -> dict[str, _Task]:
-    """The runs by the name that lines of progress have for them: "seed 0", of images "class 3 seed 0"."""
+    """The runs by their names in lines of progress: "seed 0", for images "class 3 seed 0"."""
     if settings.normal_class is None:
         return {f"seed {seed}": _Task(settings, seed) for seed in seeds}
     return {

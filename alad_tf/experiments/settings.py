@@ -1,4 +1,4 @@
-"""What a run is: the protocol of each data set (Section V-A), the options of a run, and the folder that they name."""
+"""Settings of a run: the protocol's values (Section V-A), departures from them, and the folder that they name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable, TypeVar
 
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.experiments.protocol import ABLATIONS, PROTOCOLS, alad_table, of_images
@@ -16,18 +16,53 @@ from architectures import Alad, Table
 
 RUN_FILES = ("config.json", "history.jsonl", "scores.npz", "weights.npz", "result.json")  # in the order of writing
 
+# Option -> its part of a folder's name where its value is not the protocol's, in the order of the parts.
+DEPARTURES: dict[str, Callable[[Any], str]] = {
+    "spectral_norm": "{}SN".format,
+    "ema_decay": lambda decay: f"EMA{decay}" if decay else "noEMA",
+    "scaling": lambda kind: kind or "raw",
+    "training_half": "{}half".format,
+    "patience": lambda epochs: f"patience{epochs}" if epochs else "noStopping",
+    "weights": "{}Weights".format,
+    "strategy": str,
+    "precision": str,
+    "train_rows": lambda rows: f"train{rows or 'All'}",
+    "test_rows": lambda rows: f"test{rows or 'All'}",
+    "jit": lambda compiled: "XLA" if compiled else "noXLA",
+    "epochs": "{}epochs".format,
+}
+
+
+AnyRun = TypeVar("AnyRun", bound="RunSettings")
+
 
 @dataclass(frozen=True)
 class RunSettings:
-    """Everything that a run of any method depends on but its seed."""
+    """Everything that a run of any method depends on, except its seed."""
 
     dataset: str
     epochs: int
 
     @property
-    def method(self) -> str:
-        """Name of the runs' folder and of their row in tables."""
+    def base(self) -> str:
+        """Name of the method without departures: an ablation or a baseline."""
         raise NotImplementedError
+
+    @property
+    def usual(self) -> RunSettings:
+        """The protocol's settings of the same method on the same data."""
+        raise NotImplementedError
+
+    @property
+    def method(self) -> str:
+        """Name of the runs' folder and of their row in tables: the method, then each departure from the protocol."""
+        usual = self.usual
+        parts = [
+            text(getattr(self, name))
+            for name, text in DEPARTURES.items()
+            if getattr(self, name, None) != getattr(usual, name, None)
+        ]
+        return "-".join([self.base, *parts])
 
     @property
     def table(self) -> Table | None:
@@ -41,11 +76,11 @@ class RunSettings:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Of a complete run."""
+        """Names of the files of a complete run."""
         return RUN_FILES
 
     def folder(self, out: Path, seed: int) -> Path:
-        """Where the run with a seed lives."""
+        """Path of the folder of the run with a seed."""
         label = getattr(self, "normal_class", None)
         task = "" if label is None else f"class{label}"
         return out / self.dataset / self.method / task / f"seed{seed}"
@@ -53,8 +88,10 @@ class RunSettings:
     def claim(self, run_dir: Path, seed: int) -> None:
         """Write the folder's config.json, or check that the one there says the same.
 
+        The name of the method follows from the other entries and is not compared: earlier versions had fewer parts.
+
         Raises:
-            SettingsError: it is the folder of a run with other settings, of which the message names each.
+            SettingsError: the folder belongs to a run with other settings; the message names each difference.
         """
         path = run_dir / "config.json"
         table = {} if self.table is None else {"table": asdict(self.table)}
@@ -62,7 +99,7 @@ class RunSettings:
         if not path.exists():
             atomic.write_json(path, config)
             return
-        differences = list(_differences(_read_config(path), config))
+        differences = list(_differences({**read_config(path), "method": self.method}, config))
         if differences:
             raise SettingsError(
                 f"Expected a folder of a run with the same settings. Received: {run_dir}, where "
@@ -76,18 +113,8 @@ class RunSettings:
             names = ", ".join(map(str, allowed))
             raise SettingsError(f"Expected a known {name}. Received: {value!r}. Allowed: {names}.")
 
-    def _departures(self, weights: str | None, patience: int | None, scaling: str | None) -> str:
-        """The part of a folder's name that says what differs from the usual values of these options."""
-        ours: Any = self  # settings of either kind
-        name = "" if ours.scaling == scaling else f"-{ours.scaling or 'raw'}"
-        if ours.training_half != "clean":
-            name += f"-{ours.training_half}half"
-        if ours.patience != patience:
-            name += f"-patience{ours.patience}" if ours.patience else "-noStopping"
-        return name if ours.weights == weights else f"{name}-{ours.weights}Weights"
-
     def _require_of_images(self, normal_class: int | None, patience: int | None, weights: str | None) -> None:
-        """The options of images with images, and with nothing else."""
+        """Check the options of image data sets: needed with images, refused without."""
         if self.epochs < 1:
             raise SettingsError(f"Expected at least 1 epoch. Received: {self.epochs}.")
         images = of_images(self.dataset)
@@ -102,7 +129,7 @@ class RunSettings:
 
 @dataclass(frozen=True)
 class Settings(RunSettings):
-    """Everything that a run of ALAD depends on but its seed.
+    """Everything that a run of ALAD depends on, except its seed.
 
     Raises:
         SettingsError: a value outside its range, or an option that the data set does not have.
@@ -167,16 +194,10 @@ class Settings(RunSettings):
         Raises:
             DataError: its config.json is missing or damaged.
         """
-        config = _read_config(run_dir / "config.json")
+        config = read_config(run_dir / "config.json")
         if "baseline" in config:
             raise DataError(f"Expected a run of ALAD in {run_dir}. Received: one of {config['baseline']}.")
-        try:
-            known = {field.name for field in fields(cls)}
-            return cls(**{name: value for name, value in config.items() if name in known}), int(config["seed"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError(
-                f"Expected the settings of a run in {run_dir / 'config.json'}. Received: {error!r}."
-            ) from error
+        return of_config(cls, config, run_dir)
 
     @property
     def table(self) -> Alad:
@@ -184,26 +205,34 @@ class Settings(RunSettings):
         return alad_table(self.dataset)
 
     @property
-    def method(self) -> str:
-        """Name of the runs' folder and of their row in tables: the ablation, then each departure from the protocol."""
-        protocol = PROTOCOLS[self.dataset]
-        normalised = self.spectral_norm is not None or protocol.spectral_norm is None
-        name = {components: name for name, components in ABLATIONS.items()}[normalised, self.latent_discriminator]
-        if self.spectral_norm not in (None, protocol.spectral_norm):
-            name += f"-{self.spectral_norm}SN"
-        if self.ema_decay != protocol.ema_decay:
-            name += f"-EMA{self.ema_decay}" if self.ema_decay else "-noEMA"
-        name += self._departures("best" if of_images(self.dataset) else None, protocol.patience, scaling=None)
-        if self.strategy is not None:
-            name += f"-{self.strategy}"
-        if self.precision is not None:
-            name += f"-{self.precision}"
-        return name
+    def base(self) -> str:
+        """Name of the ablation."""
+        normalised = self.spectral_norm is not None or PROTOCOLS[self.dataset].spectral_norm is None
+        return {components: name for name, components in ABLATIONS.items()}[normalised, self.latent_discriminator]
+
+    @property
+    def usual(self) -> Settings:
+        """The protocol's settings of the same ablation; a strategy and a precision go without XLA."""
+        usual = Settings.of_protocol(self.dataset, self.base, **_task(self.normal_class))
+        return replace(usual, jit=usual.jit and self.strategy is None and self.precision is None)
 
     @property
     def scores(self) -> tuple[str, ...]:
         """The four of Section V-F."""
         return SCORES
+
+
+def of_config(kind: type[AnyRun], config: dict[str, Any], run_dir: Path) -> tuple[AnyRun, int]:
+    """Settings of a kind and the seed that a config.json holds.
+
+    Raises:
+        DataError: an entry is missing or not allowed.
+    """
+    known = {field.name for field in fields(kind)}
+    try:
+        return kind(**{name: value for name, value in config.items() if name in known}), int(config["seed"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"Expected the settings of a run in {run_dir / 'config.json'}. Received: {error!r}.") from error
 
 
 def is_complete(run_dir: Path, names: Iterable[str] = RUN_FILES) -> bool:
@@ -221,7 +250,16 @@ def _of_images(dataset: str, options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def _task(normal_class: int | None) -> dict[str, int]:
+    return {} if normal_class is None else {"normal_class": normal_class}
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Content of a config.json.
+
+    Raises:
+        DataError: missing or damaged.
+    """
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, RecursionError, TypeError, ValueError) as error:
@@ -229,7 +267,7 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 
 def _differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
-    """Every value in which two documents of JSON differ, in words; those inside objects and lists by their path."""
+    """Describe each value in which two JSON documents differ; values inside objects and lists by their path."""
     if isinstance(there, dict) and isinstance(here, dict):
         for key in {**here, **there}:
             yield from _differences(there.get(key), here.get(key), f"{name}.{key}" if name else key)

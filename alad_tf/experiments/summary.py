@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from alad_tf.experiments.baseline_settings import AnySettings
 from alad_tf.experiments.protocol import PROTOCOLS
@@ -13,6 +12,9 @@ from alad_tf.io import atomic
 from alad_tf.options import SCORES
 from alad_tf.paths import published_results
 
+if TYPE_CHECKING:
+    from alad_tf.report.results import Results
+
 
 def sum_up(settings: AnySettings, out: Path) -> str:
     """Write summary.json and the figures of a method's complete runs; return the tables beside the paper's, as text.
@@ -20,45 +22,47 @@ def sum_up(settings: AnySettings, out: Path) -> str:
     Raises:
         AladError: a result is damaged, or the results belong to runs that cannot be summed up together.
     """
-    from alad_tf.report import comparison
+    from alad_tf.report import comparison, paper
+    from alad_tf.report.results import Results
 
     dataset, method = settings.dataset, settings.method
     folder = out / dataset / method
-    results = comparison.load_results(out, dataset, method)
-    summary = comparison.summarise(results)
+    results = Results(out)
+    summary = comparison.summarise(results.of(dataset, method))
     atomic.write_json(folder / "summary.json", summary)
-    tables = [comparison.comparison(out, dataset, [method], scores=settings.scores, published=published_results())]
+    rows = [method]
+    if settings.base != method and paper.printed(dataset, settings.base):
+        rows.append(settings.base)
+    tables = [comparison.comparison(out, dataset, rows, scores=settings.scores, published=published_results())]
     figures: list[Path] = []
     if isinstance(settings, Settings):
-        beside = [method, *(name for name in PROTOCOLS[dataset].beside if name != method)]
+        beside = list(dict.fromkeys((*rows, *PROTOCOLS[dataset].beside)))
         tables.insert(0, comparison.comparison(out, dataset, beside, published=published_results()))
-        figures = save_figures(settings, results, summary, out)
+        figures = save_figures(settings, results, summary)
     return "\n".join([table.as_text() for table in tables] + [f"Figures: {folder / 'figures'}"] * bool(figures))
 
 
-def save_figures(settings: Settings, results: list[dict[str, Any]], summary: dict[str, Any], out: Path) -> list[Path]:
-    """The figures of a method's runs, and of images those of the classes."""
+def save_figures(settings: Settings, results: Results, summary: dict[str, Any]) -> list[Path]:
+    """Draw the figures of a method's runs, and for images those of the classes; return their paths."""
     from alad_tf.report import paper, plots
 
     dataset, method, metric = settings.dataset, settings.method, PROTOCOLS[settings.dataset].metric
-    folder = out / dataset / method / "figures"
+    folder = results.folder / dataset / method / "figures"
     printed = paper.printed(dataset, method).get(metric)
     figures = plots.save_run_figures(
-        [
-            replace(settings, normal_class=result["settings"].get("normal_class")).folder(out, result["seed"])
-            for result in results
-        ],
+        results.run_folders(dataset, method),
         folder,
         f"{dataset} {method}",
         paper_mean=printed.mean if printed else None,
         metric=metric,
     )
-    return figures + (save_class_figures(summary, out, folder) if "tasks" in summary else [])
+    return figures + (save_class_figures(summary, results, folder) if "tasks" in summary else [])
 
 
-def save_class_figures(summary: dict[str, Any], out: Path, folder: Path) -> list[Path]:
-    """Figures 3 and 4 (classes), 7 and 8 (ablation), 9 and 10 (scores), from the runs that there are."""
-    from alad_tf.report import comparison, paper, plots
+def save_class_figures(summary: dict[str, Any], results: Results, folder: Path) -> list[Path]:
+    """Draw Figures 3 and 4 (classes), 7 and 8 (ablation), 9 and 10 (scores) of the complete runs."""
+    from alad_tf.report import paper, plots
+    from alad_tf.report.results import summarise
 
     dataset, method = summary["dataset"], summary["method"]
     data = f"{dataset}, {summary['stand_in']}" if "stand_in" in summary else dataset
@@ -69,9 +73,9 @@ def save_class_figures(summary: dict[str, Any], out: Path, folder: Path) -> list
 
     tasks = {method: summary["tasks"]}  # method -> class -> score -> AUROC of each run
     for name in PROTOCOLS[dataset].beside:
-        results = [] if name in tasks else comparison.load_results(out, dataset, name)
-        if results:
-            tasks[name] = comparison.summarise(results)["tasks"]
+        runs = [] if name in tasks else results.of(dataset, name)
+        if runs:
+            tasks[name] = summarise(runs)["tasks"]
 
     def bars(name: str, score: str = "features") -> dict[int, list[float]]:
         return {label: aurocs[score] for label, aurocs in tasks[name].items()}

@@ -31,7 +31,8 @@ class Worker(NamedTuple):
             return
         if not (run_dir / "config.json").exists():
             raise SettingsError(
-                f"Expected --out to be a folder that all processes share. Received: no {run_dir} of the chief's."
+                "Expected --out to be a folder that all processes share, and the same options in each. Received: no "
+                f"{run_dir} of the chief's."
             )
         with TemporaryDirectory() as folder:
             yield Path(folder)

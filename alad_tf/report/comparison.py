@@ -1,6 +1,7 @@
-"""Results beside the paper's: Tables II to VIII, the added table of the protocol, one method's rows. No TensorFlow.
+"""Results beside the paper's: Tables II to VIII, the added table, and the rows of one method.
 
-Runs found in the output folder come first; published ones stand in where it has none, see `results.gather`.
+Runs in the output folder come first; published ones replace missing ones, see `results.gather`. Rows of Tables II to
+VIII show runs of the protocol; runs that depart from it have rows of their own name in the added table.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from alad_tf.errors import SettingsError
+from alad_tf.options import CLASSICAL
 from alad_tf.report import paper
 from alad_tf.report.footnotes import CEILINGS, OF_IMAGES, OF_PROTOCOL, OF_TIMES, ORIGINS, epochs_text, notes_of
 from alad_tf.report.paper import DATASET_NAMES, Printed
 from alad_tf.report.rendering import Figure, Heading, Table, mark
-from alad_tf.report.results import METRICS, gather, load_latency, load_results, summarise
+from alad_tf.report.results import METRICS, Results, gather_from, load_latency, load_results, read, summarise
 
 __all__ = ["METRICS", "TABLES", "Row", "Table", "comparison", "load_results", "rows_of", "summarise", "table"]
 
@@ -60,17 +62,21 @@ def table(name: int | str, out: Path, published: Path | None = None) -> Table:
 
     Raises SettingsError for another name, AladError for damaged results and runs of unequal epochs.
     """
-    name = str(name)
+    return table_from(str(name), *read(out, published))
+
+
+def table_from(name: str, own: Results, published: Results | None) -> Table:
+    """What `table` returns, from results that are read once for several tables."""
     if name not in TABLES:
         raise SettingsError(
             f"Expected the name of a table that can be printed. Received: {name}. Allowed: {', '.join(TABLES)}."
         )
+    sheet = _Sheet(own, published)
     if name == "protocol":
-        return _protocol_table(_Sheet(out, published))
+        return _protocol_table(sheet)
     if name == "4":
-        return _latency_table(_Sheet(out, published))
-    render = _scores_table if name in ("7", "8") else _methods_table
-    return render(int(name), _Sheet(out, published))
+        return _latency_table(sheet)
+    return (_scores_table if name in ("7", "8") else _methods_table)(int(name), sheet)
 
 
 def rows_of(number: int) -> list[Row]:
@@ -102,7 +108,7 @@ def comparison(
     paper's in the last metric: F1, or AUROC on image data. Where the paper prints nothing for any row, all our metrics
     stand alone. Raises AladError for damaged results and runs of unequal epochs.
     """
-    sheet = _Sheet(out, published)
+    sheet = _Sheet(*read(out, published))
     several = scores is not None and len(scores) > 1
     pairs = [(method, score) for method in methods for score in scores or [paper.score_of(method)]]
     rows_printed = [paper.printed(dataset, *pair) for pair in pairs]
@@ -171,7 +177,7 @@ def _protocol_table(sheet: _Sheet) -> Table:
     """AUROC and average precision of every method that has runs, also without the test rows shared with training."""
     datasets = []
     for dataset in DATASET_NAMES:
-        found = [(row, sheet.find(dataset, row.method)) for row in _all_rows([sheet.out, sheet.published], dataset)]
+        found = [(row, sheet.find(dataset, row.method)) for row in _all_rows(sheet.methods(dataset))]
         found = [(row, runs) for row, runs in found if runs.scores]
         if found:
             datasets.append(dataset)
@@ -195,13 +201,16 @@ def _protocol_row(name: str, runs: _Runs, score: str, printed: Mapping[str, Prin
     return [name, runs.label, *_beside(figures, printed, {"auroc": (4, 4)}), _ours(figures, _AP, 4)]
 
 
-def _all_rows(folders: Iterable[Path | None], dataset: str) -> list[Row]:
-    """The rows of Tables II and III, added ones, and a row for every other method with a folder, by name."""
+def _all_rows(methods: Iterable[str]) -> list[Row]:
+    """The rows of Tables II and III, added ones, and those of every other method that has results, by name."""
     mapped = {**paper.ROWS, **paper.ADDED_ROWS}
     rows = [Row(name, method, score, name) for name, (method, score) in mapped.items()]
-    found = {path.name for folder in folders if folder for path in (folder / dataset).glob("*") if path.is_dir()}
-    others = sorted(found - {row.method for row in rows})
-    return rows + [Row(method, method, "features", method) for method in others]
+    for method in sorted(set(methods) - {row.method for row in rows}):
+        base = paper.base_method(method)
+        scores = [score for name, score in mapped.values() if name == base] or ["features"]
+        names = [method] if len(scores) == 1 else [f"{method}, {score}" for score in scores]
+        rows += [Row(name, method, score, method) for name, score in zip(names, scores)]
+    return rows
 
 
 def _latency_table(sheet: _Sheet) -> Table:
@@ -223,8 +232,8 @@ def _latency_table(sheet: _Sheet) -> Table:
 
 def _latency(sheet: _Sheet, dataset: str) -> tuple[Mapping[str, Any], str | None]:
     """The times of a data set, empty where none were measured, and how they were measured."""
-    for origin, folder in (("this machine", sheet.out), ("published", sheet.published)):
-        times = load_latency(folder, dataset) if folder else None
+    for origin, results in (("this machine", sheet.own), ("published", sheet.published)):
+        times = load_latency(results.folder, dataset) if results else None
         if times:
             return times, (
                 f"{DATASET_NAMES[dataset]}, {origin}: batches of {times['batch']} rows on {times['machine']}; "
@@ -248,8 +257,8 @@ _NOT_RUN = _Runs("not run", {}, [])
 class _Sheet:
     """Rows in the making, with the footnotes that they call for."""
 
-    def __init__(self, out: Path, published: Path | None) -> None:
-        self.out, self.published = out, published
+    def __init__(self, own: Results, published: Results | None) -> None:
+        self.own, self.published = own, published
         self.rows: list[list[str]] = []
         self.notes: list[str] = []
         self.origins: set[str] = set()
@@ -258,10 +267,14 @@ class _Sheet:
     def find(self, dataset: str, method: str) -> _Runs:
         """The runs that stand for a method, or none; epochs other than the paper's are named."""
         if (dataset, method) not in self.found:
-            runs = gather(self.out, self.published, dataset, method)
+            runs = gather_from(self.own, self.published, dataset, method)
             self.origins |= runs.keys()
             self.found[dataset, method] = _sum_up(runs) if runs else _NOT_RUN
         return self.found[dataset, method]
+
+    def methods(self, dataset: str) -> set[str]:
+        """Names of the methods that have results, departures with their own."""
+        return self.own.methods(dataset) | (self.published.methods(dataset) if self.published else set())
 
     def marks(self, notes: Iterable[str | None]) -> str:
         """The numbers in brackets of footnotes, each noted at its first use; nothing for None."""
@@ -286,8 +299,8 @@ def _sum_up(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> _Runs:
     label = ", ".join(f"{len(found)} {origin}" for origin, found in runs.items())
     if "tasks" in summary:
         label = f"{len(summary['tasks'])} of {_TASKS} tasks, {label}"
-    by_epochs = summary["method"] not in (*paper.WITHOUT_EPOCHS, *paper.EPOCHS_NOT_PRINTED)
-    if by_epochs and epochs != paper.EPOCHS.get(dataset, epochs):
+    base = paper.base_method(summary["method"])
+    if base not in (*CLASSICAL, *paper.EPOCHS_NOT_PRINTED) and epochs != paper.EPOCHS.get(dataset, epochs):
         label += f", {epochs_text(epochs)}"
     unshared = _unshared(summary["unshared"], label, len(results)) if "unshared" in summary else None
     return _Runs(label, summary["scores"], list(notes_of(summary, results)), unshared)

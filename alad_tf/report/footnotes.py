@@ -28,7 +28,7 @@ OF_TIMES = (
 
 
 def notes_of(summary: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """What has to be known about the runs: other data than the paper's, random subsets, epochs of our choice."""
+    """Yield remarks on the runs: other data than the paper's, random subsets, epochs of our choice."""
     dataset, method = summary["dataset"], summary["method"]
     if summary.get("stand_in"):
         yield f"{DATASET_NAMES[dataset]}: {summary['stand_in']}; not a figure of it."
@@ -37,7 +37,7 @@ def notes_of(summary: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -
             used = span_text(result.get(f"{key}_used", result[key]) for result in results)
             whole = span_text(result[key] for result in results)
             yield f"{method}: {what} {used} of {whole} {rows}, drawn at random with the run's seed."
-    if method in paper.EPOCHS_NOT_PRINTED:
+    if paper.base_method(method) in paper.EPOCHS_NOT_PRINTED:
         yield f"{method} on {DATASET_NAMES[dataset]}: {epochs_text(summary['epochs'])}; the paper prints no number."
 
 

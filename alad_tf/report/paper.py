@@ -171,8 +171,7 @@ ADDED_ROWS = {
     "Distance to the mean": ("mean", "score"),
     "k nearest neighbours": ("kNN", "score"),
 }
-# Methods that are not trained by epochs, and those for whose epochs the paper has no figure.
-WITHOUT_EPOCHS = ("OC-SVM", "SGD-OC-SVM", "IF", "mean", "kNN")
+# Methods for whose epochs the paper has no figure.
 EPOCHS_NOT_PRINTED = ("DSEBM", "DAGMM")
 
 # The method whose runs Tables VII and VIII report, by their row "features".
@@ -228,9 +227,16 @@ def _named(row: tuple[_Value, _Value, _Value] | None) -> list[tuple[str, _Value]
     return list(zip(("precision", "recall", "f1"), row)) if row else []
 
 
+def base_method(method: str) -> str:
+    """The method that a name begins with, without departures: of "ALAD-noSN-1epochs" it is "ALAD-noSN"."""
+    known = {*TABLE_V["kdd99"], *(name for name, _ in (*ROWS.values(), *ADDED_ROWS.values()))}
+    return max((name for name in known if f"{method}-".startswith(f"{name}-")), key=len, default=method)
+
+
 def score_of(method: str) -> str:
     """The score that stands for a method in Tables II and III, the first of several: of ALAD that of Algorithm 1."""
-    return next((score for name, score in (*ROWS.values(), *ADDED_ROWS.values()) if name == method), "features")
+    rows, base = (*ROWS.values(), *ADDED_ROWS.values()), base_method(method)
+    return next((score for name, score in rows if name == base), "features")
 
 
 def place(dataset: str, method: str, score: str | None = None) -> tuple[int, str] | None:

@@ -1,7 +1,9 @@
-"""Results on disk: found, checked and summed up. No TensorFlow.
+"""Results on disk: find, check and summarise them.
 
-A run's result is `<out>/<dataset>/<method>/[class<k>/]seed<s>/result.json`; the project ships results of its own in a
-folder of the same layout, here called `published`.
+A run's result is `<out>/<dataset>/<method>/[class<k>/]seed<s>/result.json`. The name of the method ends with each
+departure from the protocol, as in `ALAD-1epochs`. Earlier versions did not name other epochs: `load_results` gives such
+a run of `ALAD` the name that it has today. Published results have the same layout in a folder of their own; those of
+other epochs keep their names, and the tables name the epochs.
 """
 
 from __future__ import annotations
@@ -11,10 +13,11 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+import architectures
 from alad_tf.errors import AladError, DataError, SettingsError
 from alad_tf.report import paper
 
@@ -22,6 +25,8 @@ METRICS = ("precision", "recall", "f1", "auroc", "average_precision")
 THRESHOLD_FREE = ("auroc", "average_precision")
 
 _RUN_FOLDER = re.compile(r"(?:class(\d+)/)?seed(\d+)/result\.json")
+_EPOCHS = re.compile(r"-\d+epochs$")
+_UNNAMED = re.compile(r"(-noXLA|-XLA)?(-\d+epochs)?$")
 _ALIKE = ("method", "epochs", "scores", "stand_in")  # in runs that are summed up together
 
 
@@ -31,13 +36,90 @@ def load_results(out: Path, dataset: str, method: str) -> list[dict[str, Any]]:
     A run's folder without a result.json is a run that has not ended, and is passed over. Raises DataError, naming the
     file, for a result.json that is damaged, lacks an entry or belongs to another run.
     """
-    folder = out / dataset / method
-    found = []
-    for path in [*folder.glob("seed*/result.json"), *folder.glob("class*/seed*/result.json")]:
-        match = _RUN_FOLDER.fullmatch(path.relative_to(folder).as_posix())
-        if match:
-            found.append((int(match[1] or 0), int(match[2]), path))
-    return [_read_result(path, dataset, method, seed) for _, seed, path in sorted(found)]
+    return Results(out).of(dataset, method)
+
+
+def earlier_name(method: str) -> str:
+    """The folder in which earlier versions put the runs of a method: its name without epochs and XLA."""
+    return _UNNAMED.sub("", method)
+
+
+class Results:
+    """The results of one folder, each file read once.
+
+    Args:
+        folder: results folder.
+        published: whether its runs of other epochs keep the names of their folders.
+    """
+
+    def __init__(self, folder: Path, published: bool = False) -> None:
+        self.folder, self.published = folder, published
+        self._read: dict[tuple[str, str], list[_Found]] = {}
+
+    def of(self, dataset: str, method: str) -> list[dict[str, Any]]:
+        """What `load_results` returns."""
+        return [found.result for found in self._of(dataset, method)]
+
+    def run_folders(self, dataset: str, method: str) -> list[Path]:
+        """The folders of the runs, in the same order."""
+        return [found.folder for found in self._of(dataset, method)]
+
+    def methods(self, dataset: str) -> set[str]:
+        """Names of the methods that have results on a data set."""
+        folders = [path.name for path in (self.folder / dataset).glob("*") if path.is_dir()]
+        return {found.method for name in folders for found in self._in_folder(dataset, name)}
+
+    def _of(self, dataset: str, method: str) -> list[_Found]:
+        found: dict[tuple[int, int], _Found] = {}
+        for name in dict.fromkeys((earlier_name(method), method)):  # where both have a run, the later folder counts
+            found.update({run.place: run for run in self._in_folder(dataset, name) if run.method == method})
+        return [found[place] for place in sorted(found)]
+
+    def _in_folder(self, dataset: str, name: str) -> list[_Found]:
+        if (dataset, name) not in self._read:
+            folder, found = self.folder / dataset / name, []
+            for path in [*folder.glob("seed*/result.json"), *folder.glob("class*/seed*/result.json")]:
+                match = _RUN_FOLDER.fullmatch(path.relative_to(folder).as_posix())
+                if match:
+                    found.append(self._found(path, dataset, name, (int(match[1] or 0), int(match[2]))))
+            self._read[dataset, name] = found
+        return self._read[dataset, name]
+
+    def _found(self, path: Path, dataset: str, name: str, place: tuple[int, int]) -> _Found:
+        result = _read_result(path, dataset, name, place[1])
+        method = name if self.published else _with_epochs(name, dataset, result["epochs"])
+        if not method.startswith(name):
+            raise _unusable(path, f"epochs {result['epochs']} in the folder of {name!r}")
+        return _Found(path.parent, place, method, {**result, "method": method})
+
+
+def read(out: Path, published: Path | None) -> tuple[Results, Results | None]:
+    """The results of the output folder and the published ones; files are read when they are needed."""
+    return Results(out), Results(published, published=True) if published else None
+
+
+class _Found(NamedTuple):
+    folder: Path
+    place: tuple[int, int]  # class, or 0, and seed
+    method: str
+    result: dict[str, Any]
+
+
+def _with_epochs(name: str, dataset: str, epochs: int) -> str:
+    """A method's name with the epochs of its runs, where they are not those of its table."""
+    stem, usual = _EPOCHS.sub("", name), table_epochs(dataset, name)
+    if usual is None:
+        return name
+    return stem if epochs == usual else f"{stem}-{epochs}epochs"
+
+
+def table_epochs(dataset: str, method: str) -> int | None:
+    """Epochs of a method's architecture table; None without one."""
+    base = paper.base_method(method)
+    try:
+        return architectures.load(dataset, "ALAD" if base in paper.TABLE_V["kdd99"] else base).epochs
+    except ValueError:
+        return None
 
 
 def summarise(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -101,8 +183,12 @@ def gather(out: Path, published: Path | None, dataset: str, method: str) -> dict
     only (of image data: of a task): so runs made to complete the published ones join them, and runs made to repeat
     them stand alone. Runs of other epochs, scores or data than those in `out` are not added.
     """
-    ours = load_results(out, dataset, method)
-    theirs = load_results(published, dataset, method) if published else []
+    return gather_from(*read(out, published), dataset, method)
+
+
+def gather_from(own: Results, published: Results | None, dataset: str, method: str) -> dict[str, list[dict[str, Any]]]:
+    """What `gather` returns, from results that are read once."""
+    ours, theirs = own.of(dataset, method), published.of(dataset, method) if published else []
     if ours and not all(_value(key, result) == _value(key, ours[0]) for key in _ALIKE for result in theirs):
         theirs = []
     seeds: dict[int | None, set[int]] = {}
@@ -186,6 +272,8 @@ def _read_result(path: Path, dataset: str, method: str, seed: int) -> dict[str, 
         result = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, RecursionError, ValueError) as error:
         raise _unusable(path, str(error)) from error
+    if isinstance(result, dict) and result.get("method") == earlier_name(method):
+        result["method"] = method  # moved by this version
     fault = _fault(result, {"dataset": dataset, "method": method, "seed": seed})
     if fault:
         raise _unusable(path, fault)

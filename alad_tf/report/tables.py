@@ -1,4 +1,4 @@
-"""Every table and figure that the results give, in files: Tables II to VIII, Figures 3, 4 and 7 to 10."""
+"""Files of all tables and of Figures 3, 4 and 7 to 10."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from alad_tf.io import atomic
 from alad_tf.report import comparison, paper, plots
 from alad_tf.report.rendering import FORMATS
-from alad_tf.report.results import gather, summarise
+from alad_tf.report.results import Results, gather_from, read, summarise
 
 FIGURES = {  # number -> the table whose rows it shows by class, and the data set
     3: (3, "svhn"), 4: (3, "cifar10"), 7: (6, "svhn"), 8: (6, "cifar10"), 9: (8, "svhn"), 10: (8, "cifar10")
@@ -23,24 +23,25 @@ def write(out: Path, published: Path | None) -> str:
     is written if there is any result for it. Raises AladError for damaged results and runs that differ.
     """
     folder = out / "tables"
-    tables = {name: comparison.table(name, out, published) for name in comparison.TABLES}
+    found = read(out, published)
+    tables = {name: comparison.table_from(name, *found) for name in comparison.TABLES}
     for name, table in tables.items():
         stem = f"table{name}" if name.isdigit() else f"table_{name}"
         for form, suffix in FORMATS.items():
             atomic.write_text(folder / f"{stem}.{suffix}", table.render(form))
         atomic.write_text(folder / f"{stem}.notes.txt", "".join(f"{note}\n" for note in table.footnotes))
     for number in FIGURES:
-        _draw(number, out, published, folder / f"figure{number}.png")
+        _draw(number, *found, folder / f"figure{number}.png")
     return "\n".join([*(table.as_text() for table in tables.values()), f"Tables and figures: {folder}"])
 
 
-def _draw(number: int, out: Path, published: Path | None, path: Path) -> None:
+def _draw(number: int, own: Results, published: Results | None, path: Path) -> None:
     """AUROC by normal class, bars for each of the paper's rows that has results."""
     table, dataset = FIGURES[number]
     bars: dict[str, dict[int, list[float]]] = {}
     means, title = {}, f"Figure {number}: {dataset}, {_SHOWN[table]}"
     for row in comparison.rows_of(table):
-        results = [run for found in gather(out, published, dataset, row.method).values() for run in found]
+        results = [run for found in gather_from(own, published, dataset, row.method).values() for run in found]
         summary = summarise(results) if results and row.name not in paper.ADDED_ROWS else {"scores": {}}
         if row.score in summary["scores"]:
             bars[row.name] = {label: aurocs[row.score] for label, aurocs in summary["tasks"].items()}

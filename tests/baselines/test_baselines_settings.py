@@ -104,8 +104,9 @@ def test_folder_of_images(tmp_path: Path) -> None:
         ("svhn", "DSEBM", {"patience": 3}, "DSEBM-patience3"),
         ("svhn", "DSEBM", {"patience": None}, "DSEBM-noStopping"),
         ("svhn", "DSEBM", {"weights": "last"}, "DSEBM-lastWeights"),
-        ("kdd99", "DSEBM", {"epochs": 3}, "DSEBM"),  # as for ALAD: another --out, or a claim that fails
-        ("kdd99", "DSEBM", {"jit": True}, "DSEBM"),
+        ("kdd99", "DSEBM", {"epochs": 3}, "DSEBM-3epochs"),
+        ("kdd99", "DSEBM", {"jit": True}, "DSEBM-XLA"),
+        ("kdd99", "DAGMM", {"jit": False, "scaling": None, "epochs": 1}, "DAGMM-raw-noXLA-1epochs"),
         ("arrhythmia", "kNN", {"scaling": None, "train_rows": 50, "test_rows": 9}, "kNN-raw-train50-test9"),
     ],
 )

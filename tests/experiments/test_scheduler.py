@@ -197,8 +197,10 @@ def test_failures_are_named_by_seed_and_the_others_go_on(
     captured = capfd.readouterr()
     assert captured.out == ""
     lines = captured.err.splitlines()
-    assert lines[0] == "toy ALAD: 1 epochs each of seed 0, seed 1, seed 2, seed 3, seed 4, seed 5, seed 6"
-    ends = [f"toy ALAD {reason}" for reason in reasons] + [f"toy ALAD seed {seed}: complete" for seed in (0, 6)]
+    assert lines[0] == "toy ALAD-1epochs: 1 epochs each of seed 0, seed 1, seed 2, seed 3, seed 4, seed 5, seed 6"
+    ends = [f"toy ALAD-1epochs {reason}" for reason in reasons] + [
+        f"toy ALAD-1epochs seed {seed}: complete" for seed in (0, 6)
+    ]
     assert sorted(lines[1:]) == sorted(ends)
     assert "RuntimeError: boom" in (folders[3] / "log.txt").read_text()
     assert (folders[0] / "log.txt").read_text() == "noise of Python\nnoise of a library\n"
@@ -217,9 +219,9 @@ def test_next_call_makes_what_is_missing_and_nothing_else(
     assert is_complete(TOY.folder(tmp_path, 1))
     assert [state(TOY.folder(tmp_path, seed)) == before[seed] for seed in range(3)] == [True, False, True]
     assert capfd.readouterr().err.splitlines() == [
-        "toy ALAD: complete already: seed 0, seed 2",
-        "toy ALAD: 1 epochs each of seed 1",
-        "toy ALAD seed 1: complete",
+        "toy ALAD-1epochs: complete already: seed 0, seed 2",
+        "toy ALAD-1epochs: 1 epochs each of seed 1",
+        "toy ALAD-1epochs seed 1: complete",
     ]
 
 
@@ -264,9 +266,9 @@ def test_data_are_looked_at_once_before_anything_is_written(tmp_path: Path, monk
 
 
 def test_one_folder_of_other_settings_stops_all(script: Script, tmp_path: Path) -> None:
-    Settings.of_protocol("toy", epochs=2, jit=False).claim(TOY.folder(tmp_path, 2), 2)
+    Settings.of_protocol("toy", epochs=2, jit=False).claim(TOY.folder(tmp_path, 2), 3)
     content = (TOY.folder(tmp_path, 2) / "config.json").read_bytes()
-    with pytest.raises(SettingsError, match="epochs is 2 there and 1 here"):
+    with pytest.raises(SettingsError, match="seed is 3 there and 2 here; epochs is 2 there and 1 here"):
         scheduler.run_all(TOY, range(3), tmp_path, jobs=3)
     assert not list(tmp_path.rglob("facts.json"))
     assert (TOY.folder(tmp_path, 2) / "config.json").read_bytes() == content
@@ -305,10 +307,10 @@ def test_stopped_in_the_middle(script: Script, tmp_path: Path, stop: Callable[[i
     code, error = stopped(reproduce(out, seeds=4, jobs=2), lambda: all(path.exists() for path in ready), stop)
     assert code == 130, error
     assert error.splitlines() == [
-        "toy ALAD: 1 epochs each of seed 0, seed 1, seed 2, seed 3",
-        "toy ALAD seed 0: complete",
-        "toy ALAD seed 1: stopped at step 1 of 4, where the same command goes on",
-        "toy ALAD seed 2: stopped at step 1 of 4, where the same command goes on",
+        "toy ALAD-1epochs: 1 epochs each of seed 0, seed 1, seed 2, seed 3",
+        "toy ALAD-1epochs seed 0: complete",
+        "toy ALAD-1epochs seed 1: stopped at step 1 of 4, where the same command goes on",
+        "toy ALAD-1epochs seed 2: stopped at step 1 of 4, where the same command goes on",
         f"alad: interrupted; {GOES_ON}",
     ]
     assert [is_complete(folder) for folder in folders] == [True, False, False, False]
@@ -344,7 +346,10 @@ def test_control_c_is_left_to_the_parent_from_a_workers_start(
     finally:
         signal.signal(signal.SIGINT, before)
     assert is_complete(TOY.folder(tmp_path / "out", 0))
-    assert capfd.readouterr().err.splitlines() == ["toy ALAD: 1 epochs each of seed 0", "toy ALAD seed 0: complete"]
+    assert capfd.readouterr().err.splitlines() == [
+        "toy ALAD-1epochs: 1 epochs each of seed 0",
+        "toy ALAD-1epochs seed 0: complete",
+    ]
 
 
 def test_second_control_c_ends_at_once(script: Script, tmp_path: Path) -> None:
@@ -386,8 +391,8 @@ def test_warning_of_a_run_is_no_failure(script: Script, tmp_path: Path, capfd: p
     script({0: "warn"})
     scheduler.run_all(TOY, [0], tmp_path, jobs=1)
     assert capfd.readouterr().err.splitlines()[1:] == [
-        "toy ALAD seed 0: warning: not as it should be",
-        "toy ALAD seed 0: complete",
+        "toy ALAD-1epochs seed 0: warning: not as it should be",
+        "toy ALAD-1epochs seed 0: complete",
     ]
 
 
@@ -415,8 +420,8 @@ def test_runs_go_on_until_the_budget_ends(script: Script, tmp_path: Path, capfd:
     assert [is_complete(TOY.folder(tmp_path, seed)) for seed in range(3)] == [True, False, False]
     assert not (TOY.folder(tmp_path, 2) / "facts.json").exists()
     assert capfd.readouterr().err.splitlines()[1:] == [
-        "toy ALAD seed 0: complete",
-        "toy ALAD seed 1: stopped at step 1 of 4, where the same command goes on",
+        "toy ALAD-1epochs seed 0: complete",
+        "toy ALAD-1epochs seed 1: stopped at step 1 of 4, where the same command goes on",
     ]
     script({})
     scheduler.run_all(TOY, range(3), tmp_path, jobs=3, budget=scheduler.Budget(time.monotonic() + PATIENCE, 0.0))
@@ -450,11 +455,11 @@ def test_plain_lines(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixtu
     board.end("seed 4", None)
     board.close()
     assert capfd.readouterr().err.splitlines() == [
-        "toy ALAD: 1 epochs each of seed 4",
-        "toy ALAD seed 4: 12%, D 1.23, G/E 2.35, about 7 min left",
-        "toy ALAD seed 4: 50%, D 1.23, G/E 2.35, about 2 min left",
-        "toy ALAD seed 4: 75%, D 1.23, G/E 2.35, F1 0.8765, about 1 min left",
-        "toy ALAD seed 4: complete",
+        "toy ALAD-1epochs: 1 epochs each of seed 4",
+        "toy ALAD-1epochs seed 4: 12%, D 1.23, G/E 2.35, about 7 min left",
+        "toy ALAD-1epochs seed 4: 50%, D 1.23, G/E 2.35, about 2 min left",
+        "toy ALAD-1epochs seed 4: 75%, D 1.23, G/E 2.35, F1 0.8765, about 1 min left",
+        "toy ALAD-1epochs seed 4: complete",
     ]
 
 
@@ -483,8 +488,8 @@ def test_bars_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
     error = capfd.readouterr().err
     assert "seed 0:" in error and "100%" in error and "400/400" in error
     assert "D 1.23, G/E 2.35, F1 0.5000" in error
-    assert "toy ALAD seed 1: complete" in error
-    assert "toy ALAD seed 0: Expected this. Received: that." in error
+    assert "toy ALAD-1epochs seed 1: complete" in error
+    assert "toy ALAD-1epochs seed 0: Expected this. Received: that." in error
     assert not board.bars
 
 
@@ -495,7 +500,7 @@ class Made:
     """The results folder of two runs, the second stopped at first, and what the command said."""
 
     def __init__(self, alad: Alad, out: Path) -> None:
-        self.method = out / "toy" / "ALAD"
+        self.method = out / "toy" / "ALAD-1epochs"
         self.runs = [self.method / "seed0", self.method / "seed1"]
         started = self.runs[1] / "log.txt"
         self.stopped = stopped(reproduce(out, seeds=2, jobs=1), started.exists, press_control_c)
@@ -514,17 +519,17 @@ def test_stopped_then_completed(made: Made) -> None:
     code, error = made.stopped
     assert code == 130, error
     assert error.splitlines() == [
-        "toy ALAD: 1 epochs each of seed 0, seed 1",
-        "toy ALAD seed 0: complete",
+        "toy ALAD-1epochs: 1 epochs each of seed 0, seed 1",
+        "toy ALAD-1epochs seed 0: complete",
         f"alad: interrupted; {GOES_ON}",
     ]
     assert made.complete_then == [True, False]
     assert "result.json" not in made.files_then[1]
     assert made.done.returncode == 0
     assert made.done.stderr.splitlines() == [
-        "toy ALAD: complete already: seed 0",
-        "toy ALAD: 1 epochs each of seed 1",
-        "toy ALAD seed 1: complete",
+        "toy ALAD-1epochs: complete already: seed 0",
+        "toy ALAD-1epochs: 1 epochs each of seed 1",
+        "toy ALAD-1epochs seed 1: complete",
     ]
     assert state(made.runs[0]) == made.files_then[0]
 
@@ -534,7 +539,12 @@ def test_results_folder(made: Made) -> None:
         assert is_complete(run_dir)
         assert {path.name for path in run_dir.iterdir()} == {*RUN_FILES, "log.txt", "reconstructions.png"}
         result = json.loads((run_dir / "result.json").read_text())
-        assert (result["dataset"], result["method"], result["seed"], result["epochs"]) == ("toy", "ALAD", seed, 1)
+        assert (result["dataset"], result["method"], result["seed"], result["epochs"]) == (
+            "toy",
+            made.method.name,
+            seed,
+            1,
+        )
         assert (result["n_train"], result["n_test"]) == (2048, 2148)
         assert result["settings"]["jit"] is False
         assert set(result["scores"]) == set(SCORES)
@@ -556,7 +566,7 @@ def test_summary(made: Made) -> None:
 def test_printed(made: Made) -> None:
     f1 = json.loads((made.method / "summary.json").read_text())["scores"]["features"]["f1"]
     assert f"{f1['mean']:.4f}±{f1['std']:.4f}" in made.done.stdout
-    assert "ALAD    2 this machine" in made.done.stdout
+    assert "ALAD-1epochs  2 this machine" in made.done.stdout
     assert all(f"\n  {score}" in made.done.stdout for score in SCORES)
     assert str(made.method / "figures") in made.done.stdout
 
@@ -565,7 +575,7 @@ def test_second_call_leaves_complete_runs_alone(made: Made, alad: Alad) -> None:
     before = [state(run_dir) for run_dir in made.runs]
     again = alad(*made.arguments)
     assert (again.returncode, again.stdout) == (0, made.done.stdout)
-    assert again.stderr.splitlines() == ["toy ALAD: complete already: seed 0, seed 1"]
+    assert again.stderr.splitlines() == ["toy ALAD-1epochs: complete already: seed 0, seed 1"]
     assert [state(run_dir) for run_dir in made.runs] == before
 
 

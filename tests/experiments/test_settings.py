@@ -133,7 +133,11 @@ def test_refused(call: Any, words: str) -> None:
         ({"scaling": "minmax"}, "ALAD-minmax"),
         ({"training_half": "released"}, "ALAD-releasedhalf"),
         ({"spectral_norm": None, "ema_decay": None, "scaling": "minmax"}, "ALAD-noSN-noEMA-minmax"),
-        ({"epochs": 3, "jit": False}, "ALAD"),
+        ({"epochs": 3}, "ALAD-3epochs"),
+        ({"jit": False}, "ALAD-noXLA"),
+        ({"spectral_norm": None, "epochs": 3, "jit": False}, "ALAD-noSN-noXLA-3epochs"),
+        ({"epochs": 1000, "jit": True}, "ALAD"),
+        ({"precision": "bfloat16", "epochs": 1}, "ALAD-bfloat16-1epochs"),
     ],
 )
 def test_method_names(options: dict[str, Any], method: str) -> None:
@@ -155,17 +159,18 @@ def test_method_names_where_the_protocol_has_no_spectral_norm(options: dict[str,
 
 @pytest.mark.parametrize("dataset", PROTOCOLS)
 def test_unlike_options_have_unlike_names(dataset: str) -> None:
-    """Two runs share a folder only if they differ in nothing but epochs and compilation; `claim` tells those apart."""
     values: dict[str, tuple[Any, ...]] = {
         "spectral_norm": ("paper", "tfa", None),
         "latent_discriminator": (True, False),
         "ema_decay": (0.999, 0.99, None),
         "scaling": (None, "minmax"),
         "training_half": ("clean", "released"),
+        "jit": (True, False),
+        "epochs": (Settings.of_protocol(dataset).epochs, 1, 11),
     }
     combinations = [dict(zip(values, combination)) for combination in itertools.product(*values.values())]
     names = [Settings.of_protocol(dataset, **options).method for options in combinations]
-    assert len(set(names)) == len(combinations) == 72
+    assert len(set(names)) == len(combinations) == 72 * 2 * 3
     assert all(re.fullmatch(r"ALAD[A-Za-z0-9.-]*", name) for name in names)
 
 
@@ -181,10 +186,10 @@ def test_ablations_are_the_rows_of_table_v() -> None:
 
 
 def test_results_folder_of_the_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(paths, "_CHECKOUT", tmp_path / "checkout")
+    monkeypatch.setattr(paths, "CHECKOUT", tmp_path / "checkout")
     assert paths.default_out() == tmp_path / "checkout" / "results"
     assert paths.published_results() == tmp_path / "checkout" / "results" / "published"
-    monkeypatch.setattr(paths, "_CHECKOUT", None)
+    monkeypatch.setattr(paths, "CHECKOUT", None)
     monkeypatch.chdir(tmp_path)
     assert paths.default_out() == tmp_path / "results"
     assert paths.published_results() is None
@@ -229,7 +234,7 @@ def test_claim_names_every_difference(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         dataclasses.replace(KDD99, **OTHER).claim(tmp_path, 4)
     named = re.findall(r"(\w+) is .+? there and", message(caught))
-    assert set(named) == {"method", "seed", *OTHER}
+    assert set(named) == {"seed", *OTHER}  # the name of the method follows from them
     with pytest.raises(SettingsError) as caught:
         KDD99.claim(tmp_path, 4)
     assert re.findall(r"(\w+) is .+? there and", message(caught)) == ["seed"]

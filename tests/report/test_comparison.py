@@ -15,6 +15,7 @@ from small_results import metrics, write_image_run, write_run
 
 from alad_tf.errors import AladError, DataError, SettingsError
 from alad_tf.report import comparison
+from alad_tf.report.results import load_results
 
 
 def line_of(table: comparison.Table, label: str) -> list[str]:
@@ -112,12 +113,18 @@ def test_summarise_refuses_runs_that_do_not_belong_together(tmp_path: Path) -> N
         comparison.summarise([])
     write_run(tmp_path, "kdd99", "ALAD", 0)
     write_run(tmp_path, "kdd99", "ALAD", 1, epochs=1)
+    unlike = [*load_results(tmp_path, "kdd99", "ALAD"), *load_results(tmp_path, "kdd99", "ALAD-1epochs")]
+    with pytest.raises(AladError, match=r"same method .* Received: ALAD \(seed 0\) and ALAD-1epochs \(seed 1\)"):
+        comparison.summarise(unlike)
+    published = [{**result, "method": "AnoGAN"} for result in unlike]  # whose names need not tell epochs
     with pytest.raises(AladError, match=r"same epochs .* Received: 100 \(seed 0\) and 1 \(seed 1\)"):
-        comparison.summarise(comparison.load_results(tmp_path, "kdd99", "ALAD"))
+        comparison.summarise(published)
+    for seed, epochs in enumerate((10, 100)):
+        write_image_run(tmp_path / "published", "cifar10", 0, seed, 0.5, method="AnoGAN", epochs=epochs)
     with pytest.raises(AladError, match="same epochs"):
-        comparison.comparison(tmp_path, "kdd99", ["ALAD"])
+        comparison.comparison(tmp_path, "cifar10", ["AnoGAN"], published=tmp_path / "published")
     with pytest.raises(AladError, match="same epochs"):
-        comparison.table(5, tmp_path)
+        comparison.table(3, tmp_path, tmp_path / "published")
 
 
 def test_summarise_refuses_unlike_scores(tmp_path: Path) -> None:
@@ -170,9 +177,13 @@ def test_comparison_has_a_row_for_each_method_and_score(tmp_path: Path) -> None:
 
 def test_comparison_names_unusual_epochs(tmp_path: Path) -> None:
     write_run(tmp_path, "kdd99", "ALAD", 0, epochs=1)
-    write_run(tmp_path, "kdd99", "ALAD-noSN", 0, epochs=20)
-    table = comparison.comparison(tmp_path, "kdd99", ["ALAD", "ALAD-noSN"])
-    assert [row[1] for row in table.rows] == ["1 this machine, 1 epoch", "1 this machine, 20 epochs"]
+    write_run(tmp_path, "kdd99", "ALAD-noSN-20epochs", 0, epochs=20)
+    table = comparison.comparison(tmp_path, "kdd99", ["ALAD", "ALAD-1epochs", "ALAD-noSN-20epochs"])
+    assert [row[:2] for row in table.rows] == [
+        ["ALAD", "not run"],
+        ["ALAD-1epochs", "1 this machine, 1 epoch"],
+        ["ALAD-noSN-20epochs", "1 this machine, 20 epochs"],
+    ]
 
 
 def test_comparison_shows_all_metrics_where_the_paper_prints_none(tmp_path: Path) -> None:
@@ -302,10 +313,11 @@ def test_epochs_are_named_only_where_there_are_any(tmp_path: Path) -> None:
     for method in ("OC-SVM", "SGD-OC-SVM", "IF", "mean", "kNN"):
         write_run(tmp_path, "kdd99", method, 0, epochs=1, scores=one)
     write_run(tmp_path, "kdd99", "DAGMM", 0, epochs=200, scores={"energy": metrics(0.5)})
-    write_run(tmp_path, "kdd99", "AnoGAN", 0, epochs=7, scores={"schlegl": metrics(0.5), "released": metrics(0.5)})
-    table = comparison.table(2, tmp_path)
+    scores = {"schlegl": metrics(0.5), "released": metrics(0.5)}
+    write_run(tmp_path / "published", "kdd99", "AnoGAN", 0, epochs=7, scores=scores)
+    table = comparison.table(2, tmp_path, tmp_path / "published")
     labels = {row[0].split(" [")[0].strip(): row[1] for row in table.rows[1:12]}
-    assert labels.pop("AnoGAN") == labels.pop("AnoGAN, Schlegl's weights") == "1 this machine, 7 epochs"
+    assert labels.pop("AnoGAN") == labels.pop("AnoGAN, Schlegl's weights") == "1 published, 7 epochs"
     assert set(labels.values()) == {"1 this machine", "not run"}
     assert not any("1 epoch" in cell for row in table.rows for cell in row)
     assert "DAGMM on KDD99: 200 epochs; the paper prints no number." in footnotes_of(table, table.rows[5])[1]

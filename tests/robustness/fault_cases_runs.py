@@ -25,10 +25,12 @@ from architectures import toy
 FOLDER = "Run folders"
 
 
-@fault(FOLDER, "where epochs is 6 there and 7 here")
-def run_of_other_settings(scene: Scene) -> Arguments:
+@fault(FOLDER, "where patience is 'no' there and None here")
+def config_json_has_other_settings(scene: Scene) -> Arguments:
     scene.results()
-    return ["reproduce", "toy", "--epochs", 7, "--out", "results"]
+    path = scene.run_dir(0) / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "patience": "no"}))
+    return RUN
 
 
 @fault(FOLDER, r"where table\.latent_dim is 2 there and 3 here\. Choose another --out")
@@ -38,7 +40,7 @@ def run_of_another_version_of_the_table(scene: Scene) -> Arguments:
     return arguments
 
 
-@fault(FOLDER, "Expected the settings of a run as JSON in results/toy/ALAD/seed1/config.json")
+@fault(FOLDER, "Expected the settings of a run as JSON in results/toy/ALAD-6epochs/seed1/config.json")
 def config_json_is_cut(scene: Scene) -> Arguments:
     arguments = scene.inline()
     change(scene.run_dir(1) / "config.json", cut)
@@ -65,14 +67,14 @@ def results_folder_is_a_file(scene: Scene) -> Arguments:
     return RUN
 
 
-@fault(FOLDER, "Read-only file system: 'results/toy/ALAD/seed2")
+@fault(FOLDER, "Read-only file system: 'results/toy/ALAD-6epochs/seed2")
 def results_folder_is_on_a_read_only_disk(scene: Scene) -> Arguments:
     scene.results()
     scene.read_only()
     return [*RUN, "--seed", 2]
 
 
-@fault(FOLDER, "Permission denied: 'results/toy/ALAD/seed2")
+@fault(FOLDER, "Permission denied: 'results/toy/ALAD-6epochs/seed2")
 def results_folder_may_not_be_written(scene: Scene) -> Arguments:
     scene.results()
     scene.call = by_a_user_without_permission(scene, scene.call)
@@ -233,7 +235,7 @@ def scores_are_constant(scene: Scene) -> Arguments:
 PROCESSES = "Run processes"
 
 
-@fault(PROCESSES, "seed 1: its process ended with exit code -9, see results/toy/ALAD/seed1/log.txt")
+@fault(PROCESSES, "seed 1: its process ended with exit code -9, see results/toy/ALAD-6epochs/seed1/log.txt")
 def process_is_killed_while_it_writes_a_checkpoint(scene: Scene) -> Arguments:
     arguments = scene.processes(
         "checkpoints.manifest.sha256 = "
@@ -244,7 +246,7 @@ def process_is_killed_while_it_writes_a_checkpoint(scene: Scene) -> Arguments:
     return arguments
 
 
-@fault(PROCESSES, "seed 1: its process ended with exit code -9, see results/toy/ALAD/seed1/log.txt")
+@fault(PROCESSES, "seed 1: its process ended with exit code -9, see results/toy/ALAD-6epochs/seed1/log.txt")
 def process_is_killed_while_it_writes_its_results(scene: Scene) -> Arguments:
     arguments = scene.processes(
         "sync = atomic.sync;"
@@ -285,14 +287,14 @@ def not_complete(scene: Scene, seed: int) -> None:
 RESULTS = "Result files"
 
 
-@fault(RESULTS, "Expected the complete result of a run. Received: results/toy/ALAD/seed0/result.json: .*Remove it")
+@fault(RESULTS, "complete result of a run. Received: results/toy/ALAD-6epochs/seed0/result.json: .*Remove it")
 def result_json_is_cut(scene: Scene) -> Arguments:
     scene.results()
     change(scene.run_dir(0) / "result.json", cut)
     return RUN
 
 
-@fault(RESULTS, "Expected the complete result of a run. Received: results/toy/ALAD/seed0/result.json: .*Remove it")
+@fault(RESULTS, "complete result of a run. Received: results/toy/ALAD-6epochs/seed0/result.json: .*Remove it")
 def result_json_is_of_another_run(scene: Scene) -> Arguments:
     scene.results()
     path = scene.run_dir(0) / "result.json"
@@ -300,7 +302,7 @@ def result_json_is_of_another_run(scene: Scene) -> Arguments:
     return RUN
 
 
-@fault(RESULTS, "Expected a complete file of a run. Received: results/toy/ALAD/seed0/scores.npz: .*Remove it")
+@fault(RESULTS, "complete file of a run. Received: results/toy/ALAD-6epochs/seed0/scores.npz: .*Remove it")
 def scores_npz_is_cut(scene: Scene) -> Arguments:
     scene.results()
     change(scene.run_dir(0) / "scores.npz", cut)
@@ -308,7 +310,7 @@ def scores_npz_is_cut(scene: Scene) -> Arguments:
     return RUN
 
 
-@fault(RESULTS, "Expected a complete file of a run. Received: results/toy/ALAD/seed0/scores.npz: .*[Pp]ickle")
+@fault(RESULTS, "complete file of a run. Received: results/toy/ALAD-6epochs/seed0/scores.npz: .*[Pp]ickle")
 def scores_npz_holds_pickled_objects(scene: Scene) -> Arguments:
     scene.results()
     np.savez(scene.run_dir(0) / "scores.npz", y_test=np.array([Trap(scene.folder)], object))
@@ -316,7 +318,7 @@ def scores_npz_holds_pickled_objects(scene: Scene) -> Arguments:
     return RUN
 
 
-@fault(RESULTS, "Expected a complete file of a run. Received: results/toy/ALAD/seed0/history.jsonl: .*Remove it")
+@fault(RESULTS, "complete file of a run. Received: results/toy/ALAD-6epochs/seed0/history.jsonl: .*Remove it")
 def history_jsonl_is_cut(scene: Scene) -> Arguments:
     scene.results()
     change(scene.run_dir(0) / "history.jsonl", cut)

@@ -1,0 +1,65 @@
+"""Runs in folders of earlier versions, whose names did not tell other epochs or another use of XLA."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+from alad_tf.errors import DataError
+from alad_tf.experiments.baseline_settings import AnySettings, of_run
+from alad_tf.io import locks
+from alad_tf.report.results import earlier_name
+
+logger = logging.getLogger(__name__)
+
+
+def move_departures(settings: AnySettings, seed: int, out: Path) -> None:
+    """Move a run that departs from the protocol out of a folder that does not say so.
+
+    A run of other settings leaves the folder of this one, so that it never blocks it. A run of the same settings moves
+    to this folder, where it counts and goes on. A warning in the log names each folder that is moved.
+
+    Args:
+        settings: of the run that is about to be made.
+        seed: of that run.
+        out: results folder.
+
+    Raises:
+        AladError: another process works in a folder that would be moved.
+    """
+    folder = settings.folder(out, seed)
+    task = folder.relative_to(out / settings.dataset / settings.method)
+    earlier = out / settings.dataset / earlier_name(settings.method) / task
+    for place in dict.fromkeys((folder, earlier)):
+        target = _named_folder(place, settings, out, seed)
+        if target == place or target is None or folder not in (place, target):
+            continue
+        if target.exists() and place == earlier != folder:
+            continue  # there are two such runs: this folder's counts
+        with locks.locked(place):
+            pass
+        target = _vacant(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.rename(place, target)
+        logger.warning("%s holds a run that departs from the protocol: moved to %s", place, target)
+
+
+def _named_folder(place: Path, settings: AnySettings, out: Path, seed: int) -> Path | None:
+    """The folder that the settings of the run in a place name; None without a readable run of this task."""
+    if not (place / "config.json").exists():
+        return None
+    try:
+        there, seed_there = of_run(place)
+    except DataError:
+        return None  # its own command names the damage
+    same_task = (there.dataset, there.normal_class, seed_there) == (settings.dataset, settings.normal_class, seed)
+    return there.folder(out, seed) if same_task else None
+
+
+def _vacant(folder: Path) -> Path:
+    """The folder, or where it is taken the same with a suffix under which no run is looked for."""
+    found, number = folder, 1
+    while found.exists():
+        found, number = folder.with_name(f"{folder.name}.earlier{number}"), number + 1
+    return found
