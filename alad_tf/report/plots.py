@@ -1,7 +1,7 @@
 """Figures of an experiment: curves and scores over its runs, and the toy data of Figure 2.
 
-Drawn with matplotlib's Agg through Figure objects, without pyplot and its global state; matplotlib is imported when a
-figure is drawn. Colours are those of Okabe and Ito, which colour-blind readers tell apart.
+Drawn on matplotlib's Figure objects, without pyplot and its global state, which scikit-learn's displays of curves would
+import. The colours of Okabe and Ito can be told apart by colour-blind readers.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.metrics import auc, precision_recall_curve, roc_curve
 
 from alad_tf.errors import DataError
 from alad_tf.io.atomic import replacing
+from alad_tf.options import SCORES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
-SCORES = ("features", "l1", "l2", "logits")
 CURVE_POINTS = 2000
 
 _BLUE, _VERMILION, _GREEN, _PURPLE, _GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
@@ -53,9 +54,8 @@ def roc(y: Array, score: Array) -> tuple[Array, Array]:
 
     y: [n], 1 for anomalous; score: [n], larger for more anomalous.
     """
-    hits, flagged = _counts(y, score)
-    misses = flagged - hits
-    return misses / misses[-1], hits / hits[-1]
+    false, true, _ = roc_curve(y, score, drop_intermediate=False)
+    return false, true
 
 
 def precision_recall(y: Array, score: Array) -> tuple[Array, Array]:
@@ -63,8 +63,8 @@ def precision_recall(y: Array, score: Array) -> tuple[Array, Array]:
 
     y: [n], 1 for anomalous; score: [n], larger for more anomalous.
     """
-    hits, flagged = _counts(y, score)
-    return hits[1:] / hits[-1], hits[1:] / flagged[1:]
+    precision, recall, _ = precision_recall_curve(y, score)
+    return recall[-2::-1], precision[-2::-1]  # without the added end at recall 0
 
 
 def thin(x: Array, y: Array, limit: int = CURVE_POINTS) -> tuple[Array, Array]:
@@ -212,31 +212,40 @@ def save_images_figure(shown: Mapping[str, tuple[Array, Array, Array]], path: Pa
 
 
 def _roc_figure(runs: Sequence[Mapping[str, Array]], title: str) -> Figure:
-    figure = _figure(5.6, 5.2)
-    axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color=_GREY, linewidth=0.8, linestyle=(0, (2, 3)))
-    for score, (colour, style) in _STYLES.items():
-        curves = [roc(run["y_test"], run[score]) for run in runs]
-        areas = [float(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2)) for x, y in curves]
-        _draw(axes, _average(curves), colour, style, f"{score}  AUROC {_mean_std(areas)}")
-    _finish(axes, title, "False positive rate", "True positive rate", _runs_text(len(runs)))
-    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+    figure = _curves_figure(runs, roc, auc, "AUROC", title, "False positive rate", "True positive rate")
+    figure.axes[0].plot([0, 1], [0, 1], color=_GREY, linewidth=0.8, linestyle=(0, (2, 3)))
     return figure
 
 
 def _precision_recall_figure(runs: Sequence[Mapping[str, Array]], title: str) -> Figure:
-    figure = _figure(5.6, 5.2)
-    axes = figure.subplots()
-    share = float(np.mean([np.mean(run["y_test"] == 1) for run in runs]))
+    figure = _curves_figure(runs, precision_recall, _steps_area, "average precision", title, "Recall", "Precision")
+    axes, share = figure.axes[0], float(np.mean([np.mean(run["y_test"] == 1) for run in runs]))
     axes.axhline(share, color=_GREY, linewidth=0.8, linestyle=(0, (2, 3)))
     axes.annotate(f"share of anomalies {share:.3f}", (0.01, share), (0, 3), textcoords="offset points", color=_GREY)
+    return figure
+
+
+def _curves_figure(
+    runs: Sequence[Mapping[str, Array]],
+    curve: Callable[[Array, Array], tuple[Array, Array]],
+    area: Callable[[Array, Array], float],
+    area_name: str,
+    *labels: str,
+) -> Figure:
+    """A curve of each score, averaged over the runs, with the mean area under it; `labels`: title and axes."""
+    figure = _figure(5.6, 5.2)
+    axes = figure.subplots()
     for score, (colour, style) in _STYLES.items():
-        curves = [precision_recall(run["y_test"], run[score]) for run in runs]
-        areas = [float(np.sum(np.diff(x, prepend=0.0) * y)) for x, y in curves]
-        _draw(axes, _average(curves), colour, style, f"{score}  average precision {_mean_std(areas)}")
-    _finish(axes, title, "Recall", "Precision", _runs_text(len(runs)))
+        curves = [curve(run["y_test"], run[score]) for run in runs]
+        areas = [float(area(*points)) for points in curves]
+        _draw(axes, _average(curves), colour, style, f"{score}  {area_name} {_mean_std(areas)}")
+    _finish(axes, *labels, _runs_text(len(runs)))
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     return figure
+
+
+def _steps_area(x: Array, y: Array) -> float:
+    return float(np.sum(np.diff(x, prepend=0.0) * y))
 
 
 def _scores_figure(runs: Sequence[Mapping[str, Array]], title: str) -> Figure:
@@ -294,15 +303,6 @@ def _metric_figure(courses: Sequence[tuple[Array, Array]], metric: str, paper_me
         axes.axhline(paper_mean, color=_VERMILION, linewidth=1.2, linestyle="--", label=label)
     _finish(axes, title, "Epoch", f"{metric.upper()} on the test rows", f"{len(courses)} run{'s' * (len(courses) > 1)}")
     return figure
-
-
-def _counts(y: Array, score: Array) -> tuple[Array, Array]:
-    """Anomalies among the flagged rows and number of flagged rows, at every threshold from none to all."""
-    order = np.argsort(score, kind="stable")[::-1]
-    ranked = score[order]
-    last_of_tie = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1)
-    hits = np.cumsum(np.asarray(y)[order] == 1)[last_of_tie]
-    return np.append(0, hits), np.append(0, last_of_tie + 1)
 
 
 def _average(curves: Sequence[tuple[Array, Array]]) -> _Line:

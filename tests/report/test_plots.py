@@ -14,6 +14,7 @@ import pytest
 from sklearn.metrics import precision_recall_curve, roc_auc_score, roc_curve
 
 from alad_tf.errors import DataError
+from alad_tf.options import SCORES
 from alad_tf.report import plots
 
 
@@ -22,7 +23,7 @@ def write_run(folder: Path, seed: int, rows: int = 400, history: bool = True, sc
     folder.mkdir(parents=True)
     y = (np.arange(rows) % 5 == 0).astype(np.uint8)
     if scores:
-        values = {name: np.exp(2 * y + generator.normal(size=rows)).astype(np.float32) for name in plots.SCORES}
+        values = {name: np.exp(2 * y + generator.normal(size=rows)).astype(np.float32) for name in SCORES}
         np.savez(folder / "scores.npz", y_test=y, **values)
     if history:
         lines = [{"epoch": epoch, "loss_d": 4 / epoch, "loss_ge": 3.0 + epoch} for epoch in (1, 2, 3)]
