@@ -10,8 +10,8 @@ import tensorflow as tf
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from alad_tf.estimator.base import OutlierDetector
-from alad_tf.options import SCALINGS
 from alad_tf.model.weights import get_arrays, set_arrays
+from alad_tf.options import SCALINGS
 
 CONSTRAINTS: dict[str, list[Any]] = {  # of the options that all detectors with networks have
     "epochs": [Interval(Integral, 1, None, closed="left"), None],

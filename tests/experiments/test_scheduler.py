@@ -403,7 +403,7 @@ def test_run_stopped_alone_says_how_to_go_on(script: Script, tmp_path: Path) -> 
 
 
 def test_budget_counts_from_now(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(board_module, "time", types.SimpleNamespace(monotonic=lambda: 100.0))
+    monkeypatch.setattr(scheduler, "time", types.SimpleNamespace(monotonic=lambda: 100.0))
     assert [scheduler.Budget(130.0, seconds).fits() for seconds in (30.0, 31.0)] == [True, False]
     assert [scheduler.Budget(deadline, 0.0).is_spent() for deadline in (100.5, 100.0)] == [False, True]
 

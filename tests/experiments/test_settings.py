@@ -18,8 +18,7 @@ from alad_tf.errors import DataError, SettingsError
 from alad_tf.experiments import settings
 from alad_tf.experiments.protocol import ABLATIONS, PROTOCOLS
 from alad_tf.experiments.settings import Settings
-from alad_tf.options import SCORES
-from alad_tf.report import paper, plots
+from alad_tf.report import paper
 
 KDD99 = Settings.of_protocol("kdd99")
 OTHER: dict[str, Any] = {  # another value for each option of KDD99
@@ -49,7 +48,6 @@ def message(caught: pytest.ExceptionInfo[Exception]) -> str:
 
 def test_every_data_set_has_all_its_parts() -> None:
     assert set(PROTOCOLS) == set(architectures.DATASETS) == set(loading.DATA_SETS)
-    assert SCORES == plots.SCORES
     for dataset in PROTOCOLS:
         assert Settings.of_protocol(dataset).epochs == paper.EPOCHS.get(dataset, 300)
 
@@ -192,7 +190,7 @@ def test_results_folder_of_the_checkout(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setattr(paths, "CHECKOUT", None)
     monkeypatch.chdir(tmp_path)
     assert paths.default_out() == tmp_path / "results"
-    assert paths.published_results() is None
+    assert paths.published_results() == Path(paths.__file__).parent / "published"  # of an installed package
 
 
 # The folder of a run ----------------------------------------------------------------------------------------------
