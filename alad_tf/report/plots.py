@@ -212,13 +212,13 @@ def save_images_figure(shown: Mapping[str, tuple[Array, Array, Array]], path: Pa
 
 
 def _roc_figure(runs: Sequence[Mapping[str, Array]], title: str) -> Figure:
-    figure = _curves_figure(runs, roc, auc, "AUROC", title, "False positive rate", "True positive rate")
+    figure = _curves_figure(runs, roc, auc, "AUROC", (title, "False positive rate", "True positive rate"))
     figure.axes[0].plot([0, 1], [0, 1], color=_GREY, linewidth=0.8, linestyle=(0, (2, 3)))
     return figure
 
 
 def _precision_recall_figure(runs: Sequence[Mapping[str, Array]], title: str) -> Figure:
-    figure = _curves_figure(runs, precision_recall, _steps_area, "average precision", title, "Recall", "Precision")
+    figure = _curves_figure(runs, precision_recall, _steps_area, "average precision", (title, "Recall", "Precision"))
     axes, share = figure.axes[0], float(np.mean([np.mean(run["y_test"] == 1) for run in runs]))
     axes.axhline(share, color=_GREY, linewidth=0.8, linestyle=(0, (2, 3)))
     axes.annotate(f"share of anomalies {share:.3f}", (0.01, share), (0, 3), textcoords="offset points", color=_GREY)
@@ -230,7 +230,7 @@ def _curves_figure(
     curve: Callable[[Array, Array], tuple[Array, Array]],
     area: Callable[[Array, Array], float],
     area_name: str,
-    *labels: str,
+    labels: tuple[str, str, str],
 ) -> Figure:
     """A curve of each score, averaged over the runs, with the mean area under it; `labels`: title and axes."""
     figure = _figure(5.6, 5.2)
