@@ -16,6 +16,7 @@ import tensorflow as tf
 from alad_tf.model import networks, trainer
 from alad_tf.model.batching import Parts, Score, Watch, unwatched
 from alad_tf.model.networks import as_input
+from alad_tf.model.shared_graphs import SharedGraph
 from architectures.rows import Adam, Gan
 
 SCORES = ("released", "schlegl")
@@ -33,6 +34,7 @@ class Networks(tf.Module):
 
     def __init__(self, table: Gan, seed: int) -> None:
         super().__init__(name="GAN")
+        self.plan = networks.Plan("GAN", table)
         layers = networks.Layers(table, None, seed)
         self.G = layers.network("G", (table.latent_dim,), table.G)
         inputs = tf.keras.Input(table.data_shape)
@@ -44,9 +46,11 @@ class Networks(tf.Module):
 class Trainer(trainer.Loop):
     """Training with alternating updates: D on a batch, then G, each with fresh z; non-saturating loss of G."""
 
+    table: Gan
+
     def __init__(self, model: Networks, table: Gan, x_train: np.ndarray, *, seed: int, jit: bool = True) -> None:
         super().__init__(table, x_train, seed=seed, names=("loss_d", "loss_g"), jit=jit)
-        self.model, self.table = model, table
+        self.model = model
         self.optimizers = {
             name: trainer.adam(table.optimizer, network.trainable_variables)
             for name, network in (("D", model.D), ("G", model.G))
@@ -60,12 +64,12 @@ class Trainer(trainer.Loop):
             x_hat = G(self._prior(step, draw=0), training=True)
             real, fake = (D(batch, training=True)[0] for batch in (x[0], x_hat))
             d_loss = tf.reduce_mean(tf.nn.softplus(-real)) + tf.reduce_mean(tf.nn.softplus(fake))
-        self.optimizers["D"].apply_gradients(zip(tape.gradient(d_loss, D.trainable_variables), D.trainable_variables))
+        trainer.descend(self.optimizers["D"], tape.gradient(d_loss, D.trainable_variables), D.trainable_variables)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(G.trainable_variables)
             x_hat = G(self._prior(step, draw=1), training=True)
             g_loss = tf.reduce_mean(tf.nn.softplus(-D(x_hat, training=True)[0]))
-        self.optimizers["G"].apply_gradients(zip(tape.gradient(g_loss, G.trainable_variables), G.trainable_variables))
+        trainer.descend(self.optimizers["G"], tape.gradient(g_loss, G.trainable_variables), G.trainable_variables)
         return tf.stack([d_loss, g_loss])
 
     def _prior(self, step: tf.Tensor, draw: int) -> tf.Tensor:
@@ -88,7 +92,9 @@ class Search:
         self._model, self._seed, self._steps = model, seed, steps
         self._shape, self._latent_dim = model.D.input_shape[1:], model.G.input_shape[-1]
         self._rows = SEARCH_ROWS if len(self._shape) == 1 else SEARCH_IMAGES
-        self.search = tf.function(self._search, jit_compile=jit)
+        signature = [tf.TensorSpec([None, *shape], tf.float32) for shape in (self._shape, [self._latent_dim])]
+        alike = ("search", model.plan, steps)
+        self.search = SharedGraph(self._search, signature, model.variables, alike, jit=jit)
 
     def __call__(self, x: np.ndarray, watch: Watch = unwatched, parts: Parts | None = None) -> np.ndarray:
         """Residual and distance of the features of each row of x [n, ...] at the z of its search: [2, n].
@@ -105,7 +111,7 @@ class Search:
             block = f"{first}-{last}"
             if block not in parts:
                 rows = first + np.arange(self._rows) % (last - first)  # a short block is padded: one shape, one trace
-                found = self.search(tf.constant(distinct[rows]), tf.constant(z[rows]))
+                found = self.search(as_input(distinct[rows]), tf.constant(z[rows]))
                 parts[block] = found[:, : last - first].numpy()
             left.append(parts[block])
             watch(last, len(distinct))
@@ -124,7 +130,6 @@ class Search:
 
     def _search(self, x: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
         """Search from z [n, latent]; return residual and distance of x [n, ...], [2, n]."""
-        x = as_input(x)
         f = self._model.D(x, training=False)[1]
         m, v = tf.zeros_like(z), tf.zeros_like(z)
         for step in tf.range(1, self._steps + 1):

@@ -36,6 +36,7 @@ class Networks(tf.Module):
 
     def __init__(self, table: Dagmm, seed: int) -> None:
         super().__init__(name="DAGMM")
+        self.plan = networks.Plan("DAGMM", table)
         layers = networks.Layers(table, None, seed)
         code = table.encoder[-1].units
         gaussians, dimensions = table.estimation[-1].units, code + 2
@@ -73,10 +74,12 @@ class Networks(tf.Module):
 class Trainer(trainer.Loop):
     """Minimise mean ||x - x'||^2 + lambda_1 mean energy + lambda_2 sum of 1 / Sigma_kjj; the mixture is the batch's."""
 
+    table: Dagmm
+
     def __init__(self, model: Networks, table: Dagmm, x_train: np.ndarray, *, seed: int, jit: bool = False) -> None:
         names = ("loss", "reconstruction", "energy", "singularity")
         super().__init__(table, x_train, seed=seed, names=names, jit=jit)
-        self.model, self.table = model, table
+        self.model = model
         self.optimizers = {"adam": trainer.adam(table.optimizer, model.trainable_variables)}
 
     def before_scoring(self) -> None:
@@ -94,13 +97,13 @@ class Trainer(trainer.Loop):
             mean_energy = tf.cast(tf.reduce_mean(energy(_double(z), batch)), tf.float32)
             singularity = tf.cast(tf.reduce_sum(1.0 / tf.linalg.diag_part(batch.sigma)), tf.float32)
             loss = reconstruction + self.table.energy_weight * mean_energy + self.table.singularity_weight * singularity
-        self.optimizers["adam"].apply_gradients(zip(tape.gradient(loss, weights), weights))
+        trainer.descend(self.optimizers["adam"], tape.gradient(loss, weights), weights)
         return tf.stack([loss, reconstruction, mean_energy, singularity])
 
 
 def scorer(model: Networks, seed: int) -> Score:
     """Return `Networks.scores` for arrays of any length."""
-    return in_graph(model.scores)
+    return in_graph(model.scores, model)
 
 
 def mixture(z: tf.Tensor, gamma: tf.Tensor) -> Mixture:

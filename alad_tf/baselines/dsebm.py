@@ -24,6 +24,7 @@ class Networks(tf.Module):
 
     def __init__(self, table: Dsebm, seed: int) -> None:
         super().__init__(name="DSEBM")
+        self.plan = networks.Plan("DSEBM", table)
         self.h = networks.Layers(table, None, seed).network("h", table.data_shape, table.h)
         self.b = tf.Variable(tf.zeros(table.data_shape), name="b")
 
@@ -46,9 +47,11 @@ class Networks(tf.Module):
 class Trainer(trainer.Loop):
     """Minimise the mean of ||x - f(x + noise)||^2 over a batch."""
 
+    table: Dsebm
+
     def __init__(self, model: Networks, table: Dsebm, x_train: np.ndarray, *, seed: int, jit: bool = True) -> None:
         super().__init__(table, x_train, seed=seed, names=("loss",), jit=jit)
-        self.model, self.table = model, table
+        self.model = model
         self.optimizers = {"adam": trainer.adam(table.optimizer, model.trainable_variables)}
 
     def update(self, x: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
@@ -57,13 +60,13 @@ class Trainer(trainer.Loop):
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(_sum_of_sample((x[0] - self.model.reconstruct(x[0] + noise)) ** 2))
         weights = self.model.trainable_variables
-        self.optimizers["adam"].apply_gradients(zip(tape.gradient(loss, weights), weights))
+        trainer.descend(self.optimizers["adam"], tape.gradient(loss, weights), weights)
         return loss[None]
 
 
 def scorer(model: Networks, seed: int) -> Score:
     """Return `Networks.scores` for arrays of any length."""
-    return in_graph(model.scores)
+    return in_graph(model.scores, model)
 
 
 def _sum_of_sample(x: tf.Tensor) -> tf.Tensor:

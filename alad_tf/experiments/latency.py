@@ -67,7 +67,7 @@ def measure(
     calls: dict[str, Callable[[], object]] = {
         "alad_ms": lambda: [scorer(x) for _ in range(ALAD_CALLS)],
         "anogan_ms": in_calls(search, model, tf.constant(x), tf.constant(z), search_steps),
-        "anogan_one_call_ms": lambda: search.search(tf.constant(x), tf.constant(z)).numpy(),
+        "anogan_one_call_ms": lambda: search.search(as_input(x), tf.constant(z)).numpy(),
     }
     with tqdm(total=(rounds + 1) * len(calls), desc="latency", unit="call") as bar:
         times = alternate(calls, rounds, parts={"alad_ms": ALAD_CALLS}, called=bar.update)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from typing import Callable
 
 import numpy as np
@@ -38,6 +39,8 @@ class Trainer(trainer.Loop):
         SettingsError: the replicas cannot share a batch equally.
     """
 
+    table: Alad
+
     def __init__(
         self,
         networks: Networks,
@@ -55,7 +58,7 @@ class Trainer(trainer.Loop):
             raise SettingsError(
                 f"Expected a batch that {replicas_} replicas share equally. Received: {table.batch_size}"
             )
-        self.networks, self.table = networks, table
+        self.networks = self.model = networks
         self.average, self.ema_decay = average, ema_decay
         super().__init__(
             table,
@@ -117,6 +120,16 @@ class Trainer(trainer.Loop):
         for name, optimizer in self.optimizers.items():
             optimizer.set_weights([parts[name][str(position)] for position in range(len(parts[name]))])
         self.step.assign(-(-int(arrays["step"]) // self.steps_per_epoch) * self.steps_per_epoch)
+
+    def _alike(self) -> Hashable | None:
+        alike, average = super()._alike(), self.average
+        if alike is None or average is None:
+            return alike
+        return None if average.plan != self.networks.plan else (alike, self.ema_decay)
+
+    @property
+    def _average_variables(self) -> Sequence[tf.Variable]:
+        return () if self.average is None else self.average.variables
 
     @property
     def _discriminators(self) -> list[str]:
@@ -182,7 +195,7 @@ class Trainer(trainer.Loop):
             if distribution.count() > 1:
                 parts = {name: part / distribution.count() for name, part in parts.items()}
             total = tf.add_n(list(parts.values()))
-        self.optimizers[optimizer].apply_gradients(zip(tape.gradient(total, weights), weights))
+        trainer.descend(self.optimizers[optimizer], tape.gradient(total, weights), weights)
         return parts
 
     def _prior(self, step: tf.Tensor, draw: int) -> tf.Tensor:

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from alad_tf.model.networks import as_input
+from alad_tf.model.shared_graphs import SharedGraph
 
 Watch = Callable[[int, int], None]  # is told how many rows are scored, of how many; what it raises ends the scoring
 Score = Callable[[np.ndarray, Watch], dict[str, np.ndarray]]  # name -> [n], larger = more anomalous, of x [n, ...]
@@ -30,7 +31,13 @@ def in_chunks(score: Callable[[Any], Mapping[str, Any]], x: np.ndarray, watch: W
     return {name: np.concatenate([np.asarray(part[name]) for part in parts]) for name in parts[0]}
 
 
-def in_graph(score: Callable[[tf.Tensor], Mapping[str, tf.Tensor]]) -> Score:
-    """A score of a batch as one of arrays of any length, in a graph that is traced once."""
-    graph = tf.function(score, reduce_retracing=True)
+def in_graph(score: Callable[[tf.Tensor], Mapping[str, tf.Tensor]], model: Any) -> Score:
+    """A score of a batch as one of arrays of any length, in a graph that models of one plan share.
+
+    Args:
+        score: of rows [n, ...] by the model.
+        model: a tf.Module with variables and a `plan`.
+    """
+    rows = tf.TensorSpec([None, *model.plan.table.data_shape], tf.float32)
+    graph = SharedGraph(score, [rows], model.variables, ("scores", model.plan))
     return lambda x, watch: in_chunks(graph, x, watch)

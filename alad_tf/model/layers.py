@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import tensorflow as tf
 
@@ -74,6 +76,19 @@ class PairDense(tf.keras.layers.Dense):
         W_a, W_b = tf.split(kernel, [a.shape[-1], b.shape[-1]])
         pairs_of_a = tf.shape(b)[0] // tf.maximum(tf.shape(a)[0], 1)
         return tf.tile(tf.matmul(a, W_a), [pairs_of_a, 1]) + tf.matmul(b, W_b)
+
+
+@contextmanager
+def seeded(layers: Sequence[Dropout], seeds: tf.Tensor) -> Iterator[None]:
+    """Address the masks of dropout layers by seeds [layers] that a graph takes as an input, instead of their own."""
+    own = [layer.seed for layer in layers]
+    try:
+        for number, layer in enumerate(layers):
+            layer.seed = seeds[number]
+        yield
+    finally:
+        for layer, seed in zip(layers, own):
+            layer.seed = seed
 
 
 def random_words(like: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

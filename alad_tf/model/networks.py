@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,13 +38,23 @@ def as_input(x: tf.Tensor) -> tf.Tensor:
     return tf.cast(x, tf.float32) * (2.0 / 255.0) - 1.0 if x.dtype == tf.uint8 else x
 
 
+@dataclass(frozen=True)
+class Plan:
+    """All that networks are built from beside the seed: networks of one plan differ in their variables alone."""
+
+    kind: str
+    table: Table
+    options: Hashable = None
+
+
 class Networks(tf.Module):
     """G, E, Dxz, Dxx and Dzz of one model.
 
     G maps z [n, latent] to x [n, d], or to images [n, height, width, channels], and E maps x to z. A discriminator maps
     a pair of batches to (logits [n, 1], features [n, units]): the features are the activations of the layer before the
     logits, f of Section IV-C.
-    Dzz is None in the ablation without the latent discriminator.
+    Dzz is None in the ablation without the latent discriminator. `plan` is None for networks of one's own
+    and for those of several devices, whose variables are of another kind.
     """
 
     def __init__(
@@ -52,8 +64,10 @@ class Networks(tf.Module):
         Dxz: tf.keras.Model,
         Dxx: tf.keras.Model,
         Dzz: tf.keras.Model | None,
+        plan: Plan | None = None,
     ) -> None:
         super().__init__(name="ALAD")
+        self.plan = plan
         self.G, self.E, self.Dxz, self.Dxx, self.Dzz = G, E, Dxz, Dxx, Dzz
 
     def reconstruct(self, x: tf.Tensor) -> tf.Tensor:
@@ -109,6 +123,7 @@ def build(
         Dxz=layers.discriminator("Dxz", x, z, table.Dxz),
         Dxx=layers.discriminator("Dxx", x, x, table.Dxx),
         Dzz=layers.discriminator("Dzz", z, z, table.Dzz) if latent_discriminator else None,
+        plan=None if tf.distribute.has_strategy() else Plan("ALAD", table, (spectral_norm, latent_discriminator)),
     )
     for model in networks.models.values():
         draw_u(model, layers.seeds)
@@ -116,13 +131,18 @@ def build(
 
 
 class Layers:
-    """Turns rows into Keras layers; draws a fresh seed for every random initial value in the order of the table."""
+    """Turns rows into Keras layers; draws a fresh seed for every random initial value in the order of the table.
+
+    Layers with weights are named by their kind and number here, the same each time a table is built: TensorFlow keeps
+    some 45 KB for every name of a variable that it has seen, so Keras's own names, which count on, are a leak.
+    """
 
     def __init__(self, table: Table, spectral_norm: str | None, seed: int) -> None:
         self.lrelu_slope = getattr(table, "lrelu_slope", None)
         self.initializer = table.initializer
         self.normalise = wrapper(spectral_norm)
         self.seeds = _seeds(seed)
+        self._named: Counter[str] = Counter()
 
     def network(self, name: str, shape: tuple[int, ...], stack: Stack, normalised: bool = False) -> tf.keras.Model:
         """A plain stack (G or E); its last row is the output layer, which spectral norm leaves alone."""
@@ -161,29 +181,36 @@ class Layers:
             else:
                 hidden = tf.keras.layers.Reshape((1, 1, hidden.shape[-1]))(hidden)
         layer = self.linear(row, pairs=isinstance(hidden, list))
-        hidden = (self.normalise(layer) if normalised else layer)(hidden)
+        if normalised:
+            layer = self.normalise(layer, name=self._name("spectral_norm"))
+        hidden = layer(hidden)
         if row.batch_norm:
-            hidden = tf.keras.layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON)(
-                hidden
-            )
+            hidden = tf.keras.layers.BatchNormalization(
+                momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON, name=self._name("batch_norm")
+            )(hidden)
         if row.activation == "LReLU":
             hidden = tf.keras.layers.LeakyReLU(self.lrelu_slope)(hidden)
         elif row.activation != "None":
             hidden = tf.keras.layers.Activation(row.activation.lower())(hidden)
         if row.dropout:
-            hidden = Dropout(row.dropout, seed=next(self.seeds))(hidden)
+            hidden = Dropout(row.dropout, seed=next(self.seeds), name=self._name("dropout"))(hidden)
         return hidden
 
     def linear(self, row: Dense | Conv2D | TransConv2D, pairs: bool = False) -> tf.keras.layers.Layer:
         """The linear layer of a row with the table's initialisation."""
-        initializers = {
+        options = {
+            "name": self._name("dense" if isinstance(row, Dense) else "conv"),
             "kernel_initializer": _kernels(self.initializer, next(self.seeds)),
             "bias_initializer": tf.keras.initializers.Constant(self.initializer.bias),
         }
         if isinstance(row, Dense):
-            return (PairDense if pairs else tf.keras.layers.Dense)(row.units, **initializers)
+            return (PairDense if pairs else tf.keras.layers.Dense)(row.units, **options)
         kind = tf.keras.layers.Conv2D if isinstance(row, Conv2D) else tf.keras.layers.Conv2DTranspose
-        return kind(row.maps, row.kernel, row.strides, row.padding, **initializers)
+        return kind(row.maps, row.kernel, row.strides, row.padding, **options)
+
+    def _name(self, kind: str) -> str:
+        self._named[kind] += 1
+        return f"{kind}_{self._named[kind]}"
 
 
 def _kernels(initializer: Xavier | Normal, seed: int) -> Any:

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from alad_tf.model.layers import PairDense
 from alad_tf.model.networks import Networks, as_input
+from alad_tf.model.shared_graphs import SharedGraph
 from alad_tf.model.spectral_norm import SpectralNormalization
 from alad_tf.options import SCORES
 
@@ -65,7 +66,7 @@ def _scores(difference: tf.Tensor, f_real: tf.Tensor, f_fake: tf.Tensor, logits:
 class Scorer:
     """`anomaly_scores` of arrays of any length: chunk by chunk, what the pairs of Dxx share computed once.
 
-    Its graph is made once, with the object, and follows later changes of the weights. Images are scored from bytes.
+    Graphs are made when rows are first scored; they follow later changes of the weights. Images are scored from bytes.
     """
 
     def __init__(self, networks: Networks) -> None:
@@ -75,8 +76,11 @@ class Scorer:
         self._dtype: type = np.uint8 if images else np.float32
         self._size = CHUNK_IMAGES if images else CHUNK_ROWS
         rows = tf.TensorSpec([None, *self._shape], self._dtype)
-        self._one_chunk = tf.function(self._chunk).get_concrete_function(rows)
-        self._many_chunks = tf.function(self._chunks).get_concrete_function(rows)
+        plan, variables = networks.plan, networks.variables
+        self._one_chunk, self._many_chunks = (
+            SharedGraph(function, [rows], variables, plan and (name, plan, self._size))
+            for name, function in (("one chunk", self._chunk), ("many chunks", self._chunks))
+        )
 
     def __call__(self, x: np.ndarray) -> dict[str, np.ndarray]:
         """Scores of x [n, d], or of images [n, height, width, channels] uint8: name -> [n] float32.
@@ -106,6 +110,7 @@ class Scorer:
             rows = rows.write(rows.size(), tf.transpose(self._chunk(x[start : start + self._size])))
         return tf.transpose(rows.concat())
 
+    @tf.autograph.experimental.do_not_convert
     def _chunk(self, x: tf.Tensor) -> tf.Tensor:
         """Scores [4, n] of few rows."""
         networks, x = self._networks, as_input(x)

@@ -76,7 +76,7 @@ def draw_u(model: tf.keras.Model, seeds: Iterator[int]) -> None:
             layer.u.assign(tf.random.stateless_normal(layer.u.shape, [next(seeds), 0]))
 
 
-def wrapper(kind: str | None) -> Callable[[tf.keras.layers.Layer], tf.keras.layers.Layer]:
+def wrapper(kind: str | None) -> Callable[..., tf.keras.layers.Layer]:
     """Return what a hidden layer of E and of the discriminators is wrapped in.
 
     Args:
@@ -88,7 +88,7 @@ def wrapper(kind: str | None) -> Callable[[tf.keras.layers.Layer], tf.keras.laye
     wrappers: dict[str | None, Any] = {
         "paper": SpectralNormalization,
         "tfa": TfaSpectralNormalization,
-        None: lambda layer: layer,
+        None: lambda layer, name=None: layer,
     }
     if kind not in wrappers:
         raise ValueError(

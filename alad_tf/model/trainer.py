@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from alad_tf.model import distribution
+from alad_tf.model.layers import Dropout, seeded
 from alad_tf.model.networks import as_input
+from alad_tf.model.shared_graphs import SharedGraph
 from architectures.rows import Adam, Table
 
 PURPOSES = ("order", "prior", "noise")  # of random numbers: each has a stream of its own
@@ -35,7 +40,8 @@ class Loop:
         ValueError: x_train has another shape than the table's samples, or fewer than one batch.
     """
 
-    model: tf.Module
+    model: Any  # a tf.Module with a `plan`
+    table: Table
     optimizers: dict[str, tf.keras.optimizers.Optimizer]
 
     def __init__(
@@ -58,8 +64,11 @@ class Loop:
         self.steps_per_epoch = len(x_train) // table.batch_size
         with distribution.scope(strategy):
             self.step = tf.Variable(0, trainable=False)
-        self._step = tf.function(self.update, jit_compile=True) if jit else self.update
-        self._train = tf.function(self._loop, input_signature=[tf.TensorSpec([], tf.int32)])
+        streams = _streams(seed, 1 + draws)
+        self._streams = tf.Variable(streams, trainable=False, name="streams") if strategy is None else streams
+        self.table, self.jit = table, jit
+        update = tf.autograph.experimental.do_not_convert(self.update)  # it has no loop or branch of the graph
+        self._step = tf.function(update, jit_compile=True) if jit else update
 
     @property
     def variables(self) -> tf.train.Checkpoint:
@@ -100,37 +109,78 @@ class Loop:
         Returns:
             Means over the steps, by the names of the losses.
         """
-        means = self._train(tf.constant(steps)).numpy()
+        means = self._train(tf.constant(steps), self.x_train, self._mask_seeds).numpy()
         return dict(zip(self.names, means.tolist()))
 
-    def _loop(self, steps: tf.Tensor) -> tf.Tensor:
+    @cached_property
+    def _train(self) -> SharedGraph:
+        """`_loop` in a graph, which trainers alike share."""
+        signature = [
+            tf.TensorSpec([], tf.int32),
+            tf.TensorSpec([None, *self.table.data_shape], self.x_train.dtype),
+            tf.TensorSpec([None], tf.int32),
+        ]
+        streams = [self._streams] if isinstance(self._streams, tf.Variable) else []
+        variables = [self.step, *streams, *self.model.variables, *self._average_variables]
+        for optimizer in self.optimizers.values():
+            hyper = (optimizer.learning_rate, optimizer.beta_1, optimizer.beta_2, optimizer.decay)
+            variables += [*optimizer.variables(), *hyper]
+        return SharedGraph(self._loop, signature, variables, self._alike())
+
+    def _alike(self) -> Hashable | None:
+        """All that the graph of trainers alike depends on; None: no other trainer may share it."""
+        if self.strategy is not None or self.model.plan is None:
+            return None
+        adam = replace(self.table.optimizer, learning_rate=1.0)  # a variable, as are the epochs
+        return type(self), self.model.plan, replace(self.table, epochs=1, optimizer=adam), self.jit
+
+    @property
+    def _average_variables(self) -> Sequence[tf.Variable]:
+        return ()
+
+    @cached_property
+    def _dropouts(self) -> list[Dropout]:
+        """Dropout layers whose seeds the graph takes as an input: none where no other trainer shares it."""
+        if self._alike() is None:
+            return []
+        layers = [module for module in self.model.submodules if isinstance(module, Dropout)]
+        return sorted(layers, key=lambda layer: layer.name)
+
+    @cached_property
+    def _mask_seeds(self) -> tf.Tensor:
+        return tf.constant([layer.seed for layer in self._dropouts], tf.int32)
+
+    def _loop(self, steps: tf.Tensor, x_train: tf.Tensor, mask_seeds: tf.Tensor) -> tf.Tensor:
+        """Mean losses [len(names)] of a number of steps on rows x_train, with a seed for each dropout layer's masks."""
         first, last = self.step.value(), self.step.value() + steps
+        steps_per_epoch = tf.shape(x_train)[0] // self.batch_size
         total = tf.zeros([len(self.names)])
-        while first < last and _is_finite(total):
-            epoch = first // self.steps_per_epoch
-            epoch_start = epoch * self.steps_per_epoch
-            orders = self._orders(epoch)
-            until = tf.minimum(last, epoch_start + self.steps_per_epoch)
-            while first < until and _is_finite(total):
-                total += self._step(self._rows(orders, first - epoch_start), first)
-                first += 1
+        with seeded(self._dropouts, mask_seeds):
+            while first < last and _is_finite(total):
+                epoch = first // steps_per_epoch
+                epoch_start = epoch * steps_per_epoch
+                orders = self._orders(tf.shape(x_train)[0], epoch)
+                until = tf.minimum(last, epoch_start + steps_per_epoch)
+                while first < until and _is_finite(total):
+                    total += self._step(self._rows(x_train, orders, first - epoch_start), first)
+                    first += 1
         self.step.assign(first)
         self.after_steps()
         return total / tf.cast(steps, tf.float32)
 
-    def _orders(self, epoch: tf.Tensor) -> tf.Tensor:
+    def _orders(self, n: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
         """Row numbers of an epoch, [draws, n]."""
-        rows = tf.range(tf.shape(self.x_train)[0])
+        rows = tf.range(n)
         orders = [
             tf.random.experimental.stateless_shuffle(rows, self._random("order", epoch, draw), alg="philox")
             for draw in range(self.draws)
         ]
         return tf.stack(orders)
 
-    def _rows(self, orders: tf.Tensor, step_of_epoch: tf.Tensor) -> tf.Tensor:
+    def _rows(self, x_train: tf.Tensor, orders: tf.Tensor, step_of_epoch: tf.Tensor) -> tf.Tensor:
         """Training rows of a step, [draws, batch, d]."""
         rows = tf.slice(orders, [0, step_of_epoch * self.batch_size], [self.draws, self.batch_size])
-        return as_input(tf.gather(self.x_train, rows))
+        return as_input(tf.gather(x_train, rows))
 
     def _normal(self, shape: Sequence[int], purpose: str, step: tf.Tensor, draw: int = 0) -> tf.Tensor:
         """Numbers from N(0, 1), made of random bits: XLA draws other floats than TensorFlow's kernels."""
@@ -140,8 +190,16 @@ class Loop:
 
     def _random(self, purpose: str, index: tf.Tensor, draw: int) -> tf.Tensor:
         """Seed [2] of one draw: every (seed, purpose, draw) has a stream of its own, addressed by epoch or step."""
-        stream = np.random.SeedSequence([self.seed, PURPOSES.index(purpose), draw]).generate_state(1)[0]
-        return tf.stack([tf.constant(int(stream) % 2**31, tf.int32), index])
+        return tf.stack([tf.convert_to_tensor(self._streams)[PURPOSES.index(purpose), draw], index])
+
+
+def _streams(seed: int, draws: int) -> np.ndarray:
+    """First word of the seeds of every stream, [purposes, draws]."""
+    words = [
+        [np.random.SeedSequence([seed, purpose, draw]).generate_state(1)[0] for draw in range(draws)]
+        for purpose in range(len(PURPOSES))
+    ]
+    return (np.array(words) % 2**31).astype(np.int32)
 
 
 def adam(table: Adam, weights: Sequence[tf.Variable]) -> tf.keras.optimizers.Optimizer:
@@ -150,6 +208,17 @@ def adam(table: Adam, weights: Sequence[tf.Variable]) -> tf.keras.optimizers.Opt
     _ = optimizer.iterations
     optimizer._create_all_weights(weights)
     return optimizer
+
+
+def descend(
+    optimizer: tf.keras.optimizers.Optimizer, gradients: Sequence[tf.Tensor], weights: Sequence[tf.Variable]
+) -> None:
+    """Take a step of Adam; several replicas add up their gradients first.
+
+    One replica has nothing to add up. Keras does so anyway, through a custom gradient that TensorFlow registers
+    permanently: every graph traced with it would stay in memory.
+    """
+    optimizer.apply_gradients(zip(gradients, weights), experimental_aggregate_gradients=distribution.count() > 1)
 
 
 def not_finite(losses: dict[str, float], weights: dict[str, Sequence[np.ndarray]]) -> list[str]:

@@ -399,7 +399,7 @@ def test_arrays_that_do_not_fit_are_refused_and_nothing_is_set(change: str, mess
 # Pairs
 
 
-PAIR_WRAPPERS = {
+PAIR_WRAPPERS: dict[str | None, Any] = {
     None: lambda layer: layer,
     "paper": spectral_norm.wrapper("paper"),
     "tfa": spectral_norm.wrapper("tfa"),

@@ -1,0 +1,95 @@
+"""Graphs that are traced once and serve every model built alike.
+
+Tracing a training step takes seconds, and a graph tens of megabytes. A graph reads and writes variables through
+handles, which are inputs of it. Models of one table share a graph: each call hands it the handles of one model's
+variables. Models share nothing else, and threads may call at the same time.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
+from typing import Any, Callable, NamedTuple
+
+import tensorflow as tf
+
+LIMIT = 8  # graphs that are kept, the last ones used
+
+
+class SharedGraph:
+    """A function of tensors in a graph, which is traced at the first call of the first function alike.
+
+    Args:
+        function: reads and assigns no variables but `variables`; what else differs from model to model is an argument.
+        signature: of its arguments.
+        variables: in an order that all models alike have.
+        alike: all else that the graph depends on, the function included. None: the graph is for these variables alone.
+        jit: compile with XLA.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        signature: Sequence[tf.TensorSpec],
+        variables: Sequence[tf.Variable],
+        alike: Hashable | None,
+        *,
+        jit: bool = False,
+    ) -> None:
+        self._function = tf.function(function, input_signature=signature, jit_compile=jit or None)
+        self._variables = list(variables)
+        self._graph: _Graph | None = None
+        self._handles: list[tf.Tensor] = []
+        self._key: Hashable = None
+        if alike is not None:
+            kinds = tuple((tuple(each.shape), each.dtype.name, each.trainable) for each in variables)
+            self._key = (alike, tuple(signature), kinds, jit)
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call the graph on tensors with these variables as they are now."""
+        if self._key is None or tf.config.functions_run_eagerly():
+            return self._function(*arguments)
+        if self._graph is None:
+            self._graph = _graph(self._key, self._function, self._variables)
+            self._handles = [self._variables[place].handle for place in self._graph.places]
+        return self._graph.concrete.inference_fn.call_with_captures(arguments, {}, self._handles)
+
+    def tracings(self) -> int:
+        """How often this function was traced: 0 where one alike had been before."""
+        return int(self._function.experimental_get_tracing_count())
+
+
+class _Graph(NamedTuple):
+    concrete: Any  # tf.types.experimental.ConcreteFunction, which keeps the functions that it calls alive
+    places: list[int]  # of its captures among the variables
+
+
+_graphs: OrderedDict[Hashable, _Graph] = OrderedDict()
+_lock = threading.Lock()
+
+
+def forget() -> None:
+    """Free all graphs that no model uses."""
+    with _lock:
+        _graphs.clear()
+
+
+def _graph(key: Hashable, function: Any, variables: Sequence[tf.Variable]) -> _Graph:
+    """The graph of a key, traced with these variables where there is none."""
+    options = tuple(sorted(tf.config.optimizer.get_experimental_options().items()))  # TensorFlow applies them for good
+    with _lock:
+        graph = _graphs.pop((key, options), None) or _traced(function, variables)
+        _graphs[key, options] = graph
+        while len(_graphs) > LIMIT:
+            _graphs.popitem(last=False)
+    return graph
+
+
+def _traced(function: Any, variables: Sequence[tf.Variable]) -> _Graph:
+    concrete = function.get_concrete_function()
+    places = {id(variable.handle): place for place, variable in enumerate(variables)}
+    missing = [capture for capture in concrete.captured_inputs if id(capture) not in places]
+    if missing:
+        raise ValueError(f"Expected a graph of the variables that are named. Received: one that also uses {missing}.")
+    return _Graph(concrete, [places[id(capture)] for capture in concrete.captured_inputs])
