@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,11 +40,18 @@ def as_input(x: tf.Tensor) -> tf.Tensor:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that networks are built from beside the seed: networks of one plan differ in their variables alone."""
+    """All that networks are built from beside the seed: networks of one plan differ in their variables alone.
+
+    Hyper-parameters of training in the table are set to 1, so that tables that differ in them are one plan.
+    """
 
     kind: str
     table: Table
     options: Hashable = None
+
+    def __post_init__(self) -> None:
+        adam = replace(self.table.optimizer, learning_rate=1.0)
+        object.__setattr__(self, "table", replace(self.table, epochs=1, batch_size=1, optimizer=adam))
 
 
 class Networks(tf.Module):
