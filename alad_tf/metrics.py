@@ -1,4 +1,4 @@
-"""How well scores find anomalies (Section V-A): precision, recall and F1 of the top fraction, AUROC and AUPRC."""
+"""Metrics (Section V-A): precision, recall and F1 of the top fraction, AUROC and average precision."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def top_fraction_metrics(y: np.ndarray, scores: np.ndarray, top_fraction: float)
 
 
 def evaluate(y: np.ndarray, scores: np.ndarray, top_fraction: float) -> dict[str, float]:
-    """All metrics of a report: `top_fraction_metrics`, and auroc and average_precision, which know no fraction."""
+    """All metrics of a report: `top_fraction_metrics`, auroc and average_precision."""
     return {**top_fraction_metrics(y, scores, top_fraction), **ranking(y, scores)}
 
 

@@ -62,37 +62,27 @@ def train(
         AladError: a loss is not finite.
         SettingsError: log_dir cannot be written.
     """
-    model, early = _WatchedModel(trainer.scoring_networks), EarlyStopping(patience)
     watchers = [*callbacks]
     if log_dir is not None:
         every = math.ceil(epochs / BOARD_RECORDS)
         watchers.append(TensorBoardWriter(trainer.scoring_networks, log_dir, every, pictures))
-    watch = tf.keras.callbacks.CallbackList(watchers, model=model, epochs=epochs, verbose=0)
-    history: defaultdict[str, list[float]] = defaultdict(list)
+    watched, early = _Watched(trainer.scoring_networks, watchers, epochs), EarlyStopping(patience)
     best_weights: list[np.ndarray] | None = None
     steps, epoch = epochs * trainer.steps_per_epoch, 0
-    model.stop_training = False
-    watch.on_train_begin()
-    watch.on_epoch_begin(epoch)
+    watched.begin_epoch(epoch)
     taken = chunks(trainer, steps, period=trainer.steps_per_epoch, early=early, remedy=REMEDY)
     for chunk in with_progress_bar(taken, steps, "ALAD", verbose):
         if chunk.means is None:
             continue
         logs = {**chunk.means, **_mean_scores(scorer, validation, score)}
         if patience is not None and early.update(epoch, chunk.step, logs["val_l2"]):
-            best_weights = model.get_weights()
-        for name, value in logs.items():
-            history[name].append(value)
-        watch.on_epoch_end(epoch, logs)
-        if model.stop_training:
+            best_weights = watched.model.get_weights()
+        if watched.end_epoch(epoch, logs):
             break
         epoch += 1
         if epoch < epochs and not early.ended:
-            watch.on_epoch_begin(epoch)
-    if best_weights is not None:
-        model.set_weights(best_weights)
-    watch.on_train_end()
-    return dict(history)
+            watched.begin_epoch(epoch)
+    return watched.end_training(best_weights)
 
 
 def _mean_scores(scorer: Scorer, validation: np.ndarray | None, score: str) -> dict[str, float]:
@@ -126,3 +116,32 @@ class _WatchedModel(tf.keras.Model):
     def __init__(self, networks: Networks) -> None:
         super().__init__(name="ALAD")
         self.networks = list(networks.models.values())
+
+
+class _Watched:
+    """Keras callbacks of a training, and the history that they receive."""
+
+    def __init__(self, networks: Networks, callbacks: list[tf.keras.callbacks.Callback], epochs: int) -> None:
+        self.model = _WatchedModel(networks)
+        self.model.stop_training = False
+        self._history: defaultdict[str, list[float]] = defaultdict(list)
+        self._callbacks = tf.keras.callbacks.CallbackList(callbacks, model=self.model, epochs=epochs, verbose=0)
+        self._callbacks.on_train_begin()
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Tell the callbacks that an epoch begins."""
+        self._callbacks.on_epoch_begin(epoch)
+
+    def end_epoch(self, epoch: int, logs: dict[str, float]) -> bool:
+        """Keep and hand on the logs of an epoch; return whether a callback stops the training."""
+        for name, value in logs.items():
+            self._history[name].append(value)
+        self._callbacks.on_epoch_end(epoch, logs)
+        return bool(self.model.stop_training)
+
+    def end_training(self, best_weights: list[np.ndarray] | None) -> History:
+        """Restore the best weights, if any, tell the callbacks, and return the history."""
+        if best_weights is not None:
+            self.model.set_weights(best_weights)
+        self._callbacks.on_train_end()
+        return dict(self._history)

@@ -16,7 +16,7 @@ from architectures.rows import Alad
 
 
 class Trainer(trainer.Loop):
-    """Trains networks on rows held on the device.
+    """Train networks on rows held on the device.
 
     A step is one update of the discriminators on a batch, then `table.ge_steps` updates of G and E, each on a batch of
     an independently shuffled copy of the training set, with fresh z every time. The last incomplete batch of an epoch
@@ -79,22 +79,22 @@ class Trainer(trainer.Loop):
 
     @property
     def scoring_networks(self) -> Networks:
-        """The networks to score with: the average where one is kept."""
+        """Networks that score: the average, if one is kept."""
         return self.networks if self.average is None else self.average
 
     @property
     def variables(self) -> tf.train.Checkpoint:
-        """All that later steps depend on: stored and restored, training goes on with the same bits."""
+        """State of the training: restored from it, training continues with the same bits."""
         average = {} if self.average is None else {"average": self.average}
         return tf.train.Checkpoint(step=self.step, networks=self.networks, **self.optimizers, **average)
 
     @property
     def scoring_variables(self) -> tf.train.Checkpoint:
-        """The part of `variables` that scores depend on."""
+        """Variables that scores depend on, a part of `variables`."""
         return tf.train.Checkpoint(networks=self.scoring_networks)
 
     def get_arrays(self) -> dict[str, np.ndarray]:
-        """All that later steps depend on, as arrays: weights and state of the networks, their average, Adam, step."""
+        """State of the training as arrays: weights and state of the networks, their average, Adam, step."""
         arrays = {f"networks/{name}": array for name, array in get_arrays(self.networks).items()}
         if self.average is not None:
             arrays.update({f"average/{name}": array for name, array in get_arrays(self.average).items()})
@@ -103,7 +103,7 @@ class Trainer(trainer.Loop):
         return {**arrays, "step": np.asarray(self.step.numpy())}
 
     def set_arrays(self, arrays: dict[str, np.ndarray]) -> None:
-        """Go on from `get_arrays` of a trainer of the same table, at the beginning of an epoch of these rows.
+        """Continue from `get_arrays` of a trainer of the same table, at the beginning of an epoch of these rows.
 
         Raises:
             ValueError: an array is missing, left over or of another shape.
@@ -136,16 +136,16 @@ class Trainer(trainer.Loop):
         return [name for name in DISCRIMINATORS if name in self.networks.models]
 
     def after_steps(self) -> None:
-        """Bring the state of the average up to date."""
+        """Copy the state of the networks to their average."""
         if self.average is not None:
             _copy(self.networks.state, self.average.state)
 
     def not_finite(self, losses: dict[str, float]) -> list[str]:
-        """What of the mean losses of some steps, or of the weights after them, is not finite, in words."""
+        """Describe non-finite mean losses and weights."""
         return trainer.not_finite(losses, {name: model.get_weights() for name, model in self.networks.models.items()})
 
     def update(self, x: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-        """One step: the D update, the G/E updates, then the average.
+        """Take one step: the D update, the G/E updates, then the average.
 
         Args:
             x: [1 + ge_steps, batch, d] rows of the D update, then of each G/E update.

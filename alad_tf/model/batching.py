@@ -1,4 +1,4 @@
-"""Scores of any number of rows, a chunk at a time, watched by whoever waits for them."""
+"""Scores of any number of rows, computed in chunks, with progress."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ CHUNK_IMAGES = 256
 
 
 def unwatched(done: int, of: int) -> None:
-    """Nobody is told."""
+    """Ignore progress."""
 
 
 def in_chunks(score: Callable[[Any], Mapping[str, Any]], x: np.ndarray, watch: Watch) -> dict[str, np.ndarray]:
-    """What `score` says of rows x [n, d], or of images of bytes or pixels, as arrays [n]."""
+    """Apply `score` to rows x [n, d], or to images of bytes or pixels, in chunks; return arrays [n]."""
     size, parts = CHUNK_ROWS if x.ndim == 2 else CHUNK_IMAGES, []
     for first in range(0, max(len(x), 1), size):
         parts.append(score(as_input(x[first : first + size])))
@@ -32,7 +32,7 @@ def in_chunks(score: Callable[[Any], Mapping[str, Any]], x: np.ndarray, watch: W
 
 
 def in_graph(score: Callable[[tf.Tensor], Mapping[str, tf.Tensor]], model: Any) -> Score:
-    """A score of a batch as one of arrays of any length, in a graph that models of one plan share.
+    """Turn a score of a batch into a score of arrays of any length, in a graph that models of one plan share.
 
     Args:
         score: of rows [n, ...] by the model.

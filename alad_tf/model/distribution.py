@@ -11,7 +11,7 @@ from alad_tf.errors import AladError, SettingsError
 
 
 def strategy(kind: str | None) -> tf.distribute.Strategy | None:
-    """How training is distributed.
+    """Create the strategy that distributes training.
 
     Args:
         kind: "mirrored" (all GPUs of this machine, or else its CPU), "multi-worker" (the processes that TF_CONFIG
@@ -30,7 +30,7 @@ def strategy(kind: str | None) -> tf.distribute.Strategy | None:
 
 @contextmanager
 def together(kind: str | None) -> Iterator[tf.distribute.Strategy | None]:
-    """`strategy`, in use: a process that the others can no longer reach, or that lost them, ends with one line.
+    """Use `strategy`; end with a one-line error where a process loses contact with the others.
 
     It is made before TensorFlow does anything else, and waits until all processes are there.
 
@@ -49,7 +49,7 @@ def together(kind: str | None) -> Iterator[tf.distribute.Strategy | None]:
 
 
 def anywhere(of: tf.distribute.Strategy | None, *facts: bool) -> list[bool]:
-    """Whether each is true in one of the processes at least, which all learn here, and wait for each other."""
+    """Tell all processes which conditions hold in any of them; every process waits here for the others."""
     if of is None:
         return list(facts)
     found = of.reduce(tf.distribute.ReduceOp.SUM, of.run(lambda: tf.constant(facts, tf.float32)), axis=None)
@@ -57,23 +57,23 @@ def anywhere(of: tf.distribute.Strategy | None, *facts: bool) -> list[bool]:
 
 
 def scope(of: tf.distribute.Strategy | None) -> AbstractContextManager[None]:
-    """Where variables are made."""
+    """Scope for creating variables."""
     return nullcontext() if of is None else of.scope()
 
 
 def number() -> tf.Tensor | int:
-    """Which replica this is, from 0."""
+    """Number of this replica, from 0."""
     context = tf.distribute.get_replica_context()
     return 0 if context is None else context.replica_id_in_sync_group
 
 
 def count() -> int:
-    """How many replicas there are."""
+    """Number of replicas."""
     return int(tf.distribute.get_strategy().num_replicas_in_sync)
 
 
 def share(batch: tf.Tensor, axis: int = 0) -> tf.Tensor:
-    """This replica's part of a batch along an axis whose length their number divides; all of it where it is alone."""
+    """This replica's share of a batch along an axis; the whole batch for a single replica."""
     if count() == 1:
         return batch
     size = batch.shape[axis] // count()

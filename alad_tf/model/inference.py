@@ -1,4 +1,4 @@
-"""Networks without their training machinery: spectral norm folded into kernels, layers that plain Keras knows."""
+"""Networks for inference: plain Keras layers, with spectral norm folded into the kernels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OWN_LAYERS = (Dropout, PairDense, TfaSpectralNormalization)
 
 
 def fold(networks: Networks, *, pairs: bool = False) -> Networks:
-    """Networks of plain Keras layers that compute the same in inference.
+    """Build networks of plain Keras layers with the same outputs in inference.
 
     A normalised layer (Section IV-B) becomes its Dense or convolution with the kernel W / sigma, dropout Keras's own,
     and the layer on pairs a Concatenate and a Dense.
@@ -41,7 +41,7 @@ def save(networks: Networks, folder: Path | str) -> None:
 
 
 def _folded(model: tf.keras.Model, pairs: bool) -> tf.keras.Model:
-    """The functional model built again, layer by layer in its own order."""
+    """Rebuild a functional model layer by layer, in its own order."""
     if not any(isinstance(layer, OWN_LAYERS) for layer in model.layers):
         return model
     inputs = [tf.keras.Input(tensor.shape[1:]) for tensor in model.inputs]
@@ -55,7 +55,7 @@ def _folded(model: tf.keras.Model, pairs: bool) -> tf.keras.Model:
 
 
 def _apply(layer: tf.keras.layers.Layer, inputs: Any, pairs: bool) -> tf.Tensor:
-    """What the layer computes in inference, by a plain layer with its weights."""
+    """Apply a plain layer that has the weights of a layer and its outputs in inference."""
     sigma = layer.sigma().numpy() if isinstance(layer, SpectralNormalization) else None
     layer = layer.layer if isinstance(layer, TfaSpectralNormalization) else layer
     weights = layer.get_weights()

@@ -33,14 +33,14 @@ DISCRIMINATORS = ("Dxz", "Dxx", "Dzz")
 
 
 def as_input(x: tf.Tensor) -> tf.Tensor:
-    """What the networks take: images of bytes with pixels mapped from 0 ... 255 to [-1, 1], floats as they are."""
+    """Convert x to the input of the networks: bytes of images from 0 ... 255 to [-1, 1], floats unchanged."""
     x = tf.convert_to_tensor(x)
     return tf.cast(x, tf.float32) * (2.0 / 255.0) - 1.0 if x.dtype == tf.uint8 else x
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that networks are built from beside the seed: networks of one plan differ in their variables alone.
+    """Everything that networks are built from but the seed: networks of one plan differ only in their variables.
 
     Hyper-parameters of training in the table are set to 1, so that tables that differ in them are one plan.
     """
@@ -60,8 +60,8 @@ class Networks(tf.Module):
     G maps z [n, latent] to x [n, d], or to images [n, height, width, channels], and E maps x to z. A discriminator maps
     a pair of batches to (logits [n, 1], features [n, units]): the features are the activations of the layer before the
     logits, f of Section IV-C.
-    Dzz is None in the ablation without the latent discriminator. `plan` is None for networks of one's own
-    and for those of several devices, whose variables are of another kind.
+    Dzz is None in the ablation without the latent discriminator. `plan` is None for a user's own networks and
+    for several devices, whose variables are of another kind.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ def build(
 
 
 class Layers:
-    """Turns rows into Keras layers; draws a fresh seed for every random initial value in the order of the table.
+    """Turn table rows into Keras layers, with a fresh seed for every random initial value in the order of the table.
 
     Layers with weights are named by their kind and number here, the same each time a table is built: TensorFlow keeps
     some 45 KB for every name of a variable that it has seen, so Keras's own names, which count on, are a leak.

@@ -1,4 +1,4 @@
-"""Graphs that are traced once and serve every model built alike.
+"""Graphs that are traced once and serve all models of one plan.
 
 Tracing a training step takes seconds, and a graph tens of megabytes. A graph reads and writes variables through
 handles, which are inputs of it. Models of one table share a graph: each call hands it the handles of one model's
@@ -18,13 +18,13 @@ LIMIT = 8  # graphs that are kept, the last ones used
 
 
 class SharedGraph:
-    """A function of tensors in a graph, which is traced at the first call of the first function alike.
+    """A function in a graph, traced at the first call of the first of several equal functions.
 
     Args:
-        function: reads and assigns no variables but `variables`; what else differs from model to model is an argument.
-        signature: of its arguments.
-        variables: in an order that all models alike have.
-        alike: all else that the graph depends on, the function included. None: the graph is for these variables alone.
+        function: reads and assigns only `variables`; everything else that differs between models is an argument.
+        signature: specifications of its arguments.
+        variables: variables of the model, in the same order for all equal models.
+        alike: everything else that the graph depends on, the function included. None: the graph is not shared.
         jit: compile with XLA.
     """
 
@@ -47,7 +47,7 @@ class SharedGraph:
             self._key = (alike, tuple(signature), kinds, jit)
 
     def __call__(self, *arguments: Any) -> Any:
-        """Call the graph on tensors with these variables as they are now."""
+        """Call the graph with the current values of the variables."""
         if self._key is None or tf.config.functions_run_eagerly():
             return self._function(*arguments)
         if self._graph is None:
@@ -56,7 +56,7 @@ class SharedGraph:
         return self._graph.concrete.inference_fn.call_with_captures(arguments, {}, self._handles)
 
     def tracings(self) -> int:
-        """How often this function was traced: 0 where one alike had been before."""
+        """Number of times that this function was traced: 0 where an equal one was traced before."""
         return int(self._function.experimental_get_tracing_count())
 
 
@@ -70,13 +70,13 @@ _lock = threading.Lock()
 
 
 def forget() -> None:
-    """Free all graphs that no model uses."""
+    """Drop the cache; graphs that no model uses are freed."""
     with _lock:
         _graphs.clear()
 
 
 def _graph(key: Hashable, function: Any, variables: Sequence[tf.Variable]) -> _Graph:
-    """The graph of a key, traced with these variables where there is none."""
+    """Return the graph of a key; trace it with these variables if there is none."""
     options = tuple(sorted(tf.config.optimizer.get_experimental_options().items()))  # TensorFlow applies them for good
     with _lock:
         graph = _graphs.pop((key, options), None) or _traced(function, variables)

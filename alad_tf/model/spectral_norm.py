@@ -17,7 +17,7 @@ KINDS = ("paper", "tfa")
 
 @tf.keras.utils.register_keras_serializable(package="alad_tf")
 class TfaSpectralNormalization(tfa.layers.SpectralNormalization):
-    """The layer of tensorflow_addons as it is, which also takes a layer on pairs: a list of two inputs.
+    """The layer of tensorflow_addons, extended to layers on pairs: a list of two inputs.
 
     Of several replicas, which all see the same W, the first one's u is kept.
     """
@@ -77,7 +77,7 @@ def draw_u(model: tf.keras.Model, seeds: Iterator[int]) -> None:
 
 
 def wrapper(kind: str | None) -> Callable[..., tf.keras.layers.Layer]:
-    """Return what a hidden layer of E and of the discriminators is wrapped in.
+    """Return the wrapper for the hidden layers of E and of the discriminators.
 
     Args:
         kind: "paper" (`SpectralNormalization`), "tfa" (stock tensorflow_addons, overwrites W) or None (no wrapping).

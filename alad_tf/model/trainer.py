@@ -1,4 +1,4 @@
-"""The loop over batches inside the graph, which every method that takes steps of Adam trains with."""
+"""Training loop inside the graph, shared by every method that is trained with Adam."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PURPOSES = ("order", "prior", "noise")  # of random numbers: each has a stream o
 
 
 class Loop:
-    """Takes steps on rows held on the device, many in one call of the graph.
+    """Take steps on rows held on the device, many in one call of the graph.
 
     A subclass says what a step is (`update`), and sets what is trained (`model`) and by what (`optimizers`). Every step
     gets a batch from each of `draws` independently shuffled copies of the rows; the last incomplete batch of an epoch
@@ -72,12 +72,12 @@ class Loop:
 
     @property
     def variables(self) -> tf.train.Checkpoint:
-        """All that later steps depend on: stored and restored, training goes on with the same bits."""
+        """State of the training: restored from it, training continues with the same bits."""
         return tf.train.Checkpoint(step=self.step, model=self.model, **self.optimizers)
 
     @property
     def scoring_variables(self) -> tf.train.Checkpoint:
-        """The part of `variables` that scores depend on."""
+        """Variables that scores depend on, a part of `variables`."""
         return tf.train.Checkpoint(model=self.model)
 
     def update(self, x: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
@@ -93,18 +93,18 @@ class Loop:
         raise NotImplementedError
 
     def after_steps(self) -> None:
-        """What is left to do at the end of a call of the graph."""
+        """Hook: called after each compiled chunk of steps."""
         pass  # AutoGraph does not take a body of a docstring alone
 
     def before_scoring(self) -> None:
-        """What is left to do before the networks as they are now can score."""
+        """Hook: called before the networks score."""
 
     def not_finite(self, losses: dict[str, float]) -> list[str]:
-        """What of the mean losses of some steps, or of the weights after them, is not finite, in words."""
+        """Describe non-finite mean losses and weights."""
         return not_finite(losses, {self.model.name: [variable.numpy() for variable in self.model.variables]})
 
     def train(self, steps: int) -> dict[str, float]:
-        """Take a number of steps in one call of the graph; a loss that is not finite ends it at that step.
+        """Take a number of steps in one call of the graph, or stop at the step of a non-finite loss.
 
         Returns:
             Means over the steps, by the names of the losses.
@@ -114,7 +114,7 @@ class Loop:
 
     @cached_property
     def _train(self) -> SharedGraph:
-        """`_loop` in a graph, which trainers alike share."""
+        """`_loop` as a graph, shared by equal trainers."""
         signature = [
             tf.TensorSpec([], tf.int32),
             tf.TensorSpec([None, *self.table.data_shape], self.x_train.dtype),
@@ -128,7 +128,7 @@ class Loop:
         return SharedGraph(self._loop, signature, variables, self._alike())
 
     def _alike(self) -> Hashable | None:
-        """All that the graph of trainers alike depends on; None: no other trainer may share it."""
+        """Everything that the graph depends on, so that equal trainers share it; None: it is not shared."""
         if self.strategy is not None or self.model.plan is None:
             return None
         adam = replace(self.table.optimizer, learning_rate=1.0)  # a variable, as are the epochs
@@ -140,7 +140,7 @@ class Loop:
 
     @cached_property
     def _dropouts(self) -> list[Dropout]:
-        """Dropout layers whose seeds the graph takes as an input: none where no other trainer shares it."""
+        """Dropout layers whose seeds are inputs of the graph; none where the graph is not shared."""
         if self._alike() is None:
             return []
         layers = [module for module in self.model.submodules if isinstance(module, Dropout)]
@@ -183,7 +183,7 @@ class Loop:
         return as_input(tf.gather(x_train, rows))
 
     def _normal(self, shape: Sequence[int], purpose: str, step: tf.Tensor, draw: int = 0) -> tf.Tensor:
-        """Numbers from N(0, 1), made of random bits: XLA draws other floats than TensorFlow's kernels."""
+        """Draws from N(0, 1), computed from random bits, since XLA and TensorFlow's kernels draw different floats."""
         bits = tf.random.stateless_uniform(shape, self._random(purpose, step, draw), None, None, tf.int64, alg="philox")
         level = tf.cast(tf.bitwise.right_shift(bits, 64 - 23), tf.float32)  # -2**22 ... 2**22 - 1
         return tf.math.ndtri((level + (2.0**22 + 0.5)) / 2.0**23)
@@ -203,7 +203,7 @@ def _streams(seed: int, draws: int) -> np.ndarray:
 
 
 def adam(table: Adam, weights: Sequence[tf.Variable]) -> tf.keras.optimizers.Optimizer:
-    """The optimizer with its counter and slots already made: they must exist before the first trace."""
+    """Adam with its counter and slots created, which must exist before the first trace."""
     optimizer = tf.keras.optimizers.legacy.Adam(table.learning_rate, table.beta1, table.beta2, table.epsilon)
     _ = optimizer.iterations
     optimizer._create_all_weights(weights)
@@ -222,7 +222,7 @@ def descend(
 
 
 def not_finite(losses: dict[str, float], weights: dict[str, Sequence[np.ndarray]]) -> list[str]:
-    """What of the losses, or of the weights of named networks, is not finite, in words."""
+    """Describe non-finite losses, or else non-finite weights of named networks."""
     bad = [f"{name} is {loss}" for name, loss in losses.items() if not math.isfinite(loss)]
     return bad or [  # the last update is in none of the losses
         f"a weight of {name} is not finite"

@@ -29,7 +29,7 @@ class Labels:
 
 
 def describe_metrics(anomaly: np.ndarray, scores: np.ndarray) -> str:
-    """AUROC and the like; those of the top fraction flag as many rows as there are anomalies."""
+    """Describe metrics in one line; precision, recall and F1 flag as many rows as there are anomalies."""
     if anomaly.all() or not anomaly.any():
         return f"{int(anomaly.sum())} anomalies of {len(anomaly)} rows by label: no metrics, for they need both kinds"
     values = metrics.evaluate(anomaly.astype(np.uint8), scores, float(anomaly.mean()))

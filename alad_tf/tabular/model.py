@@ -1,4 +1,4 @@
-"""From files to a model and from files to scored rows: what `alad fit`, `alad score` and `alad inspect` do."""
+"""Models of tables: an estimator with its schema and preprocessing; `alad inspect`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CHUNK_ROWS = 1 << 14
 
 @dataclass(frozen=True)
 class Model:
-    """What a model folder holds: the estimator and the way from a table's columns to its features."""
+    """Contents of a model folder: the estimator, and the preprocessing from columns to features."""
 
     estimator: Any
     columns: Columns
@@ -55,7 +55,7 @@ class Model:
         return model
 
     def _require_one_table(self, folder: Path) -> None:
-        """The columns, their preprocessing and the networks have to be of one table."""
+        """Check that columns, preprocessing and networks belong together."""
         features = len(preprocessing.columns_of_features(self.transformer))
         if [*self.transformer.feature_names_in_] != self.columns.names or features != self.estimator.n_features_in_:
             raise DataError(
@@ -64,7 +64,7 @@ class Model:
             )
 
     def save(self, folder: Path) -> None:
-        """Write the folder, under its name only once it is complete."""
+        """Write the model folder; it appears under its name when it is complete."""
         documents = {
             "columns": self.columns.to_document(),
             "preprocessing": preprocessing.to_document(self.transformer),
@@ -73,7 +73,7 @@ class Model:
         self.estimator.save(folder, documents=documents)
 
     def features(self, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
-        """Rows of a table as the networks see them.
+        """Preprocess the rows of a table.
 
         Returns:
             (x [v, d] float32 of the valid rows, valid [n] bool, cells of unknown category by column)
@@ -87,7 +87,7 @@ class Model:
         return x, valid, preprocessing.unknown_categories(self.transformer, cells)
 
     def scored(self, frame: pd.DataFrame, top: int = 0) -> tuple[pd.DataFrame, dict[str, int]]:
-        """Scores of a table's rows, and the cells of unknown category by column.
+        """Score the rows of a table and list cells of unseen categories by column.
 
         A row that is not valid has the largest score there is and counts as an anomaly.
 
@@ -166,7 +166,7 @@ def require_columns(path: Path, wanted: Columns) -> None:
 
 
 def inspect_model(folder: Path) -> str:
-    """What a model folder holds, in words; its files are checked against the manifest.
+    """Describe a model folder, whose files are checked against the manifest.
 
     Raises:
         DataError: it is missing, damaged, or not of `alad fit`.
@@ -222,7 +222,7 @@ def _require_documents(documents: dict[str, Any], folder: Path) -> None:
 
 @contextmanager
 def _sound(folder: Path) -> Iterator[None]:
-    """What documents raise that are not of `alad fit`, as one line."""
+    """Turn errors of documents that `alad fit` did not write into one DataError."""
     try:
         yield
     except DataError:
@@ -235,7 +235,7 @@ def _sound(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def bar(title: str) -> Iterator[Advance]:
-    """A progress bar with the time that is left, on a terminal."""
+    """Progress bar with the time left, on a terminal."""
     shape = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
     with tqdm(total=1.0, desc=title, bar_format=shape, disable=None, mininterval=0.5) as bar:
         yield lambda share: bar.update(share - bar.n) and None

@@ -1,4 +1,4 @@
-"""Mixed tables to numbers, by scikit-learn's own ColumnTransformer, and its form in JSON instead of a pickle.
+"""Preprocessing of mixed columns with scikit-learn's ColumnTransformer, stored as JSON instead of a pickle.
 
 A transformer read from its document is the one that was written: the same output, bit for bit.
 """
@@ -57,7 +57,7 @@ def column_transformer(
 
 
 def of_columns(columns: Columns, *, scaling: str = "standard") -> ColumnTransformer:
-    """As `column_transformer`, for columns that are known.
+    """Like `column_transformer`, for a known schema.
 
     Raises:
         SettingsError: unknown scaling.
@@ -74,7 +74,7 @@ def of_columns(columns: Columns, *, scaling: str = "standard") -> ColumnTransfor
 
 
 def columns_of_features(transformer: ColumnTransformer) -> list[str]:
-    """The column that each feature of a fitted transformer's output comes from."""
+    """Source column of each output feature of a fitted transformer."""
     names: list[str] = []
     for part, fitted, columns in _parts(transformer):
         if part == "numeric":
@@ -87,7 +87,7 @@ def columns_of_features(transformer: ColumnTransformer) -> list[str]:
 
 
 def unknown_categories(transformer: ColumnTransformer, frame: pd.DataFrame) -> dict[str, int]:
-    """Cells of each categorical column whose category the training rows did not have; columns without any left out."""
+    """Unseen categories: column -> cells whose category is not in the training rows, for columns that have any."""
     counts = {
         column: int((~frame[column].isin(pd.Index(categories))).sum())
         for part, fitted, columns in _parts(transformer)
@@ -101,7 +101,7 @@ def unknown_categories(transformer: ColumnTransformer, frame: pd.DataFrame) -> d
 
 
 def to_document(transformer: ColumnTransformer) -> dict[str, Any]:
-    """A fitted transformer of `column_transformer` as JSON can hold it: schema, statistics and categories.
+    """Convert a fitted transformer to a JSON object: schema, statistics and categories.
 
     Raises:
         SettingsError: another kind of transformer, one that is not fitted, or categories that JSON cannot hold.
@@ -128,7 +128,7 @@ def to_document(transformer: ColumnTransformer) -> dict[str, Any]:
 
 
 def from_document(document: Any) -> ColumnTransformer:
-    """The fitted transformer of a document. Nothing of the document is executed.
+    """Rebuild a fitted transformer from its document. Nothing in the document is executed.
 
     It is fitted on a few made-up rows of the same structure, and then given the statistics of the document.
 
@@ -202,7 +202,7 @@ def _set_statistics(pipeline: Pipeline, document: dict[str, Any], scaling: str) 
 
 
 def _statistics(numbers: np.ndarray) -> dict[str, Any]:
-    """Finite numbers as JSON: it keeps every bit of float64 and of what is narrower."""
+    """Finite numbers as JSON, which keeps every bit of float64 and of narrower types."""
     return {"type": numbers.dtype.str, "values": numbers.tolist()}
 
 
@@ -214,7 +214,7 @@ def _numbers(document: dict[str, Any], length: int) -> np.ndarray:
 
 
 def _made_up_rows(document: dict[str, Any]) -> pd.DataFrame:
-    """Rows in which each category stands at least once, and missing numbers where a feature says so."""
+    """Rows that hold each category at least once, and missing numbers where there is an indicator feature."""
     categories = [_array(values) for values in document["categorical"].get("categories", [])]
     count = max([2, *map(len, categories)])
     indicated = _indicated_in(document["numeric"])
@@ -235,7 +235,7 @@ def _made_up_rows(document: dict[str, Any]) -> pd.DataFrame:
 
 
 def _values(categories: np.ndarray) -> dict[str, Any]:
-    """Categories as JSON: their type, kind and values; None and NaN stand behind the others, as in scikit-learn."""
+    """Categories as JSON: type, kind and values, with None and NaN last, as in scikit-learn."""
     values = [value for value in categories.tolist() if not pd.isna(value)]
     missing = ["None" if value is None else "NaN" for value in categories.tolist()[len(values) :]]
     types = {type(value) for value in values}

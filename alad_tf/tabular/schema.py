@@ -1,4 +1,4 @@
-"""Which columns of a table are numbers and which are categories, and what their cells must be.
+"""Schema of a table: numeric and categorical columns, and the cells that they may hold.
 
 Training refuses what it cannot use and says where; scoring marks the row and leaves the others alone. Rows are numbered
 from 1 in messages.
@@ -43,7 +43,7 @@ class Columns:
         numeric: Iterable[str] = (),
         impute: bool = False,
     ) -> Columns:
-        """The columns of a frame: those of numbers are numeric and the others categorical, unless they are named.
+        """Infer the columns of a frame: numbers are numeric, others categorical, unless named otherwise.
 
         Raises:
             SettingsError: a name that the frame does not have, or that is given as both kinds.
@@ -72,7 +72,7 @@ class Columns:
         return [*self.numeric, *self.categorical]
 
     def to_document(self) -> dict[str, Any]:
-        """What JSON can hold of it."""
+        """The columns as a JSON object."""
         return {**asdict(self), "numeric": list(self.numeric), "categorical": list(self.categorical)}
 
     @classmethod
@@ -139,7 +139,7 @@ class Columns:
 
 
 def column_warnings(cells: pd.DataFrame) -> Iterator[str]:
-    """What is suspicious in the cells to train on, one line each.
+    """Warnings about the training cells, one line each.
 
     Columns that never change; names that labels usually have.
     """
@@ -177,7 +177,7 @@ def _kind(name: str, column: pd.Series) -> str:
 
 
 def _refuse_text_among_numbers(name: str, column: pd.Series) -> None:
-    """A column of numbers in which somebody typed a word would be one of as many categories as it has numbers."""
+    """Refuse a categorical column that is mostly numbers: one word typed among them made it categorical."""
     cells = column[column.notna()].astype(object)
     text = cells[[not _is_number(cell) for cell in cells]]
     if 0 < len(text) < len(cells) / 2:
@@ -216,7 +216,7 @@ def _as_numbers(column: pd.Series) -> pd.Series:
 
 
 def as_text(column: pd.Series) -> pd.Series:
-    """Cells as text, missing ones NaN. A whole number is the same text in a column of integers and one of floats."""
+    """Cells as text, missing ones as NaN. A whole number has the same text in integer and float columns."""
     if pd.api.types.infer_dtype(column, skipna=True) == "string":
         return column.astype(object).where(column.notna(), np.nan)
     cells = [np.nan if pd.isna(cell) else _text(cell) for cell in column.astype(object)]
