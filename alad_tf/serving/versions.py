@@ -84,6 +84,7 @@ def describe(version: Path) -> dict[str, Any]:
 
 def write_manifest(version: Path) -> None:
     """Size and SHA-256 of every file of a version, which is then complete."""
+    (version / MANIFEST).unlink(missing_ok=True)  # no manifest lists itself
     atomic.write_json(version / MANIFEST, manifest.entries(version))
     os.chmod(version, 0o777 & ~atomic.umask())
     for path in (*version.rglob("*"), version):

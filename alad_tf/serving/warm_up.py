@@ -19,6 +19,7 @@ def write_warm_up(path: Path, model: str, detector: Detector) -> None:
     A TFRecord file of PredictionLog messages: field 6 predict_log, in it field 1 request, in it fields 1 model_spec
     (fields 1 name, 3 signature) and 2 inputs.
     """
+    path.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
         for count in WARM_UP_ROWS:
             for signature, inputs in requests(detector, count).items():
