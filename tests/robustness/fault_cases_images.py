@@ -9,7 +9,7 @@ from unittest.mock import patch
 import small_images
 from faults import Arguments, Inline, Scene, fault, flipped
 
-from alad_tf.experiments import process, scheduler
+from alad_tf.experiments import scheduler
 
 IMAGES = "Images"
 PREPARED = Path("data/tensorflow_datasets/svhn_cropped/3.1.0")
@@ -19,7 +19,7 @@ def prepared(scene: Scene, damage: Callable[[Path], None] = lambda folder: None,
     """Arguments of a call with a few prepared images; the run would be made in this process."""
     small_images.prepare(scene.folder / "data", **options)
     damage(scene.folder / PREPARED)
-    for context in (patch.object(process, "Run", Inline), patch.object(scheduler, "wait")):
+    for context in (patch.object(scheduler, "Run", Inline), patch.object(scheduler, "wait")):
         scene.stack.enter_context(context)
     scene.after.append(lambda: no_result(scene))
     task = ["--normal-class", 3, "--runs", 1, "--epochs", 1]

@@ -32,7 +32,6 @@ from fuzz_readers import Valid, sign
 from reference import eagerly
 
 from alad_tf.errors import Stopped
-from alad_tf.experiments import process as process_module
 from alad_tf.experiments import run, scheduler
 from alad_tf.experiments.process import _work
 from alad_tf.experiments.settings import RUN_FILES, Settings, is_complete
@@ -132,7 +131,7 @@ class Scene:
         """
         self.results()
         self.changes = (str(self.run_dir(1)), str(self.run_dir(1).parent / "summary.json"))
-        for context in (eagerly(), patch.object(process_module, "Run", Inline), patch.object(scheduler, "wait")):
+        for context in (eagerly(), patch.object(scheduler, "Run", Inline), patch.object(scheduler, "wait")):
             self.stack.enter_context(context)
         if replaced:
             self.stack.enter_context(patch.multiple(alad_trainer.Trainer, **replaced))
