@@ -257,7 +257,7 @@ def alad(document: dict[str, Any]) -> Alad:
     for name in ("latent_dim", "batch_size", "epochs", "ge_steps"):
         _require_positive(name, document.get(name, 1))
     shape = document["data_dim"]
-    for size in shape if isinstance(shape, list) else [shape]:
+    for size in shape if isinstance(shape, (list, tuple)) else [shape]:
         _require_positive("data_dim", size)
     parts: dict[str, Any] = {name: stack(document[name]) for name in ("E", "G")}
     for name in ("Dxz", "Dxx", "Dzz"):

@@ -105,7 +105,7 @@ def test_no_row_depends_on_another(model: anogan.Networks) -> None:
     assert own(X[order]).tobytes() == whole[:, order].copy().tobytes()
     for rows in ([3], [0, 7], [2, 2, 5, 2, 2], list(range(9))):
         assert own(X[rows]).tobytes() == whole[:, rows].copy().tobytes()
-    assert own.search.experimental_get_tracing_count() == 1
+    assert own.search.tracings() <= 1  # 0 where an equal search was traced before
     assert np.unique(whole, axis=1).shape == whole.shape
 
 

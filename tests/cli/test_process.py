@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,14 @@ def test_output_that_cannot_hold_the_signs() -> None:
 
 
 # The process that calls -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def heard_signals() -> Iterator[None]:
+    """The tests may be started by `nohup`, which has SIGHUP ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture

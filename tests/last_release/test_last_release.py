@@ -68,7 +68,7 @@ def test_export(rows: pd.DataFrame, expected: pd.DataFrame) -> None:
 
 def test_run() -> None:
     settings, seed = Settings.of_run(RUN)
-    assert (settings.dataset, settings.method, seed) == ("toy", "ALAD", 0)
+    assert (settings.dataset, settings.method, seed) == ("toy", "ALAD-1epochs", 0)
     assert is_complete(RUN, ["config.json", "history.jsonl", "result.json", "scores.npz"])
     (result,) = results.load_results(HERE / "results", "toy", "ALAD")
     with np.load(RUN / "scores.npz") as stored:

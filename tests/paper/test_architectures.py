@@ -103,7 +103,9 @@ def test_table_equals_its_transcription(name: str, variable: str) -> None:
 
 
 def test_every_table_is_transcribed_and_every_transcription_has_its_table() -> None:
-    assert {f"{name}-{variable}.txt" for name, variable in TABLES} == {path.name for path in TRANSCRIPTIONS.iterdir()}
+    assert {f"{name}-{variable}.txt" for name, variable in TABLES} == {
+        path.name for path in TRANSCRIPTIONS.glob("*.txt")
+    }
     assert {name for name, variable in TABLES if variable == "ALAD"} == set(architectures.DATASETS)
 
 

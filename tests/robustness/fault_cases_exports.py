@@ -30,7 +30,7 @@ def exported_model_is_damaged(scene: Scene) -> Arguments:
     return EXPORT
 
 
-@fault(EXPORTS, "Expected a finite value. Received: nan")
+@fault(EXPORTS, "Expected a number for --threshold. Received: 'nan'", code=2)
 def threshold_is_not_finite(scene: Scene) -> Arguments:
     return exporting(scene, "--threshold", "nan")
 

@@ -331,7 +331,10 @@ def model_is_of_a_newer_format(scene: Scene) -> Arguments:
     return INSPECT
 
 
-@fault(MODEL, "Expected the list of the files in model/manifest.json. Received: a damaged one")
+@fault(
+    MODEL,
+    "Expected the list of the files in model/manifest.json, each with its size and SHA-256 sum. Received: a damaged",
+)
 def manifest_names_a_file_outside(scene: Scene) -> Arguments:
     folder = scene.model()
     shutil.copy(folder / "model.json", scene.folder / "outside.json")

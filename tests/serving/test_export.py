@@ -474,7 +474,7 @@ def test_full_target_leaves_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["MODEL", "BASE", "--threshold", "nan"], "Expected a finite value. Received: nan"),
+        (["MODEL", "BASE", "--threshold", "nan"], "Expected a number for --threshold. Received: 'nan'"),
         (["MODEL", "BASE", "--threshold", "inf"], "Expected a finite value. Received: inf"),
         (["MODEL", "BASE", "--contamination", "0.7"], "at most 0.5 for --contamination. Received: '0.7'"),
         (["MODEL", "BASE", "--score", "l1"], "Expected the model's score, features"),
