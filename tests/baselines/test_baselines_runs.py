@@ -72,7 +72,7 @@ def test_stopped_run_goes_on_to_the_same_bits(method: str, tmp_path: Path) -> No
     for name in settings(method).scores:
         assert stored[name].shape == (2148,)
         assert result["scores"][name] == metrics.evaluate(split.y_test, stored[name], 100 / 2148)
-    assert result["settings"] == asdict(settings(method)) and result["method"] == f"{method}-3epochs"
+    assert result["settings"] == asdict(settings(method)) and result["method"] == settings(method).method
     assert {path.name for path in whole.iterdir()} == set(settings(method).files)
     with pytest.raises(DataError, match=f"Expected a run of ALAD in .*. Received: one of {method}"):
         load_networks(whole)

@@ -70,7 +70,7 @@ def test_run() -> None:
     settings, seed = Settings.of_run(RUN)
     assert (settings.dataset, settings.method, seed) == ("toy", "ALAD-1epochs", 0)
     assert is_complete(RUN, ["config.json", "history.jsonl", "result.json", "scores.npz"])
-    (result,) = results.load_results(HERE / "results", "toy", "ALAD")
+    (result,) = results.load_results(HERE / "results", "toy", "ALAD-1epochs")
     with np.load(RUN / "scores.npz") as stored:
         y = loading.load("toy").y_test
         np.testing.assert_array_equal(stored["y_test"], y)
