@@ -53,8 +53,12 @@ def _onnx(detector: Detector) -> bytes:
 
 def _run_onnx(content: bytes, x: np.ndarray) -> Arrays:
     """Outputs of an ONNX model for x [n, ...], by name."""
-    import onnxruntime
-
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise AladError(
+            "Expected onnxruntime, which checks .onnx. Received: none. Install the extra: pip install .[onnx]"
+        ) from error
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(names, {session.get_inputs()[0].name: x})))
