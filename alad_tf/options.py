@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 CLASSICAL = ("OC-SVM", "SGD-OC-SVM", "IF", "mean", "kNN")  # baselines without networks, so without epochs
-NEIGHBOURS = 5  # of kNN
+NEIGHBOURS = 5  # of kNN, and of the score "neighbours"
 SCALINGS = ("standard", "minmax", None)  # of features; None: raw values
 PROTOCOL_SCALINGS = (None, "minmax")  # of the paper's data sets
 SCALING_NAMES = tuple(kind or "none" for kind in SCALINGS)  # on the command line and in model folders
@@ -13,3 +13,4 @@ STRATEGIES = (None, "mirrored", "multi-worker")
 PRECISIONS = (None, "bfloat16")
 CLASSES = 10  # of the image data sets
 SCORES = ("features", "l1", "l2", "logits")  # Section V-F, in the order of reports
+ROW_SCORES = ("neighbours", *SCORES)  # of ALAD; the first is this package's own, and the default

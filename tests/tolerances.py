@@ -240,9 +240,27 @@ def of_scores(networks: Networks, x: np.ndarray, scaling: Work = Work(1, 0.0)) -
 def of_estimator(model: ALAD, rows: np.ndarray, *, single: bool = False) -> dict[str, float]:
     """Return the bound of each score of rows in the user's units; `single`: their centre is rounded to float32."""
     x = np.asarray(rows, np.float64)
-    scaled = (x[np.isfinite(x).all(axis=1)] - model.center_) / model.scale_
+    finite = x[np.isfinite(x).all(axis=1)]
+    scaled = (finite - model.center_) / model.scale_
     size = largest(scaled) + single * largest(model.center_ / model.scale_)
-    return of_scores(model.networks_, scaled.astype(np.float32), Work(4, size))
+    bounds = of_scores(model.networks_, scaled.astype(np.float32), Work(4, size))
+    if model.score == "neighbours":
+        bounds["neighbours"] = _of_neighbours(model, finite, bounds["l2"], bound(4, size))
+    return bounds
+
+
+def _of_neighbours(model: ALAD, rows: np.ndarray, l2: float, cell: float) -> float:
+    """Bound of a mean distance: of the points, of the references, and of neighbours that are as near but for rounding.
+
+    Args:
+        rows: finite, in the user's units.
+        l2: bound of a row's norm of x - x'.
+        cell: bound of a scaled cell.
+    """
+    width = 2 * model.n_features_in_
+    points = largest(np.linalg.norm(model._points(rows), axis=1)) + largest(np.linalg.norm(model.references_, axis=1))
+    product = bound(width + 2, points**2)  # in squared distances, by which neighbours are found
+    return 2.0 * (l2 + math.sqrt(width) * cell) + product / float(model._score(rows).min()) + bound(width, points)
 
 
 def of_table(model: Model, frame: pd.DataFrame) -> float:

@@ -27,7 +27,7 @@ from alad_tf.cli.arguments import (
     option,
 )
 from alad_tf.errors import SettingsError
-from alad_tf.options import SCORES
+from alad_tf.options import ROW_SCORES
 
 if TYPE_CHECKING:
     from alad_tf.tabular.labels import Labels
@@ -109,10 +109,10 @@ alad fit train.csv --model model --epochs 20 --validation 0.2 --false-positive-r
 @option("--log-dir", PATH, "DIR", "write scalars and histograms for TensorBoard", group=TRAINING)
 @option(
     "--score",
-    one_of(SCORES),
-    "|".join(SCORES),
-    "score of Section V-F",
-    default="features",
+    one_of(ROW_SCORES),
+    "|".join(ROW_SCORES),
+    "distance to the nearest training rows, or a score of Section V-F of the paper",
+    default="neighbours",
     show_default=True,
     group=DECISION,
 )

@@ -25,7 +25,7 @@ from alad_tf.estimator.validation import constant_features, fit_scaling, hold_ou
 from alad_tf.model import networks
 from alad_tf.model.alad_trainer import Trainer
 from alad_tf.model.networks import Networks
-from alad_tf.options import SCORES, SPECTRAL_NORMS
+from alad_tf.options import ROW_SCORES, SPECTRAL_NORMS
 from architectures import Alad
 
 JIT_STEPS = 5_000  # from here on XLA gains more in training than its compilation costs
@@ -46,7 +46,8 @@ class ALAD(FittedALAD):
         spectral_norm: "paper", "tfa" or None; see `networks.build`.
         latent_discriminator: False leaves out Dzz.
         ema_decay: decay of the average of the weights that scores; None: the weights themselves score.
-        score: "features" (Algorithm 1), "l1", "l2" or "logits" (Section V-F).
+        score: "neighbours" (mean distance of (x, x - G(E(x))) to the nearest training rows, a score of this package),
+            or the paper's: "features" (Algorithm 1), "l1", "l2" or "logits" (Section V-F).
         contamination: share of the training rows above the threshold that `fit` sets, in (0, 0.5].
         scaling: "standard" (mean 0, variance 1), "minmax" ([0, 1]) or None, of each feature on the training rows.
         networks: custom Keras models instead of a table: {"G", "E", "Dxz", "Dxx"} and, except in the ablation, "Dzz".
@@ -72,7 +73,8 @@ class ALAD(FittedALAD):
         center_, scale_: [d] each: networks see (x - center_) / scale_.
         history_: losses and mean validation scores, a list over the epochs for each.
         training_state_: with warm_start, the arrays that the next `fit` goes on from.
-        training_scores_: A(x) of the training rows, ascending.
+        references_: with the score "neighbours", [m, 2 d] points (x, x - G(E(x))) of training rows, in scaled units.
+        training_scores_: A(x) of the training rows, ascending; no row is among its own neighbours.
         reference_scores_: A(x) that `p_value` compares with, ascending; reference_ says whose: "training rows",
             "validation rows" or "held-out rows".
         threshold_: rows with a larger A(x) are outliers; threshold_rule_ says where it comes from; offset_ is
@@ -85,7 +87,7 @@ class ALAD(FittedALAD):
         "spectral_norm": [StrOptions({kind for kind in SPECTRAL_NORMS if kind}), None],
         "latent_discriminator": ["boolean"],
         "ema_decay": [Interval(Real, 0, 1, closed="neither"), None],
-        "score": [StrOptions(set(SCORES))],
+        "score": [StrOptions(set(ROW_SCORES))],
         "networks": [dict, None],
         "patience": [Interval(Integral, 1, None, closed="left"), None],
         "log_dir": [str, Path, None],
@@ -105,7 +107,7 @@ class ALAD(FittedALAD):
         spectral_norm: str | None = "paper",
         latent_discriminator: bool = True,
         ema_decay: float | None = 0.999,
-        score: str = "features",
+        score: str = "neighbours",
         contamination: float = 0.1,
         scaling: str | None = "standard",
         networks: dict[str, tf.keras.Model] | None = None,
@@ -180,7 +182,7 @@ class ALAD(FittedALAD):
             learning_rate=self.learning_rate,
         )
         self._train(X, held_out, state, callbacks)
-        self._use_training_scores(self._score(X))
+        self._use_training_scores(self._training_scores(X))
         if held_out is not None:
             self._use_reference(self._score(held_out), "validation rows")
         reason = collapse(self.history_, self.training_scores_)

@@ -39,7 +39,8 @@ def train(
     """Train for a number of epochs, or until patience ends or a callback stops the training.
 
     Callbacks receive the mean losses of an epoch (loss_d, loss_ge, Dxz, Dxx, Dzz) and, with validation rows, their mean
-    scores (val_features, val_l1, val_l2, val_logits, and val_score for `score`). Their `model` is a tf.keras.Model of
+    scores (val_features, val_l1, val_l2, val_logits, and val_score for `score`; for "neighbours", which is known once
+    training has ended, that of l2). Their `model` is a tf.keras.Model of
     the networks that score, with `stop_training`, `get_weights` and `set_weights`.
 
     Args:
@@ -90,7 +91,7 @@ def _mean_scores(scorer: Scorer, validation: np.ndarray | None, score: str) -> d
     if validation is None:
         return {}
     means = {f"val_{name}": float(np.mean(values)) for name, values in scorer(validation).items()}
-    return {**means, "val_score": means[f"val_{score}"]}
+    return {**means, "val_score": means.get(f"val_{score}", means["val_l2"])}
 
 
 def collapse(history: History, scores: np.ndarray) -> str | None:

@@ -14,7 +14,7 @@ from alad_tf.errors import DataError, SettingsError
 from alad_tf.estimator import explanations, persistence, thresholds
 from alad_tf.estimator.network_detector import NetworkDetector
 from alad_tf.estimator.validation import first_text, require_finite
-from alad_tf.model import inference
+from alad_tf.model import inference, neighbours
 from alad_tf.model.networks import Networks
 from alad_tf.model.scores import BLOCK_ROWS, Scorer
 
@@ -30,6 +30,8 @@ class FittedALAD(NetworkDetector):
     score: str
     networks_: Networks
     n_features_in_: int
+    seed_: int
+    references_: np.ndarray
 
     # Scores -------------------------------------------------------------------------------------------------------
 
@@ -192,12 +194,29 @@ class FittedALAD(NetworkDetector):
     def _score(self, X: np.ndarray) -> np.ndarray:
         """A(x) of finite rows; an overflow counts as the largest float32."""
         blocks = [self._scored(X[start : start + BLOCK_ROWS]) for start in range(0, len(X), BLOCK_ROWS)]
-        largest = thresholds.LARGEST
-        return np.nan_to_num(np.concatenate(blocks), nan=largest, posinf=largest, neginf=-largest)
+        return _bounded(np.concatenate(blocks))
 
     def _scored(self, X: np.ndarray) -> np.ndarray:
+        if self.score == "neighbours":
+            return neighbours.score(self._points(X), self.references_)
         scores: np.ndarray = self._scorer(self._scaled(X))[self.score]
         return scores
+
+    def _training_scores(self, X: np.ndarray) -> np.ndarray:
+        """A(x) of the training rows. With the score "neighbours", the references are chosen first."""
+        if self.score != "neighbours":
+            return self._score(X)
+        kept = neighbours.choose(len(X), self.n_features_in_, self.seed_)
+        self.references_ = self._points(X[kept])
+        scores = self._score(X)
+        scores[kept] = _bounded(neighbours.score(self.references_, self.references_, is_reference=True))
+        return scores
+
+    def _points(self, X: np.ndarray) -> np.ndarray:
+        """The points of rows X among which the score "neighbours" measures distances: [n, 2 d] float32."""
+        scaled = self._scaled(X)
+        points: np.ndarray = neighbours.points(scaled, self._reconstruct(scaled)).numpy()
+        return points
 
     def _reconstructed(self, X: np.ndarray) -> np.ndarray:
         """x' = G(E(x)) [n, d] in the units of X."""
@@ -209,3 +228,9 @@ class FittedALAD(NetworkDetector):
         G, E = self.networks_.G, self.networks_.E
         starts = range(0, max(len(scaled), 1), BLOCK_ROWS)
         return np.concatenate([G(E(scaled[i : i + BLOCK_ROWS], training=False), training=False) for i in starts])
+
+
+def _bounded(scores: np.ndarray) -> np.ndarray:
+    """Scores with the largest float32 in place of an overflow."""
+    largest = thresholds.LARGEST
+    return np.nan_to_num(scores, nan=largest, posinf=largest, neginf=-largest)

@@ -16,6 +16,7 @@ import tensorflow as tf
 from alad_tf._version import __version__
 from alad_tf.errors import DataError, SettingsError, one_line
 from alad_tf.io import model_folder
+from alad_tf.model.neighbours import MOST_REFERENCES
 from alad_tf.model.weights import get_arrays
 from architectures import rows
 
@@ -48,6 +49,8 @@ def write(model: ALAD, folder: Path | str, documents: dict[str, Any]) -> None:
         "scaling": {"center": model.center_, "scale": model.scale_},
         "scores": {"training": model.training_scores_, "reference": model.reference_scores_},
     }
+    if model.score == "neighbours":
+        arrays["references"] = {"points": model.references_}
     if model.warm_start:
         arrays["training"] = model.training_state_
     model_folder.write(Path(folder), {"model": _document(model), **documents}, arrays)
@@ -134,6 +137,8 @@ def _state(document: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
         state["feature_names_in_"] = np.asarray(document["data"]["names"], object)
         if state["feature_names_in_"].shape != (table.data_dim,):
             raise ValueError(f"names of {len(document['data']['names'])} features, of which there are {table.data_dim}")
+    if document["settings"]["score"] == "neighbours":
+        state["references_"] = _sound_references(arrays["references"]["points"], table.data_dim)
     if "training" in arrays:
         state["training_state_"] = arrays["training"]
     return state
@@ -164,6 +169,14 @@ def _require_sound(table: rows.Alad, arrays: Arrays) -> None:
             raise ValueError(f"{name:.80} holds {numbers.dtype}, not numbers of 32 bits")
     if not (scaling["scale"] > 0.0).all():
         raise ValueError("a feature scaled by a number that is not positive")
+
+
+def _sound_references(points: np.ndarray, width: int) -> np.ndarray:
+    """Refuse references that are not finite float32 numbers [m, 2 d], or more than a model keeps (ValueError)."""
+    finite = points.dtype == np.float32 and np.isfinite(points).all()
+    if points.ndim != 2 or points.shape[1] != 2 * width or not 0 < len(points) <= MOST_REFERENCES or not finite:
+        raise ValueError(f"references of {points.dtype} {list(points.shape)}, or that are not finite")
+    return points
 
 
 def _plain(value: Any) -> Any:

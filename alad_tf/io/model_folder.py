@@ -14,7 +14,8 @@ from alad_tf.errors import DataError, SettingsError
 from alad_tf.io import archives, atomic, manifest
 
 KIND = "alad_tf model folder"
-FORMAT = 1  # raise it when an older version could read only a part of a folder
+FORMAT = 2  # of new folders; raise it when an older version could read only a part of a folder
+READ = (1, FORMAT)
 MANIFEST = "manifest.json"
 
 
@@ -93,10 +94,11 @@ def _entries(folder: Path) -> manifest.Entries:
         received = f"a folder without its {MANIFEST}" if folder.is_dir() else "a file" if folder.exists() else "nothing"
         raise DataError(f"Expected a model folder in {folder}. Received: {received}. Allowed: what `alad fit` writes.")
     content = manifest.read_json(folder / MANIFEST)
-    if content.get("format") != FORMAT:
+    if content.get("format") not in READ:
         raise DataError(
-            f"Expected a model folder of format {FORMAT} in {folder}. Received: format {content.get('format')!r:.80}. "
-            "Read it with the version of alad_tf that wrote it, or a newer one."
+            f"Expected a model folder of format {' or '.join(map(str, READ))} in {folder}. "
+            f"Received: format {content.get('format')!r:.80}. Read it with the version of alad_tf that "
+            "wrote it, or a newer one."
         )
     entries = manifest.require_entries(content.get("files"), folder / MANIFEST)
     if not all(map(_is_name, entries)):

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from alad_tf.errors import AladError
+from alad_tf.model import neighbours
 from alad_tf.model.scores import anomaly_scores
 from alad_tf.serving import c_api
 from alad_tf.serving.sample_requests import Arrays, requests
@@ -50,11 +51,20 @@ def compare(name: str, score: np.ndarray, valid: np.ndarray | None, expected: Ar
         )
 
 
+def _score(detector: Detector, x: tf.Tensor) -> np.ndarray:
+    """A(x) of scaled rows x."""
+    if detector.references is not None:
+        points = neighbours.points(x, detector.networks.reconstruct(x))
+        return neighbours.score(points.numpy(), detector.references)
+    scores: np.ndarray = anomaly_scores(detector.networks, x)[detector.score].numpy()
+    return scores
+
+
 def decisions(detector: Detector, x: np.ndarray) -> Arrays:
     """Expected outputs for x, computed by this package: score, is_anomaly and is_valid, [n] each."""
     valid = np.isfinite(x).all(axis=tuple(range(1, x.ndim)))
     scaled = ((x[valid] - detector.center) / detector.scale).astype(np.float32)
     score = np.full(len(x), LARGEST, np.float32)
-    found = anomaly_scores(detector.networks, tf.constant(scaled))[detector.score].numpy()
+    found = _score(detector, tf.constant(scaled))
     score[valid] = np.nan_to_num(found, nan=LARGEST, posinf=LARGEST, neginf=-LARGEST)
     return {"score": score, "is_anomaly": (score.astype(np.float64) > detector.threshold) | ~valid, "is_valid": valid}

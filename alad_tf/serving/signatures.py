@@ -13,10 +13,9 @@ import numpy as np
 import tensorflow as tf
 
 from alad_tf.errors import SettingsError
-from alad_tf.model import inference
+from alad_tf.model import inference, neighbours
 from alad_tf.model.networks import Networks, as_input
 from alad_tf.model.scores import scores_of
-from alad_tf.options import SCORES
 from alad_tf.serving.preprocessing_graph import Tensors, argument, column_types, encoded, parsed_columns, parsed_rows
 
 LARGEST = float(np.finfo(np.float32).max)  # the score of a row that is not valid, or whose score overflows
@@ -31,6 +30,7 @@ class Detector:
         score: name of the score that is A(x).
         threshold: rows with a larger A(x) are anomalies.
         center, scale: float64 arrays of the shape of a row x.
+        references: of the score "neighbours", [m, 2 d] float32; None for the other scores.
         preprocessing: document of the preprocessing from columns to x (`preprocessing.to_document`), with the key
             "impute" of `Columns`; None: the model takes x itself.
 
@@ -43,6 +43,7 @@ class Detector:
     threshold: float
     center: np.ndarray
     scale: np.ndarray
+    references: np.ndarray | None = None
     preprocessing: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -71,6 +72,8 @@ class Served(tf.Module):
         networks = inference.fold(detector.networks, pairs=True)
         self._G, self._E, self._Dxx = _hidden(networks.G), _hidden(networks.E), _hidden(networks.Dxx)
         self.weights = [weight for model in (networks.E, networks.G, networks.Dxx) for weight in model.weights]
+        if detector.references is not None:
+            self.references = tf.Variable(detector.references, trainable=False, name="references")
 
     @property
     def rows(self) -> tf.TensorSpec:
@@ -106,7 +109,7 @@ class Served(tf.Module):
         return self._decision(self._scores(rows, self._G()(self._E()(rows)), valid), valid)
 
     def scores(self, x: tf.Tensor) -> Tensors:
-        """x [n, ...] -> features, l1, l2, logits [n] each (Section V-F), is_valid [n]."""
+        """x [n, ...] -> features, l1, l2, logits [n] each (Section V-F), neighbours if it is A(x), is_valid [n]."""
         rows, valid = self._rows(x)
         return {**self._scores(rows, self._G()(self._E()(rows)), valid), "is_valid": valid}
 
@@ -160,9 +163,11 @@ class Served(tf.Module):
         return self.decide(as_input(x))
 
     def _scores(self, rows: tf.Tensor, x_hat: tf.Tensor, valid: tf.Tensor) -> Tensors:
-        """The four scores, all finite: the largest float32 for rows that are not valid or whose score overflows."""
+        """The scores, all finite: the largest float32 for rows that are not valid or whose score overflows."""
         found = scores_of(self._Dxx(), rows, x_hat)
-        return {name: tf.where(valid & (found[name] <= LARGEST), found[name], LARGEST) for name in SCORES}
+        if self._detector.references is not None:
+            found["neighbours"] = neighbours.mean_distance(neighbours.points(rows, x_hat), self.references)
+        return {name: tf.where(valid & (score <= LARGEST), score, LARGEST) for name, score in found.items()}
 
     def _decision(self, scores: Tensors, valid: tf.Tensor) -> Tensors:
         score = scores[self._detector.score]

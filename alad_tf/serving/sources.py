@@ -98,7 +98,13 @@ def load_networks(path: Path | str) -> Networks:
 def of_estimator(estimator: ALAD, prepared: dict[str, Any] | None = None) -> Source:
     """Make a source of a fitted estimator and the document of its preprocessing, if any."""
     detector = Detector(
-        estimator.networks_, estimator.score, estimator.threshold_, estimator.center_, estimator.scale_, prepared
+        estimator.networks_,
+        estimator.score,
+        estimator.threshold_,
+        estimator.center_,
+        estimator.scale_,
+        estimator.references_ if estimator.score == "neighbours" else None,
+        prepared,
     )
     if prepared:
         document = {name: value for name, value in prepared.items() if name != "impute"}

@@ -116,6 +116,16 @@ def test_score_is_the_one_asked_for(score: str) -> None:
     np.testing.assert_array_equal(np.sort(expected), model.training_scores_)
 
 
+def test_default_score_is_the_distance_to_the_nearest_training_rows() -> None:
+    """A training row is not among its own neighbours when the threshold is set."""
+    model = make(epochs=1).fit(X)
+    points = np.hstack([(X - model.center_) / model.scale_, (X - model.reconstruct(X)) / model.scale_])
+    distances, close = np.sort(np.linalg.norm(points[:, None] - points, axis=2), axis=1), 1e-4 * largest(points)
+    np.testing.assert_allclose(model.training_scores_, np.sort(distances[:, 1:6].mean(axis=1)), rtol=0.0, atol=close)
+    np.testing.assert_allclose(model.anomaly_score(X), distances[:, :5].mean(axis=1), rtol=0.0, atol=close)
+    assert close < 0.01 * model.training_scores_[0]
+
+
 @pytest.mark.parametrize(
     "option",
     [
@@ -420,7 +430,7 @@ def test_pipeline_and_set_output() -> None:
     assert pipeline[-1].feature_names_in_.tolist() == NAMES
     terms = 2 * terms_of(*model.networks_.models.values()) + 20
     weight = of_adam(steady, 2 * 2, Work(terms, 1.0))  # no gradient is above 1
-    close = of_estimator(model, NEW)["features"] + weight * terms * largest((NEW - model.center_) / model.scale_)
+    close = 2.0 * of_estimator(model, NEW)["l2"] + weight * terms * largest((NEW - model.center_) / model.scale_)
     np.testing.assert_allclose(pipeline.score_samples(NEW_FRAME), model.score_samples(NEW_FRAME), rtol=0.0, atol=close)
     assert close < 0.05 * np.ptp(model.score_samples(NEW_FRAME))
 

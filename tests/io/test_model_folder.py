@@ -172,7 +172,7 @@ def test_all_faults_are_named_at_once(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 2}, "of format 1 in .*Received: format 2. Read it with the version"),
+        ({"format": 3}, "of format 1 or 2 in .*Received: format 3. Read it with the version"),
         ({"format": None}, "Received: format None"),
         ({"kind": "another"}, "Expected a model folder in .*without its manifest"),
         ({"files": ["model.json"]}, "Expected the list of the files"),
