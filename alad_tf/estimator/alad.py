@@ -74,9 +74,10 @@ class ALAD(FittedALAD):
         history_: losses and mean validation scores, a list over the epochs for each.
         training_state_: with warm_start, the arrays that the next `fit` goes on from.
         references_: with the score "neighbours", [m, 2 d] points (x, x - G(E(x))) of training rows, in scaled units.
-        training_scores_: A(x) of the training rows, ascending; no row is among its own neighbours.
+        training_scores_: A(x) of the training rows, ascending.
         reference_scores_: A(x) that `p_value` compares with, ascending; reference_ says whose: "training rows",
             "validation rows" or "held-out rows".
+        usual_: what is usual for each feature on the held-out rows, or else on the training rows; `explain` uses it.
         threshold_: rows with a larger A(x) are outliers; threshold_rule_ says where it comes from; offset_ is
             -threshold_, as in scikit-learn.
         n_features_in_, feature_names_in_: as in scikit-learn.
@@ -182,9 +183,11 @@ class ALAD(FittedALAD):
             learning_rate=self.learning_rate,
         )
         self._train(X, held_out, state, callbacks)
-        self._use_training_scores(self._training_scores(X))
+        self._choose_references(X)
+        self._use_training_scores(self._score(X))
         if held_out is not None:
             self._use_reference(self._score(held_out), "validation rows")
+        self._learn_usual(X if held_out is None else held_out)
         reason = collapse(self.history_, self.training_scores_)
         if reason:
             warnings.warn(

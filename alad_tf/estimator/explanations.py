@@ -1,9 +1,10 @@
-"""Explanations of anomalies: the features with the largest reconstruction errors."""
+"""Explanations of anomalies: the features that differ most from what is expected, in units of what is usual."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Callable
 
 import numpy as np
 
@@ -13,11 +14,45 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+TAIL = 0.005  # share of the rows below `Usual.low`, and above `Usual.high`
+LEAST = 0.05  # of the median feature's usual error: no feature's is taken to be smaller
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What is usual for each feature, on normal rows in scaled units.
+
+    What is expected of a row is the reconstruction of its cells moved into [low, high]: a cell far outside would
+    otherwise spoil the reconstruction of all the others, and hide among them.
+
+    Args:
+        low, high: [d] quantiles of the cells.
+        error: [d] mean absolute difference of a cell and what is expected.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    error: np.ndarray
+
+    @classmethod
+    def of_rows(cls, x: np.ndarray, expect: Callable[[np.ndarray], np.ndarray]) -> Usual:
+        """What is usual on normal rows x [n, d]; `expect` reconstructs rows."""
+        low, high = (np.quantile(x, tail, axis=0).astype(np.float32) for tail in (TAIL, 1.0 - TAIL))
+        error = np.abs(x - expect(np.clip(x, low, high))).mean(axis=0)
+        floor = max(LEAST * float(np.median(error)), float(np.finfo(np.float32).tiny))
+        return cls(low, high, np.clip(error, floor, LARGEST).astype(np.float32))
+
+    @classmethod
+    def unknown(cls, d: int) -> Usual:
+        """For models of earlier releases: no cell is moved, and contributions are absolute differences."""
+        return cls(np.full(d, -LARGEST, np.float32), np.full(d, LARGEST, np.float32), np.ones(d, np.float32))
+
+
 def worst(deviations: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
     """The columns of each row with the largest deviations, largest first.
 
     Args:
-        deviations: [n, d] |x - x'|, where x' = G(E(x)); NaN and infinity count as the largest float32.
+        deviations: [n, d] at least 0; NaN and infinity count as the largest float32.
         top: columns a row, d at most.
 
     Returns:
@@ -30,32 +65,33 @@ def worst(deviations: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def table(
-    index: np.ndarray, names: Sequence[str], x: np.ndarray, x_hat: np.ndarray, deviations: np.ndarray, top: int
+    index: np.ndarray, names: Sequence[str], x: np.ndarray, expected: np.ndarray, contributions: np.ndarray, top: int
 ) -> pd.DataFrame:
-    """The features of each row with the largest deviations, one line each.
+    """The features of each row with the largest contributions, one line each.
 
     Args:
         index: [n] names of the rows.
         names: of the d features.
         x: [n, d] rows, in their own units.
-        x_hat: [n, d] their reconstructions, in the same units.
-        deviations: [n, d] |x - x'| in the units that the networks see.
+        expected: [n, d] what is expected of them, in the same units.
+        contributions: [n, d] differences in units of what is usual for the feature.
         top: features a row.
 
     Returns:
-        A frame of n * top rows: row, feature, value, reconstruction, difference, share.
+        A frame of n * top rows: row, feature, value, expected, difference, contribution, share.
     """
     import pandas as pd
 
-    order, shares = worst(deviations, top)
-    value, reconstruction = (np.take_along_axis(rows, order, axis=1) for rows in (x, x_hat))
+    order, shares = worst(contributions, top)
+    value, foreseen, contribution = (np.take_along_axis(rows, order, axis=1) for rows in (x, expected, contributions))
     return pd.DataFrame(
         {
             "row": np.repeat(index, order.shape[1]),
             "feature": np.asarray(names, object)[order].ravel(),
             "value": value.ravel(),
-            "reconstruction": reconstruction.ravel(),
-            "difference": (value - reconstruction).ravel(),
+            "expected": foreseen.ravel(),
+            "difference": (value - foreseen).ravel(),
+            "contribution": contribution.ravel(),
             "share": shares.ravel(),
         }
     )

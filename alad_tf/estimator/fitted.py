@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Self = TypeVar("Self", bound="FittedALAD")
+MOST_USUAL = 1 << 16  # rows from which it is learnt what is usual
 
 
 class FittedALAD(NetworkDetector):
@@ -32,6 +33,7 @@ class FittedALAD(NetworkDetector):
     n_features_in_: int
     seed_: int
     references_: np.ndarray
+    usual_: explanations.Usual
 
     # Scores -------------------------------------------------------------------------------------------------------
 
@@ -72,15 +74,16 @@ class FittedALAD(NetworkDetector):
         return self._reconstructed(X)
 
     def explain(self, X: Any, top: int = 5) -> pd.DataFrame:
-        """The features of each row with the largest reconstruction errors, largest first.
+        """The features of each row with the largest contributions, largest first.
 
         Args:
             X: [n, d] finite rows, or a frame, whose index then names the rows.
             top: features a row.
 
         Returns:
-            A frame of n * top rows: row, feature, value (x), reconstruction (x'), difference (x - x'), all in the units
-            of X, and share: of the row's absolute differences in the scaled units that the networks see.
+            A frame of n * top rows: row, feature, value, expected and difference in the units of X, contribution (the
+            absolute difference over what is usual for that feature on normal rows) and share (of the row's sum of
+            contributions). What is expected is the reconstruction; see `explanations.Usual`.
         """
         check_is_fitted(self, "training_scores_")
         if not isinstance(top, Integral) or top < 1:
@@ -88,16 +91,26 @@ class FittedALAD(NetworkDetector):
         index = np.asarray(X.index) if hasattr(X, "index") and hasattr(X, "columns") else None
         X = self._numbers(X)
         require_finite(X, self._names(), "to explain")
-        scaled = self._scaled(X)
-        x_hat = self._reconstruct(scaled)
+        expected, contributions = self.contributions(X)
         return explanations.table(
             np.arange(len(X)) if index is None else index,
             self._names(),
             np.asarray(X, np.float64),
-            x_hat * self.scale_ + self.center_,
-            np.abs(scaled - x_hat),
+            expected,
+            contributions,
             int(top),
         )
+
+    def contributions(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What is expected of finite rows X [n, d], in their units, and each cell's contribution: [n, d] each."""
+        usual, scaled = self.usual, self._scaled(X)
+        expected = self._reconstruct(np.clip(scaled, usual.low, usual.high))
+        return expected * self.scale_ + self.center_, np.abs(scaled - expected) / usual.error
+
+    @property
+    def usual(self) -> explanations.Usual:
+        """What is usual for each feature; nothing is known of it in models of earlier releases."""
+        return getattr(self, "usual_", None) or explanations.Usual.unknown(self.n_features_in_)
 
     # The networks -------------------------------------------------------------------------------------------------
 
@@ -202,15 +215,15 @@ class FittedALAD(NetworkDetector):
         scores: np.ndarray = self._scorer(self._scaled(X))[self.score]
         return scores
 
-    def _training_scores(self, X: np.ndarray) -> np.ndarray:
-        """A(x) of the training rows. With the score "neighbours", the references are chosen first."""
-        if self.score != "neighbours":
-            return self._score(X)
-        kept = neighbours.choose(len(X), self.n_features_in_, self.seed_)
-        self.references_ = self._points(X[kept])
-        scores = self._score(X)
-        scores[kept] = _bounded(neighbours.score(self.references_, self.references_, is_reference=True))
-        return scores
+    def _choose_references(self, X: np.ndarray) -> None:
+        """Keep the training rows that the score "neighbours" measures distances to."""
+        if self.score == "neighbours":
+            kept = neighbours.choose(len(X), self.n_features_in_, self.seed_)
+            self.references_ = _bounded(self._points(X[kept]))
+
+    def _learn_usual(self, X: np.ndarray) -> None:
+        """Learn from normal rows X what `explain` calls usual."""
+        self.usual_ = explanations.Usual.of_rows(self._scaled(X[:MOST_USUAL]), self._reconstruct)
 
     def _points(self, X: np.ndarray) -> np.ndarray:
         """The points of rows X among which the score "neighbours" measures distances: [n, 2 d] float32."""
@@ -231,6 +244,6 @@ class FittedALAD(NetworkDetector):
 
 
 def _bounded(scores: np.ndarray) -> np.ndarray:
-    """Scores with the largest float32 in place of an overflow."""
+    """Numbers with the largest float32 in place of an overflow."""
     largest = thresholds.LARGEST
     return np.nan_to_num(scores, nan=largest, posinf=largest, neginf=-largest)

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from alad_tf._version import __version__
 from alad_tf.errors import DataError, SettingsError, one_line
+from alad_tf.estimator.explanations import Usual
 from alad_tf.io import model_folder
 from alad_tf.model.neighbours import MOST_REFERENCES
 from alad_tf.model.weights import get_arrays
@@ -48,6 +49,7 @@ def write(model: ALAD, folder: Path | str, documents: dict[str, Any]) -> None:
         "weights": get_arrays(model.networks_),
         "scaling": {"center": model.center_, "scale": model.scale_},
         "scores": {"training": model.training_scores_, "reference": model.reference_scores_},
+        "usual": vars(model.usual),
     }
     if model.score == "neighbours":
         arrays["references"] = {"points": model.references_}
@@ -139,6 +141,8 @@ def _state(document: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
             raise ValueError(f"names of {len(document['data']['names'])} features, of which there are {table.data_dim}")
     if document["settings"]["score"] == "neighbours":
         state["references_"] = _sound_references(arrays["references"]["points"], table.data_dim)
+    if "usual" in arrays:
+        state["usual_"] = _sound_usual(arrays["usual"], table.data_dim)
     if "training" in arrays:
         state["training_state_"] = arrays["training"]
     return state
@@ -177,6 +181,17 @@ def _sound_references(points: np.ndarray, width: int) -> np.ndarray:
     if points.ndim != 2 or points.shape[1] != 2 * width or not 0 < len(points) <= MOST_REFERENCES or not finite:
         raise ValueError(f"references of {points.dtype} {list(points.shape)}, or that are not finite")
     return points
+
+
+def _sound_usual(arrays: dict[str, np.ndarray], width: int) -> Usual:
+    """Refuse what is no finite float32 number for each feature, or an error that is not positive (ValueError)."""
+    if any(
+        each.shape != (width,) or each.dtype != np.float32 or not np.isfinite(each).all() for each in arrays.values()
+    ):
+        raise ValueError("usual values that are not finite, or not one for each feature")
+    if not (arrays["error"] > 0.0).all():
+        raise ValueError("a usual error that is not positive")
+    return Usual(**arrays)
 
 
 def _plain(value: Any) -> Any:

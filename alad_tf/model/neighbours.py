@@ -26,30 +26,29 @@ def points(x: tf.Tensor, x_hat: tf.Tensor) -> tf.Tensor:
     return tf.concat([x, x - x_hat], axis=1)
 
 
-def mean_distance(points: tf.Tensor, references: tf.Tensor, is_reference: bool = False) -> tf.Tensor:
-    """Mean Euclidean distance of each point to its `NEIGHBOURS` nearest references.
+def mean_distance(points: tf.Tensor, references: tf.Tensor) -> tf.Tensor:
+    """Mean Euclidean distance of each point to its second to sixth nearest reference.
 
-    The nearest are found by matrix product. Their distances are computed from differences, so small ones are exact.
+    The nearest is passed over for all points: for a training row it is the row itself, and training rows and fresh ones
+    are to have scores of one kind. The nearest are found by matrix product. Their distances are computed from
+    differences, so small ones are exact.
 
     Args:
         points: [n, w].
         references: [m, w].
-        is_reference: the points are references; each is left out of its own neighbours.
 
     Returns:
-        [n] float32.
+        [n] float32, 0 with one reference.
     """
-    count = min(NEIGHBOURS + is_reference, references.shape[0])
+    count = min(1 + NEIGHBOURS, references.shape[0])
     closeness = 2.0 * tf.matmul(points, references, transpose_b=True) - tf.reduce_sum(references**2, axis=1)
     nearest = tf.gather(references, tf.math.top_k(closeness, count).indices)
     distances = tf.sqrt(tf.reduce_sum((points[:, None, :] - nearest) ** 2, axis=2))
-    if is_reference:
-        return (tf.reduce_sum(distances, axis=1) - tf.reduce_min(distances, axis=1)) / max(count - 1, 1)
-    return tf.reduce_mean(distances, axis=1)
+    return (tf.reduce_sum(distances, axis=1) - tf.reduce_min(distances, axis=1)) / max(count - 1, 1)
 
 
-def score(points: np.ndarray, references: np.ndarray, is_reference: bool = False) -> np.ndarray:
+def score(points: np.ndarray, references: np.ndarray) -> np.ndarray:
     """`mean_distance` [n] of any number of points, in chunks of rows."""
     kept, starts = tf.constant(references), range(0, max(len(points), 1), CHUNK_ROWS)
     chunks = (tf.constant(points[start : start + CHUNK_ROWS]) for start in starts)
-    return np.concatenate([mean_distance(chunk, kept, is_reference) for chunk in chunks])
+    return np.concatenate([mean_distance(chunk, kept) for chunk in chunks])

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from alad_tf.errors import SettingsError
+from alad_tf.estimator.explanations import Usual
 from alad_tf.model import inference, neighbours
 from alad_tf.model.networks import Networks, as_input
 from alad_tf.model.scores import scores_of
@@ -31,6 +32,7 @@ class Detector:
         threshold: rows with a larger A(x) are anomalies.
         center, scale: float64 arrays of the shape of a row x.
         references: of the score "neighbours", [m, 2 d] float32; None for the other scores.
+        usual: what explanations compare with; None: absolute differences.
         preprocessing: document of the preprocessing from columns to x (`preprocessing.to_document`), with the key
             "impute" of `Columns`; None: the model takes x itself.
 
@@ -44,6 +46,7 @@ class Detector:
     center: np.ndarray
     scale: np.ndarray
     references: np.ndarray | None = None
+    usual: Usual | None = None
     preprocessing: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -114,21 +117,26 @@ class Served(tf.Module):
         return {**self._scores(rows, self._G()(self._E()(rows)), valid), "is_valid": valid}
 
     def explain(self, x: tf.Tensor) -> Tensors:
-        """As `decide` and `scores`, and latent E(x), reconstruction G(E(x)) in the units of x, share [n, ...].
+        """As `decide` and `scores`, and latent E(x), reconstruction G(E(x)), expected, contribution and share [n, ...].
 
-        A feature's share is its part of the sum of the row's |x - G(E(x))|, in the units that the networks see.
+        Reconstruction and expected are in the units of x; the last three are those of `ALAD.explain`.
         """
         rows, valid = self._rows(x)
         latent = self._E()(rows)
         x_hat = self._G()(latent)
-        scores, deviation = self._scores(rows, x_hat, valid), tf.abs(rows - x_hat)
-        total = tf.reduce_sum(deviation, axis=range(1, len(deviation.shape)), keepdims=True)
+        scores, usual, expected = self._scores(rows, x_hat, valid), self._detector.usual, x_hat
+        if usual is not None:
+            expected = self._G()(self._E()(tf.clip_by_value(rows, usual.low, usual.high)))
+        contribution = tf.abs(rows - expected) / (1.0 if usual is None else usual.error)
+        total = tf.reduce_sum(contribution, axis=range(1, len(contribution.shape)), keepdims=True)
         return {
             **self._decision(scores, valid),
             **scores,
             "latent": _or_zeros(latent, valid),
             "reconstruction": _or_zeros(self._unscaled(x_hat), valid),
-            "share": _or_zeros(deviation / tf.maximum(total, np.finfo(np.float32).tiny), valid),
+            "expected": _or_zeros(self._unscaled(expected), valid),
+            "contribution": _or_zeros(contribution, valid),
+            "share": _or_zeros(contribution / tf.maximum(total, np.finfo(np.float32).tiny), valid),
         }
 
     def encode(self, x: tf.Tensor) -> Tensors:

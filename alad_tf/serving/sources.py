@@ -104,6 +104,7 @@ def of_estimator(estimator: ALAD, prepared: dict[str, Any] | None = None) -> Sou
         estimator.center_,
         estimator.scale_,
         estimator.references_ if estimator.score == "neighbours" else None,
+        getattr(estimator, "usual_", None),
         prepared,
     )
     if prepared:

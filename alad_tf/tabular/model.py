@@ -124,14 +124,15 @@ class Model:
     def _explanations(self, x: np.ndarray, top: int) -> dict[str, np.ndarray]:
         """For valid rows x [v, d]: feature_1 ... feature_top and share_1 ... share_top, [v] each.
 
-        A column's share is its part of the sum of |x - G(E(x))|; the features that come from one column are added up.
+        The features that come from one column are added up: their differences, and what is usual for them.
         """
         features = pd.Index(preprocessing.columns_of_features(self.transformer))
         names, place = np.unique(features, return_inverse=True)
         sums = np.zeros((len(features), len(names)))
         sums[np.arange(len(features)), place] = 1.0
-        deviations = np.abs(x - self.estimator.reconstruct(x)) if len(x) else x
-        order, shares = explanations.worst(deviations @ sums, top)
+        contributions = self.estimator.contributions(x)[1] if len(x) else x
+        usual = self.estimator.usual.error
+        order, shares = explanations.worst(((contributions * usual) @ sums) / (usual @ sums), top)
         explained: dict[str, np.ndarray] = {}
         for k in range(order.shape[1]):
             explained[f"feature_{k + 1}"] = names[order[:, k]].astype(object)

@@ -79,6 +79,7 @@ def test_a_row_that_is_not_valid_among_good_ones(signature: str, bad: float) -> 
     for name, found in answer.items():
         np.testing.assert_array_equal(found[others], expected[name][others], err_msg=name)
         fixed = {"is_anomaly": True, "is_valid": False, "latent": 0.0, "reconstruction": 0.0, "share": 0.0}
+        fixed.update(expected=0.0, contribution=0.0)
         np.testing.assert_array_equal(found[3], np.full_like(found[3], fixed.get(name, LARGEST)))
 
 
@@ -97,12 +98,16 @@ def test_explanations() -> None:
     scaled, bounds = ((x - model.center_) / model.scale_).astype(np.float32), of_estimator(model, x)
     latent = of_network(model.encoder, scaled)
     cells = latent + of_network(model.generator, model.encoder(scaled)) + Work(1, largest(x / model.scale_))
-    share = 2.0 * bounds["l1"] / model._scorer(scaled)["l1"].min()  # |x - x'| of a cell, and of all
+    told = expected.groupby("row")["contribution"].sum().min()  # of all cells of a row
+    unusual = 2.0 * 5 * largest(1.0 / model.usual.error) * bounds["l1"]  # of a cell, and of all
     for row in range(9):
         for k in range(5):
             of_package = expected.loc[(row, f"x{k}")]
-            np.testing.assert_allclose(answer["share"][row, k], of_package["share"], rtol=0.0, atol=share)
-            assert_within(answer["reconstruction"][row, k], of_package["reconstruction"], cells * model.scale_[k])
+            np.testing.assert_allclose(answer["share"][row, k], of_package["share"], rtol=0.0, atol=unusual / told)
+            assert_within(answer["expected"][row, k], of_package["expected"], cells * model.scale_[k])
+    np.testing.assert_allclose(
+        answer["reconstruction"], model.reconstruct(x), rtol=0.0, atol=largest(cells.bound * model.scale_)
+    )
     assert_within(answer["latent"], model.encoder(scaled), latent)
     for name, score in model._scorer(scaled).items():
         assert_scores({name: answer[name]}, {name: score}, bounds)
