@@ -42,6 +42,11 @@ class Usual:
         floor = max(LEAST * float(np.median(error)), float(np.finfo(np.float32).tiny))
         return cls(low, high, np.clip(error, floor, LARGEST).astype(np.float32))
 
+    @property
+    def known(self) -> bool:
+        """Whether there were normal rows to learn it from."""
+        return bool((self.high < LARGEST).any())
+
     @classmethod
     def unknown(cls, d: int) -> Usual:
         """For models of earlier releases: no cell is moved, and contributions are absolute differences."""

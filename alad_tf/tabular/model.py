@@ -131,8 +131,9 @@ class Model:
         sums = np.zeros((len(features), len(names)))
         sums[np.arange(len(features)), place] = 1.0
         contributions = self.estimator.contributions(x)[1] if len(x) else x
-        usual = self.estimator.usual.error
-        order, shares = explanations.worst(((contributions * usual) @ sums) / (usual @ sums), top)
+        usual = self.estimator.usual
+        of_columns = (contributions * usual.error) @ sums / (usual.error @ sums if usual.known else 1.0)
+        order, shares = explanations.worst(of_columns, top)
         explained: dict[str, np.ndarray] = {}
         for k in range(order.shape[1]):
             explained[f"feature_{k + 1}"] = names[order[:, k]].astype(object)

@@ -281,7 +281,7 @@ def test_description_holds_what_a_client_must_know() -> None:
     description = versions.describe(table_version("imputed"))
     model = table_model("imputed")
     assert description["name"] == "imputed" and description["version"] == 1
-    assert description["score"] == "features"
+    assert description["score"] == "neighbours"
     assert description["threshold"] == {"value": model.estimator.threshold_, "rule": model.estimator.threshold_rule_}
     assert description["row"]["shape"] == [model.estimator.n_features_in_]
     assert description["row"]["features"] == model.transformer.get_feature_names_out().tolist()
@@ -482,7 +482,7 @@ def test_full_target_leaves_nothing(tmp_path: Path) -> None:
         (["MODEL", "BASE", "--threshold", "nan"], "Expected a number for --threshold. Received: 'nan'"),
         (["MODEL", "BASE", "--threshold", "inf"], "Expected a finite value. Received: inf"),
         (["MODEL", "BASE", "--contamination", "0.7"], "at most 0.5 for --contamination. Received: '0.7'"),
-        (["MODEL", "BASE", "--score", "l1"], "Expected the model's score, features"),
+        (["MODEL", "BASE", "--score", "l1"], "Expected the model's score, neighbours"),
         (["MODEL", "BASE", "--version", "0"], "Expected a whole number from 1 to 9223372036854775807 for --version"),
         (["MODEL", "FILE"], "File exists"),
         (["MODEL", "FILE/name"], "Not a directory"),

@@ -356,7 +356,7 @@ def test_unknown_categories_are_counted(trained: Path, capfd: pytest.CaptureFixt
 
 
 def test_explanations_name_columns(trained: Path) -> None:
-    """One-hot features are summed up to their column; shares are those of |x - G(E(x))|, largest first."""
+    """One-hot features are summed up to their column, differences and what is usual alike; largest shares first."""
     rows = mixed(10)
     rows.loc[0, "weight"] += 100.0
     scored = score(trained, rows, "--explain", 3)
@@ -372,9 +372,11 @@ def test_explanations_name_columns(trained: Path) -> None:
     x = model.transformer.transform(rows).astype(np.float32)
     worst = model.estimator.explain(x, top=5)
     by_column = worst.assign(feature=worst["feature"].map(dict(zip(["x0", "x1"], ["size", "weight"]))).fillna("color"))
-    sums = by_column.groupby(["row", "feature"])["share"].sum()
+    differences = by_column["difference"].abs().groupby([by_column["row"], by_column["feature"]]).sum().unstack()
+    usual = pd.Series(model.estimator.usual.error).groupby(["size", "weight", "color", "color", "color"]).sum()
+    shares = (differences / usual).apply(lambda row: row / row.sum(), axis=1)
     for row in range(10):
-        assert sums[row, scored.loc[row, "feature_1"]] == pytest.approx(
+        assert shares.loc[row, scored.loc[row, "feature_1"]] == pytest.approx(
             scored.loc[row, "share_1"], rel=0.0, abs=bound(5 + 5, 1.0)
         )
 
