@@ -1,0 +1,203 @@
+"""Tabular anomaly detection by the semi-supervised protocol of Livernoche et al. (DTE, ICLR 2024), on sets of ADBench.
+
+    python benchmarks/adbench.py FOLDER --output found.jsonl
+    python benchmarks/adbench.py FOLDER --output found.jsonl --methods kNN IForest --seeds 0 1 2 --sets glass wine
+
+FOLDER has files NAME.npz or NUMBER_NAME.npz with X [n, d] and y [n], 1 for anomalies, and, if any, published.csv with
+the columns dataset, method and auroc. A call goes on where an earlier one stopped: what is in the output is kept.
+
+Protocol: sets under 1,000 rows are drawn to 1,000 with replacement, sets over 50,000 to 50,000 without, by the seed.
+The first half of the normal rows in file order trains; the other normal rows and all anomalies test. StandardScaler is
+fitted on the training rows. Of sets that are drawn to 1,000, the same row may be in both halves: that favours methods
+that look for the nearest training rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Callable, NamedTuple
+
+import numpy as np
+from scipy.stats import rankdata
+from sklearn.ensemble import IsolationForest
+from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
+from sklearn.preprocessing import StandardScaler
+
+FEW, MANY = 1_000, 50_000
+Scores = dict[str, np.ndarray]  # name -> [n] of the test rows
+
+
+class Halves(NamedTuple):
+    """Training rows [m, d], test rows [n, d] and labels [n] of the test rows, 1 for anomalies."""
+
+    x_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+
+
+def halves(X: np.ndarray, y: np.ndarray, seed: int) -> Halves:
+    """Draw, split and scale rows X [n, d] with labels y [n] by the protocol."""
+    if len(y) < FEW or len(y) > MANY:
+        drawn = np.random.RandomState(seed).choice(len(y), FEW if len(y) < FEW else MANY, replace=len(y) < FEW)
+        X, y = X[drawn], y[drawn]
+    normal, anomalies = np.flatnonzero(y == 0), np.flatnonzero(y == 1)
+    half = round(0.5 * len(normal))
+    tested = np.append(normal[half:], anomalies)
+    scaler = StandardScaler().fit(X[normal[:half]])
+    return Halves(scaler.transform(X[normal[:half]]), scaler.transform(X[tested]), y[tested])
+
+
+def knn(rows: Halves, seed: int) -> Scores:
+    """Distance to the fifth nearest training row."""
+    search = NearestNeighbors(n_neighbors=5).fit(rows.x_train)
+    return {"kNN": search.kneighbors(rows.x_test)[0][:, -1]}
+
+
+def iforest(rows: Halves, seed: int) -> Scores:
+    """Isolation forest of 100 trees."""
+    return {"IForest": -IsolationForest(random_state=seed).fit(rows.x_train).score_samples(rows.x_test)}
+
+
+def lof(rows: Halves, seed: int) -> Scores:
+    """Local outlier factor of 20 neighbours."""
+    return {"LOF": -LocalOutlierFactor(novelty=True).fit(rows.x_train).score_samples(rows.x_test)}
+
+
+def alad(rows: Halves, seed: int) -> Scores:
+    """ALAD with its defaults: every score of one training."""
+    from alad_tf.estimator.alad import ALAD
+    from alad_tf.options import ROW_SCORES
+
+    model = ALAD(random_state=seed, scaling=None, verbose=0).fit(rows.x_train)
+    return {f"ALAD {name}": model.set_params(score=name).anomaly_score(rows.x_test) for name in ROW_SCORES}
+
+
+def pyod_alad(rows: Halves, seed: int) -> Scores:
+    """PyOD's ALAD with its defaults, of the extra `benchmark`."""
+    import torch
+    from pyod.models.alad import ALAD
+
+    torch.manual_seed(seed)
+    return {"PyOD ALAD": ALAD(verbose=0).fit(rows.x_train).decision_function(rows.x_test)}
+
+
+METHODS: dict[str, Callable[[Halves, int], Scores]] = {
+    "ALAD": alad,
+    "kNN": knn,
+    "IForest": iforest,
+    "LOF": lof,
+    "PyOD-ALAD": pyod_alad,
+}
+
+
+def sets(folder: Path) -> dict[str, Path]:
+    """Name, in lower case and without its number, -> file."""
+    return {path.stem.partition("_")[2].lower() or path.stem.lower(): path for path in sorted(folder.glob("*.npz"))}
+
+
+def run(folder: Path, output: Path, names: Sequence[str], methods: Sequence[str], seeds: Sequence[int]) -> None:
+    """Append to the output, a JSON object a line, what is not there yet."""
+    kept = read(output)
+    output.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+    done = {(line["set"], line["seed"], line["by"]) for line in kept}
+    files = sets(folder)
+    for seed in seeds:
+        for name in names or files:
+            with np.load(files[name], allow_pickle=False) as arrays:
+                rows = halves(arrays["X"].astype(np.float64), arrays["y"], seed)
+            for method in methods:
+                if (name, seed, method) not in done:
+                    found = [{"set": name, "seed": seed, "by": method, **line} for line in _judged(method, rows, seed)]
+                    _append(output, found)
+
+
+def _judged(method: str, rows: Halves, seed: int) -> Iterator[dict[str, Any]]:
+    started = time.process_time()
+    scores = METHODS[method](rows, seed)
+    seconds = round(time.process_time() - started, 1)
+    for name, score in scores.items():
+        yield {
+            "method": name,
+            "auroc": float(roc_auc_score(rows.y_test, score)),
+            "ap": float(average_precision_score(rows.y_test, score)),
+            "cpu_seconds": seconds,
+        }
+
+
+def _append(output: Path, found: list[dict[str, Any]]) -> None:
+    with open(output, "a", encoding="utf-8") as file:
+        file.write("".join(json.dumps(line) + "\n" for line in found))
+    for line in found:
+        print(f"{line['set']} {line['seed']} {line['method']}: {line['auroc']:.4f}", flush=True)
+
+
+def read(output: Path) -> list[dict[str, Any]]:
+    """The lines of an output; a last line that was cut off is left out."""
+    text = output.read_text(encoding="utf-8") if output.exists() else ""
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+def published(folder: Path) -> dict[str, dict[str, float]]:
+    """Method -> set -> AUROC in published.csv; nothing without it."""
+    found: defaultdict[str, dict[str, float]] = defaultdict(dict)
+    if (folder / "published.csv").exists():
+        with open(folder / "published.csv", encoding="utf-8", newline="") as file:
+            for line in csv.DictReader(file):
+                found[line["method"]][line["dataset"]] = float(line["auroc"])
+    return dict(found)
+
+
+def means(lines: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Method -> set -> AUROC, the mean over the seeds."""
+    values: defaultdict[str, defaultdict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for line in lines:
+        values[line["method"]][line["set"]].append(line["auroc"])
+    return {method: {name: float(np.mean(each)) for name, each in of.items()} for method, of in values.items()}
+
+
+def table(ours: dict[str, dict[str, float]], theirs: dict[str, dict[str, float]], first: str) -> str:
+    """Markdown: AUROC by set, mean, mean rank, and the sets in which `first` wins and loses against each method.
+
+    Means and ranks are over the sets that all methods have.
+    """
+    columns = {**ours, **{f"{name} (published)": values for name, values in theirs.items()}}
+    shared = sorted(set.intersection(*(set(values) for values in columns.values())))
+    grid = np.array([[values[name] for values in columns.values()] for name in shared])
+    ranks = rankdata(-grid, axis=1)
+    own = grid[:, [list(columns).index(first)]]
+    lines = [f"| set | {' | '.join(columns)} |", "|---" * (1 + len(columns)) + "|"]
+    lines += [f"| {name} | {' | '.join(f'{value:.3f}' for value in row)} |" for name, row in zip(shared, grid)]
+    lines.append(f"| mean of {len(shared)} | {' | '.join(f'{value:.3f}' for value in grid.mean(axis=0))} |")
+    lines.append(f"| mean rank | {' | '.join(f'{value:.1f}' for value in ranks.mean(axis=0))} |")
+    won = zip((own > grid + 0.0005).sum(axis=0), (own < grid - 0.0005).sum(axis=0))
+    return "\n".join([*lines, f"| {first} won, lost | {' | '.join(f'{wins}, {losses}' for wins, losses in won)} |"])
+
+
+def main() -> None:
+    """Run what is missing and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, metavar="FOLDER")
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="JSON lines, kept between calls")
+    parser.add_argument("--sets", nargs="+", default=[], metavar="NAME", help="default: all")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=["ALAD", "kNN", "IForest", "LOF"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="S", help="default: 0 1 2")
+    parser.add_argument("--beside", nargs="+", default=["KNN", "IForest", "LOF"], metavar="NAME", help="published ones")
+    options = parser.parse_args()
+    unknown = [name for name in options.sets if name not in sets(options.folder)]
+    if unknown or not sets(options.folder):
+        parser.error(f"Expected sets of {options.folder}. Received: {', '.join(unknown) or 'none'}.")
+    run(options.folder, options.output, options.sets, options.methods, options.seeds)
+    theirs = {name: values for name, values in published(options.folder).items() if name in options.beside}
+    ours = means(read(options.output))
+    print(table(ours, theirs, "ALAD neighbours" if "ALAD neighbours" in ours else next(iter(ours))))
+
+
+if __name__ == "__main__":
+    main()
