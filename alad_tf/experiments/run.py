@@ -21,7 +21,7 @@ from alad_tf.experiments.figures import draw_figures
 from alad_tf.experiments.history import RECORDS, Log
 from alad_tf.experiments.progress import Progress
 from alad_tf.experiments.protocol import PROTOCOLS
-from alad_tf.experiments.settings import RUN_FILES, Settings
+from alad_tf.experiments.settings import WRITTEN, Settings
 from alad_tf.io import archives, atomic, locks
 from alad_tf.model import distribution, networks
 from alad_tf.model.batching import Watch
@@ -73,7 +73,7 @@ def run(
     with distribution.together(settings.strategy) as strategy, worker.home(run_dir) as home, locks.locked(home):
         if not worker.chief:
             settings.claim(run_dir, seed)  # compares with the chief's
-        atomic.remove_leftovers(home, RUN_FILES)
+        atomic.remove_leftovers(home, WRITTEN)
         whole = _load(settings, data_dir)
         split, counts = _sampled(settings, seed, whole)
         started = time.monotonic()

@@ -15,6 +15,7 @@ from alad_tf.options import CLASSES, PRECISIONS, SCORES, SPECTRAL_NORMS, STRATEG
 from architectures import Alad, Table
 
 RUN_FILES = ("config.json", "history.jsonl", "scores.npz", "weights.npz", "result.json")  # in the order of writing
+WRITTEN = ("reconstructions.png", *RUN_FILES)  # with the figure of some data sets
 
 # Option -> its part of a folder's name where its value is not the protocol's, in the order of the parts.
 DEPARTURES: dict[str, Callable[[Any], str]] = {

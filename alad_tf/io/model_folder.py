@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +30,8 @@ def write(folder: Path, documents: dict[str, Any], arrays: dict[str, dict[str, n
     folder = Path(folder)
     _require_replaceable(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    atomic.remove_leftovers(folder.parent, [folder.name])
+    with atomic.temporary_folder(folder) as temporary:
         for name, document in documents.items():
             _write_document(temporary / f"{name}.json", document)
         for name, members in arrays.items():
@@ -44,9 +42,6 @@ def write(folder: Path, documents: dict[str, Any], arrays: dict[str, dict[str, n
         os.chmod(temporary, 0o777 & ~atomic.umask())
         atomic.sync(temporary)
         _put_in_place(temporary, folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
 
 
 def read(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]]:
@@ -130,10 +125,9 @@ def _is_empty(folder: Path) -> bool:
 
 
 def _put_in_place(temporary: Path, folder: Path) -> None:
-    """Rename the complete folder; a folder that it replaces loses its name in the same step and is removed last."""
+    """Rename the complete folder; a folder that it replaces gets the temporary name in the same step."""
     if not folder.exists() or _is_empty(folder):
         os.rename(temporary, folder)  # takes the place of an empty folder
     else:
         atomic.exchange(temporary, folder)
     atomic.sync(folder.parent)
-    shutil.rmtree(temporary, ignore_errors=True)

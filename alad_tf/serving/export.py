@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import platform
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +45,8 @@ def export(source: Source, base: Path | str, *, version: int | None = None) -> P
     _require_no_model_folder(base)
     number = versions.vacant(base, version)
     base.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=".export.", dir=base))
-    try:
+    atomic.remove_leftovers(base, ["export"])
+    with atomic.temporary_folder(base / "export") as staging:
         signatures = _save(source.detector, staging)
         write_warm_up(staging / versions.WARM_UP, base.name, source.detector)
         check(staging, source.detector)
@@ -59,9 +57,6 @@ def export(source: Source, base: Path | str, *, version: int | None = None) -> P
             if _put_in_place(staging, base / str(number)):
                 break
             number = versions.vacant(base, version)  # another export has just taken the number
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
     atomic.sync(base)
     return base / str(number)
 

@@ -466,6 +466,7 @@ def test_killed_half_way_leaves_no_version(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="Expected an exported model"):
         versions.resolve(tmp_path)
     assert export.export(array_source(), tmp_path) == tmp_path / "1"
+    assert [path.name for path in tmp_path.iterdir()] == ["1"]
 
 
 def test_full_target_leaves_nothing(tmp_path: Path) -> None:
