@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+_UNSEEN = re.compile("[\x00-\x08\n-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
 
 class AladError(Exception):
     """Base class of the package's exceptions; the message is one line."""
@@ -25,3 +27,11 @@ def one_line(error: Exception, most: int = 300) -> str:
     """Type and message of an exception in one line of at most `most` characters, without names of operations."""
     text = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]", "", f"{type(error).__name__}: {error}")
     return " ".join(text.split())[:most].rstrip(" .:")
+
+
+def visible(text: object) -> str:
+    """Text with its control characters and line breaks as Python writes them, so that names cannot steer a terminal.
+
+    Also escaped are characters that reverse the direction of text, and half characters, which no terminal shows.
+    """
+    return _UNSEEN.sub(lambda found: repr(found[0])[1:-1], str(text))

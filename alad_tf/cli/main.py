@@ -7,13 +7,14 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import click
 
 from alad_tf._version import __version__
 from alad_tf.cli import reproduce, serving, tabular
 from alad_tf.cli.arguments import GOES_ON, Command, full_name, write_examples
+from alad_tf.cli.terminal import say, tell
 from alad_tf.errors import AladError, one_line
 
 EXAMPLES = """
@@ -33,6 +34,7 @@ FAMILIES = {
 }
 STACK = {"TensorFlow": "tensorflow", "Keras": "keras", "NumPy": "numpy"}
 INTERRUPTED = 128 + signal.SIGINT  # exit codes as shells have them
+LONGEST = 4000  # characters of a message
 BROKEN_PIPE = 128 + 13  # SIGPIPE
 
 
@@ -68,7 +70,7 @@ class Alad(click.Group):
 
 def _show_version(ctx: click.Context, param: click.Parameter, asked: bool) -> None:
     if asked:
-        print("\n".join(versions()))
+        say("\n".join(versions()))
         ctx.exit()
 
 
@@ -107,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             path = error.ctx.command_path if error.ctx else "alad"
             return _failed(error.message, 2, path)
         except KeyboardInterrupt:
-            _tell(f"alad: interrupted; {_state_on_disk(context)}")
+            tell(f"alad: interrupted; {_state_on_disk(context)}")
             return INTERRUPTED
         except BrokenPipeError:
             return BROKEN_PIPE
@@ -136,20 +138,14 @@ def versions() -> Iterator[str]:
 
 
 def _failed(message: object, code: int = 1, path: str = "alad") -> int:
-    _tell(f"{path}: error: {_joined(message)}")
+    tell(f"{path}: error: {_joined(message)}")
     return code
 
 
 def _joined(message: object) -> str:
-    """Return a message in one line; it may quote names with line breaks."""
-    return " ".join(str(message).splitlines())
-
-
-def _tell(line: str) -> None:
-    """Print a line on standard error, if anyone can read it."""
-    if sys.stderr is not None:
-        with suppress(OSError, ValueError):
-            print(line, file=sys.stderr, flush=True)
+    """Return a message in one line of readable length; it may quote names with line breaks and long cells."""
+    line = " ".join(str(message).splitlines())
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}..."
 
 
 def _state_on_disk(context: click.Context | None) -> str:
@@ -163,7 +159,7 @@ class _Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         message = record.getMessage()
-        _tell(f"alad: {record.levelname.lower()}: {_joined(message)}" if record.levelno > logging.INFO else message)
+        tell(f"alad: {record.levelname.lower()}: {_joined(message)}" if record.levelno > logging.INFO else message)
 
 
 @contextmanager

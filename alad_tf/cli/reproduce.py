@@ -27,6 +27,7 @@ from alad_tf.cli.arguments import (
     option,
     out,
 )
+from alad_tf.cli.terminal import say
 from alad_tf.errors import AladError, SettingsError
 from alad_tf.experiments.baseline_settings import BASELINES, METHODS, AnySettings, of_method
 from alad_tf.experiments.protocol import PROTOCOLS
@@ -72,7 +73,7 @@ def show(dataset: str, features: int | None, rows: int | None, method: str) -> N
             raise ValueError(f"Expected --features and --rows with tabular only. Received: them with {dataset}")
         else:
             table = architectures.load(dataset, method)
-        print(architectures.render(table))
+        say(architectures.render(table))
     except ValueError as error:
         raise SettingsError(str(error)) from error
 
@@ -182,7 +183,7 @@ def reproduce(seed: int, runs: int | None, jobs: int | None, data_dir: Path | No
     classes = None if settings.normal_class is None else options["normal_class"] or list(range(CLASSES))
     scheduler.run_all(settings, seeds, out, jobs=n_jobs, data_dir=data_dir, classes=classes)
     if worker.chief:
-        print(summary.sum_up(settings, out))
+        say(summary.sum_up(settings, out))
 
 
 def _settings(dataset: str, method: str, **given: Any) -> AnySettings:
@@ -230,7 +231,7 @@ def table(name: str, format: str, out: Path) -> None:
     from alad_tf.report import comparison
 
     result = comparison.table(name, out, published_results())
-    print(result.render(format), end="" if format == "csv" else "\n")
+    say(result.render(format), end="" if format == "csv" else "\n")
     if format == "csv":
         logger.info("%s", "\n".join(result.remarks))
 
@@ -276,7 +277,7 @@ def tables(
         jobs=jobs or os.cpu_count() or 1,
         data_dir=data_dir,
     )
-    print(tables.write(out, published_results()), flush=True)
+    say(tables.write(out, published_results()))
     if failures:
         raise AladError("; ".join(failures))
 
@@ -301,7 +302,7 @@ def latency(dataset: str, rounds: int, data_dir: Path | None, out: Path) -> None
         from alad_tf.experiments import latency as table_iv
 
         measured = table_iv.measure(dataset, out, data_dir=data_dir, rounds=rounds)
-    print(
+    say(
         "batch {batch}: ALAD {alad_ms:.3g} ms; AnoGAN with a call a step {anogan_ms:.4g} ms ({ratio:.0f} times), "
         "in one call {anogan_one_call_ms:.4g} ms ({ratio_one_call:.0f} times)".format(**measured)
     )

@@ -18,6 +18,7 @@ from alad_tf.cli.arguments import (
     option,
     whole,
 )
+from alad_tf.cli.terminal import say
 from alad_tf.options import SCORES
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def export(
 
     loaded = _loaded(source, threshold, contamination, score)
     written = write(loaded, base, version=version)
-    print(f"{_threshold(loaded)}\nexported: {written}")
+    say(f"{_threshold(loaded)}\nexported: {written}")
 
 
 @click.command(
@@ -97,7 +98,7 @@ def serve_config(base: Path, output: Path, served_from: str | None, max_batch: i
     """Write the configuration of tensorflow_model_server for exported models."""
     from alad_tf.serving import server_config
 
-    print(server_config.write(base, output, served_from=served_from, max_batch=max_batch, threads=threads))
+    say(server_config.write(base, output, served_from=served_from, max_batch=max_batch, threads=threads))
 
 
 @click.command(
@@ -119,7 +120,7 @@ def convert(
 
     loaded = _loaded(source, threshold, contamination, score)
     write(loaded.detector, output)
-    print(f"{_threshold(loaded)}\nconverted: {output}")
+    say(f"{_threshold(loaded)}\nconverted: {output}")
 
 
 def _loaded(source: Path, threshold: float | None, contamination: float | None, score: str | None) -> Source:

@@ -26,6 +26,7 @@ from alad_tf.cli.arguments import (
     one_of,
     option,
 )
+from alad_tf.cli.terminal import say
 from alad_tf.errors import SettingsError
 from alad_tf.options import ROW_SCORES
 
@@ -152,7 +153,7 @@ def fit(data: Path, model: Path, **given: Any) -> None:
         options["random_state"] = given["seed"]
     options["spectral_norm"] = None if given["no_spectral_norm"] else given["spectral_norm"]
     options["latent_discriminator"] = not given["no_dzz"]
-    print(
+    say(
         fit_file(
             data,
             model,
@@ -190,6 +191,7 @@ alad score folder --engine ray --model served/fraud --output scores
 )
 @option("--workers", POSITIVE, "N", "processes of --engine", show_default="the number of cores")
 @option("--id", click.STRING, "COL", "column to copy in place of row numbers")
+@flag("--raw-text", "write text to .csv as it is; otherwise text like =1+1 gets an apostrophe, for spreadsheets")
 @labels("print AUROC and other metrics")
 def score(data: Path, model: Path, output: Path, **given: Any) -> None:
     """Score a file of rows with a model folder.
@@ -214,17 +216,20 @@ def score(data: Path, model: Path, output: Path, **given: Any) -> None:
         id_column=given["id"],
         labels=_labels(given["label"], given["normal"]),
         overwrite=given["overwrite"],
+        raw_text=given["raw_text"],
     )
-    print(report)
+    say(report)
 
 
 def _score_folder(data: Path, model: Path, output: Path, given: dict[str, Any]) -> None:
     from alad_tf.serving import ray_data
 
-    named = [f"--{name}" for name in ("explain", "id", "label", "overwrite") if given[name]]
+    named = [
+        f"--{name.replace('_', '-')}" for name in ("explain", "id", "label", "overwrite", "raw_text") if given[name]
+    ]
     if named:
         raise SettingsError(f"Expected --engine with --model, --output and --workers. Received: {', '.join(named)}.")
-    print(ray_data.score_folder(data, model, output, workers=given["workers"]))
+    say(ray_data.score_folder(data, model, output, workers=given["workers"]))
 
 
 @click.command(
@@ -239,7 +244,7 @@ def inspect(model: Path) -> None:
     """Describe a model folder and verify its files."""
     from alad_tf.tabular.model import inspect_model
 
-    print(inspect_model(model))
+    say(inspect_model(model))
 
 
 def _labels(column: str | None, normal: tuple[str, ...]) -> Labels | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from itertools import repeat
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Callable
@@ -21,7 +22,14 @@ from alad_tf.estimator.architecture import choose_table
 from alad_tf.estimator.callbacks import History, collapse, train
 from alad_tf.estimator.fitted import FittedALAD
 from alad_tf.estimator.network_detector import CONSTRAINTS
-from alad_tf.estimator.validation import constant_features, fit_scaling, hold_out, require_finite
+from alad_tf.estimator.validation import (
+    CoarseWarning,
+    coarse_feature,
+    constant_features,
+    fit_scaling,
+    hold_out,
+    require_finite,
+)
 from alad_tf.model import networks
 from alad_tf.model.alad_trainer import Trainer
 from alad_tf.model.networks import Networks
@@ -173,6 +181,9 @@ class ALAD(FittedALAD):
         constants = constant_features(X, self._names())
         if constants:
             warnings.warn(constants, UserWarning, stacklevel=2)
+        kind = np.float32 if self.scaling is None else X.dtype.type
+        for line in filter(None, map(coarse_feature, self._names(), X.T, repeat(kind))):
+            warnings.warn(line, CoarseWarning, stacklevel=2)
         self.n_samples_fit_ = len(X)
         self.table_ = choose_table(
             self.architecture,

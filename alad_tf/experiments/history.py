@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Callable
+
+from alad_tf.errors import DataError
 
 RECORDS = 100  # at most, in a run's history; every fifth is scored on the test rows
 
@@ -17,6 +19,21 @@ class Log:
     sums: dict[str, float] = field(default_factory=dict)  # of the losses over the steps since the last record
     history: list[dict[str, float]] = field(default_factory=list)
     best: dict[str, float] | None = None  # epoch, step and validation: of the smallest mean validation score
+
+    @classmethod
+    def of_checkpoint(cls, document: dict[str, Any] | None) -> Log:
+        """The log that a checkpoint holds; a new one without a checkpoint.
+
+        Raises:
+            DataError: it has other entries.
+        """
+        known = {entry.name for entry in fields(cls)}
+        if document is not None and not set(document) <= known:
+            raise DataError(
+                f"Expected the entries {', '.join(sorted(known))} in the log of a checkpoint. Received: "
+                f"{', '.join(sorted(map(str, document))) or 'none'}. To begin the run anew, remove its checkpoints."
+            )
+        return cls(**(document or {}))
 
     def last(self, metric: str) -> float | None:
         """The last value of a metric in the history."""

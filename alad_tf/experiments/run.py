@@ -81,7 +81,7 @@ def run(
         judge, log = Judge(settings, split, model), Log()
         if model.trainer is not None:
             saved, chiefs = (_checkpoints(folder, model.trainer) for folder in (home, run_dir))
-            log = Log(**(chiefs.restore() or {}))
+            log = Log.of_checkpoint(chiefs.restore())
             started -= log.seconds
             _train(settings, model.trainer, log, saved, judge, report, stopping)
             if settings.weights == "best" and log.best is not None:

@@ -27,6 +27,7 @@ THRESHOLD_FREE = ("auroc", "average_precision")
 _RUN_FOLDER = re.compile(r"(?:class(\d+)/)?seed(\d+)/result\.json")
 _EPOCHS = re.compile(r"-\d+epochs$")
 _UNNAMED = re.compile(r"(-noXLA|-XLA)?(-\d+epochs)?$")
+_MOST = 1 << 53  # of counts and seconds: sums of them are exact
 _ALIKE = ("method", "epochs", "scores", "stand_in")  # in runs that are summed up together
 
 
@@ -296,16 +297,18 @@ def _fault(result: Any, expected: Mapping[str, Any]) -> str | None:
         return f"no entry {', '.join(missing)}"
     for key, value in expected.items():
         if result[key] != value:
-            return f"{key} {result[key]!r} in the folder of {value!r}"
+            return f"{key} {result[key]!r:.80} in the folder of {value!r}"
     for key in ("epochs", "n_train", "n_test"):
         if not _positive(result[key]):
-            return f"{key} {result[key]!r} where a positive whole number belongs"
+            return f"{key} {result[key]!r:.80} where a positive whole number belongs"
     for key in ("n_train", "n_test"):
         used = result.get(f"{key}_used", result[key])
         if not _positive(used) or used > result[key]:
-            return f"{key}_used {used!r} where a whole number from 1 to {result[key]} belongs"
-    if not _within(result["seconds"], math.inf):
-        return f"seconds {result['seconds']!r} where a number from 0 belongs"
+            return f"{key}_used {used!r:.80} where a whole number from 1 to {result[key]} belongs"
+    if not _within(result["seconds"], _MOST):
+        return f"seconds {result['seconds']!r:.80} where a number from 0 belongs"
+    if not isinstance(result["settings"], dict):
+        return f"settings {result['settings']!r:.80} where an object belongs"
     if not isinstance(result["scores"], dict) or not result["scores"]:
         return "no scores"
     fault = _fault_of_scores(result["scores"], METRICS)
@@ -326,13 +329,13 @@ def _fault_of_scores(scores: Mapping[str, Any], needed: Sequence[str]) -> str | 
         for metric in needed:
             value = metrics.get(metric) if isinstance(metrics, dict) else None
             if not _within(value, 1):
-                return f"{metric} of the score {score} is {value!r} where a number from 0 to 1 belongs"
+                return f"{metric} of the score {score} is {value!r:.80} where a number from 0 to 1 belongs"
     return None
 
 
 def _positive(value: Any) -> bool:
-    return type(value) is int and value >= 1
+    return type(value) is int and 1 <= value < _MOST
 
 
 def _within(value: Any, largest: float) -> bool:
-    return type(value) in (int, float) and math.isfinite(value) and 0 <= value <= largest
+    return type(value) in (int, float) and 0 <= value <= largest and value < math.inf

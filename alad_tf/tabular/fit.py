@@ -18,6 +18,7 @@ import pandas as pd
 from sklearn.compose import ColumnTransformer
 
 from alad_tf.errors import DataError, SettingsError
+from alad_tf.estimator.validation import CoarseWarning
 from alad_tf.io import model_folder
 from alad_tf.tabular import preprocessing, readers
 from alad_tf.tabular.formats import Kind
@@ -90,7 +91,7 @@ def fit_file(
     )
     _require_test_columns(test, chosen, labels)
     cells = chosen.training_rows(frame)
-    for line in column_warnings(cells):
+    for line in column_warnings(cells, frame, scaled=preparation.scaling != "none"):
         logger.warning("%s", line)
     transformer = preprocessing.of_columns(chosen, scaling=preparation.scaling).fit(cells)
     from alad_tf.estimator.alad import ALAD  # TensorFlow is imported once the rows are known to be good
@@ -195,7 +196,7 @@ def _require_new_folder(folder: Path, overwrite: bool) -> None:
 
 @contextmanager
 def logged_warnings() -> Iterator[None]:
-    """Log the warnings of training; constant features were named by column before."""
+    """Log the warnings of training; constant and coarse features were named by column before."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
@@ -205,5 +206,7 @@ def logged_warnings() -> Iterator[None]:
 
 def _lines(caught: Iterable[Any]) -> Iterator[str]:
     for warning in caught:
+        if issubclass(warning.category, CoarseWarning):
+            continue
         if issubclass(warning.category, UserWarning) and "hold one value" not in str(warning.message):
             yield " ".join(str(warning.message).split())

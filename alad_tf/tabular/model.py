@@ -13,7 +13,7 @@ import pandas as pd
 from sklearn.compose import ColumnTransformer
 from tqdm import tqdm
 
-from alad_tf.errors import DataError
+from alad_tf.errors import DataError, visible
 from alad_tf.estimator import explanations, thresholds
 from alad_tf.io import model_folder
 from alad_tf.tabular import preprocessing, readers
@@ -178,7 +178,7 @@ def inspect_model(folder: Path) -> str:
     with _sound(folder):
         rows = _inspected(documents)
     whole = f"{folder}: complete and unchanged, {sum(len(members) for members in arrays.values())} arrays"
-    return "\n".join(f"{name:<15}{value}" for name, value in {"model": whole, **rows}.items())
+    return "\n".join(f"{name:<15}{visible(value)}" for name, value in {"model": whole, **rows}.items())
 
 
 def _inspected(documents: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import pandas as pd
 from alad_tf.errors import DataError
 from alad_tf.tabular import array_files, arrow_files, damage, text_files
 from alad_tf.tabular.formats import MAX_CHUNK_ROWS, Advance, Kind, format_of, listed, require_width
+from alad_tf.tabular.steady import steady
 
 
 def read(path: Path, *, kinds: Mapping[str, Kind] | None = None, advance: Advance | None = None) -> pd.DataFrame:
@@ -34,7 +35,7 @@ def read(path: Path, *, kinds: Mapping[str, Kind] | None = None, advance: Advanc
         DataError: unknown format; a file that is missing, empty, damaged or holds no table; a header with a name twice.
     """
     names = columns(path)
-    with damage.reported(path, names):
+    with damage.reported(path, names), steady(path):
         if format_of(path) in (".csv", ".tsv"):
             frame = text_files.read(path, names, kinds or {}, advance)
         else:
@@ -74,7 +75,7 @@ def chunks(
     if missing:
         raise DataError(f"Expected the columns {listed(missing)} in {path}. Received: {listed(names)}.")
     report = advance or (lambda share: None)
-    with damage.reported(path, names):
+    with damage.reported(path, names), steady(path):
         yield from _CHUNKS[format_of(path)](path, min(rows, MAX_CHUNK_ROWS), wanted, kinds or {}, report)
 
 

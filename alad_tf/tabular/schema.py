@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 
 from alad_tf.errors import DataError, SettingsError
+from alad_tf.estimator.validation import coarse_feature
+from alad_tf.tabular.formats import shown
 
 MAX_CATEGORIES = 1000  # of a column: each becomes a feature
 LABEL_NAMES = ("label", "labels", "target", "class", "y", "is_anomaly", "anomaly", "outlier")
@@ -138,12 +140,24 @@ class Columns:
         return pd.DataFrame({**numbers, **{name: as_text(frame[name]) for name in self.categorical}}, index=frame.index)
 
 
-def column_warnings(cells: pd.DataFrame) -> Iterator[str]:
+def column_warnings(cells: pd.DataFrame, frame: pd.DataFrame, scaled: bool) -> Iterator[str]:
     """Warnings about the training cells, one line each.
 
-    Columns that never change; names that labels usually have.
+    Columns that never change; names that labels usually have; numbers that differ by less than floating-point numbers
+    can tell.
+
+    Args:
+        cells: `Columns.training_rows` of the frame.
+        frame: the rows as they were read; whole numbers above 2^53 are exact there.
+        scaled: whether numbers are centered before they become float32.
     """
     for name in cells.columns:
+        numbers = frame[name].to_numpy()
+        kind = np.float64 if scaled else np.float32
+        coarse = coarse_feature(name, numbers, kind) if numbers.dtype.kind in "iuf" else None
+        if coarse:
+            yield coarse
+            continue
         if name.lower() in LABEL_NAMES:
             yield f"column {name!r} is trained on; if it is a label, name it with --label or --drop it"
         if (cells[name].isna() if cells[name].isna().any() else cells[name]).nunique() == 1:
@@ -182,13 +196,16 @@ def _refuse_text_among_numbers(name: str, column: pd.Series) -> None:
     text = cells[[not _is_number(cell) for cell in cells]]
     if 0 < len(text) < len(cells) / 2:
         raise DataError(
-            f"Expected numbers or categories in column {name!r}. Received: {text.iloc[0]!r} in row "
+            f"Expected numbers or categories in column {name!r}. Received: {shown(repr(text.iloc[0]))} in row "
             f"{text.index[0] + 1}, and numbers in {len(cells) - len(text)} of {len(cells)} cells. Mend the cell, or "
             "name the column as categorical (--categorical)."
         )
 
 
 def _is_number(cell: Any) -> bool:
+    """Whether a cell is a number as files write them; Python also takes 1_000 and the digits of other scripts."""
+    if isinstance(cell, str) and ("_" in cell or not cell.isascii()):
+        return False
     try:
         float(cell)
     except (TypeError, ValueError):
@@ -233,7 +250,7 @@ def _refuse(bad: pd.Series, column: pd.Series, expected: str, advice: str = "") 
     if not len(rows):
         return
     cell = column.iloc[rows[0]]
-    received = "a missing cell" if pd.isna(cell) else repr(float(cell) if isinstance(cell, Real) else str(cell))
+    received = "a missing cell" if pd.isna(cell) else shown(repr(float(cell) if isinstance(cell, Real) else str(cell)))
     more = f", and {len(rows) - 1} more in that column" if len(rows) > 1 else ""
     raise DataError(
         f"Expected {expected} in column {column.name!r}, row {column.index[rows[0]] + 1}. "

@@ -16,7 +16,7 @@ import pyarrow.parquet
 
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.io import atomic, model_folder
-from alad_tf.tabular import readers
+from alad_tf.tabular import readers, spreadsheets
 from alad_tf.tabular.labels import Labels, describe_metrics
 from alad_tf.tabular.model import CHUNK_ROWS, Model, bar, read_chunks
 from alad_tf.tabular.schema import as_text, require
@@ -36,6 +36,7 @@ def score_file(
     id_column: str | None = None,
     labels: Labels | None = None,
     overwrite: bool = False,
+    raw_text: bool = False,
 ) -> str:
     """Score the rows of a file, a chunk at a time, and write them to a file that appears once it is complete.
 
@@ -48,6 +49,7 @@ def score_file(
         id_column: a column to copy instead of row numbers.
         labels: of rows whose kind is known, for metrics.
         overwrite: replace an output that is there.
+        raw_text: write text to .csv as it is; otherwise what a spreadsheet would run as a formula gets an apostrophe.
 
     Returns:
         A report of a few lines.
@@ -70,7 +72,7 @@ def score_file(
     counts, found, kept = _Counts(), [], []
     with ExitStack() as stack:
         advance = stack.enter_context(bar("scoring"))
-        write = stack.enter_context(_writer(output, _schema(id_column, explain)))
+        write = stack.enter_context(_writer(output, _schema(id_column, explain), raw_text))
         for frame in read_chunks(path, model.columns, beside, chunk_rows, advance):
             scored, unknown = model.scored(frame, explain)
             counts.add(scored, unknown)
@@ -161,7 +163,7 @@ _EXPLANATION = (("feature", pa.string()), ("share", pa.float32()))
 
 
 @contextmanager
-def _writer(output: Path, schema: pa.Schema) -> Iterator[Callable[[pd.DataFrame], None]]:
+def _writer(output: Path, schema: pa.Schema, raw_text: bool) -> Iterator[Callable[[pd.DataFrame], None]]:
     """Write frames one after the other to a file that gets its name at the end."""
     atomic.remove_leftovers(output.parent, [output.name])
     with atomic.replacing(output) as temporary:
@@ -169,6 +171,9 @@ def _writer(output: Path, schema: pa.Schema) -> Iterator[Callable[[pd.DataFrame]
             with pyarrow.parquet.ParquetWriter(temporary, schema) as writer:
                 yield lambda frame: writer.write_table(pa.Table.from_pandas(frame, schema, preserve_index=False))
         else:
+            names = schema.names if raw_text else spreadsheets.neutral_names(schema.names)
             with open(temporary, "w", encoding="utf-8", newline="") as file:
-                pd.DataFrame(columns=schema.names).to_csv(file, index=False)
-                yield lambda frame: frame.to_csv(file, index=False, header=False)
+                pd.DataFrame(columns=names).to_csv(file, index=False)
+                yield lambda frame: (frame if raw_text else spreadsheets.neutral_cells(frame)).to_csv(
+                    file, index=False, header=False
+                )

@@ -29,7 +29,10 @@ def columns(path: Path) -> list[str]:
         DataError: the first line is no header of names in UTF-8.
     """
     with _opened(path) as file:
-        first = file.readline(BLOCK_BYTES).removeprefix(b"\xef\xbb\xbf")
+        first = file.readline(BLOCK_BYTES)
+    if len(first) == BLOCK_BYTES and first[-1:] != b"\n":
+        raise DataError(f"Expected a header of at most {BLOCK_BYTES} bytes in {path}. Received: a longer first line.")
+    first = first.removeprefix(b"\xef\xbb\xbf")
     if not first.strip():
         raise DataError(f"Expected a header and rows in {path}. Received: an empty file or first line.")
     if first.lstrip(b" \t").startswith(b"<"):

@@ -4,11 +4,12 @@
     python tests/robustness/sweep_calls.py --out DIR --only fit --calls rename fsync
     python tests/robustness/sweep_calls.py --out DIR --write-table
 
-One run under strace counts the calls of a command. Then, for each call in turn, the command is killed there, or the
-call fails with EIO, ENOSPC or EACCES. The command has to end by the kill, with one line on standard error and exit code
-1, or complete; what is under final names has to be whole or as before; and the same command, called again, has to end
-with the bits of a command that nobody disturbed and leave no temporary file. Every rename, fsync, unlink and rmdir is
-broken off, and of writes and closes a sample that is spread over the command. Needs Linux and strace.
+One run under strace counts the calls of a command. Then, for each call in turn, the command is killed there, and the
+call fails with EIO, ENOSPC or EACCES in turn (with --every-error: with each). The command has to end by the kill, with
+one line on standard error and exit code 1, or complete; what is under final names has to be whole or as before; and the
+same command, called again, has to end with the bits of a command that nobody disturbed and leave no temporary file.
+Every rename, fsync, unlink and rmdir is broken off, and of writes and closes a sample that is spread over the command.
+Needs Linux and strace.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ import traced  # noqa: E402
 from sweep_jobs import JOBS, Bits, Job, leftovers  # noqa: E402
 from traced import Point  # noqa: E402
 
-EFFECTS = ("SIGKILL", "EIO", "ENOSPC", "EACCES")
+KILL = "SIGKILL"
+ERRORS = ("EIO", "ENOSPC", "EACCES")
 SAMPLED = ("write", "close")
 SAMPLE = 12  # points of a call that is sampled
 PAGE = CHECKOUT / "docs" / "faults.md"
@@ -105,7 +107,7 @@ class Sweep:
 
     def _judged(self, ended: traced.Ended, effect: str) -> str:
         """How a command ended; begins with a question mark where it should not have ended so."""
-        if ended.code == -9 and effect == "SIGKILL":
+        if ended.code == -9 and effect == KILL:
             return "killed"
         if "Traceback" in ended.err or ended.code not in (0, 1):
             return f"? {ended.code}: {ended.err.strip()[-400:]}"
@@ -143,7 +145,8 @@ class Record:
     def __init__(self, path: Path) -> None:
         self.path = path
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        self.outcomes = [Outcome(**json.loads(line)) for line in lines]
+        found = [Outcome(**json.loads(line)) for line in lines]
+        self.outcomes = list({outcome.key: outcome for outcome in found}.values())
 
     def add(self, outcome: Outcome) -> None:
         """Keep an outcome."""
@@ -152,7 +155,7 @@ class Record:
             file.write(json.dumps(asdict(outcome)) + "\n")
 
 
-def sweep(folder: Path, record: Record, names: Iterable[str], calls: Iterable[str], effects: Iterable[str]) -> None:
+def sweep(folder: Path, record: Record, names: Iterable[str], calls: Iterable[str], every: bool) -> None:
     """Make all cases of the jobs that are not in the record yet."""
     done = {outcome.key for outcome in record.outcomes}
     needed = [name for name in JOBS if any(name in JOBS[chosen].needs for chosen in names)]
@@ -163,7 +166,7 @@ def sweep(folder: Path, record: Record, names: Iterable[str], calls: Iterable[st
             continue
         print(name, job.counts, flush=True)
         for point in job.points(calls):
-            for effect in effects:
+            for effect in (KILL, *(ERRORS if every else [ERRORS[point.number % len(ERRORS)]])):
                 if (name, *point, effect) in done:
                     continue
                 outcome = job.case(point, effect)
@@ -200,7 +203,7 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, required=True, help="folder of outcomes.jsonl, to go on from")
     parser.add_argument("--only", nargs="+", choices=list(JOBS), default=list(JOBS))
     parser.add_argument("--calls", nargs="+", choices=traced.CALLS, default=list(traced.CALLS))
-    parser.add_argument("--effects", nargs="+", choices=EFFECTS, default=list(EFFECTS))
+    parser.add_argument("--every-error", action="store_true", help="each error at each call, not one in turn")
     parser.add_argument("--write-table", action="store_true", help="write docs/faults.md from the outcomes, and end")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -211,5 +214,5 @@ if __name__ == "__main__":
     if not traced.available():
         sys.exit("strace is not here, or may not trace processes")
     with tempfile.TemporaryDirectory() as temporary:
-        sweep(Path(temporary), kept, options.only, options.calls, options.effects)
+        sweep(Path(temporary), kept, options.only, options.calls, options.every_error)
     sys.exit(any(outcome.problem for outcome in kept.outcomes))

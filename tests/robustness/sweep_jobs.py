@@ -38,7 +38,7 @@ class Job:
     """
 
     name: str
-    prepare: Callable[[Path, Path], None]
+    prepare: Callable[[Path, Path], object]
     work: Callable[[], int]
     bits: Callable[[Path], Bits]
     needs: tuple[str, ...] = ()

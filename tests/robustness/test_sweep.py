@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ def _work() -> int:
     try:
         _write(Path(), 2.0)
     except OSError as error:
-        print(f"alad: error: {error}", file=sys.stderr)
+        os.write(2, f"alad: error: {error}\n".encode())
         return 1
     return 0
 

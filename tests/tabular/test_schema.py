@@ -187,15 +187,29 @@ def test_scoring_refuses() -> None:
 
 @pytest.mark.parametrize("name", ["label", "Label", "target", "class", "y", "is_anomaly"])
 def test_a_label_left_in(name: str) -> None:
-    (line,) = schema.column_warnings(pd.DataFrame({name: [0, 1], "n": [1.0, 2.0]}))
+    cells = pd.DataFrame({name: [0, 1], "n": [1.0, 2.0]})
+    (line,) = schema.column_warnings(cells, cells, scaled=True)
     assert repr(name) in line and "--label" in line
 
 
 def test_constant_columns() -> None:
     cells = pd.DataFrame({"a": [1.0, 1.0], "b": ["u", "u"], "c": [1.0, 2.0], "d": [1.0, np.nan]})
-    lines = list(schema.column_warnings(cells))
+    lines = list(schema.column_warnings(cells, cells, scaled=True))
     assert len(lines) == 2
     assert "'a' is constant: 1.0" in lines[0] and "'b' is constant: 'u'" in lines[1]
+
+
+def test_whole_numbers_that_float64_cannot_tell_apart_are_coarse_and_not_constant() -> None:
+    frame = pd.DataFrame({"id": 2**60 + np.arange(4), "n": np.arange(4.0)})
+    (line,) = schema.column_warnings(frame.astype(float), frame, scaled=True)
+    assert line.startswith("column 'id' loses differences: near 1.15e+18 float64 steps by 256")
+
+
+def test_numbers_that_only_float32_cannot_tell_apart_need_scaling() -> None:
+    frame = pd.DataFrame({"time": 1e9 + np.arange(4)})
+    assert list(schema.column_warnings(frame, frame, scaled=True)) == []
+    (line,) = schema.column_warnings(frame, frame, scaled=False)
+    assert line.startswith("column 'time' loses differences: near 1e+09 float32 steps by 64")
 
 
 # Numbers with a few words among them ------------------------------------------------------------------------------
