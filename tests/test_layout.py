@@ -110,7 +110,7 @@ def test_quick_commands_import_nothing_heavy(arguments: list[str]) -> None:
 )
 def test_required_data(tmp_path: Path, required: str, outcome: str, code: int) -> None:
     """ALAD_REQUIRE_DATA=1 makes a failure of a skip for want of data; the reason is named either way."""
-    test = "tests/data/test_loading.py::test_arrhythmia_counts_and_halves"
+    test = "tests/data/test_arrhythmia.py::test_arrhythmia_counts_and_halves"
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rs", "--no-header", test]
     environment = {**os.environ, "ALAD_DATA_DIR": str(tmp_path), "ALAD_REQUIRE_DATA": required}
     done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True)
