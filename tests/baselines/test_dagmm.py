@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
-from reference import DagmmReference, draw, mixture_energy, mixture_of
+from reference import draw
+from reference_baselines import DagmmReference, mixture_energy, mixture_of
 from small_baselines import DAGMM, randomise, without_dropout
 from tolerances import assert_close, assert_within, bound, of_network, sensitivity, terms_of
 

@@ -26,6 +26,8 @@ for cases in (
     "fault_cases_images",
     "fault_cases_exports",
     "fault_cases_files",
+    "fault_cases_models",
+    "fault_cases_calls",
 ):  # in the order of the table
     importlib.import_module(cases)
 PAGE = CHECKOUT / "docs" / "faults.md"
