@@ -1,4 +1,4 @@
-"""Exceptions raised for invalid user input; the command line prints them as one line."""
+"""Exceptions raised for invalid user input, which the command line prints as one line, and a warning."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ class DataError(AladError, ValueError):
 
 class SettingsError(AladError, ValueError):
     """An option, name or value is not allowed, or contradicts files on disk."""
+
+
+class ConstantFeatureWarning(UserWarning):
+    """Features that have one value in all training rows."""
 
 
 class Stopped(AladError):  # noqa: N818  # no fault

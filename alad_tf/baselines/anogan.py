@@ -20,7 +20,7 @@ from alad_tf.model.shared_graphs import SharedGraph
 from architectures.rows import Adam, Gan
 
 SCORES = ("released", "schlegl")
-VALIDATION = None
+VALIDATION: str | None = None
 COSTLY = True
 SEARCH_STEPS = 500
 SEARCH_ADAM = Adam(1e-3, beta1=0.9)

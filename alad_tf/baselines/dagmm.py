@@ -17,7 +17,7 @@ from alad_tf.model.batching import Score, in_graph
 from architectures.rows import Dagmm
 
 SCORES = ("energy",)
-VALIDATION = None
+VALIDATION: str | None = None
 COSTLY = False
 COVARIANCE_FLOOR = 1e-6  # added to the variances, so that a Gaussian on one point has a density
 NORM_FLOOR = 1e-12  # added to squared norms, whose root has no gradient at zero

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -34,6 +34,9 @@ from alad_tf.experiments.protocol import PROTOCOLS
 from alad_tf.options import CLASSES, PRECISIONS, STRATEGIES
 from alad_tf.paths import published_results
 from architectures.tabular import KDD99_ROWS, tabular
+
+if TYPE_CHECKING:
+    from architectures.rows import Table
 
 SHOWN = (*architectures.DATASETS, "tabular")
 IMAGES = "Image data sets"
@@ -68,7 +71,7 @@ def show(dataset: str, features: int | None, rows: int | None, method: str) -> N
         if dataset == "tabular":
             if not features:
                 raise ValueError("Expected --features N with tabular. Received: none")
-            table: Any = tabular(features, n_rows=rows or KDD99_ROWS)
+            table: Table = tabular(features, n_rows=rows or KDD99_ROWS)
         elif features or rows:
             raise ValueError(f"Expected --features and --rows with tabular only. Received: them with {dataset}")
         else:

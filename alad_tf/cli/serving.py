@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +13,7 @@ from alad_tf.cli.arguments import (
     PATH,
     POSITIVE,
     Command,
+    Decorated,
     argument,
     one_of,
     option,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 EXCLUSIVE = [("threshold", "contamination")]
 
 
-def _source(function: Any) -> Any:
+def _source(function: Decorated) -> Decorated:
     """Add the model to read and how its threshold is set."""
     for add in (
         option(

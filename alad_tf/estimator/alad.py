@@ -7,16 +7,17 @@ from collections.abc import Iterable
 from itertools import repeat
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, Callable
+from typing import Callable
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 import architectures
-from alad_tf.errors import SettingsError
+from alad_tf.errors import ConstantFeatureWarning, SettingsError
 from alad_tf.estimator import custom_networks, tensorboard
 from alad_tf.estimator.architecture import choose_table
 from alad_tf.estimator.callbacks import History, collapse, train
@@ -91,7 +92,7 @@ class ALAD(FittedALAD):
         n_features_in_, feature_names_in_: as in scikit-learn.
     """
 
-    _parameter_constraints: dict[str, Any] = {  # noqa: RUF012 (scikit-learn's name and place)
+    _parameter_constraints: dict[str, list[object]] = {  # noqa: RUF012 (scikit-learn's name and place)
         "architecture": [StrOptions(set(architectures.DATASETS)), Alad, None],
         "spectral_norm": [StrOptions({kind for kind in SPECTRAL_NORMS if kind}), None],
         "latent_discriminator": ["boolean"],
@@ -149,10 +150,10 @@ class ALAD(FittedALAD):
 
     def fit(
         self,
-        X: Any,
-        y: Any = None,
+        X: npt.ArrayLike,
+        y: object = None,
         *,
-        validation: Any = None,
+        validation: npt.ArrayLike | None = None,
         callbacks: Iterable[tf.keras.callbacks.Callback] = (),
     ) -> ALAD:
         """Train on the rows of X [n, d] and set the threshold from their scores.
@@ -180,7 +181,7 @@ class ALAD(FittedALAD):
             self.center_, self.scale_ = fit_scaling(self.scaling, X)
         constants = constant_features(X, self._names())
         if constants:
-            warnings.warn(constants, UserWarning, stacklevel=2)
+            warnings.warn(constants, ConstantFeatureWarning, stacklevel=2)
         kind = np.float32 if self.scaling is None else X.dtype.type
         for line in filter(None, map(coarse_feature, self._names(), X.T, repeat(kind))):
             warnings.warn(line, CoarseWarning, stacklevel=2)
@@ -263,7 +264,7 @@ class ALAD(FittedALAD):
             seed=self.seed_,
         )
 
-    def _hold_out(self, X: np.ndarray, validation: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    def _hold_out(self, X: np.ndarray, validation: npt.ArrayLike | None) -> tuple[np.ndarray, np.ndarray | None]:
         """(training rows, validation rows)."""
         if validation is None:
             if self.patience is not None:
@@ -278,11 +279,11 @@ class ALAD(FittedALAD):
         require_finite(held_out, self._names(), "to validate on")
         return X, held_out
 
-    def _more_tags(self) -> dict[str, Any]:
+    def _more_tags(self) -> dict[str, bool]:
         return {"requires_y": False}
 
 
-def _seed(random_state: Any) -> int:
+def _seed(random_state: int | np.random.RandomState | None) -> int:
     """The seed itself, or one drawn from the random state."""
     if isinstance(random_state, Integral):
         return int(random_state)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 from sklearn.utils.validation import check_is_fitted
 
@@ -17,6 +18,7 @@ from alad_tf.estimator.validation import first_text, require_finite
 from alad_tf.model import inference, neighbours
 from alad_tf.model.networks import Networks
 from alad_tf.model.scores import BLOCK_ROWS, Scorer
+from alad_tf.typing import Document
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +32,7 @@ class FittedALAD(NetworkDetector):
 
     score: str
     networks_: Networks
+    _scorer: Scorer
     n_features_in_: int
     seed_: int
     references_: np.ndarray
@@ -37,7 +40,7 @@ class FittedALAD(NetworkDetector):
 
     # Scores -------------------------------------------------------------------------------------------------------
 
-    def anomaly_score(self, X: Any) -> np.ndarray:
+    def anomaly_score(self, X: npt.ArrayLike) -> np.ndarray:
         """A(x) of each row of X [n, d]: [n] float32, larger = more anomalous.
 
         Raises:
@@ -48,7 +51,7 @@ class FittedALAD(NetworkDetector):
         require_finite(X, self._names(), "to score")
         return self._score(X)
 
-    def score_rows(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+    def score_rows(self, X: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """A(x) as `anomaly_score`, for rows that may hold NaN or infinity: they are flagged, not refused.
 
         Returns:
@@ -62,7 +65,7 @@ class FittedALAD(NetworkDetector):
             scores[valid] = self._score(X if valid.all() else X[valid])
         return scores, valid
 
-    def reconstruct(self, X: Any) -> np.ndarray:
+    def reconstruct(self, X: npt.ArrayLike) -> np.ndarray:
         """x' = G(E(x)) of each row of X [n, d], in the units of X: [n, d] float64.
 
         Raises:
@@ -73,7 +76,7 @@ class FittedALAD(NetworkDetector):
         require_finite(X, self._names(), "to reconstruct")
         return self._reconstructed(X)
 
-    def explain(self, X: Any, top: int = 5) -> pd.DataFrame:
+    def explain(self, X: npt.ArrayLike, top: int = 5) -> pd.DataFrame:
         """The features of each row with the largest contributions, largest first.
 
         Args:
@@ -141,7 +144,7 @@ class FittedALAD(NetworkDetector):
 
     # On disk ------------------------------------------------------------------------------------------------------
 
-    def save(self, folder: Path | str, documents: dict[str, Any] | None = None) -> None:
+    def save(self, folder: Path | str, documents: Document | None = None) -> None:
         """Write a model folder: JSON, weights and a manifest of SHA-256 sums; nothing is pickled.
 
         Args:
@@ -180,11 +183,11 @@ class FittedALAD(NetworkDetector):
     def _scorer_of(self, networks: Networks) -> Scorer:
         return Scorer(networks)
 
-    def _model(self, name: str) -> Any:
+    def _model(self, name: str) -> tf.keras.Model:
         check_is_fitted(self, "networks_")
         return getattr(self.networks_, name)
 
-    def _numbers(self, X: Any, reset: bool = False, least: int = 1) -> np.ndarray:
+    def _numbers(self, X: npt.ArrayLike, reset: bool = False, least: int = 1) -> np.ndarray:
         """X as [n, d] floats with the columns of training; NaN and infinity are allowed."""
         try:
             return self._validate_data(

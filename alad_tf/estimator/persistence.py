@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import sklearn
@@ -19,6 +19,7 @@ from alad_tf.estimator.explanations import Usual
 from alad_tf.io import model_folder
 from alad_tf.model.neighbours import MOST_REFERENCES
 from alad_tf.model.weights import get_arrays
+from alad_tf.typing import Document, Options
 from architectures import rows
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ MOST_LAYERS = 1000  # of all networks together: each takes milliseconds to build
 Arrays = dict[str, dict[str, np.ndarray]]
 
 
-def write(model: ALAD, folder: Path | str, documents: dict[str, Any]) -> None:
+def write(model: ALAD, folder: Path | str, documents: Document) -> None:
     """Write the model folder of a fitted estimator.
 
     Args:
@@ -59,7 +60,7 @@ def write(model: ALAD, folder: Path | str, documents: dict[str, Any]) -> None:
 
 
 @contextmanager
-def reading(folder: Path | str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+def reading(folder: Path | str) -> Iterator[tuple[Options, Options]]:
     """Read a model folder, and refuse a model that does not fit together here or in the body of the statement.
 
     Yields:
@@ -78,7 +79,7 @@ def reading(folder: Path | str) -> Iterator[tuple[dict[str, Any], dict[str, Any]
         ) from error
 
 
-def _document(model: ALAD) -> dict[str, Any]:
+def _document(model: ALAD) -> Document:
     settings = {name: value for name, value in model.get_params().items() if name not in NOT_STORED}
     names = getattr(model, "feature_names_in_", None)
     return {
@@ -104,7 +105,7 @@ def _document(model: ALAD) -> dict[str, Any]:
     }
 
 
-def _options(document: dict[str, Any]) -> dict[str, Any]:
+def _options(document: Document) -> Options:
     """Options of the constructor; those that a model folder does not hold are refused."""
     settings = document["settings"]
     foreign = set(settings) & set(NOT_STORED)
@@ -113,7 +114,7 @@ def _options(document: dict[str, Any]) -> dict[str, Any]:
     return {**settings, "architecture": rows.alad(document["table"]), "random_state": int(document["seed"])}
 
 
-def _state(document: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
+def _state(document: Document, arrays: Arrays) -> Options:
     """Attributes of the fitted estimator, with arrays in place of the networks."""
     table, threshold = rows.alad(document["table"]), document["threshold"]
     _require_sound(table, arrays)
@@ -194,6 +195,6 @@ def _sound_usual(arrays: dict[str, np.ndarray], width: int) -> Usual:
     return Usual(**arrays)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """Return a NumPy scalar as a Python number."""
     return value.item() if isinstance(value, np.generic) else value

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from alad_tf.errors import DataError, SettingsError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COARSE = 1e-3  # of a feature's standard deviation: the step of numbers that is warned of
 
@@ -38,14 +42,15 @@ def require_finite(X: np.ndarray, names: Sequence[str], purpose: str) -> None:
     )
 
 
-def first_text(X: Any) -> str | None:
+def first_text(X: object) -> str | None:
     """Describe the first cell of a frame that is no number; None for frames of numbers and for arrays."""
     if not (hasattr(X, "columns") and hasattr(X, "index")):
         return None
-    for column in X.columns:
-        if X[column].dtype.kind in "fiub":
+    frame: pd.DataFrame = X
+    for column in frame.columns:
+        if frame[column].dtype.kind in "fiub":
             continue
-        for row, value in zip(X.index, X[column]):
+        for row, value in zip(frame.index, frame[column]):
             try:
                 float(value)
             except (TypeError, ValueError):
@@ -86,7 +91,7 @@ class CoarseWarning(UserWarning):
     """A feature differs by less than the steps of its floating-point numbers."""
 
 
-def coarse_feature(name: str, column: np.ndarray, kind: type[np.floating[Any]] = np.float32) -> str | None:
+def coarse_feature(name: str, column: np.ndarray, kind: type[np.floating[npt.NBitBase]] = np.float32) -> str | None:
     """Describe a feature whose differences are lost in floating-point numbers; None for the others.
 
     Near x numbers of float32 step by about |x| / 2^23, of float64 by |x| / 2^52. A feature is coarse where a step near

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any, Callable
+from typing import Callable
 
 from alad_tf.errors import DataError
+from alad_tf.typing import Document
 
 RECORDS = 100  # at most, in a run's history; every fifth is scored on the test rows
 
@@ -21,7 +22,7 @@ class Log:
     best: dict[str, float] | None = None  # epoch, step and validation: of the smallest mean validation score
 
     @classmethod
-    def of_checkpoint(cls, document: dict[str, Any] | None) -> Log:
+    def of_checkpoint(cls, document: Document | None) -> Log:
         """The log that a checkpoint holds; a new one without a checkpoint.
 
         Raises:
@@ -39,7 +40,7 @@ class Log:
         """The last value of a metric in the history."""
         return next((record[metric] for record in reversed(self.history) if metric in record), None)
 
-    def of_validation(self) -> dict[str, Any]:
+    def of_validation(self) -> Document:
         """Entries of result.json about the best epoch; none without validation rows."""
         return {} if self.best is None else {"last_epoch": self.history[-1]["epoch"], "best": self.best}
 

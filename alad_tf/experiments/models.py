@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Callable
+from types import ModuleType
+from typing import Callable
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from alad_tf.baselines import anogan, classical, dagmm, dsebm
@@ -17,7 +19,7 @@ from alad_tf.model.batching import Parts, Score, Watch, in_chunks
 from alad_tf.model.networks import Networks
 from alad_tf.model.trainer import Loop
 
-DEEP: dict[str, Any] = {"DSEBM": dsebm, "DAGMM": dagmm, "AnoGAN": anogan}  # modules of one form
+DEEP: dict[str, ModuleType] = {"DSEBM": dsebm, "DAGMM": dagmm, "AnoGAN": anogan}  # modules of one form
 
 
 @dataclass
@@ -122,6 +124,6 @@ def _classical(settings: BaselineSettings, seed: int, x_train: np.ndarray) -> Mo
     return Model(None, scores_of)
 
 
-def _as_rows(x: Any) -> np.ndarray:
+def _as_rows(x: npt.ArrayLike) -> np.ndarray:
     x = np.asarray(networks.as_input(x))
     return x.reshape(len(x), -1)

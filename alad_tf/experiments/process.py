@@ -9,8 +9,9 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Callable, NamedTuple
+from typing import Callable, NamedTuple
 
 from alad_tf import _tensorflow_log
 from alad_tf.errors import AladError, Stopped
@@ -58,7 +59,7 @@ class Run:
             return
 
 
-def _work(settings: AnySettings, seed: int, run_dir: Path, data_dir: Path | None, writer: Any) -> None:
+def _work(settings: AnySettings, seed: int, run_dir: Path, data_dir: Path | None, writer: Connection) -> None:
     """Body of a run's process: ends with exit code 0, or says why not in one line. Libraries talk to log.txt.
 
     SIGTERM ends it at once until its first report, for there is nothing to save; then at the end of a chunk of steps.

@@ -8,7 +8,7 @@ import math
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Callable
+from typing import Callable
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from alad_tf.model.batching import Watch
 from alad_tf.model.trainer import Loop
 from alad_tf.model.training_loop import CHUNK_STEPS, EarlyStopping, chunks
 from alad_tf.model.weights import set_arrays
+from alad_tf.typing import Document
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ def run(
     data_dir: Path | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
     stopping: Callable[[], bool] = lambda: False,
-) -> dict[str, Any]:
+) -> Document:
     """Train with one seed, score the test rows and write the run's files; go on from a checkpoint where there is one.
 
     The labels of the test rows are used for the metrics in history and result only: nothing is chosen by them.
@@ -230,7 +231,7 @@ def _result(
     test_scores: dict[str, np.ndarray],
     whole: base.Split,
     seconds: float,
-) -> dict[str, Any]:
+) -> Document:
     """Content of result.json."""
     return {
         "dataset": settings.dataset,
@@ -249,7 +250,7 @@ def _result(
 def _write(
     run_dir: Path,
     settings: AnySettings,
-    result: dict[str, Any],
+    result: Document,
     log: Log,
     judge: Judge,
     test_scores: dict[str, np.ndarray],

@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from alad_tf.io import locks
 
@@ -115,7 +114,7 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, content: Any) -> None:
+def write_json(path: Path, content: object) -> None:
     """Write `content` as indented JSON to `path` atomically; NaN is refused (ValueError)."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 

@@ -8,7 +8,6 @@ import os
 import stat
 from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from alad_tf.errors import DataError
 from alad_tf.typing import Document
@@ -89,7 +88,7 @@ def from_sums(text: str) -> Entries:
     return {name: {"sha256": digest} for digest, name in pairs}
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path) -> object:
     """Read a JSON document of at most `MOST_JSON_BYTES`.
 
     Raises:

@@ -7,7 +7,7 @@ largest float32, and its other outputs are 0.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -18,6 +18,7 @@ from alad_tf.model import inference, neighbours
 from alad_tf.model.networks import Networks, as_input
 from alad_tf.model.scores import scores_of
 from alad_tf.serving.preprocessing_graph import Tensors, argument, column_types, encoded, parsed_columns, parsed_rows
+from alad_tf.typing import Document
 
 LARGEST = float(np.finfo(np.float32).max)  # the score of a row that is not valid, or whose score overflows
 
@@ -47,7 +48,7 @@ class Detector:
     scale: np.ndarray
     references: np.ndarray | None = None
     usual: Usual | None = None
-    preprocessing: dict[str, Any] | None = None
+    preprocessing: Document | None = None
 
     def __post_init__(self) -> None:
         if not np.isfinite(self.threshold):
@@ -83,7 +84,7 @@ class Served(tf.Module):
         """Specification of a batch x [n, ...]."""
         return tf.TensorSpec([None, *self._detector.shape], tf.float32, name="x")
 
-    def signatures(self) -> dict[str, Callable[..., Any]]:
+    def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """Concrete functions by signature name."""
         latent = tf.TensorSpec([None, *self._E().output_shape[1:]], tf.float32, name="z")
         examples = tf.TensorSpec([None], tf.string, name="inputs")
@@ -233,7 +234,7 @@ def _masked(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
     return tf.where(tf.reshape(valid, [-1, *[1] * (len(values.shape) - 1)]), values, 0.0)
 
 
-def _below(threshold: float) -> Any:
+def _below(threshold: float) -> np.float32:
     """The largest float32 that is not above a threshold: a float32 score exceeds both or neither."""
     with np.errstate(over="ignore"):
         rounded = np.float32(threshold)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -42,7 +41,7 @@ def parquet_chunks(
             report((first + len(table)) / file.metadata.num_rows)
 
 
-def _require_sound_footer(path: Path, metadata: Any) -> None:
+def _require_sound_footer(path: Path, metadata: pyarrow.parquet.FileMetaData) -> None:
     """Refuse a footer that contradicts itself, or that claims more than a file of this size holds.
 
     Raises:
@@ -62,7 +61,9 @@ def _require_sound_footer(path: Path, metadata: Any) -> None:
         raise ValueError(f"a footer that claims {metadata.num_rows} rows, and row groups of {rows}")
 
 
-def _decoded(path: Path, batches: Iterable[Any], types: Mapping[str, Any]) -> Iterator[Any]:
+def _decoded(
+    path: Path, batches: Iterable[pa.RecordBatch], types: Mapping[str, pa.DataType]
+) -> Iterator[pa.RecordBatch]:
     """Validate batches, and turn categories into the text that they are in the file, if it is not too much."""
     size = 0
     for batch in batches:
@@ -96,7 +97,7 @@ def feather_chunks(
         reader = pa.ipc.open_file(file)
         count = reader.num_record_batches
 
-        def batches() -> Iterator[Any]:
+        def batches() -> Iterator[pa.RecordBatch]:
             for number in range(count):
                 batch = reader.get_batch(number).select(wanted)
                 batch.validate(full=True)
@@ -112,9 +113,9 @@ def _without_index(names: list[str]) -> list[str]:
     return [name for name in names if not re.fullmatch(r"__index_level_\d+__", name)]
 
 
-def regrouped(batches: Iterable[Any], rows: int) -> Iterator[tuple[Any, int]]:
+def regrouped(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[tuple[pa.Table, int]]:
     """Join and cut batches to tables of exactly `rows`, the last one shorter, each with the number of its first row."""
-    waiting: list[Any] = []
+    waiting: list[pa.RecordBatch] = []
     first = 0
     for batch in batches:
         waiting.append(batch)
@@ -127,7 +128,7 @@ def regrouped(batches: Iterable[Any], rows: int) -> Iterator[tuple[Any, int]]:
         yield pa.Table.from_batches(waiting), first
 
 
-def frame_of(path: Path, table: Any, first: int) -> pd.DataFrame:
+def frame_of(path: Path, table: pa.Table, first: int) -> pd.DataFrame:
     """Turn an Arrow table of numbers and text into a frame that is numbered from `first`.
 
     Raises:

@@ -11,13 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.compose import ColumnTransformer
 
-from alad_tf.errors import DataError, SettingsError
+from alad_tf.errors import ConstantFeatureWarning, DataError, SettingsError
 from alad_tf.estimator.validation import CoarseWarning
 from alad_tf.io import model_folder
 from alad_tf.tabular import preprocessing, readers
@@ -25,6 +24,7 @@ from alad_tf.tabular.formats import Kind
 from alad_tf.tabular.labels import Labels, describe_metrics
 from alad_tf.tabular.model import CHUNK_ROWS, Model, bar, read_chunks, require_columns
 from alad_tf.tabular.schema import Columns, as_text, column_warnings, require
+from alad_tf.typing import Document, Options
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +42,8 @@ class Preparation:
     impute: bool = False
     labels: Labels | None = None
 
-    def described(self) -> dict[str, Any]:
-        """What a model folder keeps of it."""
+    def described(self) -> Document:
+        """The preparation as the model folder stores it."""
         labels = self.labels
         return {
             "dropped": list(self.drop),
@@ -60,7 +60,7 @@ def fit_file(
     test: Path | None = None,
     validation: float = VALIDATION,
     false_positive_rate: float | None = None,
-    options: dict[str, Any] | None = None,
+    options: Options | None = None,
     overwrite: bool = False,
 ) -> str:
     """Train on the rows of a file and write a model folder; warnings are logged.
@@ -204,9 +204,8 @@ def logged_warnings() -> Iterator[None]:
         logger.warning("%s", line)
 
 
-def _lines(caught: Iterable[Any]) -> Iterator[str]:
+def _lines(caught: Iterable[warnings.WarningMessage]) -> Iterator[str]:
     for warning in caught:
-        if issubclass(warning.category, CoarseWarning):
-            continue
-        if issubclass(warning.category, UserWarning) and "hold one value" not in str(warning.message):
+        told = issubclass(warning.category, (CoarseWarning, ConstantFeatureWarning))  # by column, before
+        if issubclass(warning.category, UserWarning) and not told:
             yield " ".join(str(warning.message).split())

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,10 @@ from alad_tf.io import model_folder
 from alad_tf.tabular import preprocessing, readers
 from alad_tf.tabular.formats import Advance, Kind
 from alad_tf.tabular.schema import Columns
+from alad_tf.typing import Document, Rule
+
+if TYPE_CHECKING:
+    from alad_tf.estimator.alad import ALAD
 
 CHUNK_ROWS = 1 << 14
 
@@ -27,10 +31,10 @@ CHUNK_ROWS = 1 << 14
 class Model:
     """Contents of a model folder: the estimator, and the preprocessing from columns to features."""
 
-    estimator: Any
+    estimator: ALAD
     columns: Columns
     transformer: ColumnTransformer
-    data: dict[str, Any] = field(default_factory=dict)
+    data: Document = field(default_factory=dict)
 
     @classmethod
     def load(cls, folder: Path) -> Model:
@@ -181,7 +185,7 @@ def inspect_model(folder: Path) -> str:
     return "\n".join(f"{name:<15}{visible(value)}" for name, value in {"model": whole, **rows}.items())
 
 
-def _inspected(documents: dict[str, Any]) -> dict[str, Any]:
+def _inspected(documents: Document) -> dict[str, object]:
     model, data = documents["model"], documents["data"]
     chosen = Columns.from_document(documents["columns"])
     preprocessing.from_document(documents["preprocessing"])
@@ -206,14 +210,14 @@ def _inspected(documents: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _rule(rule: dict[str, Any]) -> str:
+def _rule(rule: Rule) -> str:
     return f"{rule['rule'].replace('_', ' ')} {rule['value']:g} of the {rule['scores']}"
 
 
 # Parts of the above -----------------------------------------------------------------------------------------------
 
 
-def _require_documents(documents: dict[str, Any], folder: Path) -> None:
+def _require_documents(documents: Document, folder: Path) -> None:
     missing = [name for name in ("model", "columns", "preprocessing", "data") if name not in documents]
     if missing:
         raise DataError(

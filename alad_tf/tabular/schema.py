@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from numbers import Real
-from typing import Any
+from typing import SupportsFloat
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ import pandas as pd
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.estimator.validation import coarse_feature
 from alad_tf.tabular.formats import shown
+from alad_tf.typing import Document
 
 MAX_CATEGORIES = 1000  # of a column: each becomes a feature
 LABEL_NAMES = ("label", "labels", "target", "class", "y", "is_anomaly", "anomaly", "outlier")
@@ -73,12 +74,12 @@ class Columns:
         """All columns: the numeric ones, then the categorical ones."""
         return [*self.numeric, *self.categorical]
 
-    def to_document(self) -> dict[str, Any]:
+    def to_document(self) -> Document:
         """The columns as a JSON object."""
         return {**asdict(self), "numeric": list(self.numeric), "categorical": list(self.categorical)}
 
     @classmethod
-    def from_document(cls, document: Any) -> Columns:
+    def from_document(cls, document: Document) -> Columns:
         """The inverse of `to_document`.
 
         Raises:
@@ -202,7 +203,7 @@ def _refuse_text_among_numbers(name: str, column: pd.Series) -> None:
         )
 
 
-def _is_number(cell: Any) -> bool:
+def _is_number(cell: SupportsFloat | str) -> bool:
     """Whether a cell is a number as files write them; Python also takes 1_000 and the digits of other scripts."""
     if isinstance(cell, str) and ("_" in cell or not cell.isascii()):
         return False
@@ -240,7 +241,7 @@ def as_text(column: pd.Series) -> pd.Series:
     return pd.Series(cells, column.index, dtype=object, name=column.name)
 
 
-def _text(cell: Any) -> str:
+def _text(cell: object) -> str:
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
 
 

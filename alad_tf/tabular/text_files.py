@@ -7,7 +7,7 @@ import gzip
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO, cast
 
 import pandas as pd
 import pyarrow as pa
@@ -74,7 +74,9 @@ def _delimiter(path: Path) -> str:
     return "\t" if format_of(path) == ".tsv" else ","
 
 
-def _options(path: Path, names: list[str], kinds: Mapping[str, Kind]) -> tuple[Any, Any, Any]:
+def _options(
+    path: Path, names: list[str], kinds: Mapping[str, Kind]
+) -> tuple[pyarrow.csv.ReadOptions, pyarrow.csv.ParseOptions, pyarrow.csv.ConvertOptions]:
     return (
         pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),  # one thread: errors then say the row
         pyarrow.csv.ParseOptions(delimiter=_delimiter(path), newlines_in_values=True),
@@ -92,7 +94,7 @@ def _options(path: Path, names: list[str], kinds: Mapping[str, Kind]) -> tuple[A
 def _opened(path: Path, advance: Advance | None = None) -> Iterator[BinaryIO]:
     """The text of a file, unpacked as it is read."""
     with open(path, "rb") as raw:
-        counted: Any = _Counting(raw, path.stat().st_size, advance) if advance else raw
+        counted = cast(BinaryIO, _Counting(raw, path.stat().st_size, advance)) if advance else raw
         if path.name.lower().endswith(".gz"):
             with _Unpacked(path, counted) as unpacked:
                 yield unpacked  # type: ignore[misc]
@@ -122,7 +124,7 @@ class _Checked:
 class _Unpacked(gzip.GzipFile):
     """The text of a packed file, which ends with an error where it is more than real data pack to."""
 
-    def __init__(self, path: Path, file: Any) -> None:
+    def __init__(self, path: Path, file: BinaryIO) -> None:
         super().__init__(fileobj=file)
         self._path = path
 

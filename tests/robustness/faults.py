@@ -19,9 +19,10 @@ import zipfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Callable
+from typing import Any, Callable, cast
 from unittest.mock import patch
 
 import numpy as np
@@ -227,7 +228,7 @@ class Inline:
         parent = SimpleNamespace(is_alive=lambda: True)
         with patch.object(os, "dup2"), patch.object(multiprocessing, "parent_process", lambda: parent):
             try:
-                _work(settings, seed, run_dir, data_dir, SimpleNamespace(send=self.said.append))
+                _work(settings, seed, run_dir, data_dir, cast(Connection, SimpleNamespace(send=self.said.append)))
             except SystemExit as end:
                 code = int(end.code or 0)
         signal.signal(signal.SIGTERM, handler)

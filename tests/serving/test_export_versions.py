@@ -132,6 +132,7 @@ def test_killed_half_way_leaves_no_version(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="Expected an exported model"):
         versions.resolve(tmp_path)
     assert export.export(array_source(), tmp_path) == tmp_path / "1"
+    assert [path.name for path in tmp_path.iterdir()] == ["1"]
 
 
 def test_full_target_leaves_nothing(tmp_path: Path) -> None:
@@ -148,7 +149,7 @@ def test_full_target_leaves_nothing(tmp_path: Path) -> None:
         (["MODEL", "BASE", "--threshold", "nan"], "Expected a number for --threshold. Received: 'nan'"),
         (["MODEL", "BASE", "--threshold", "inf"], "Expected a finite value. Received: inf"),
         (["MODEL", "BASE", "--contamination", "0.7"], "at most 0.5 for --contamination. Received: '0.7'"),
-        (["MODEL", "BASE", "--score", "l1"], "Expected the model's score, features"),
+        (["MODEL", "BASE", "--score", "l1"], "Expected the model's score, neighbours"),
         (["MODEL", "BASE", "--version", "0"], "Expected a whole number from 1 to 9223372036854775807 for --version"),
         (["MODEL", "FILE"], "File exists"),
         (["MODEL", "FILE/name"], "Not a directory"),
