@@ -33,7 +33,7 @@ class Judge:
         return metrics.evaluate(self.split.y_test, score, self.top_fraction)
 
     def of_test_rows(self, test_scores: Mapping[str, np.ndarray]) -> Document:
-        """What a result says of the scores of the test rows."""
+        """Metrics of the test rows for a result, by score."""
         return {
             **({} if self.split.stand_in is None else {"stand_in": self.split.stand_in}),
             "n_anomalies": int(self.split.y_test.sum()),

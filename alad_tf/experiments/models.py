@@ -1,4 +1,4 @@
-"""What a run trains and scores with, for each method alike."""
+"""Trainer and scorer of a run, with one interface for all methods."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DEEP: dict[str, ModuleType] = {"DSEBM": dsebm, "DAGMM": dagmm, "AnoGAN": anogan}
 
 @dataclass
 class Model:
-    """What a run trains and scores with.
+    """Trainer and scorer of a run.
 
     Args:
         trainer: takes the steps; None where making the model was all that there is to train.

@@ -26,7 +26,7 @@ STOPPED = 75  # exit code of a run that was asked to stop and is in its checkpoi
 
 
 class WarningMessage(NamedTuple):
-    """What a run goes on in spite of."""
+    """A warning of a run, which continues."""
 
     text: str
 
@@ -51,7 +51,7 @@ class Run:
         writer.close()
 
     def messages(self) -> Iterator[Progress | WarningMessage | str]:
-        """What the run has said since the last call: how far it is, or why it ended early."""
+        """Messages of the run since the last call: its progress, or the reason why it ended early."""
         try:
             while self.reader.poll():
                 yield self.reader.recv()
@@ -104,7 +104,7 @@ class _Warnings(logging.Handler):
 
 @contextmanager
 def _warnings_handed_to(say: Callable[[WarningMessage], None]) -> Iterator[None]:
-    """Hand what the package warns of to a function, and to no other handler."""
+    """Hand the package's warnings to a function, and to no other handler."""
     logger = logging.getLogger("alad_tf")
     handlers, propagate = logger.handlers, logger.propagate
     logger.handlers, logger.propagate = [_Warnings(say)], False

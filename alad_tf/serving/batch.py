@@ -1,4 +1,4 @@
-"""Scoring of batches by an exported model, for whatever engine calls it: a dict of arrays in, a dict of arrays out."""
+"""Scoring of batches by an exported model, for any engine: a dict of arrays in, a dict of arrays out."""
 
 from __future__ import annotations
 

@@ -183,7 +183,7 @@ class _Output(ctypes.Structure):
 
 
 class _Status:
-    """A TF_Status for one call; leaving it raises what the call reported."""
+    """A TF_Status for one call; leaving it raises the error that the call reported."""
 
     def __init__(self, library: ctypes.CDLL, expected: str = "Expected a call that TensorFlow allows") -> None:
         self._tf, self._expected = library, expected

@@ -148,7 +148,7 @@ def _parts(path: Path, source: Path, scorer: BatchScorer) -> list[Part]:
 
 
 def _claim(output: Path, scorer: BatchScorer, parts: list[Part]) -> None:
-    """Write what the job is, or check that the one there is the same: model, files and their sizes."""
+    """Write the job's description (model, files and their sizes), or check that the stored one is the same."""
     sizes = {part["file"]: Path(part["file"]).stat().st_size for part in parts}
     manifest = entry(scorer.path / versions.MANIFEST)
     job = {"model": str(scorer.path), "manifest": manifest, "files": sizes, "parts": [part["name"] for part in parts]}

@@ -1,4 +1,4 @@
-"""AnoGAN: the search for z against a loop in NumPy; what a row's score depends on, and what not."""
+"""AnoGAN: the search for z equals a loop in NumPy; a row's score is independent of the other rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Table IV: what is timed is the whole search, and the file says what was timed."""
+"""Table IV: the whole search is timed, and the file names the measured calls."""
 
 from __future__ import annotations
 

@@ -355,7 +355,7 @@ def test_budget_counts_from_now(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_runs_go_on_until_the_budget_ends(script: Script, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """What runs then is stopped as by an interrupt, which is no failure; the next is not started."""
+    """At the end of the budget the current run is stopped as by an interrupt, without a failure; no other starts."""
     script({1: "wait"})
 
     class Budget(scheduler.Budget):

@@ -30,7 +30,7 @@ def arrays(path: Path) -> dict[str, bytes]:
 
 
 class Made:
-    """The results folder of two runs, the second stopped at first, and what the command said."""
+    """The results folder of two runs, of which the second is stopped first, and the command's output."""
 
     def __init__(self, alad: Alad, out: Path) -> None:
         self.method = out / "toy" / "ALAD-1epochs"

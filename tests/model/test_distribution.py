@@ -67,7 +67,7 @@ def answer(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 def two_workers(name: str) -> list[dict[str, Any]]:
-    """What two processes on this machine find that train as one."""
+    """Results of two processes on this machine that train as one."""
     sockets = [socket.socket() for _ in range(2)]
     for one in sockets:
         one.bind(("localhost", 0))
@@ -79,7 +79,7 @@ def two_workers(name: str) -> list[dict[str, Any]]:
 
 
 def test_two_devices_and_two_processes_have_the_losses_of_one() -> None:
-    """The table of the toy data has neither batch norm nor dropout: what is left is the order of sums.
+    """The table of the toy data has neither batch norm nor dropout: only the order of sums differs.
 
     Adam's first steps are as large for a gradient that is almost 0 as for any other, so that last digits grow.
     """

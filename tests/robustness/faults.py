@@ -45,7 +45,7 @@ Arguments = Sequence[object]
 
 @dataclass(frozen=True)
 class Said:
-    """What came of a call."""
+    """Outcome of a call."""
 
     code: int
     out: str
@@ -54,7 +54,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Fault:
-    """A case: the function that makes the fault, and what the call must say and end with."""
+    """A case: the function that makes the fault, the expected message and the expected exit code."""
 
     group: str
     name: str
@@ -88,7 +88,7 @@ def fault(group: str, says: str, code: int = 1, name: str = "") -> Callable[[Cal
 
 @dataclass(frozen=True)
 class Earlier:
-    """What there is before a fault: files of a complete run, of one that was stopped, of a model, and rows."""
+    """Files made before a fault: a complete run, a stopped run, a model folder, and rows."""
 
     results: Path
     model: Valid

@@ -39,7 +39,7 @@ MOMENTS = ("training", "start", "training", "training", "results", "results", "r
 
 @dataclass
 class Outcome:
-    """What was done and what went wrong."""
+    """Numbers of kills and failures."""
 
     kills: Counter[str] = field(default_factory=Counter)  # by what the process was doing
     runs: int = 0

@@ -91,7 +91,7 @@ def test_fault(case: Fault, scene: Scene) -> None:
 
 
 def row(case: Fault, line: str, folder: Path) -> str:
-    """A line of the table: what is the same in every run of the case."""
+    """A line of the table, from the parts of the message that are the same in every run of the case."""
     line = line.replace(f"{folder}/", "").replace(str(folder), ".")
     line = re.sub(r"used by process \d+", "used by process N", line)
     line = re.sub(r"record at \d+", "record at N", line)
