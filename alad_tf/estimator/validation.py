@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
@@ -91,7 +90,7 @@ class CoarseWarning(UserWarning):
     """A feature differs by less than the steps of its floating-point numbers."""
 
 
-def coarse_feature(name: str, column: np.ndarray, kind: type[np.floating[npt.NBitBase]] = np.float32) -> str | None:
+def coarse_feature(name: str, column: np.ndarray, kind: type[np.floating[Any]] = np.float32) -> str | None:
     """Describe a feature whose differences are lost in floating-point numbers; None for the others.
 
     Near x numbers of float32 step by about |x| / 2^23, of float64 by |x| / 2^52. A feature is coarse where a step near
