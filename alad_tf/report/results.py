@@ -283,6 +283,23 @@ def _read_result(path: Path, dataset: str, method: str, seed: int) -> Document:
     return dict(result)
 
 
+def read_run(folder: Path) -> dict[str, Any]:
+    """The result of the run in a folder, wherever the folder is. Raises DataError as `load_results`."""
+    path = folder / "result.json"
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, RecursionError, ValueError) as error:
+        raise _unusable(path, str(error)) from error
+    fault = _fault(result, {key: result[key] for key in ("dataset", "method", "seed")} if _named(result) else {})
+    if fault or not _named(result):
+        raise _unusable(path, fault or "no data set, method or seed")
+    return dict(result)
+
+
+def _named(result: object) -> bool:
+    return isinstance(result, dict) and all(key in result for key in ("dataset", "method", "seed"))
+
+
 def _unusable(path: Path, reason: str) -> DataError:
     return DataError(
         f"Expected the complete result of a run. Received: {path}: {reason}. Remove it to have the run done again."
