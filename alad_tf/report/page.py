@@ -195,8 +195,10 @@ def _contributions(contributions: Mapping[str, float], rows: int, most: int = 40
 
 def _drift(columns: Sequence[Drift], most: int = 100) -> str:
     lines = "".join(
-        f'<tr class="drift-{drift.verdict}"><td><bdi>{svg.text(drift.column, 80)}</bdi></td><td>{svg.text(drift.kind)}'
-        f'</td><td>{drift.verdict}</td><td class="n">{drift.psi:.3f}</td><td class="n">{drift.by_chance:.3f}</td>'
+        f'<tr class="drift-{drift.verdict}"><td><bdi>{svg.text(drift.column, 80)}</bdi></td><td class="s">'
+        f'{svg.text(drift.kind)}</td><td class="s">{drift.verdict}</td>'
+        f'<td class="n">{drift.psi:.3f}</td>'
+        f'<td class="n">{drift.by_chance:.3f}</td>'
         f'<td class="n">{"" if drift.ks is None else f"{drift.ks:.3f}"}</td>'
         f"<td><bdi>{svg.text(drift.trained, 80)}</bdi></td><td><bdi>{svg.text(drift.now, 80)}</bdi></td></tr>"
         for drift in columns[:most]
