@@ -9,6 +9,7 @@ import click
 
 from alad_tf.cli.arguments import FILES, PATH, POSITIVE, Command, argument, flag, labels, option
 from alad_tf.cli.tabular import labels_of
+from alad_tf.cli.terminal import say
 from alad_tf.errors import SettingsError
 
 
@@ -51,7 +52,7 @@ def report(model: Path, rows: Path | None, output: Path, **given: Any) -> None:
     else:
         page = model_page(model, None if rows is None else Rows(rows, labelled, given["id"], given["top"]))
     page_file.write(output, render(page))
-    print(f"report: {output}")
+    say(f"report: {output}")
 
 
 FAMILY = (report,)
