@@ -27,7 +27,9 @@ OPTIONS: list[dict[str, Any]] = [
 
 
 def make(seed: int, **options: Any) -> ALAD:
-    return ALAD(**{"architecture": TINY, "jit": False, "random_state": seed, "verbose": 0, **options})
+    return ALAD(
+        **{"architecture": TINY, "score": "features", "jit": False, "random_state": seed, "verbose": 0, **options}
+    )
 
 
 def bits(model: ALAD) -> dict[str, np.ndarray]:
