@@ -110,9 +110,9 @@ class Command(click.Command):
 
     def _require(self, ctx: click.Context, options: Sequence[str], positional: Sequence[str]) -> None:
         """Fail unless the call has the required options and arguments, and no argument beyond them."""
-        arguments = [param.make_metavar() for param in self.params if isinstance(param, click.Argument)]
+        arguments = [param for param in self.params if isinstance(param, click.Argument)]
         given = {option.partition("=")[0] for option in options}
-        missing = arguments[len(positional) :]
+        missing = [param.make_metavar() for param in arguments[len(positional) :] if param.required]
         missing += [
             f"{param.opts[0]} {param.metavar}"
             for param in self.params
@@ -122,7 +122,7 @@ class Command(click.Command):
             ctx.fail(f"Expected {' and '.join(missing)}. Received: none.")
         extra = positional[len(arguments) :]
         if extra:
-            wanted = " ".join(arguments) or "no argument"
+            wanted = " ".join(param.make_metavar() for param in arguments) or "no argument"
             ctx.fail(f"Expected {wanted}. Received also: {' '.join(map(repr, extra))}.")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -292,9 +292,11 @@ CLASS_NUMBERS = Value(f"classes from 0 to {CLASSES - 1} or all", _class_numbers)
 # Parameters -------------------------------------------------------------------------------------------------------
 
 
-def argument(name: str, kind: click.ParamType, metavar: str, help: str) -> Callable[[Decorated], Decorated]:
+def argument(
+    name: str, kind: click.ParamType, metavar: str, help: str, required: bool = True
+) -> Callable[[Decorated], Decorated]:
     """Return the decorator that adds a positional argument."""
-    return click.argument(name, cls=Argument, type=kind, metavar=metavar, help=help)
+    return click.argument(name, cls=Argument, type=kind, metavar=metavar, help=help, required=required)
 
 
 def option(

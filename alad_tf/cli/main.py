@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import click
 
 from alad_tf._version import __version__
-from alad_tf.cli import reproduce, serving, tabular
+from alad_tf.cli import report, reproduce, serving, tabular
 from alad_tf.cli.arguments import GOES_ON, Command, full_name, write_examples
 from alad_tf.cli.terminal import say, tell
 from alad_tf.errors import AladError, one_line
@@ -25,11 +25,12 @@ alad table 5                                 Table V from the results that exist
 alad tables --budget 8                       all tables and figures, after eight hours of missing runs
 alad fit train.csv --model model             your own data: train on normal rows
 alad score new.csv --model model --output scored.csv
+alad report model new.csv --output report.html   one page to look at
 alad export model served/fraud               the next version of a model for TensorFlow Serving
 """
 FAMILIES = {
     "The paper's experiments": reproduce.FAMILY,
-    "Your own data": tabular.FAMILY,
+    "Your own data": (*tabular.FAMILY, *report.FAMILY),
     "Models for other programs": serving.FAMILY,
 }
 STACK = {"TensorFlow": "tensorflow", "Keras": "keras", "NumPy": "numpy"}

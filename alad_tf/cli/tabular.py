@@ -145,7 +145,7 @@ def fit(data: Path, model: Path, **given: Any) -> None:
         numeric=list(given["numeric"]),
         scaling=given["scaling"],
         impute=given["impute"],
-        labels=_labels(given["label"], given["normal"]),
+        labels=labels_of(given["label"], given["normal"]),
     )
     names = ("architecture", "epochs", "batch_size", "learning_rate", "patience", "log_dir", "score", "contamination")
     options = {name: given[name] for name in names if given[name] is not None}
@@ -214,7 +214,7 @@ def score(data: Path, model: Path, output: Path, **given: Any) -> None:
         explain=given["explain"],
         chunk_rows=given["chunk_rows"],
         id_column=given["id"],
-        labels=_labels(given["label"], given["normal"]),
+        labels=labels_of(given["label"], given["normal"]),
         overwrite=given["overwrite"],
         raw_text=given["raw_text"],
     )
@@ -247,7 +247,7 @@ def inspect(model: Path) -> None:
     say(inspect_model(model))
 
 
-def _labels(column: str | None, normal: tuple[str, ...]) -> Labels | None:
+def labels_of(column: str | None, normal: tuple[str, ...]) -> Labels | None:
     """Return which rows are normal, if the call says so."""
     from alad_tf.tabular.labels import Labels
 

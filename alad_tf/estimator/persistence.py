@@ -51,6 +51,7 @@ def write(model: ALAD, folder: Path | str, documents: Document) -> None:
         "scaling": {"center": model.center_, "scale": model.scale_},
         "scores": {"training": model.training_scores_, "reference": model.reference_scores_},
         "usual": vars(model.usual),
+        "history": {name: np.asarray(values, np.float64) for name, values in model.history_.items()},
     }
     if model.score == "neighbours":
         arrays["references"] = {"points": model.references_}
@@ -133,7 +134,7 @@ def _state(document: Document, arrays: Arrays) -> Options:
         "threshold_": float(threshold["value"]),
         "threshold_rule_": dict(threshold["rule"]),
         "offset_": -float(threshold["value"]),
-        "history_": {name: [value] for name, value in document["last_epoch"].items()},
+        "history_": _history(document, arrays),
         "networks_": arrays["weights"],
     }
     if document["data"]["names"] is not None:
@@ -147,6 +148,13 @@ def _state(document: Document, arrays: Arrays) -> Options:
     if "training" in arrays:
         state["training_state_"] = arrays["training"]
     return state
+
+
+def _history(document: Document, arrays: Arrays) -> dict[str, list[float]]:
+    """Losses and validation scores by epoch; earlier folders hold those of the last epoch alone."""
+    if "history" not in arrays:
+        return {name: [value] for name, value in document["last_epoch"].items()}
+    return {name: values.astype(np.float64).ravel().tolist() for name, values in arrays["history"].items()}
 
 
 def _require_sound(table: rows.Alad, arrays: Arrays) -> None:

@@ -108,6 +108,7 @@ class Networks(tf.Module):
         return [w for model in self.models.values() for w in model.non_trainable_variables]
 
 
+@tf.autograph.experimental.do_not_convert  # calls of layers have no loop or branch of the graph
 def build(
     table: Alad, *, spectral_norm: str | None = "paper", latent_discriminator: bool = True, seed: int = 0
 ) -> Networks:

@@ -112,7 +112,7 @@ def save_run_figures(
     runs = [_read_scores(folder / "scores.npz") for folder in run_dirs if (folder / "scores.npz").exists()]
     if not runs:
         return []
-    histories = [_read_history(folder / "history.jsonl") for folder in run_dirs if (folder / "history.jsonl").exists()]
+    histories = [read_history(folder / "history.jsonl") for folder in run_dirs if (folder / "history.jsonl").exists()]
     figures = {
         "roc.png": _roc_figure(runs, title),
         "precision_recall.png": _precision_recall_figure(runs, title),
@@ -347,7 +347,8 @@ def _read_scores(path: Path) -> dict[str, Array]:
     return arrays
 
 
-def _read_history(path: Path) -> list[Document]:
+def read_history(path: Path) -> list[Document]:
+    """The records of a history.jsonl. Raises DataError, naming the file, where it is damaged."""
     try:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, RecursionError, ValueError) as error:

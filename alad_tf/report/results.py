@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -281,6 +281,23 @@ def _read_result(path: Path, dataset: str, method: str, seed: int) -> Document:
     if fault:
         raise _unusable(path, fault)
     return dict(result)
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """The result of the run in a folder, wherever the folder is. Raises DataError as `load_results`."""
+    path = folder / "result.json"
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, RecursionError, ValueError) as error:
+        raise _unusable(path, str(error)) from error
+    fault = _fault(result, {key: result[key] for key in ("dataset", "method", "seed")} if _named(result) else {})
+    if fault or not _named(result):
+        raise _unusable(path, fault or "no data set, method or seed")
+    return dict(result)
+
+
+def _named(result: object) -> bool:
+    return isinstance(result, dict) and all(key in result for key in ("dataset", "method", "seed"))
 
 
 def _unusable(path: Path, reason: str) -> DataError:

@@ -19,7 +19,7 @@ from sklearn.compose import ColumnTransformer
 from alad_tf.errors import ConstantFeatureWarning, DataError, SettingsError
 from alad_tf.estimator.validation import CoarseWarning
 from alad_tf.io import model_folder
-from alad_tf.tabular import preprocessing, readers
+from alad_tf.tabular import preprocessing, profiles, readers
 from alad_tf.tabular.formats import Kind
 from alad_tf.tabular.labels import Labels, describe_metrics
 from alad_tf.tabular.model import CHUNK_ROWS, Model, bar, read_chunks, require_columns
@@ -103,6 +103,7 @@ def fit_file(
         estimator.set_threshold(false_positive_rate=false_positive_rate)
     data = {"file": path.name, "rows": len(frame), **preparation.described()}
     data["categories"] = {name: int(cells[name].nunique()) for name in chosen.categorical}
+    data["profile"] = profiles.describe(cells, chosen)
     data["seconds"] = round(time.monotonic() - started, 1)
     model = Model(estimator, chosen, transformer, data)
     lines = [f"trained on {len(frame)} rows of {path} in {data['seconds']:g} s; seed {estimator.seed_}"]

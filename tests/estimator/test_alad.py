@@ -435,6 +435,7 @@ def test_pipeline_and_set_output() -> None:
     assert close < 0.05 * np.ptp(model.score_samples(NEW_FRAME))
 
 
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")  # scikit-learn casts an np.empty
 def test_grid_search() -> None:
     y = np.where(np.arange(40) % 4 < 3, 1, -1)  # both in each fold
     x = X + 1000.0 * (y == -1)[:, None]
