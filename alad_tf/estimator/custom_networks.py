@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from alad_tf.errors import SettingsError
+from alad_tf.model import keras_versions
 from alad_tf.model.networks import DISCRIMINATORS, Networks
 
 NAMES = ("G", "E", *DISCRIMINATORS)
@@ -31,7 +32,7 @@ def require(models: dict[str, Any], n_features: int) -> int:
             f"Expected networks G, E, Dxz, Dxx and perhaps Dzz. Received: {', '.join(map(str, models)) or 'none'}."
         )
     for name, model in models.items():
-        if not isinstance(model, tf.keras.Model) or not getattr(model, "_is_graph_network", False):
+        if not keras_versions.is_functional(model):
             raise SettingsError(
                 f"Expected {name} as a functional or sequential tf.keras.Model. Received: {type(model).__name__}."
             )
