@@ -16,6 +16,7 @@ from conftest import CHECKOUT
 
 import alad_tf
 from alad_tf import __main__ as program
+from alad_tf import stack
 from alad_tf.cli import main as command_line
 
 
@@ -80,4 +81,5 @@ def test_versions(capfd: pytest.CaptureFixture[str]) -> None:
         f"TensorFlow {metadata.version('tensorflow')}",
         f"Keras {metadata.version('keras')}",
         f"NumPy {np.__version__}",
+        f"stack: {stack.name()}",
     ]
