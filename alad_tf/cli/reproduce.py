@@ -144,6 +144,15 @@ alad reproduce cifar10 --normal-class 0,1    two of the ten tasks of an image da
     show_default="float32",
 )
 @option(
+    "--dynamics",
+    one_of(("paper", "released")),
+    "paper|released",
+    "of training. released: Adam's powers advance with each network's loss, batch-norm statistics change only in a "
+    "network's own update, the gradient flows through u and v; images: the last weights, one more epoch of patience",
+    default="paper",
+    show_default=True,
+)
+@option(
     "--normal-class",
     CLASS_NUMBERS,
     "K",
@@ -195,6 +204,8 @@ def _settings(dataset: str, method: str, **given: Any) -> AnySettings:
     changes = {name: given[name] for name in (*same, "test_rows") if given[name] is not None}
     if given["scaling"] is not None:
         changes["scaling"] = None if given["scaling"] == "none" else given["scaling"]
+    if given["dynamics"] != "paper":
+        changes["dynamics"] = given["dynamics"]
     if given["no_spectral_norm"]:
         changes["spectral_norm"] = None
     if given["no_dzz"]:

@@ -62,9 +62,10 @@ def build(
 
 def build_networks(settings: Settings, seed: int) -> Networks:
     """The networks of a run of ALAD with freshly drawn weights."""
+    released = settings.dynamics == "released" and settings.spectral_norm == "paper"
     return networks.build(
         settings.table,
-        spectral_norm=settings.spectral_norm,
+        spectral_norm="released" if released else settings.spectral_norm,
         latent_discriminator=settings.latent_discriminator,
         seed=seed,
     )
@@ -84,6 +85,7 @@ def _alad(settings: Settings, seed: int, x_train: np.ndarray, strategy: tf.distr
         ema_decay=settings.ema_decay or 0.0,
         jit=settings.jit,
         strategy=strategy,
+        dynamics=settings.dynamics,
     )
     scorer, scoring = scores.Scorer(trainer.scoring_networks), trainer.scoring_networks
     return Model(

@@ -11,7 +11,7 @@ from typing import Any, Callable, TypeVar
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.experiments.protocol import ABLATIONS, PROTOCOLS, alad_table, of_images
 from alad_tf.io import atomic
-from alad_tf.options import CLASSES, PRECISIONS, SCORES, SPECTRAL_NORMS, STRATEGIES, WEIGHTS
+from alad_tf.options import CLASSES, DYNAMICS, PRECISIONS, SCORES, SPECTRAL_NORMS, STRATEGIES, WEIGHTS
 from alad_tf.typing import Document
 from architectures import Alad, Table
 
@@ -28,12 +28,15 @@ DEPARTURES: dict[str, Callable[[Any], str]] = {
     "weights": "{}Weights".format,
     "strategy": str,
     "precision": str,
+    "dynamics": "{}Dynamics".format,
     "train_rows": lambda rows: f"train{rows or 'All'}",
     "test_rows": lambda rows: f"test{rows or 'All'}",
     "jit": lambda compiled: "XLA" if compiled else "noXLA",
     "epochs": "{}epochs".format,
 }
 
+
+RELEASED_PATIENCE = 11  # the released code stops after more than 10 epochs without improvement (D19)
 
 AnyRun = TypeVar("AnyRun", bound="RunSettings")
 
@@ -161,12 +164,19 @@ class Settings(SharedOptions, Ablation):
     jit: bool = True
     strategy: str | None = None  # None: one device; else how several share each batch
     precision: str | None = None  # of convolutions and products; None: float32
+    dynamics: str | None = None  # of training: "released" (D17 to D21), or None, the paper's
 
     def __post_init__(self) -> None:
         self._require("dataset", PROTOCOLS)
         self._require("spectral_norm", SPECTRAL_NORMS)
         self._require("strategy", STRATEGIES)
         self._require("precision", PRECISIONS)
+        self._require("dynamics", DYNAMICS)
+        if self.dynamics and (self.strategy or self.table.ge_steps > 1):
+            other = self.strategy or f"{self.table.ge_steps} updates of G and E in a step"
+            raise SettingsError(
+                f"Expected one device and one update of G and E with released dynamics. Received: {other}."
+            )
         for name in ("strategy", "precision"):
             if getattr(self, name) is not None and self.jit:
                 raise SettingsError(f"Expected no XLA with {name} {getattr(self, name)!r}. Received: jit=True.")
@@ -199,6 +209,7 @@ class Settings(SharedOptions, Ablation):
             ema_decay=protocol.ema_decay,
             jit=protocol.jit and not (options.get("strategy") or options.get("precision")),
             **_of_images(dataset, options),
+            dynamics=options.get("dynamics"),
         )
         return replace(settings, **options)
 
@@ -228,8 +239,8 @@ class Settings(SharedOptions, Ablation):
     @property
     def usual(self) -> Settings:
         """The protocol's settings of the same ablation; a strategy and a precision go without XLA."""
-        usual = Settings.of_protocol(self.dataset, self.base, **_task(self.normal_class))
-        return replace(usual, jit=usual.jit and self.strategy is None and self.precision is None)
+        usual = Settings.of_protocol(self.dataset, self.base, **_task(self.normal_class), dynamics=self.dynamics)
+        return replace(usual, jit=usual.jit and self.strategy is None and self.precision is None, dynamics=None)
 
     @property
     def scores(self) -> tuple[str, ...]:
@@ -258,10 +269,11 @@ def is_complete(run_dir: Path, names: Iterable[str] = RUN_FILES) -> bool:
 def _of_images(dataset: str, options: Document) -> Document:
     if not of_images(dataset):
         return {}
+    released = options.get("dynamics") == "released"
     return {
         "normal_class": options.get("normal_class", 0),
-        "patience": PROTOCOLS[dataset].patience,
-        "weights": "best",
+        "patience": RELEASED_PATIENCE if released else PROTOCOLS[dataset].patience,
+        "weights": "last" if released else "best",
     }
 
 

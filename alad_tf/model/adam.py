@@ -17,10 +17,16 @@ class Adam(tf.Module):
     Args:
         table: its hyper-parameters.
         weights: what it updates.
+        counts: of each weight, how far beta1^t and beta2^t of the bias correction have advanced in its first update;
+            None: t = 1, as in the paper on Adam.
+        period: by how much t advances between two updates of a weight.
     """
 
-    def __init__(self, table: rows.Adam, weights: Sequence[tf.Variable]) -> None:
+    def __init__(
+        self, table: rows.Adam, weights: Sequence[tf.Variable], counts: Sequence[int] | None = None, period: int = 1
+    ) -> None:
         super().__init__(name="Adam")
+        self.counts, self.period = counts or [1] * len(weights), period
         self._constants = {"beta1": table.beta1, "beta2": table.beta2, "epsilon": table.epsilon}
         first = tf.VariableAggregation.ONLY_FIRST_REPLICA
         self.learning_rate = tf.Variable(table.learning_rate, trainable=False, aggregation=first)
@@ -37,11 +43,10 @@ class Adam(tf.Module):
         if distribution.count() > 1:
             context = tf.distribute.get_replica_context()
             gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, list(gradients))
-        step = tf.cast(self.iterations + 1, tf.float32)
         settings = {name: tf.constant(value) for name, value in self._constants.items()}
-        powers = {f"{name}_power": tf.pow(settings[name], step) for name in ("beta1", "beta2")}
+        powers = {count: self._powers(settings, count) for count in set(self.counts)}
         rate = tf.convert_to_tensor(self.learning_rate)
-        for weight, m, v, gradient in zip(weights, self.m, self.v, gradients):
+        for weight, m, v, gradient, count in zip(weights, self.m, self.v, gradients, self.counts):
             tf.raw_ops.ResourceApplyAdam(
                 var=weight.handle,
                 m=m.handle,
@@ -50,9 +55,14 @@ class Adam(tf.Module):
                 lr=rate,
                 use_locking=True,
                 **settings,
-                **powers,
+                **powers[count],
             )
         self.iterations.assign_add(1)
+
+    def _powers(self, settings: dict[str, tf.Tensor], count: int) -> dict[str, tf.Tensor]:
+        """beta1^t and beta2^t of the weights with a count."""
+        t = tf.cast(self.period * self.iterations + count, tf.float32)
+        return {f"{name}_power": tf.pow(settings[name], t) for name in ("beta1", "beta2")}
 
     def get_arrays(self) -> list[np.ndarray]:
         """Return the counter, then m, then v."""

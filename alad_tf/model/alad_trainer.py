@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from alad_tf.errors import SettingsError
 from alad_tf.model import distribution, losses, trainer
-from alad_tf.model.adam import Adam
+from alad_tf.model.dynamics import optimizers, unchanged_statistics
 from alad_tf.model.networks import DISCRIMINATORS, Networks
 from alad_tf.model.weights import get_arrays, set_arrays
 from architectures.rows import Alad
@@ -34,6 +34,8 @@ class Trainer(trainer.Loop):
         jit: compile the step with XLA.
         strategy: in whose scope the networks were built: each replica takes its share of every batch. Losses and
             gradients are those of the whole batch, batch norm is that of a replica's share.
+        dynamics: "released": Adam's bias correction (D17) and batch-norm statistics (D20) of the released code. None:
+            the paper's.
 
     Raises:
         ValueError: x_train has another shape than the table's samples, or fewer than one batch.
@@ -53,6 +55,7 @@ class Trainer(trainer.Loop):
         ema_decay: float = 0.999,
         jit: bool = True,
         strategy: tf.distribute.Strategy | None = None,
+        dynamics: str | None = None,
     ) -> None:
         replicas_ = 1 if strategy is None else strategy.num_replicas_in_sync
         if table.batch_size % replicas_:
@@ -60,7 +63,7 @@ class Trainer(trainer.Loop):
                 f"Expected a batch that {replicas_} replicas share equally. Received: {table.batch_size}"
             )
         self.networks = self.model = networks
-        self.average, self.ema_decay = average, ema_decay
+        self.average, self.ema_decay, self.dynamics = average, ema_decay, dynamics
         super().__init__(
             table,
             x_train,
@@ -71,10 +74,7 @@ class Trainer(trainer.Loop):
             strategy=strategy,
         )
         with distribution.scope(strategy):
-            self.optimizers = {
-                "d": Adam(table.optimizer, networks.discriminator_weights),
-                "ge": Adam(table.optimizer, networks.generator_encoder_weights),
-            }
+            self.optimizers = optimizers(networks, table.optimizer, dynamics)
         if average is not None:
             _copy(networks.trained_weights + networks.state, average.trained_weights + average.state)
 
@@ -125,9 +125,9 @@ class Trainer(trainer.Loop):
 
     def _alike(self) -> Hashable | None:
         alike, average = super()._alike(), self.average
-        if alike is None or average is None:
-            return alike
-        return None if average.plan != self.networks.plan else (alike, self.ema_decay)
+        if alike is None or (average is not None and average.plan != self.networks.plan):
+            return None
+        return alike, self.dynamics, None if average is None else self.ema_decay
 
     @property
     def _average_variables(self) -> Sequence[tf.Variable]:
@@ -177,11 +177,13 @@ class Trainer(trainer.Loop):
 
     def discriminator_update(self, x: tf.Tensor, z: tf.Tensor) -> losses.Logits:
         """Update the discriminators on x [batch, d] and z [batch, latent]; returns the loss of each."""
-        return self._minimise("d", losses.discriminator_loss, self.networks.discriminator_weights, x, z)
+        weights = self.networks.discriminator_weights
+        return self._minimise("d", losses.discriminator_loss, weights, x, z, others=("G", "E"))
 
     def generator_encoder_update(self, x: tf.Tensor, z: tf.Tensor) -> losses.Logits:
         """Update G and E on x [batch, d] and z [batch, latent]; returns the loss against each discriminator."""
-        return self._minimise("ge", losses.generator_encoder_loss, self.networks.generator_encoder_weights, x, z)
+        weights = self.networks.generator_encoder_weights
+        return self._minimise("ge", losses.generator_encoder_loss, weights, x, z, others=self._discriminators)
 
     def _minimise(
         self,
@@ -190,8 +192,11 @@ class Trainer(trainer.Loop):
         weights: list[tf.Variable],
         x: tf.Tensor,
         z: tf.Tensor,
+        others: Sequence[str],
     ) -> losses.Logits:
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
+        """Take a step of an optimizer on its weights; `others` are the networks that have none among them."""
+        models = [self.networks.models[name] for name in others] if self.dynamics else []
+        with unchanged_statistics(models), tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
             parts = loss(*losses.pair_logits(self.networks, x, z))
             if distribution.count() > 1:

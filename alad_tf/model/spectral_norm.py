@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from typing import Any, Callable
 
 import tensorflow as tf
@@ -13,7 +13,7 @@ from alad_tf.model import keras_versions
 
 logger = logging.getLogger(__name__)
 
-KINDS = ("paper", "tfa")
+KINDS = ("paper", "tfa", "released")
 
 
 class SpectralNormalized:
@@ -83,7 +83,23 @@ class SpectralNormalization(_PowerIterated):
     divided by sigma, which is the same as dividing W. One power iteration refines u at each training call; inference
     uses u as it stands. A kernel of zeros gives sigma = 0: the division is then guarded, u is kept and training can go
     on.
+
+    Args:
+        layer: the Dense or convolution.
+        power_iterations: of a call.
+        constant_u: u and v are constants to the gradient, as Miyato et al. have them; False: the gradient flows through
+            their power iteration too, as in the released code (D21).
     """
+
+    def __init__(
+        self, layer: tf.keras.layers.Layer, power_iterations: int = 1, constant_u: bool = True, **kwargs: Any
+    ) -> None:
+        super().__init__(layer, power_iterations, **kwargs)
+        self.constant_u = constant_u
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "constant_u": self.constant_u}
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Apply the layer with its kernel divided by sigma; inputs and outputs are those of the wrapped layer."""
@@ -96,11 +112,12 @@ class SpectralNormalization(_PowerIterated):
     def sigma(self, update: bool = False) -> tf.Tensor:
         """Largest singular value of the kernel as seen by u: a positive scalar, differentiable with respect to W."""
         kernel, u = self._matrix(), tf.convert_to_tensor(self.u)
+        constant = tf.stop_gradient if self.constant_u else tf.identity
         for _ in range(self.power_iterations):
-            v = tf.stop_gradient(tf.math.l2_normalize(tf.linalg.matvec(kernel, u[0])))
+            v = constant(tf.math.l2_normalize(tf.linalg.matvec(kernel, u[0])))
             projection = tf.linalg.matvec(kernel, v, transpose_a=True)
-            norm = tf.stop_gradient(tf.norm(projection))
-            u = tf.where(norm > 0.0, tf.stop_gradient(projection)[None] / tf.maximum(norm, 1e-12), u)
+            norm = constant(tf.norm(projection))
+            u = tf.where(norm > 0.0, constant(projection)[None] / tf.maximum(norm, 1e-12), u)
         if update:
             self.u.assign(u)
         return tf.maximum(tf.tensordot(projection, u[0], 1), 1e-12)
@@ -117,7 +134,8 @@ def wrapper(kind: str | None) -> Callable[..., tf.keras.layers.Layer]:
     """Return the wrapper for the hidden layers of E and of the discriminators.
 
     Args:
-        kind: "paper" (`SpectralNormalization`), "tfa" (tensorflow-addons, overwrites W) or None (no wrapping).
+        kind: "paper" (`SpectralNormalization`), "tfa" (tensorflow-addons, overwrites W), "released" (the gradient
+            flows through u and v) or None (no wrapping).
 
     Raises:
         ValueError: unknown kind.
@@ -125,6 +143,7 @@ def wrapper(kind: str | None) -> Callable[..., tf.keras.layers.Layer]:
     wrappers: dict[str | None, Callable[[], Any]] = {
         "paper": lambda: SpectralNormalization,
         "tfa": _addons_layer,
+        "released": lambda: partial(SpectralNormalization, constant_u=False),
         None: lambda: lambda layer, name=None: layer,
     }
     if kind not in wrappers:

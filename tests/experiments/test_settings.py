@@ -37,7 +37,8 @@ ELSEWHERE = {
     "weights",
     "strategy",
     "precision",
-}  # in test_images.py and test_distribution.py
+    "dynamics",
+}  # in test_images.py, test_distribution.py and test_dynamics.py
 
 
 def message(caught: pytest.ExceptionInfo[Exception]) -> str:
