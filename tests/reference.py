@@ -16,6 +16,7 @@ import tensorflow as tf
 from scipy.signal import convolve2d, correlate2d
 
 import architectures
+from alad_tf.model import keras_versions
 from alad_tf.model.networks import Networks
 from architectures import Alad
 from architectures.rows import (
@@ -94,7 +95,7 @@ def randomise(networks: Networks, seed: int) -> None:
     """Give every weight and statistic a value of its own, so that none can be left out unnoticed."""
     random = np.random.default_rng(seed)
     for model in networks.models.values():
-        for weight in model.weights:
+        for weight in keras_versions.weights(model):
             value = 0.5 * random.standard_normal(weight.shape)
             if weight.dtype.is_floating:
                 weight.assign(np.abs(value) + 0.5 if "variance" in weight.name else value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -74,9 +75,18 @@ def test_tables_are_pure_data(path: Path) -> None:
     assert packages(imported(path)) <= {"architectures", *standard}
 
 
-def test_only_spectral_imports_tensorflow_addons() -> None:
+def test_only_one_module_imports_tensorflow_addons() -> None:
     users = {name for name, path in modules().items() if "tensorflow_addons" in packages(imported(path))}
-    assert users == {"model/spectral_norm"}
+    assert users == {"model/addons_norm"}
+
+
+def test_only_one_module_tells_versions_apart() -> None:
+    """Everything else is written for both stacks: it compares no versions and does not ask which Keras runs."""
+    questions = re.compile(
+        r"__version__\.split|version_info *[<>=]|KERAS_3|parse_version|packaging\.version|hasattr\((tf|keras|np)\b"
+    )
+    users = {name for name, path in modules().items() if questions.search(path.read_text(encoding="utf-8"))}
+    assert users == {"model/keras_versions"}
 
 
 def test_data_reports_and_files_import_no_tensorflow() -> None:

@@ -21,6 +21,7 @@ from sklearn.svm import OneClassSVM
 from sklearn.utils.validation import check_is_fitted
 
 from alad_tf.estimator.base import OutlierDetector
+from alad_tf.estimator.sklearn_versions import validated_rows
 from alad_tf.options import NEIGHBOURS
 
 NYSTROEM_COMPONENTS = 300
@@ -56,7 +57,7 @@ class _Distance(OutlierDetector):
 
     def fit(self: Distance, X: npt.ArrayLike, y: object = None) -> Distance:
         """Fit the distance to the rows of X [n, d] and set the threshold from their distances."""
-        x: np.ndarray = self._validate_data(X, dtype=(np.float64, np.float32))
+        x = validated_rows(self, X, dtype=(np.float64, np.float32))
         self._take(x)
         self._use_training_scores(self._distance(x))
         return self
@@ -64,7 +65,7 @@ class _Distance(OutlierDetector):
     def anomaly_score(self, X: npt.ArrayLike) -> np.ndarray:
         """Distance [n] of the rows of X [n, d]."""
         check_is_fitted(self)
-        return self._distance(self._validate_data(X, dtype=(np.float64, np.float32), reset=False))
+        return self._distance(validated_rows(self, X, dtype=(np.float64, np.float32), reset=False))
 
     def _take(self, X: np.ndarray) -> None:
         raise NotImplementedError

@@ -15,6 +15,7 @@ from alad_tf.baselines import anogan, dagmm, dsebm
 from alad_tf.errors import SettingsError
 from alad_tf.estimator import validation
 from alad_tf.estimator.network_detector import CONSTRAINTS, NetworkDetector
+from alad_tf.estimator.sklearn_versions import validated_rows
 from alad_tf.model.batching import unwatched
 from alad_tf.model.training_loop import chunks, with_progress_bar
 from architectures import Dagmm, Dsebm, Gan
@@ -92,7 +93,7 @@ class _Detector(NetworkDetector):
         if self.score not in (None, *self._module.SCORES):
             allowed = ", ".join(self._module.SCORES)
             raise SettingsError(f"Expected a score of {self._method}. Received: {self.score!r}. Allowed: {allowed}.")
-        X = self._validate_data(X, dtype=np.float64, ensure_min_samples=2)
+        X = validated_rows(self, X, dtype=np.float64, ensure_min_samples=2)
         self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
         self.center_, self.scale_ = validation.fit_scaling(self.scaling, X)
         self.table_ = self._table(*X.shape)
@@ -103,7 +104,7 @@ class _Detector(NetworkDetector):
     def anomaly_score(self, X: Any) -> np.ndarray:
         """The score [n] of X [n, d]: larger = more anomalous."""
         check_is_fitted(self, "networks_")
-        X = self._validate_data(X, dtype=np.float64, reset=False)
+        X = validated_rows(self, X, dtype=np.float64, reset=False)
         return self._scorer(self._scaled(X), unwatched)[self.score or self._module.SCORES[0]]
 
     def _table(self, n_rows: int, n_features: int) -> Any:

@@ -8,6 +8,7 @@ from typing import Union
 import tensorflow as tf
 
 from alad_tf.errors import SettingsError
+from alad_tf.model import keras_versions
 from alad_tf.model.networks import DISCRIMINATORS, Networks
 
 Shape = tuple[Union[int, str, None], ...]
@@ -33,7 +34,7 @@ def require(models: Mapping[str, tf.keras.Model], n_features: int) -> int:
             f"Expected networks G, E, Dxz, Dxx and perhaps Dzz. Received: {', '.join(map(str, models)) or 'none'}."
         )
     for name, model in models.items():
-        if not _is_graph(model):
+        if not keras_versions.is_functional(model):
             raise SettingsError(
                 f"Expected {name} as a functional or sequential tf.keras.Model. Received: {type(model).__name__}."
             )
@@ -53,13 +54,6 @@ def copies(models: dict[str, tf.keras.Model]) -> Networks:
     for name, model in made.items():
         model.set_weights(models[name].get_weights())
     return Networks(*(made.get(name) for name in NAMES))
-
-
-def _is_graph(model: object) -> bool:
-    """Whether a model is a functional or a built sequential one, which `clone_model` can copy."""
-    probe = tf.keras.Input((1,), name="probe")
-    functional = type(tf.keras.Model(probe, probe, name="probe"))  # Keras exports no name for this class
-    return isinstance(model, (functional, tf.keras.Sequential)) and model.built
 
 
 def _require_shapes(name: str, model: tf.keras.Model, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> None:

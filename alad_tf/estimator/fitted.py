@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.estimator import explanations, persistence, thresholds
 from alad_tf.estimator.network_detector import NetworkDetector
+from alad_tf.estimator.sklearn_versions import validated_rows
 from alad_tf.estimator.validation import first_text, require_finite
 from alad_tf.model import inference, neighbours
 from alad_tf.model.networks import Networks
@@ -187,11 +188,12 @@ class FittedALAD(NetworkDetector):
     def _numbers(self, X: Any, reset: bool = False, least: int = 1) -> np.ndarray:
         """X as [n, d] floats with the columns of training; NaN and infinity are allowed."""
         try:
-            return self._validate_data(
+            return validated_rows(
+                self,
                 X,
                 reset=reset,
                 dtype=[np.float64, np.float32],
-                force_all_finite=False,
+                finite=False,
                 ensure_min_samples=least,
             )
         except ValueError as error:

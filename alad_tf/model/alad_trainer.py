@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from alad_tf.errors import SettingsError
 from alad_tf.model import distribution, losses, trainer
+from alad_tf.model.adam import Adam
 from alad_tf.model.networks import DISCRIMINATORS, Networks
 from alad_tf.model.weights import get_arrays, set_arrays
 from architectures.rows import Alad
@@ -71,8 +72,8 @@ class Trainer(trainer.Loop):
         )
         with distribution.scope(strategy):
             self.optimizers = {
-                "d": trainer.adam(table.optimizer, networks.discriminator_weights),
-                "ge": trainer.adam(table.optimizer, networks.generator_encoder_weights),
+                "d": Adam(table.optimizer, networks.discriminator_weights),
+                "ge": Adam(table.optimizer, networks.generator_encoder_weights),
             }
         if average is not None:
             _copy(networks.trained_weights + networks.state, average.trained_weights + average.state)
@@ -85,13 +86,14 @@ class Trainer(trainer.Loop):
     @property
     def variables(self) -> tf.train.Checkpoint:
         """State of the training: restored from it, training continues with the same bits."""
-        average = {} if self.average is None else {"average": self.average}
-        return tf.train.Checkpoint(step=self.step, networks=self.networks, **self.optimizers, **average)
+        average = {} if self.average is None else {"average": self.average.named_variables}
+        networks = self.networks.named_variables
+        return tf.train.Checkpoint(step=self.step, networks=networks, **self.optimizers, **average)
 
     @property
     def scoring_variables(self) -> tf.train.Checkpoint:
         """Variables that scores depend on, a part of `variables`."""
-        return tf.train.Checkpoint(networks=self.scoring_networks)
+        return tf.train.Checkpoint(networks=self.scoring_networks.named_variables)
 
     def get_arrays(self) -> dict[str, np.ndarray]:
         """State of the training as arrays: weights and state of the networks, their average, Adam, step."""
@@ -99,7 +101,7 @@ class Trainer(trainer.Loop):
         if self.average is not None:
             arrays.update({f"average/{name}": array for name, array in get_arrays(self.average).items()})
         for name, optimizer in self.optimizers.items():
-            arrays.update({f"{name}/{position}": array for position, array in enumerate(optimizer.get_weights())})
+            arrays.update({f"{name}/{position}": array for position, array in enumerate(optimizer.get_arrays())})
         return {**arrays, "step": np.asarray(self.step.numpy())}
 
     def set_arrays(self, arrays: dict[str, np.ndarray]) -> None:
@@ -118,7 +120,7 @@ class Trainer(trainer.Loop):
         if self.average is not None:
             set_arrays(self.average, parts["average"])
         for name, optimizer in self.optimizers.items():
-            optimizer.set_weights([parts[name][str(position)] for position in range(len(parts[name]))])
+            optimizer.set_arrays([parts[name][str(position)] for position in range(len(parts[name]))])
         self.step.assign(-(-int(arrays["step"]) // self.steps_per_epoch) * self.steps_per_epoch)
 
     def _alike(self) -> Hashable | None:
@@ -195,7 +197,7 @@ class Trainer(trainer.Loop):
             if distribution.count() > 1:
                 parts = {name: part / distribution.count() for name, part in parts.items()}
             total = tf.add_n(list(parts.values()))
-        trainer.descend(self.optimizers[optimizer], tape.gradient(total, weights), weights)
+        self.optimizers[optimizer].apply(tape.gradient(total, weights), weights)
         return parts
 
     def _prior(self, step: tf.Tensor, draw: int) -> tf.Tensor:

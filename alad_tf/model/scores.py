@@ -51,7 +51,7 @@ def _two_pairs(Dxx: tf.keras.Model, x: tf.Tensor, x_hat: tf.Tensor) -> tuple[tf.
 
 def _as_rows(x: tf.Tensor) -> tf.Tensor:
     """Images as rows of their pixels; rows as they are."""
-    return x if x.shape.rank == 2 else tf.reshape(x, [-1, math.prod(x.shape[1:])])
+    return x if len(x.shape) == 2 else tf.reshape(x, [-1, math.prod(x.shape[1:])])
 
 
 def _scores(difference: tf.Tensor, f_real: tf.Tensor, f_fake: tf.Tensor, logits: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from alad_tf.errors import SettingsError
 from alad_tf.estimator.explanations import Usual
-from alad_tf.model import inference, neighbours
+from alad_tf.model import inference, keras_versions, neighbours
 from alad_tf.model.networks import Networks, as_input
 from alad_tf.model.scores import scores_of
 from alad_tf.serving.preprocessing_graph import Tensors, argument, column_types, encoded, parsed_columns, parsed_rows
@@ -74,7 +74,8 @@ class Served(tf.Module):
         self._scaled = bool(np.any(detector.center != 0.0) or np.any(detector.scale != 1.0))
         networks = inference.fold(detector.networks, pairs=True)
         self._G, self._E, self._Dxx = _hidden(networks.G), _hidden(networks.E), _hidden(networks.Dxx)
-        self.weights = [weight for model in (networks.E, networks.G, networks.Dxx) for weight in model.weights]
+        models = networks.E, networks.G, networks.Dxx
+        self.weights = [weight for model in models for weight in keras_versions.weights(model)]
         if detector.references is not None:
             self.references = tf.Variable(detector.references, trainable=False, name="references")
 
