@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import click
 
+from alad_tf import stack
 from alad_tf._version import __version__
 from alad_tf.cli import reproduce, serving, tabular
 from alad_tf.cli.arguments import GOES_ON, Command, full_name, write_examples
@@ -32,7 +33,7 @@ FAMILIES = {
     "Your own data": tabular.FAMILY,
     "Models for other programs": serving.FAMILY,
 }
-STACK = {"TensorFlow": "tensorflow", "Keras": "keras", "NumPy": "numpy"}
+PARTS = {"TensorFlow": "tensorflow", "Keras": "keras", "NumPy": "numpy"}
 INTERRUPTED = 128 + signal.SIGINT  # exit codes as shells have them
 LONGEST = 4000  # characters of a message
 BROKEN_PIPE = 128 + 13  # SIGPIPE
@@ -126,15 +127,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def versions() -> Iterator[str]:
     """Yield a line for this package and for each part of its stack; none of them is imported."""
-    from importlib import metadata  # it takes as long as the rest of the start
+    from importlib import metadata, util  # it takes as long as the rest of the start
 
     yield f"alad_tf {__version__}"
     yield f"Python {'.'.join(map(str, sys.version_info[:3]))}"
-    for name, distribution in STACK.items():
+    for name, distribution in PARTS.items():
         try:
             yield f"{name} {metadata.version(distribution)}"
         except metadata.PackageNotFoundError:
             yield f"{name}: not installed"
+    if util.find_spec("keras") is not None:
+        yield f"stack: {stack.name()}"
 
 
 def _failed(message: object, code: int = 1, path: str = "alad") -> int:

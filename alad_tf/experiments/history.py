@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any, Callable
 
-from alad_tf.errors import DataError
+from alad_tf import stack
+from alad_tf.errors import DataError, SettingsError
 
 RECORDS = 100  # at most, in a run's history; every fifth is scored on the test rows
 
@@ -19,6 +20,19 @@ class Log:
     sums: dict[str, float] = field(default_factory=dict)  # of the losses over the steps since the last record
     history: list[dict[str, float]] = field(default_factory=list)
     best: dict[str, float] | None = None  # epoch, step and validation: of the smallest mean validation score
+    stack: str = field(default_factory=stack.name)  # whose arithmetic the steps so far had
+
+    def require_stack(self) -> None:
+        """Check that a run goes on with the stack that it began with: another one has other rounding.
+
+        Raises:
+            SettingsError: it began with the other one.
+        """
+        if self.stack != stack.name():
+            raise SettingsError(
+                f"Expected the {self.stack} stack, with which this run began. Received: the {stack.name()} stack. "
+                "Go on with the same environment, or make the run in another --out."
+            )
 
     @classmethod
     def of_checkpoint(cls, document: dict[str, Any] | None) -> Log:

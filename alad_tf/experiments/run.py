@@ -12,6 +12,7 @@ from typing import Any, Callable
 
 import numpy as np
 
+from alad_tf import stack
 from alad_tf.data import base, loading
 from alad_tf.errors import DataError, Stopped
 from alad_tf.experiments import checkpoints, models, workers
@@ -82,6 +83,7 @@ def run(
         if model.trainer is not None:
             saved, chiefs = (_checkpoints(folder, model.trainer) for folder in (home, run_dir))
             log = Log.of_checkpoint(chiefs.restore())
+            log.require_stack()
             started -= log.seconds
             _train(settings, model.trainer, log, saved, judge, report, stopping)
             if settings.weights == "best" and log.best is not None:
@@ -240,6 +242,7 @@ def _result(
         **log.of_validation(),
         **counts,
         "seconds": round(seconds, 3),
+        "stack": stack.described(),
         "settings": asdict(settings),
         **judge.of_test_rows(test_scores),
         **unshared_rows(whole.x_train, judge.split, test_scores),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from alad_tf import stack
 from alad_tf.report import paper
 from alad_tf.report.paper import DATASET_NAMES
 from alad_tf.typing import Document
@@ -32,6 +34,9 @@ def notes_of(summary: Document, results: Sequence[Document]) -> Iterator[str]:
     dataset, method = summary["dataset"], summary["method"]
     if summary.get("stand_in"):
         yield f"{DATASET_NAMES[dataset]}: {summary['stand_in']}; not a figure of it."
+    stacks = Counter(stack.of_result(result) for result in results)
+    if set(stacks) - {"paper"}:
+        yield f"{method}: runs of the {' and the '.join(f'{name} stack ({count})' for name, count in stacks.items())}."
     for key, what, rows in (("n_train", "trained on", "rows"), ("n_test", "scored on", "test rows")):
         if any(f"{key}_used" in result for result in results):
             used = span_text(int(result.get(f"{key}_used") or result[key]) for result in results)

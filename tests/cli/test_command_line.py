@@ -33,6 +33,7 @@ from alad_tf.cli import reproduce
 from alad_tf.data import raw_files
 from alad_tf.experiments import plan, scheduler, summary
 from alad_tf.experiments.settings import RUN_FILES, Settings, is_complete
+from alad_tf.model import keras_versions
 from alad_tf.options import SCORES
 from alad_tf.paths import default_out
 from alad_tf.report import tables
@@ -246,6 +247,7 @@ def test_versions(capfd: pytest.CaptureFixture[str]) -> None:
         f"TensorFlow {metadata.version('tensorflow')}",
         f"Keras {metadata.version('keras')}",
         f"NumPy {np.__version__}",
+        f"stack: {'current' if keras_versions.KERAS_3 else 'paper'}",
     ]
 
 
