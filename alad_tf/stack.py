@@ -6,7 +6,8 @@ Nothing here imports TensorFlow.
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+
+from alad_tf.typing import Document
 
 NAMES = ("paper", "current")
 
@@ -26,6 +27,7 @@ def described() -> dict[str, str]:
     return {"name": name(), "python": platform.python_version(), **versions}
 
 
-def of_result(result: Mapping[str, Mapping[str, str]]) -> str:
+def of_result(result: Document) -> str:
     """Name of the stack of a result.json. Results that name none are older than the current stack."""
-    return result.get("stack", {}).get("name", NAMES[0])
+    named = result.get("stack")
+    return NAMES[isinstance(named, dict) and named.get("name") == NAMES[1]]

@@ -202,12 +202,8 @@ class ALAD(FittedALAD):
         self._learn_usual(X if held_out is None else held_out)
         reason = collapse(self.history_, self.training_scores_)
         if reason:
-            warnings.warn(
-                f"Training has collapsed: {reason}. Its scores are of no use. Take another seed, a smaller learning "
-                "rate or more rows.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
+            remedy = "Its scores are of no use. Take another seed, a smaller learning rate or more rows."
+            warnings.warn(f"Training has collapsed: {reason}. {remedy}", ConvergenceWarning, stacklevel=2)
         return self
 
     def _train(

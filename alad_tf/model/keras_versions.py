@@ -60,13 +60,11 @@ def weights(model: tf.keras.layers.Layer) -> list[tf.Variable]:
     return [weight for _, weight in named_weights(model)]
 
 
-def is_functional(model: Any) -> bool:
-    """Whether this is a Keras model of layers from inputs to outputs."""
-    if not isinstance(model, tf.keras.Model):
-        return False
-    if KERAS_3:
-        return bool(model.built) and getattr(model, "inputs", None) is not None
-    return bool(getattr(model, "_is_graph_network", False))
+def is_functional(model: object) -> bool:
+    """Whether a model is a functional or a built sequential one, which `clone_model` can copy."""
+    probe = tf.keras.Input((1,), name="probe")
+    functional = type(tf.keras.Model(probe, probe, name="probe"))  # Keras exports no name for this class
+    return isinstance(model, (functional, tf.keras.Sequential)) and model.built
 
 
 def has_addons() -> bool:

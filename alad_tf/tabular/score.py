@@ -62,9 +62,8 @@ def score_file(
     present = _require_columns(path, beside, id_column, explain)
     model = Model.load(folder)
     if explain > len(model.columns.names):
-        raise SettingsError(
-            f"Expected at most the {len(model.columns.names)} columns to explain by. Received: {explain}."
-        )
+        most = len(model.columns.names)
+        raise SettingsError(f"Expected at most the {most} columns to explain by. Received: {explain}.")
     ignored = _unknown_columns(model, present, beside)
     if ignored:
         names = ", ".join(ignored[:8])
