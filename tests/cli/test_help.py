@@ -69,7 +69,7 @@ def test_help_explains_every_parameter(verb: str, capfd: pytest.CaptureFixture[s
     text = capfd.readouterr().out
     for param in command_line.alad.commands[verb].params:
         assert getattr(param, "help", None), param.name
-        names = param.opts if isinstance(param, click.Option) else [param.metavar]
+        names = param.opts if isinstance(param, click.Option) else [str(param.metavar)]
         assert all(re.search(rf"^  {name}\b", text, re.M) for name in names)
 
 
