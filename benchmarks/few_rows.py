@@ -92,7 +92,7 @@ def _trainings(
         for rate in RATES:
             trainer.variables.read(start).assert_consumed()
             for optimizer in trainer.optimizers.values():
-                optimizer.learning_rate = rate
+                optimizer.learning_rate.assign(rate)
             for before, steps in zip((0, *STEPS), STEPS):
                 trainer.train(steps - before)
                 values = metrics.evaluate(labels, scorer(x_test)["features"], float(labels.mean()))

@@ -69,8 +69,8 @@ def test_help_explains_every_parameter(verb: str, capfd: pytest.CaptureFixture[s
     text = capfd.readouterr().out
     for param in command_line.alad.commands[verb].params:
         assert getattr(param, "help", None), param.name
-        names = param.opts if isinstance(param, click.Option) else [str(param.metavar)]
-        assert all(re.search(rf"^  {name}\b", text, re.M) for name in names)
+        names = param.opts if isinstance(param, click.Option) else [param.make_metavar()]
+        assert all(re.search(rf"^  {re.escape(name)}(?!\w)", text, re.M) for name in names)
 
 
 def test_versions(capfd: pytest.CaptureFixture[str]) -> None:

@@ -241,6 +241,7 @@ def test_one_epoch_of_kdd99(tmp_path: Path) -> None:
         "weights": None,
         "strategy": None,
         "precision": None,
+        "dynamics": None,
     }
     for name in SCORES:  # 49,402 rows are flagged of which 48,629 could be anomalies
         metrics = result["scores"][name]
