@@ -9,7 +9,22 @@ from typing import Callable, Literal
 
 from alad_tf.errors import DataError
 
-FORMATS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".feather", ".npy", ".npz")
+FORMATS = (
+    ".csv",
+    ".csv.gz",
+    ".tsv",
+    ".tsv.gz",
+    ".parquet",
+    ".feather",
+    ".xlsx",
+    ".jsonl",
+    ".jsonl.gz",
+    ".npy",
+    ".npz",
+)
+TEXT = (".csv", ".tsv")
+BY_CELLS = (".xlsx", ".jsonl")
+FOLDER = "folder of .parquet"
 BLOCK_BYTES = 1 << 22  # of text parsed at a time; a line has to fit
 MAX_COLUMNS = 1 << 16
 MAX_CHUNK_ROWS = 2**31 - 1  # the largest batch that Arrow can count
@@ -18,17 +33,22 @@ Advance = Callable[[float], None]
 
 
 def format_of(path: Path) -> str:
-    """The suffix of `FORMATS` that the name of a file has, without .gz.
+    """The suffix of `FORMATS` that the name of a file has, without .gz; `FOLDER` for a folder.
 
     Raises:
-        DataError: another suffix; a folder, a FIFO or a device under the name.
+        DataError: another suffix; a FIFO or a device under the name.
     """
-    name = path.name.lower()
+    if path.is_dir():
+        return FOLDER
+    name = path.name.lower().replace(".ndjson", ".jsonl").replace(".txt", ".csv")
     for suffix in FORMATS:
         if name.endswith(suffix):
             _require_plain_file(path)
             return suffix.replace(".gz", "")
-    raise DataError(f"Expected a file of rows. Received: {path}. Allowed: names that end in {', '.join(FORMATS)}.")
+    raise DataError(
+        f"Expected a file of rows. Received: {path}. Allowed: names that end in {', '.join(FORMATS)}, and folders of "
+        ".parquet files."
+    )
 
 
 def _require_plain_file(path: Path) -> None:
@@ -37,8 +57,6 @@ def _require_plain_file(path: Path) -> None:
         mode = path.stat().st_mode
     except OSError:
         return
-    if stat.S_ISDIR(mode):
-        raise DataError(f"Expected a file. Received: the folder {path}.")
     if not stat.S_ISREG(mode):
         kind = "pipe" if stat.S_ISFIFO(mode) else "socket" if stat.S_ISSOCK(mode) else "device"
         raise DataError(f"Expected a file. Received: {path}, a {kind}. Write its content to a file first.")

@@ -16,8 +16,9 @@ from tqdm import tqdm
 from alad_tf.errors import DataError
 from alad_tf.estimator import explanations, thresholds
 from alad_tf.io import model_folder
-from alad_tf.tabular import preprocessing, readers
-from alad_tf.tabular.formats import Advance, Kind
+from alad_tf.tabular import preprocessing
+from alad_tf.tabular.dialects import Dialect
+from alad_tf.tabular.formats import Advance
 from alad_tf.tabular.schema import Columns
 
 CHUNK_ROWS = 1 << 14
@@ -141,21 +142,26 @@ class Model:
         return explained
 
 
-def read_chunks(
-    path: Path, wanted: Columns, beside: list[str], rows: int, advance: Advance | None
-) -> Iterator[pd.DataFrame]:
-    """Read a file in chunks of rows: the wanted columns, and others beside them."""
-    require_columns(path, wanted)
-    kinds: dict[str, Kind] = {**dict.fromkeys(beside, "text"), **dict.fromkeys(wanted.categorical, "text")}
-    kinds.update(dict.fromkeys(wanted.numeric, "number"))
-    only = list(dict.fromkeys([*wanted.names, *beside]))
-    return readers.chunks(path, rows, only=only, kinds=kinds, advance=advance)
+def trained_on(folder: Path) -> tuple[Columns, Dialect]:
+    """The columns of a model folder, and how its training file was read; nothing else is loaded.
+
+    Raises:
+        DataError: as `Model.load`.
+    """
+    documents, _ = model_folder.read(folder)
+    _require_documents(documents, folder)
+    with _sound(folder):
+        return Columns.from_document(documents["columns"]), _dialect(documents["data"])
 
 
-def require_columns(path: Path, wanted: Columns) -> None:
-    """Refuse a file that lacks wanted columns."""
-    present = readers.columns(path)
-    missing = [name for name in wanted.names if name not in present]
+def _dialect(data: dict[str, Any]) -> Dialect:
+    """How the training file was read; folders of earlier releases do not say it."""
+    return Dialect.from_document(data["dialect"]) if "dialect" in data else Dialect()
+
+
+def require_columns(path: Path, wanted: Columns, present: list[str]) -> None:
+    """Refuse a file of present columns that lacks wanted ones."""
+    missing = [name for name in wanted.sources if name not in present]
     if missing:
         raise DataError(
             f"Expected the model's columns in {path}. Received: no {', '.join(missing[:8])}"
@@ -185,10 +191,12 @@ def _inspected(documents: dict[str, Any]) -> dict[str, Any]:
     model, data = documents["model"], documents["data"]
     chosen = Columns.from_document(documents["columns"])
     preprocessing.from_document(documents["preprocessing"])
+    read_as = _dialect(data).described()
     categories = ", ".join(f"{name} ({count})" for name, count in data["categories"].items())
     label = data["label"] and f"column {data['label']['column']!r}, normal: {', '.join(data['label']['normal'])}"
     return {
         "trained on": f"{data['rows']} rows of {data['file']}, {data['seconds']:g} s",
+        **({"read as": read_as} if read_as else {}),
         "label": label or "none",
         "dropped": ", ".join(data["dropped"]) or "none",
         "numeric": f"{len(chosen.numeric)}: {', '.join(chosen.numeric)}" if chosen.numeric else "none",

@@ -6,8 +6,8 @@ from 1 in messages.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
@@ -15,9 +15,12 @@ import numpy as np
 import pandas as pd
 
 from alad_tf.errors import DataError, SettingsError
+from alad_tf.tabular import dates
+from alad_tf.tabular.dates import DateColumn
+from alad_tf.tabular.formats import Kind
 
 MAX_CATEGORIES = 1000  # of a column: each becomes a feature
-LABEL_NAMES = ("label", "labels", "target", "class", "y", "is_anomaly", "anomaly", "outlier")
+_BOOLEANS = {"true": "True", "1": "True", "false": "False", "0": "False"}
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,15 @@ class Columns:
         numeric: names of the columns of numbers.
         categorical: names of the columns of categories, whose cells are compared as text.
         impute: missing cells are allowed. If not, training refuses them and scoring marks their rows as not valid.
+        dates: columns of dates and times; the features that are made of them are among the numeric columns.
+        booleans: names of the categorical columns of true and false, which files write in many ways.
     """
 
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
     impute: bool = False
+    dates: tuple[DateColumn, ...] = ()
+    booleans: tuple[str, ...] = ()
 
     @classmethod
     def infer(
@@ -42,8 +49,11 @@ class Columns:
         categorical: Iterable[str] = (),
         numeric: Iterable[str] = (),
         impute: bool = False,
+        calendar: bool = False,
     ) -> Columns:
         """Infer the columns of a frame: numbers are numeric, others categorical, unless named otherwise.
+
+        With `calendar`, dates and times become calendar features (`dates`); without, they are refused.
 
         Raises:
             SettingsError: a name that the frame does not have, or that is given as both kinds.
@@ -57,23 +67,45 @@ class Columns:
             raise SettingsError(
                 f"Expected one kind for a column. Received: {_listed(both)} as numeric and categorical."
             )
-        if not len(frame.columns):
+        found = {name: dates.find(name, frame[name]) for name in frame.columns if calendar and name not in named}
+        of_dates = tuple(column for column in found.values() if column is not None)
+        features = [feature for column in of_dates for feature in column.features]
+        taken = sorted({*features} & {*frame.columns})
+        if taken:
+            raise DataError(f"Expected other names than those of calendar features. Received: {_listed(taken)}.")
+        kinds = {name: named.get(name) or _kind(name, frame[name]) for name in frame.columns if not found.get(name)}
+        numbers = [name for name, kind in kinds.items() if kind == "number"]
+        text = [name for name, kind in kinds.items() if kind == "text"]
+        if not numbers + features + text:
             raise DataError("Expected columns to learn from. Received: none.")
-        kinds = {name: named.get(name) or _kind(name, frame[name]) for name in frame.columns}
-        return cls(
-            tuple(name for name, kind in kinds.items() if kind == "number"),
-            tuple(name for name, kind in kinds.items() if kind == "text"),
-            impute,
-        )
+        booleans = tuple(name for name in text if name not in named and _is_boolean(frame[name]))
+        return cls((*numbers, *features), tuple(text), impute, of_dates, booleans)
 
     @property
     def names(self) -> list[str]:
-        """All columns: the numeric ones, then the categorical ones."""
+        """All columns that are scaled or encoded: the numeric ones, then the categorical ones."""
         return [*self.numeric, *self.categorical]
+
+    @property
+    def sources(self) -> list[str]:
+        """The columns that a table must have: dates in place of the calendar features made of them."""
+        made = {feature for column in self.dates for feature in column.features}
+        used = [column.name for column in self.dates if column.parts]
+        return [*(name for name in self.names if name not in made), *used]
+
+    def kinds(self) -> dict[str, Kind]:
+        """How a text file of such a table is read: numbers as numbers, everything else as text."""
+        return {name: "number" if name in self.numeric else "text" for name in self.sources}
 
     def to_document(self) -> dict[str, Any]:
         """The columns as a JSON object."""
-        return {**asdict(self), "numeric": list(self.numeric), "categorical": list(self.categorical)}
+        return {
+            "numeric": list(self.numeric),
+            "categorical": list(self.categorical),
+            "impute": self.impute,
+            "dates": [column.to_document() for column in self.dates],
+            "booleans": list(self.booleans),
+        }
 
     @classmethod
     def from_document(cls, document: Any) -> Columns:
@@ -83,10 +115,18 @@ class Columns:
             DataError: the document is damaged.
         """
         try:
-            columns = cls(tuple(document["numeric"]), tuple(document["categorical"]), document["impute"])
-        except (KeyError, TypeError) as error:
+            columns = cls(
+                tuple(document["numeric"]),
+                tuple(document["categorical"]),
+                document["impute"],
+                tuple(DateColumn.from_document(column) for column in document.get("dates", [])),
+                tuple(document.get("booleans", [])),
+            )
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DataError(f"Expected the columns of a model. Received: a damaged document: {error!r}.") from error
-        if not all(isinstance(name, str) for name in columns.names) or not isinstance(columns.impute, bool):
+        made = {feature for column in columns.dates for feature in column.features}
+        sound = all(isinstance(name, str) for name in columns.names) and isinstance(columns.impute, bool)
+        if not sound or not made <= {*columns.numeric} or not {*columns.booleans} <= {*columns.categorical}:
             raise DataError("Expected the columns of a model. Received: names or settings of another type.")
         return columns
 
@@ -130,24 +170,30 @@ class Columns:
             valid &= ~cells.isna().any(axis=1).to_numpy()
         return cells, valid
 
+    def reasons(self, frame: pd.DataFrame) -> list[str]:
+        """Why each row of a table is not valid: its columns with a missing or an infinite cell; [n], empty if none."""
+        cells = self._cells(frame)
+        found = [""] * len(cells)
+        for name in self.names:
+            bad = {"missing": cells[name].isna() if not self.impute else pd.Series(False, cells.index)}
+            if name in self.numeric:
+                bad["infinite"] = np.isinf(cells[name])
+            for what, rows in bad.items():
+                for row in np.flatnonzero(rows):
+                    found[row] += f"{'; ' if found[row] else ''}{what}: {name}"
+        return found
+
     def _cells(self, frame: pd.DataFrame) -> pd.DataFrame:
-        missing = [name for name in self.names if name not in frame.columns]
+        missing = [name for name in self.sources if name not in frame.columns]
         if missing:
             raise DataError(f"Expected the columns {_listed(missing)}. Received: {_listed(map(str, frame.columns))}.")
-        numbers = {name: _as_numbers(frame[name]) for name in self.numeric}
-        return pd.DataFrame({**numbers, **{name: as_text(frame[name]) for name in self.categorical}}, index=frame.index)
-
-
-def column_warnings(cells: pd.DataFrame) -> Iterator[str]:
-    """Warnings about the training cells, one line each.
-
-    Columns that never change; names that labels usually have.
-    """
-    for name in cells.columns:
-        if name.lower() in LABEL_NAMES:
-            yield f"column {name!r} is trained on; if it is a label, name it with --label or --drop it"
-        if (cells[name].isna() if cells[name].isna().any() else cells[name]).nunique() == 1:
-            yield f"column {name!r} is constant: {cells[name].iloc[0]!r} in all rows"
+        made = {name: cells for column in self.dates for name, cells in column.cells(frame.get(column.name)).items()}
+        numbers = {name: made[name] if name in made else _as_numbers(frame[name]) for name in self.numeric}
+        text = {
+            name: as_boolean(frame[name]) if name in self.booleans else as_text(frame[name])
+            for name in self.categorical
+        }
+        return pd.DataFrame({**numbers, **text}, index=frame.index)
 
 
 def require(present: Iterable[str], named: Iterable[str], what: str) -> None:
@@ -221,6 +267,16 @@ def as_text(column: pd.Series) -> pd.Series:
         return column.astype(object).where(column.notna(), np.nan)
     cells = [np.nan if pd.isna(cell) else _text(cell) for cell in column.astype(object)]
     return pd.Series(cells, column.index, dtype=object, name=column.name)
+
+
+def as_boolean(column: pd.Series) -> pd.Series:
+    """Cells of true and false, 1 and 0, as the text True and False; others as `as_text`."""
+    return as_text(column).map(lambda cell: _BOOLEANS.get(cell.lower(), cell), na_action="ignore")
+
+
+def _is_boolean(column: pd.Series) -> bool:
+    present = column.dropna()
+    return bool(len(present)) and set(as_text(present).str.lower()) <= {"true", "false"}
 
 
 def _text(cell: Any) -> str:

@@ -28,7 +28,6 @@ pytestmark = pytest.mark.minutes(2)
 
 KDD99 = "kddcup.data_10_percent.gz"
 REAL = paths.data_folders()[0]
-LARGEST = np.finfo(np.float32).max
 QUICK = ["--epochs", "1", "--seed", "3"]
 
 
@@ -62,6 +61,11 @@ def score(trained: Path, rows: pd.DataFrame, *options: object, name: str = "new.
     output = folder / "scored.parquet"
     assert run("score", folder / name, "--model", trained / "model", "--output", output, *options) == 0
     return pd.read_parquet(output)
+
+
+def scores_only(trained: Path, rows: pd.DataFrame, *options: object) -> pd.DataFrame:
+    """As `score`, without the columns of the rows."""
+    return score(trained, rows, "--scores-only", *options)
 
 
 def close(trained: Path, rows: pd.DataFrame) -> float:
@@ -245,7 +249,8 @@ def test_scores_are_the_estimators(trained: Path) -> None:
     scored = score(trained, rows)
     model = Model.load(trained / "model")
     x = model.transformer.transform(rows).astype(np.float32)
-    assert list(scored.columns) == ["row", "score", "p_value", "is_anomaly", "is_valid"]
+    assert list(scored.columns) == ["row", *rows, "score", "p_value", "is_anomaly", "is_valid", "reason"]
+    pd.testing.assert_frame_equal(scored[list(rows)], rows.astype({"id": str}), check_exact=True)
     assert scored["row"].tolist() == list(range(1, 41))
     close = of_estimator(model.estimator, x)[model.estimator.score]
     np.testing.assert_allclose(scored["score"], model.estimator.anomaly_score(x), rtol=0.0, atol=close)
@@ -257,7 +262,7 @@ def test_scores_are_the_estimators(trained: Path) -> None:
 @pytest.mark.parametrize("rows", [1, 7, 40, 1000])
 def test_chunks_make_no_difference(trained: Path, rows: int) -> None:
     options = ["--explain", 2, "--chunk-rows"]
-    whole, parts = (score(trained, mixed(40, seed=1), *options, chunk) for chunk in (40, rows))
+    whole, parts = (scores_only(trained, mixed(40, seed=1), *options, chunk) for chunk in (40, rows))
     pd.testing.assert_frame_equal(whole, parts, rtol=0.0, atol=close(trained, mixed(40, seed=1)))
 
 
@@ -284,8 +289,10 @@ def test_formats_and_order_of_columns_make_no_difference(trained: Path, tmp_path
         shuffled.to_feather(path)
     else:
         shuffled.to_csv(path, index=False, sep="\t" if suffix == ".tsv" else ",")
-    assert run("score", path, "--model", trained / "model", "--output", tmp_path / "scored.csv") == 0
-    expected, received = score(trained, rows), pd.read_csv(tmp_path / "scored.csv")
+    output = tmp_path / "scored.csv"
+    assert run("score", path, "--model", trained / "model", "--output", output, "--scores-only") == 0
+    expected, received = scores_only(trained, rows), pd.read_csv(output, sep="\t" if suffix == ".tsv" else ",")
+    received["reason"] = received["reason"].astype(object).where(received["reason"].notna(), None)
     pd.testing.assert_frame_equal(received, expected, check_dtype=False, rtol=0.0, atol=close(trained, rows))
 
 
@@ -308,7 +315,7 @@ def test_ignored_columns_are_named(trained: Path, capfd: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize("options", [[], ["--explain", 3], ["--chunk-rows", 10**30]])
 def test_one_row(trained: Path, options: list[Any]) -> None:
-    one = score(trained, mixed(40, seed=1)[:1], *options)
+    one = scores_only(trained, mixed(40, seed=1)[:1], *options)
     expected = score(trained, mixed(40, seed=1)).loc[0, "score"]
     assert len(one) == 1 and abs(one.loc[0, "score"] - expected) <= close(trained, mixed(40, seed=1))
 
@@ -319,21 +326,22 @@ def test_id_column(trained: Path) -> None:
 
 
 def test_rows_that_are_not_valid(trained: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """They are marked and have the largest score; the others have the scores that they have without them."""
+    """They are marked and have no score; the others have the scores that they have without them."""
     rows = mixed(8)
     bad = rows.copy()
     bad.loc[1, "size"], bad.loc[3, "weight"], bad.loc[4, "color"], bad.loc[6, "size"] = np.nan, np.inf, None, -np.inf
-    scored, clean = score(trained, bad, "--explain", 3), score(trained, rows, "--explain", 3)
+    scored, clean = scores_only(trained, bad, "--explain", 3), scores_only(trained, rows, "--explain", 3)
     assert scored["is_valid"].tolist() == [True, False, True, False, False, True, False, True]
     flagged = scored[~scored["is_valid"]]
-    assert (flagged["score"] == LARGEST).all() and flagged["is_anomaly"].all()
+    assert flagged["score"].isna().all() and flagged["is_anomaly"].all()
+    assert flagged["reason"].tolist() == ["missing: size", "infinite: weight", "missing: color", "infinite: size"]
     assert flagged[["feature_1", "share_1", "feature_3"]].isna().all(axis=None)
-    assert (flagged["p_value"] == scored["p_value"].min()).all()
+    assert flagged["p_value"].isna().all() and scored.loc[scored["is_valid"], "reason"].isna().all()
     others = scored["is_valid"].to_numpy()
     pd.testing.assert_frame_equal(scored[others], clean[others], rtol=0.0, atol=close(trained, rows))
     assert "4 rows with missing or infinite cells" in capfd.readouterr().out
     nothing = score(trained, bad.iloc[[1, 3]], "--explain", 1)
-    assert (nothing["score"] == LARGEST).all() and not nothing["is_valid"].any()
+    assert nothing["score"].isna().all() and not nothing["is_valid"].any()
 
 
 def test_missing_cells_of_a_model_that_imputes(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -508,7 +516,7 @@ def test_wrong_options_of_fit(
 def test_a_place_that_cannot_be_written_is_refused_before_training(
     trained: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    monkeypatch.setattr(fit_module, "_normal_rows", lambda *_: pytest.fail("the rows were read"))
+    monkeypatch.setattr(fit_module.readers, "settle", lambda *_: pytest.fail("the rows were read"))
     line = refused(capfd, "fit", trained / "train.csv", "--model", trained / place)
     assert "Errno" in line
 
@@ -593,8 +601,9 @@ def test_model_folder_that_is_there(trained: Path, tmp_path: Path, capfd: pytest
         (mixed(5), "--explain 4", "3 4"),
         (mixed(5), "--explain -1", "--explain '-1'"),
         (mixed(5), "--chunk-rows 0", "--chunk-rows '0'"),
-        (mixed(5).assign(score=1), "--id score", "--id score own"),
-        (mixed(5).assign(feature_2=1), "--id feature_2 --explain 2", "--id feature_2 own"),
+        (mixed(5), "--top 0", "--top '0'"),
+        (mixed(5), "--sheet x", "--sheet new.csv"),
+        (mixed(5), "--sep ab", "separator ab"),
     ],
 )
 def test_rows_or_options_that_cannot_be_scored(
@@ -611,7 +620,7 @@ def test_rows_or_options_that_cannot_be_scored(
 def test_output_of_unknown_format(trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str) -> None:
     arguments = ["--model", trained / "model", "--output", tmp_path / name]
     line = refused(capfd, "score", trained / "new.csv", *arguments)
-    assert name in line and ".csv or .parquet" in line
+    assert name in line and ".csv, .parquet or .feather" in line
 
 
 def test_output_over_the_input(trained: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -31,7 +31,7 @@ def test_kinds_follow_from_types() -> None:
     frame = FRAME.assign(
         c=pd.Categorical([1, 2, 1]), s=pd.array(["a", "b", None], "string"), m=pd.array([1, 2, None], "Int64")
     )
-    assert Columns.infer(frame) == Columns(("n", "i", "m"), ("t", "f", "c", "s"))
+    assert Columns.infer(frame) == Columns(("n", "i", "m"), ("t", "f", "c", "s"), booleans=("f",))
 
 
 def test_named_kinds_win() -> None:
@@ -180,22 +180,6 @@ def test_scoring_refuses() -> None:
         BOTH.scoring_rows(replaced("n", 1, "many"))
     with pytest.raises(DataError, match=r"columns i, t\. Received: n, f"):
         BOTH.scoring_rows(FRAME[["n", "f"]])
-
-
-# Warnings ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["label", "Label", "target", "class", "y", "is_anomaly"])
-def test_a_label_left_in(name: str) -> None:
-    (line,) = schema.column_warnings(pd.DataFrame({name: [0, 1], "n": [1.0, 2.0]}))
-    assert repr(name) in line and "--label" in line
-
-
-def test_constant_columns() -> None:
-    cells = pd.DataFrame({"a": [1.0, 1.0], "b": ["u", "u"], "c": [1.0, 2.0], "d": [1.0, np.nan]})
-    lines = list(schema.column_warnings(cells))
-    assert len(lines) == 2
-    assert "'a' is constant: 1.0" in lines[0] and "'b' is constant: 'u'" in lines[1]
 
 
 # Numbers with a few words among them ------------------------------------------------------------------------------
