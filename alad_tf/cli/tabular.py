@@ -58,7 +58,7 @@ def reading(function: Any) -> Any:
 
 @click.command(
     cls=Command,
-    interrupted="no model was written",
+    interrupted="no model was written; the same command goes on with the training",
     exclusive=[("contamination", "false_positive_rate")],
     examples="""
 alad fit train.csv --model model
@@ -156,7 +156,8 @@ alad fit train.csv --model model --epochs 20 --validation 0.2 --false-positive-r
 def fit(data: Path, model: Path, **given: Any) -> None:
     """Train on a file of your own rows and write a model folder.
 
-    Trains on all rows, or with --label on the normal ones. Columns of numbers are numeric, the others categorical.
+    Trains on all rows, or with --label on the normal ones. Columns of numbers are numeric, the others categorical,
+    and dates become calendar features. Interrupted or killed, the same command goes on from the checkpoint in DIR.training.
     """
     from alad_tf.tabular.fit import Preparation, fit_file
     from alad_tf.tabular.standard_input import local

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Iterable
+from contextlib import nullcontext
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Callable
@@ -15,10 +17,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 import architectures
-from alad_tf.errors import SettingsError
+from alad_tf._version import __version__
+from alad_tf.errors import AladError, SettingsError
 from alad_tf.estimator import custom_networks, tensorboard
 from alad_tf.estimator.architecture import choose_table
-from alad_tf.estimator.callbacks import History, collapse, train
+from alad_tf.estimator.callbacks import History, Resumed, collapse, train
+from alad_tf.estimator.checkpoint import Checkpoint
 from alad_tf.estimator.fitted import FittedALAD
 from alad_tf.estimator.network_detector import CONSTRAINTS
 from alad_tf.estimator.validation import constant_features, fit_scaling, hold_out, require_finite
@@ -146,6 +150,7 @@ class ALAD(FittedALAD):
         *,
         validation: Any = None,
         callbacks: Iterable[tf.keras.callbacks.Callback] = (),
+        checkpoint: Path | str | None = None,
     ) -> ALAD:
         """Train on the rows of X [n, d] and set the threshold from their scores.
 
@@ -155,6 +160,8 @@ class ALAD(FittedALAD):
             validation: normal rows [m, d] that are not trained on, or the share of X to hold out: for early stopping
                 and for `p_value`.
             callbacks: Keras callbacks, see `callbacks.train`.
+            checkpoint: folder for the state of the training, stored once a minute and on Ctrl-C. The same call goes on
+                from it with the same bits. It is gone once the training is complete; not for `warm_start`.
 
         Raises:
             ValueError: an option outside its range, fewer than two rows, NaN or infinity, columns that do not fit.
@@ -162,10 +169,11 @@ class ALAD(FittedALAD):
         """
         self._validate_params()
         state = getattr(self, "training_state_", None) if self.warm_start else None
+        kept = None if checkpoint is None else Checkpoint(Path(checkpoint))
         X = self._numbers(X, reset=state is None, least=2)
         require_finite(X, self._names(), "to train on")
         if state is None:
-            self.seed_ = _seed(self.random_state)
+            self.seed_ = _seed(self.random_state, kept)
             self.history_: History = {}
         X, held_out = self._hold_out(X, validation)
         if state is None:
@@ -182,7 +190,7 @@ class ALAD(FittedALAD):
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
         )
-        self._train(X, held_out, state, callbacks)
+        self._train(X, held_out, state, callbacks, kept)
         self._choose_references(X)
         self._use_training_scores(self._score(X))
         if held_out is not None:
@@ -204,13 +212,41 @@ class ALAD(FittedALAD):
         held_out: np.ndarray | None,
         state: dict[str, np.ndarray] | None,
         callbacks: Iterable[tf.keras.callbacks.Callback],
+        checkpoint: Checkpoint | None,
     ) -> None:
         """Train fresh networks, or resume from a state; the networks that score are set before the first step."""
         trainer = self._trainer(X)
         if state is not None:
             trainer.set_arrays(state)
         self._use(trainer.scoring_networks)
-        history = train(
+        resumed = Resumed()
+        if checkpoint is not None:
+            settings = self._settings_of_training(X, held_out)
+            resumed = Resumed(*checkpoint.restore(trainer, settings), checkpoint)
+        interrupted = nullcontext() if checkpoint is None else checkpoint.interrupted_between_chunks()
+        try:
+            with interrupted:
+                history = self._history_of(trainer, X, held_out, callbacks, resumed)
+        except AladError:
+            if checkpoint is not None:
+                checkpoint.remove()  # it would diverge again
+            raise
+        self.history_ = {name: [*self.history_.get(name, ()), *values] for name, values in history.items()}
+        if self.warm_start:
+            self.training_state_ = trainer.get_arrays()
+        if checkpoint is not None:
+            checkpoint.remove()
+
+    def _history_of(
+        self,
+        trainer: Trainer,
+        X: np.ndarray,
+        held_out: np.ndarray | None,
+        callbacks: Iterable[tf.keras.callbacks.Callback],
+        resumed: Resumed,
+    ) -> History:
+        """Take the steps of the training; return losses and validation scores by epoch."""
+        return train(
             trainer,
             self.table_.epochs,
             self._scorer,
@@ -221,10 +257,19 @@ class ALAD(FittedALAD):
             log_dir=self.log_dir,
             pictures=self._pictures(X if held_out is None else held_out),
             verbose=bool(self.verbose),
+            resumed=resumed,
         )
-        self.history_ = {name: [*self.history_.get(name, ()), *values] for name, values in history.items()}
-        if self.warm_start:
-            self.training_state_ = trainer.get_arrays()
+
+    def _settings_of_training(self, X: np.ndarray, held_out: np.ndarray | None) -> dict[str, Any]:
+        """What the bits of a training depend on, as JSON."""
+        names = ("spectral_norm", "latent_discriminator", "ema_decay", "scaling", "patience", "jit")
+        return {
+            **{name: getattr(self, name) for name in names},
+            "architecture, epochs, batch size or learning rate": repr(self.table_),
+            "seed": self.seed_,
+            "rows": [hashlib.sha256(np.ascontiguousarray(x)).hexdigest() for x in (X, held_out) if x is not None],
+            "versions": [__version__, tf.__version__, np.__version__],
+        }
 
     def _trainer(self, X: np.ndarray) -> Trainer:
         steps = self.table_.epochs * (len(X) // self.table_.batch_size)
@@ -271,8 +316,10 @@ class ALAD(FittedALAD):
         return {"requires_y": False}
 
 
-def _seed(random_state: Any) -> int:
-    """The seed itself, or one drawn from the random state."""
+def _seed(random_state: Any, checkpoint: Checkpoint | None = None) -> int:
+    """The seed itself, or that of the training that a checkpoint continues, or one drawn from the random state."""
     if isinstance(random_state, Integral):
         return int(random_state)
+    if checkpoint is not None and checkpoint.seed is not None:
+        return checkpoint.seed
     return int(check_random_state(random_state).randint(2**31 - 1))

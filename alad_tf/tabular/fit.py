@@ -26,6 +26,7 @@ from alad_tf.tabular.formats import Kind
 from alad_tf.tabular.labels import Labels, describe_metrics
 from alad_tf.tabular.model import CHUNK_ROWS, Model, bar, require_columns
 from alad_tf.tabular.schema import Columns, as_text, require
+from alad_tf.tabular.summary import describe_fit
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +67,8 @@ def fit_file(
     overwrite: bool = False,
 ) -> str:
     """Train on the rows of a file and write a model folder; warnings are logged.
+
+    A training that was interrupted goes on from its checkpoint (`checkpoint_of`) when it is called in the same way.
 
     Args:
         path: the training rows, in one of `formats.FORMATS`.
@@ -109,7 +112,7 @@ def fit_file(
 
     estimator = ALAD(scaling=None, verbose=int(sys.stderr.isatty()), **(options or {}))
     with logged_warnings():
-        estimator.fit(_numbers(transformer, cells), validation=validation or None)
+        estimator.fit(_numbers(transformer, cells), validation=validation or None, checkpoint=checkpoint_of(folder))
     if false_positive_rate is not None:
         estimator.set_threshold(false_positive_rate=false_positive_rate)
     data = {"file": path.name, "rows": len(frame), **preparation.described(), "dialect": dialect.to_document()}
@@ -117,6 +120,7 @@ def fit_file(
     data["seconds"] = round(time.monotonic() - started, 1)
     model = Model(estimator, chosen, transformer, data)
     lines = [f"trained on {len(frame)} rows of {path} in {data['seconds']:g} s; seed {estimator.seed_}"]
+    lines += describe_fit(model)
     if judge is not None:
         lines.append(judge.metrics(model))
     model.save(folder)
@@ -131,6 +135,11 @@ def _require_options(
         raise SettingsError("Expected --label and --normal with --test. Received: neither.")
     if validation == 0.0 and false_positive_rate is not None:
         raise SettingsError("Expected rows held out (--validation) for a false-positive rate. Received: none.")
+
+
+def checkpoint_of(folder: Path) -> Path:
+    """Where the checkpoint of a training is that will write a model folder: beside it, until it is there."""
+    return folder.with_name(f"{folder.name}.training")
 
 
 def settled(path: Path, asked: Dialect, usual: Dialect | None = None, expected: Collection[str] = ()) -> Dialect:

@@ -120,7 +120,7 @@ def test_options_reach_the_estimator(
 ) -> None:
     received: dict[str, Any] = {}
 
-    def fit(self: ALAD, x: np.ndarray, validation: float | None = None) -> None:
+    def fit(self: ALAD, x: np.ndarray, validation: float | None = None, checkpoint: Path | None = None) -> None:
         received.update(self.get_params(), validation=validation, shape=x.shape)
         raise StopError
 
@@ -153,7 +153,7 @@ def test_columns_and_validation(
         seen["columns"] = chosen
         return of_columns(chosen, scaling=scaling)
 
-    def fit(self: ALAD, x: np.ndarray, validation: float | None = None) -> None:
+    def fit(self: ALAD, x: np.ndarray, validation: float | None = None, checkpoint: Path | None = None) -> None:
         seen["validation"] = validation
         raise StopError
 
@@ -172,7 +172,7 @@ def test_scaling_reaches_the_rows(
 ) -> None:
     seen: list[np.ndarray] = []
 
-    def fit(self: ALAD, x: np.ndarray, validation: float | None = None) -> None:
+    def fit(self: ALAD, x: np.ndarray, validation: float | None = None, checkpoint: Path | None = None) -> None:
         seen.append(x)
         raise StopError
 
@@ -228,7 +228,7 @@ def test_seed(tmp_path: Path, trained: Path) -> None:
 
 
 def test_warnings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    def fit(self: ALAD, x: np.ndarray, validation: float | None = None) -> None:
+    def fit(self: ALAD, x: np.ndarray, validation: float | None = None, checkpoint: Path | None = None) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(ALAD, "fit", fit)
@@ -237,7 +237,7 @@ def test_warnings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest
     lines = capfd.readouterr().err.splitlines()
     assert any("'flat' is constant: 7.0" in line for line in lines)
     assert any("'label' is trained on" in line and "--label" in line for line in lines)
-    assert lines[-1] == "alad: interrupted; no model was written"
+    assert lines[-1] == "alad: interrupted; no model was written; the same command goes on with the training"
     assert not (tmp_path / "model").exists()
 
 
