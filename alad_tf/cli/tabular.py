@@ -157,7 +157,8 @@ def fit(data: Path, model: Path, **given: Any) -> None:
     """Train on a file of your own rows and write a model folder.
 
     Trains on all rows, or with --label on the normal ones. Columns of numbers are numeric, the others categorical,
-    and dates become calendar features. Interrupted or killed, the same command goes on from the checkpoint in DIR.training.
+    and dates become calendar features. Interrupted or killed, the same command goes on from the checkpoint in
+    DIR.training.
     """
     from alad_tf.tabular.fit import Preparation, fit_file
     from alad_tf.tabular.standard_input import local
