@@ -9,6 +9,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from alad_tf.columns import preprocessing
 from alad_tf.data import loading
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.estimator import thresholds
@@ -20,7 +21,6 @@ from alad_tf.io import model_folder
 from alad_tf.model.networks import Networks
 from alad_tf.options import SCORES
 from alad_tf.serving.signatures import Detector
-from alad_tf.tabular import preprocessing
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,12 @@ import openpyxl
 import pandas as pd
 import pyarrow.csv
 
+from alad_tf.columns.schema import Kind
 from alad_tf.errors import DataError
 from alad_tf.io import archives
 from alad_tf.tabular import cell_rows, dialects
 from alad_tf.tabular.dialects import Dialect
-from alad_tf.tabular.formats import Advance, Kind, listed
+from alad_tf.tabular.formats import Advance, listed
 
 _ERRORS = ("#N/A", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!")
 _MISSING = {"", *_ERRORS, *pyarrow.csv.ConvertOptions().null_values}

@@ -17,15 +17,15 @@ import numpy as np
 import pandas as pd
 from sklearn.compose import ColumnTransformer
 
+from alad_tf.columns import preprocessing
+from alad_tf.columns.column_warnings import column_warnings
+from alad_tf.columns.schema import Columns, Kind, as_text, require
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.io import model_folder
-from alad_tf.tabular import preprocessing, readers
-from alad_tf.tabular.column_warnings import column_warnings
+from alad_tf.tabular import readers
 from alad_tf.tabular.dialects import ANY, Dialect
-from alad_tf.tabular.formats import Kind
 from alad_tf.tabular.labels import Labels, describe_metrics
 from alad_tf.tabular.model import CHUNK_ROWS, Model, bar, require_columns
-from alad_tf.tabular.schema import Columns, as_text, require
 from alad_tf.tabular.summary import describe_fit
 
 logger = logging.getLogger(__name__)

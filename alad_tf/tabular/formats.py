@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Callable, Literal
+from typing import Callable
 
 from alad_tf.errors import DataError
 
@@ -28,7 +28,6 @@ FOLDER = "folder of .parquet"
 BLOCK_BYTES = 1 << 22  # of text parsed at a time; a line has to fit
 MAX_COLUMNS = 1 << 16
 MAX_CHUNK_ROWS = 2**31 - 1  # the largest batch that Arrow can count
-Kind = Literal["number", "text"]
 Advance = Callable[[float], None]
 
 

@@ -13,13 +13,13 @@ import pandas as pd
 from sklearn.compose import ColumnTransformer
 from tqdm import tqdm
 
+from alad_tf.columns import preprocessing
+from alad_tf.columns.schema import Columns
 from alad_tf.errors import DataError
 from alad_tf.estimator import explanations, thresholds
 from alad_tf.io import model_folder
-from alad_tf.tabular import preprocessing
 from alad_tf.tabular.dialects import Dialect
 from alad_tf.tabular.formats import Advance
-from alad_tf.tabular.schema import Columns
 
 CHUNK_ROWS = 1 << 14
 

@@ -15,6 +15,7 @@ from typing import Callable, NamedTuple
 import pandas as pd
 import pyarrow as pa
 
+from alad_tf.columns.schema import Kind, as_text
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.tabular import (
     array_files,
@@ -33,12 +34,10 @@ from alad_tf.tabular.formats import (
     MAX_CHUNK_ROWS,
     TEXT,
     Advance,
-    Kind,
     format_of,
     listed,
     require_width,
 )
-from alad_tf.tabular.schema import as_text
 
 Numbered = Iterator[tuple[pa.Table, int]]
 

@@ -11,15 +11,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from alad_tf.columns.schema import Kind, require
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.io import model_folder
 from alad_tf.tabular import readers, writers
 from alad_tf.tabular.dialects import ANY, Dialect
 from alad_tf.tabular.fit import settled
-from alad_tf.tabular.formats import Advance, Kind
+from alad_tf.tabular.formats import Advance
 from alad_tf.tabular.labels import Labels, describe_metrics
 from alad_tf.tabular.model import CHUNK_ROWS, Model, bar, require_columns, trained_on
-from alad_tf.tabular.schema import require
 from alad_tf.tabular.scored_table import Layout, ordered
 
 logger = logging.getLogger(__name__)

@@ -16,12 +16,13 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.csv
 
+from alad_tf.columns.schema import Kind
 from alad_tf.errors import DataError
 from alad_tf.io import archives
 from alad_tf.tabular import dialects, encodings
 from alad_tf.tabular.arrow_files import frame_of, regrouped
 from alad_tf.tabular.dialects import Dialect
-from alad_tf.tabular.formats import BLOCK_BYTES, Advance, Kind, format_of, shown
+from alad_tf.tabular.formats import BLOCK_BYTES, Advance, format_of, shown
 from alad_tf.tabular.quotes import QuoteCheck
 
 _ARROW_TYPES = {"number": pa.float64(), "text": pa.string()}

@@ -17,12 +17,12 @@ from command import refused, run
 from tolerances import bound, of_estimator
 
 from alad_tf import metrics, paths
+from alad_tf.columns import preprocessing
+from alad_tf.columns.schema import Columns
 from alad_tf.data import kdd99
 from alad_tf.estimator.alad import ALAD
 from alad_tf.tabular import fit as fit_module
-from alad_tf.tabular import preprocessing
 from alad_tf.tabular.model import Model
-from alad_tf.tabular.schema import Columns
 
 pytestmark = pytest.mark.minutes(2)
 

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from alad_tf.columns import dates
+from alad_tf.columns.dates import DateColumn
+from alad_tf.columns.schema import Columns
 from alad_tf.errors import DataError
-from alad_tf.tabular import dates
-from alad_tf.tabular.dates import DateColumn
-from alad_tf.tabular.schema import Columns
 
 HOURS = pd.Series(pd.date_range("2020-01-01 00:30", periods=40, freq="29h"))  # 47 days
 

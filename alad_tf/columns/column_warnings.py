@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from alad_tf.tabular.formats import listed
+from alad_tf.columns.schema import listed
 
 LABEL_NAMES = ("label", "labels", "target", "class", "y", "is_anomaly", "anomaly", "outlier")
 FEW_ROWS = 100

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from alad_tf.columns import schema
+from alad_tf.columns.schema import Columns
 from alad_tf.errors import DataError, SettingsError
-from alad_tf.tabular import schema
-from alad_tf.tabular.schema import Columns
 
 FRAME = pd.DataFrame({"n": [1.0, 2.5, 3.0], "i": [1, 2, 3], "t": ["u", "v", "u"], "f": [True, False, True]})
 BOTH = Columns(("n", "i"), ("t",))

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alad_tf.tabular.column_warnings import column_warnings
+from alad_tf.columns.column_warnings import column_warnings
 
 
 def lines(**columns: Any) -> list[str]:

@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from alad_tf.columns import dates
+from alad_tf.columns.dates import DateColumn
 from alad_tf.errors import DataError, SettingsError
-from alad_tf.tabular import dates
-from alad_tf.tabular.dates import DateColumn
-from alad_tf.tabular.formats import Kind
 
+Kind = Literal["number", "text"]
 MAX_CATEGORIES = 1000  # of a column: each becomes a feature
 _BOOLEANS = {"true": "True", "1": "True", "false": "False", "0": "False"}
 
@@ -64,15 +64,13 @@ class Columns:
         require(frame.columns, named, "kind")
         both = sorted({*numeric} & {*categorical})
         if both:
-            raise SettingsError(
-                f"Expected one kind for a column. Received: {_listed(both)} as numeric and categorical."
-            )
+            raise SettingsError(f"Expected one kind for a column. Received: {listed(both)} as numeric and categorical.")
         found = {name: dates.find(name, frame[name]) for name in frame.columns if calendar and name not in named}
         of_dates = tuple(column for column in found.values() if column is not None)
         features = [feature for column in of_dates for feature in column.features]
         taken = sorted({*features} & {*frame.columns})
         if taken:
-            raise DataError(f"Expected other names than those of calendar features. Received: {_listed(taken)}.")
+            raise DataError(f"Expected other names than those of calendar features. Received: {listed(taken)}.")
         kinds = {name: named.get(name) or _kind(name, frame[name]) for name in frame.columns if not found.get(name)}
         numbers = [name for name, kind in kinds.items() if kind == "number"]
         text = [name for name, kind in kinds.items() if kind == "text"]
@@ -186,7 +184,7 @@ class Columns:
     def _cells(self, frame: pd.DataFrame) -> pd.DataFrame:
         missing = [name for name in self.sources if name not in frame.columns]
         if missing:
-            raise DataError(f"Expected the columns {_listed(missing)}. Received: {_listed(map(str, frame.columns))}.")
+            raise DataError(f"Expected the columns {listed(missing)}. Received: {listed(map(str, frame.columns))}.")
         made = {name: cells for column in self.dates for name, cells in column.cells(frame.get(column.name)).items()}
         numbers = {name: made[name] if name in made else _as_numbers(frame[name]) for name in self.numeric}
         text = {
@@ -206,7 +204,7 @@ def require(present: Iterable[str], named: Iterable[str], what: str) -> None:
     unknown = [name for name in named if name not in present]
     if unknown:
         raise SettingsError(
-            f"Expected columns of the data ({what}). Received: {_listed(unknown)}. Allowed: {_listed(present)}."
+            f"Expected columns of the data ({what}). Received: {listed(unknown)}. Allowed: {listed(present)}."
         )
 
 
@@ -297,6 +295,7 @@ def _refuse(bad: pd.Series, column: pd.Series, expected: str, advice: str = "") 
     )
 
 
-def _listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
+    """The first names of a list and how many more there are, for a message."""
     every = list(names)
     return ", ".join(every[:8]) + (f" and {len(every) - 8} more" if len(every) > 8 else "")
