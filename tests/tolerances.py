@@ -266,7 +266,7 @@ def _of_neighbours(model: ALAD, rows: np.ndarray, l2: float, cell: float) -> flo
 def of_table(model: Model, frame: pd.DataFrame) -> float:
     """Return the bound of the score of a file's rows, missing cells and new categories included."""
     x, _, _ = model.features(frame)
-    return of_estimator(model.estimator, x)[model.estimator.score]
+    return of_estimator(model.estimator, x)[model.estimator.score_name]
 
 
 def assert_scores(actual: Any, expected: Any, bounds: dict[str, float]) -> None:

@@ -171,8 +171,9 @@ def fit(data: Path, model: Path, **given: Any) -> None:
         impute=given["impute"],
         labels=_labels(given["label"], given["normal"]),
     )
-    names = ("architecture", "epochs", "batch_size", "learning_rate", "patience", "log_dir", "score", "contamination")
+    names = ("architecture", "epochs", "batch_size", "learning_rate", "patience", "log_dir", "contamination")
     options = {name: given[name] for name in names if given[name] is not None}
+    options["score_name"] = given["score"]
     if given["seed"] is not None:
         options["random_state"] = given["seed"]
     options["spectral_norm"] = None if given["no_spectral_norm"] else given["spectral_norm"]

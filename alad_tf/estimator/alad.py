@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
+import inspect
+import time
 import warnings
 from collections.abc import Iterable
 from contextlib import nullcontext
@@ -17,12 +18,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 import architectures
-from alad_tf._version import __version__
+from alad_tf.columns.encoder import Encoder, is_mixed
 from alad_tf.errors import AladError, SettingsError
 from alad_tf.estimator import custom_networks, tensorboard
 from alad_tf.estimator.architecture import choose_table
 from alad_tf.estimator.callbacks import History, Resumed, collapse, train
-from alad_tf.estimator.checkpoint import Checkpoint
+from alad_tf.estimator.checkpoint import Checkpoint, settings_of
 from alad_tf.estimator.fitted import FittedALAD
 from alad_tf.estimator.network_detector import CONSTRAINTS
 from alad_tf.estimator.validation import constant_features, fit_scaling, hold_out, require_finite
@@ -50,10 +51,12 @@ class ALAD(FittedALAD):
         spectral_norm: "paper", "tfa" or None; see `networks.build`.
         latent_discriminator: False leaves out Dzz.
         ema_decay: decay of the average of the weights that scores; None: the weights themselves score.
-        score: "neighbours" (mean distance of (x, x - G(E(x))) to the nearest training rows, a score of this package),
-            or the paper's: "features" (Algorithm 1), "l1", "l2" or "logits" (Section V-F).
+        score_name: which score A(x) is: "neighbours" (mean distance of (x, x - G(E(x))) to the nearest training rows, a
+            score of this package), or one of the paper's: "features" (Algorithm 1), "l1", "l2" or "logits" (Section
+            V-F). `score`, its name in earlier releases, is deprecated.
         contamination: share of the training rows above the threshold that `fit` sets, in (0, 0.5].
         scaling: "standard" (mean 0, variance 1), "minmax" ([0, 1]) or None, of each feature on the training rows.
+        impute: allow missing cells in frames with mixed columns, as `alad fit --impute`.
         networks: custom Keras models instead of a table: {"G", "E", "Dxz", "Dxx"} and, except in the ablation, "Dzz".
             Training starts from copies of them, weights included.
         patience: epochs without a better reconstruction of the validation rows before training stops and restores the
@@ -84,7 +87,9 @@ class ALAD(FittedALAD):
         usual_: what is usual for each feature on the held-out rows, or else on the training rows; `explain` uses it.
         threshold_: rows with a larger A(x) are outliers; threshold_rule_ says where it comes from; offset_ is
             -threshold_, as in scikit-learn.
-        n_features_in_, feature_names_in_: as in scikit-learn.
+        n_features_in_, feature_names_in_: as in scikit-learn; of the features that mixed columns are encoded to.
+        encoder_: columns and preprocessing of a frame with mixed columns; None for numbers alone.
+        seconds_: that the last `fit` took.
     """
 
     _parameter_constraints: dict[str, Any] = {  # noqa: RUF012 (scikit-learn's name and place)
@@ -92,7 +97,8 @@ class ALAD(FittedALAD):
         "spectral_norm": [StrOptions({kind for kind in SPECTRAL_NORMS if kind}), None],
         "latent_discriminator": ["boolean"],
         "ema_decay": [Interval(Real, 0, 1, closed="neither"), None],
-        "score": [StrOptions(set(ROW_SCORES))],
+        "score_name": [StrOptions(set(ROW_SCORES))],
+        "impute": ["boolean"],
         "networks": [dict, None],
         "patience": [Interval(Integral, 1, None, closed="left"), None],
         "log_dir": [str, Path, None],
@@ -112,9 +118,10 @@ class ALAD(FittedALAD):
         spectral_norm: str | None = "paper",
         latent_discriminator: bool = True,
         ema_decay: float | None = 0.999,
-        score: str = "neighbours",
+        score_name: str = "neighbours",
         contamination: float = 0.1,
         scaling: str | None = "standard",
+        impute: bool = False,
         networks: dict[str, tf.keras.Model] | None = None,
         patience: int | None = None,
         log_dir: str | Path | None = None,
@@ -123,6 +130,7 @@ class ALAD(FittedALAD):
         jit: bool | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 1,
+        **deprecated: Any,
     ) -> None:
         self.architecture = architecture
         self.epochs = epochs
@@ -131,9 +139,10 @@ class ALAD(FittedALAD):
         self.spectral_norm = spectral_norm
         self.latent_discriminator = latent_discriminator
         self.ema_decay = ema_decay
-        self.score = score
+        self.score_name = _renamed(deprecated, score_name)
         self.contamination = contamination
         self.scaling = scaling
+        self.impute = impute
         self.networks = networks
         self.patience = patience
         self.log_dir = log_dir
@@ -155,7 +164,8 @@ class ALAD(FittedALAD):
         """Train on the rows of X [n, d] and set the threshold from their scores.
 
         Args:
-            X: array or frame of finite numbers.
+            X: array or frame of finite numbers, or a frame with columns of text, categories, dates, true and false: its
+                columns are then encoded as `alad fit` does (`encoder_`), and new frames likewise.
             y: ignored.
             validation: normal rows [m, d] that are not trained on, or the share of X to hold out: for early stopping
                 and for `p_value`.
@@ -168,8 +178,11 @@ class ALAD(FittedALAD):
             AladError: training diverged.
         """
         self._validate_params()
+        started = time.monotonic()
         state = getattr(self, "training_state_", None) if self.warm_start else None
         kept = None if checkpoint is None else Checkpoint(Path(checkpoint))
+        if state is None:
+            X = self._encoded(X)
         X = self._numbers(X, reset=state is None, least=2)
         require_finite(X, self._names(), "to train on")
         if state is None:
@@ -177,7 +190,7 @@ class ALAD(FittedALAD):
             self.history_: History = {}
         X, held_out = self._hold_out(X, validation)
         if state is None:
-            self.center_, self.scale_ = fit_scaling(self.scaling, X)
+            self.center_, self.scale_ = fit_scaling(None if self.encoder_ else self.scaling, X)
         constants = constant_features(X, self._names())
         if constants:
             warnings.warn(constants, UserWarning, stacklevel=2)
@@ -196,6 +209,7 @@ class ALAD(FittedALAD):
         if held_out is not None:
             self._use_reference(self._score(held_out), "validation rows")
         self._learn_usual(X if held_out is None else held_out)
+        self.seconds_ = time.monotonic() - started
         reason = collapse(self.history_, self.training_scores_)
         if reason:
             warnings.warn(
@@ -205,6 +219,29 @@ class ALAD(FittedALAD):
                 stacklevel=2,
             )
         return self
+
+    def _encoded(self, X: Any) -> Any:
+        """A frame with mixed columns as features of an encoder that is fitted on it; anything else as it is."""
+        self.encoder_ = None
+        if not is_mixed(X):
+            return X
+        self.encoder_, cells = Encoder.fit(X, scaling=self.scaling or "none", impute=self.impute)
+        return self.encoder_.training_features(cells)
+
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        """Options that are not their defaults; a table by its name."""
+        defaults = {name: option.default for name, option in inspect.signature(type(self)).parameters.items()}
+        options = {name: value for name, value in self.get_params(deep=False).items() if value is not defaults[name]}
+        if isinstance(self.architecture, Alad):
+            options["architecture"] = self.architecture.name
+        return f"ALAD({', '.join(f'{name}={value!r}' for name, value in options.items() if name != 'networks')})"
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a pickle, also of an earlier release, with another name of an option."""
+        if "score" in state:
+            state = {**state, "score_name": state["score"], "impute": False}
+            del state["score"]
+        super().__setstate__(state)
 
     def _train(
         self,
@@ -221,7 +258,7 @@ class ALAD(FittedALAD):
         self._use(trainer.scoring_networks)
         resumed = Resumed()
         if checkpoint is not None:
-            settings = self._settings_of_training(X, held_out)
+            settings = settings_of(self, X, held_out)
             resumed = Resumed(*checkpoint.restore(trainer, settings), checkpoint)
         interrupted = nullcontext() if checkpoint is None else checkpoint.interrupted_between_chunks()
         try:
@@ -250,7 +287,7 @@ class ALAD(FittedALAD):
             trainer,
             self.table_.epochs,
             self._scorer,
-            score=self.score,
+            score=self.score_name,
             validation=None if held_out is None else self._scaled(held_out),
             patience=self.patience,
             callbacks=callbacks,
@@ -259,17 +296,6 @@ class ALAD(FittedALAD):
             verbose=bool(self.verbose),
             resumed=resumed,
         )
-
-    def _settings_of_training(self, X: np.ndarray, held_out: np.ndarray | None) -> dict[str, Any]:
-        """What the bits of a training depend on, as JSON."""
-        names = ("spectral_norm", "latent_discriminator", "ema_decay", "scaling", "patience", "jit")
-        return {
-            **{name: getattr(self, name) for name in names},
-            "architecture, epochs, batch size or learning rate": repr(self.table_),
-            "seed": self.seed_,
-            "rows": [hashlib.sha256(np.ascontiguousarray(x)).hexdigest() for x in (X, held_out) if x is not None],
-            "versions": [__version__, tf.__version__, np.__version__],
-        }
 
     def _trainer(self, X: np.ndarray) -> Trainer:
         steps = self.table_.epochs * (len(X) // self.table_.batch_size)
@@ -314,6 +340,16 @@ class ALAD(FittedALAD):
 
     def _more_tags(self) -> dict[str, Any]:
         return {"requires_y": False}
+
+
+def _renamed(deprecated: dict[str, Any], score_name: str) -> str:
+    """The name of the score, also where it is given under the option's old name (TypeError for any other option)."""
+    unknown = [name for name in deprecated if name != "score"]
+    if unknown:
+        raise TypeError(f"ALAD() got an unexpected keyword argument {unknown[0]!r}")
+    if "score" in deprecated:
+        warnings.warn("ALAD(score=...) is now ALAD(score_name=...).", FutureWarning, stacklevel=3)
+    return deprecated.get("score", score_name)
 
 
 def _seed(random_state: Any, checkpoint: Checkpoint | None = None) -> int:

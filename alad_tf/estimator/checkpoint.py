@@ -6,6 +6,7 @@ the best epoch, and the log of the training.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import shutil
 import signal
@@ -15,13 +16,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import tensorflow as tf
 
+from alad_tf._version import __version__
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.io import model_folder
 from alad_tf.model.alad_trainer import Trainer
+
+if TYPE_CHECKING:
+    from alad_tf.estimator.alad import ALAD
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +52,18 @@ class Log:
     sums: dict[str, float] = field(default_factory=dict)
     history: dict[str, list[float]] = field(default_factory=dict)
     best: dict[str, float] | None = None
+
+
+def settings_of(model: ALAD, X: np.ndarray, held_out: np.ndarray | None) -> dict[str, Any]:
+    """What the bits of a training depend on, as JSON."""
+    names = ("spectral_norm", "latent_discriminator", "ema_decay", "scaling", "patience", "jit")
+    return {
+        **{name: getattr(model, name) for name in names},
+        "architecture, epochs, batch size or learning rate": repr(model.table_),
+        "seed": model.seed_,
+        "rows": [hashlib.sha256(np.ascontiguousarray(x)).hexdigest() for x in (X, held_out) if x is not None],
+        "versions": [__version__, tf.__version__, np.__version__],
+    }
 
 
 class Checkpoint:

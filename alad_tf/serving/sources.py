@@ -74,9 +74,9 @@ def load(
         )
     documents, _ = model_folder.read(path)
     estimator = ALAD.load(path)
-    if score not in (None, estimator.score):
+    if score not in (None, estimator.score_name):
         raise SettingsError(
-            f"Expected the model's score, {estimator.score}, which its threshold is of. Received: {score}."
+            f"Expected the model's score, {estimator.score_name}, which its threshold is of. Received: {score}."
         )
     if threshold is not None or contamination is not None:
         estimator.set_threshold(value=threshold, contamination=contamination)
@@ -99,11 +99,11 @@ def of_estimator(estimator: ALAD, prepared: dict[str, Any] | None = None) -> Sou
     """Make a source of a fitted estimator and the document of its preprocessing, if any."""
     detector = Detector(
         estimator.networks_,
-        estimator.score,
+        estimator.score_name,
         estimator.threshold_,
         estimator.center_,
         estimator.scale_,
-        estimator.references_ if estimator.score == "neighbours" else None,
+        estimator.references_ if estimator.score_name == "neighbours" else None,
         getattr(estimator, "usual_", None),
         prepared,
     )

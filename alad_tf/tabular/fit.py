@@ -15,10 +15,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.compose import ColumnTransformer
 
-from alad_tf.columns import preprocessing
-from alad_tf.columns.column_warnings import column_warnings
+from alad_tf.columns.encoder import Encoder
 from alad_tf.columns.schema import Columns, Kind, as_text, require
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.io import model_folder
@@ -93,32 +91,26 @@ def fit_file(
     started = time.monotonic()
     dialect = settled(path, dialect)
     frame = _normal_rows(path, preparation, dialect)
-    chosen = Columns.infer(
+    encoder, cells = Encoder.fit(
         frame,
         categorical=preparation.categorical,
         numeric=preparation.numeric,
+        scaling=preparation.scaling,
         impute=preparation.impute,
-        calendar=True,
     )
-    for column in chosen.dates:
-        logger.info("%s", column.describe())
+    chosen = encoder.columns
     judge = None if test is None or labels is None else _Test(test, chosen, labels, dialect)
-    cells = chosen.training_rows(frame)
-    made = [feature for column in chosen.dates for feature in column.features]
-    for line in column_warnings(cells.drop(columns=made)):
-        logger.warning("%s", line)
-    transformer = preprocessing.of_columns(chosen, scaling=preparation.scaling).fit(cells)
     from alad_tf.estimator.alad import ALAD  # TensorFlow is imported once the rows are known to be good
 
     estimator = ALAD(scaling=None, verbose=int(sys.stderr.isatty()), **(options or {}))
     with logged_warnings():
-        estimator.fit(_numbers(transformer, cells), validation=validation or None, checkpoint=checkpoint_of(folder))
+        estimator.fit(encoder.training_features(cells), validation=validation or None, checkpoint=checkpoint_of(folder))
     if false_positive_rate is not None:
         estimator.set_threshold(false_positive_rate=false_positive_rate)
     data = {"file": path.name, "rows": len(frame), **preparation.described(), "dialect": dialect.to_document()}
     data["categories"] = {name: int(cells[name].nunique()) for name in chosen.categorical}
     data["seconds"] = round(time.monotonic() - started, 1)
-    model = Model(estimator, chosen, transformer, data)
+    model = Model(estimator, chosen, encoder.transformer, data)
     lines = [f"trained on {len(frame)} rows of {path} in {data['seconds']:g} s; seed {estimator.seed_}"]
     lines += describe_fit(model)
     if judge is not None:
@@ -196,21 +188,6 @@ def _normal_rows(path: Path, preparation: Preparation, dialect: Dialect) -> pd.D
             )
         frame = frame[normal].drop(columns=labels.column)
     return frame.drop(columns=[name for name in preparation.drop if name in frame.columns])
-
-
-def _numbers(transformer: ColumnTransformer, cells: pd.DataFrame) -> np.ndarray:
-    """Rows to train on as float32, which they have to fit in."""
-    with np.errstate(over="ignore"):
-        x = transformer.transform(cells).astype(np.float32)
-    bad = np.argwhere(~np.isfinite(x))
-    if len(bad):
-        row, feature = bad[0]
-        column = preprocessing.columns_of_features(transformer)[feature]
-        raise DataError(
-            f"Expected numbers that float32 holds in column {column!r}, row {cells.index[row] + 1}. Received: "
-            f"{cells[column].iloc[row]!r}. Choose another --scaling, or drop the column."
-        )
-    return x
 
 
 def _require_new_folder(folder: Path, overwrite: bool) -> None:

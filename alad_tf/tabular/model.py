@@ -14,6 +14,7 @@ from sklearn.compose import ColumnTransformer
 from tqdm import tqdm
 
 from alad_tf.columns import preprocessing
+from alad_tf.columns.encoder import Encoder
 from alad_tf.columns.schema import Columns
 from alad_tf.errors import DataError
 from alad_tf.estimator import explanations, thresholds
@@ -46,12 +47,9 @@ class Model:
             _inspected(documents)
         from alad_tf.estimator.alad import ALAD
 
-        model = cls(
-            ALAD.load(folder),
-            Columns.from_document(documents["columns"]),
-            preprocessing.from_document(documents["preprocessing"]),
-            documents["data"],
-        )
+        estimator = ALAD.load(folder)
+        encoder = estimator.encoder_
+        model = cls(estimator, encoder.columns, encoder.transformer, documents["data"])
         model._require_one_table(folder)
         return model
 
@@ -67,11 +65,10 @@ class Model:
     def save(self, folder: Path) -> None:
         """Write the model folder; it appears under its name when it is complete."""
         documents = {
-            "columns": self.columns.to_document(),
-            "preprocessing": preprocessing.to_document(self.transformer),
+            **Encoder(self.columns, self.transformer).to_documents(),
             "data": self.data,
         }
-        self.estimator.save(folder, documents=documents)
+        self.estimator.save(folder, documents=documents, overwrite=True)
 
     def features(self, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
         """Preprocess the rows of a table.
@@ -79,13 +76,7 @@ class Model:
         Returns:
             (x [v, d] float32 of the valid rows, valid [n] bool, cells of unknown category by column)
         """
-        cells, valid = self.columns.scoring_rows(frame)
-        cells = cells[valid]
-        if not len(cells):
-            return np.empty((0, self.estimator.n_features_in_), np.float32), valid, {}
-        with np.errstate(over="ignore"):
-            x = self.transformer.transform(cells).astype(np.float32)
-        return x, valid, preprocessing.unknown_categories(self.transformer, cells)
+        return Encoder(self.columns, self.transformer).features(frame)
 
     def scored(self, frame: pd.DataFrame, top: int = 0) -> tuple[pd.DataFrame, dict[str, int]]:
         """Score the rows of a table and list cells of unseen categories by column.

@@ -74,7 +74,7 @@ def close(trained: Path, rows: pd.DataFrame) -> float:
     x = model.features(rows)[0]
     l1 = np.abs((x - model.estimator.reconstruct(x)) / model.estimator.scale_).sum(axis=1)
     bounds = of_estimator(model.estimator, x)
-    return max(bounds[model.estimator.score], 2.0 * bounds["l1"] / float(l1.min()))
+    return max(bounds[model.estimator.score_name], 2.0 * bounds["l1"] / float(l1.min()))
 
 
 # Fitting ----------------------------------------------------------------------------------------------------------
@@ -97,7 +97,7 @@ def test_only_json_and_arrays(trained: Path) -> None:
 OPTIONS = [
     ("--epochs 2", {"epochs": 2}),
     ("--architecture kdd99", {"architecture": "kdd99"}),
-    ("--score l1", {"score": "l1"}),
+    ("--score l1", {"score_name": "l1"}),
     ("--contamination 0.3", {"contamination": 0.3}),
     ("--batch-size 7", {"batch_size": 7}),
     ("--learning-rate 0.01", {"learning_rate": 0.01}),
@@ -252,7 +252,7 @@ def test_scores_are_the_estimators(trained: Path) -> None:
     assert list(scored.columns) == ["row", *rows, "score", "p_value", "is_anomaly", "is_valid", "reason"]
     pd.testing.assert_frame_equal(scored[list(rows)], rows.astype({"id": str}), check_exact=True)
     assert scored["row"].tolist() == list(range(1, 41))
-    close = of_estimator(model.estimator, x)[model.estimator.score]
+    close = of_estimator(model.estimator, x)[model.estimator.score_name]
     np.testing.assert_allclose(scored["score"], model.estimator.anomaly_score(x), rtol=0.0, atol=close)
     assert np.array_equal(scored["p_value"], model.estimator.p_value(x))
     assert np.array_equal(scored["is_anomaly"], model.estimator.predict(x) == -1)
@@ -643,7 +643,9 @@ def test_damaged_or_foreign_model(trained: Path, tmp_path: Path, capfd: pytest.C
     elif fault == "added":
         (model / "more.json").write_text("{}")
     elif fault == "of an array":
-        Model.load(model).estimator.save(model)
+        estimator = Model.load(model).estimator
+        estimator.encoder_ = None
+        estimator.save(model, overwrite=True)
     else:
         shutil.rmtree(model)
         if fault == "foreign":
