@@ -231,7 +231,11 @@ class ALAD(FittedALAD):
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         """Options that are not their defaults; a table by its name."""
         defaults = {name: option.default for name, option in inspect.signature(type(self)).parameters.items()}
-        options = {name: value for name, value in self.get_params(deep=False).items() if value is not defaults[name]}
+        options = {
+            name: value
+            for name, value in self.get_params(deep=False).items()
+            if type(value) is not type(defaults[name]) or value != defaults[name]
+        }
         if isinstance(self.architecture, Alad):
             options["architecture"] = self.architecture.name
         return f"ALAD({', '.join(f'{name}={value!r}' for name, value in options.items() if name != 'networks')})"
