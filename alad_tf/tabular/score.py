@@ -110,7 +110,8 @@ class _Scoring:
             if self._labels:
                 self._anomaly.append(self._labels.is_anomaly(frame))
                 self._scores.append(scored["score"].to_numpy())
-            reasons = self._model.columns.reasons(frame[~scored["is_valid"]])
+            invalid = ~scored["is_valid"].to_numpy()
+            reasons = self._model.columns.reasons(frame[invalid]) if invalid.any() else []
             joined = self._layout.joined(table, frame, scored, reasons)
             schema = schema or joined.schema
             yield joined.cast(schema)
