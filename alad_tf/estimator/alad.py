@@ -222,7 +222,7 @@ class ALAD(FittedALAD):
 
     def _encoded(self, X: Any) -> Any:
         """A frame with mixed columns as features of an encoder that is fitted on it; anything else as it is."""
-        self.encoder_ = None
+        self.encoder_ = self.data_ = None
         if not is_mixed(X):
             return X
         self.encoder_, cells = Encoder.fit(X, scaling=self.scaling or "none", impute=self.impute)

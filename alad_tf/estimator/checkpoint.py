@@ -61,7 +61,7 @@ def settings_of(model: ALAD, X: np.ndarray, held_out: np.ndarray | None) -> dict
         **{name: getattr(model, name) for name in names},
         "architecture, epochs, batch size or learning rate": repr(model.table_),
         "seed": model.seed_,
-        "rows": [hashlib.sha256(np.ascontiguousarray(x)).hexdigest() for x in (X, held_out) if x is not None],
+        "rows": [hashlib.sha256(x.tobytes()).hexdigest() for x in (X, held_out) if x is not None],
         "versions": [__version__, tf.__version__, np.__version__],
     }
 

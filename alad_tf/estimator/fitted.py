@@ -38,6 +38,7 @@ class FittedALAD(NetworkDetector):
     references_: np.ndarray
     usual_: explanations.Usual
     encoder_: Encoder | None = None
+    data_: dict[str, Any] | None = None  # what the model folder of a loaded model says of its training file
 
     # Scores -------------------------------------------------------------------------------------------------------
 

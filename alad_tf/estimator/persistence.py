@@ -74,7 +74,7 @@ def reading(folder: Path | str) -> Iterator[tuple[dict[str, Any], dict[str, Any]
         document = documents["model"]
         state = _state(document, arrays)
         if "preprocessing" in documents:
-            state["encoder_"] = Encoder.from_documents(documents)
+            state["encoder_"], state["data_"] = Encoder.from_documents(documents), documents.get("data")
             if len(state["encoder_"].names) != state["n_features_in_"]:
                 raise ValueError("columns that make another number of features than the networks have")
         yield _options(document), state
@@ -88,6 +88,8 @@ def of_encoder(model: ALAD) -> dict[str, Any]:
     """Documents of an estimator that was fitted on mixed columns, as `alad fit` writes them."""
     assert model.encoder_ is not None
     documents = model.encoder_.to_documents()
+    if model.data_ is not None:
+        return {**documents, "data": model.data_}
     categories = documents["preprocessing"]["categorical"]
     counts = [len(values["values"]) + len(values["missing"]) for values in categories.get("categories", [])]
     data = {

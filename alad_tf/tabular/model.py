@@ -49,6 +49,7 @@ class Model:
 
         estimator = ALAD.load(folder)
         encoder = estimator.encoder_
+        assert encoder is not None, "the folder has its documents"
         model = cls(estimator, encoder.columns, encoder.transformer, documents["data"])
         model._require_one_table(folder)
         return model

@@ -21,7 +21,6 @@ from alad_tf.columns import preprocessing
 from alad_tf.columns.schema import Columns
 from alad_tf.data import kdd99
 from alad_tf.estimator.alad import ALAD
-from alad_tf.tabular import fit as fit_module
 from alad_tf.tabular.model import Model
 
 pytestmark = pytest.mark.minutes(2)
@@ -379,7 +378,7 @@ def test_explanations_name_columns(trained: Path) -> None:
     model = Model.load(trained / "model")
     x = model.transformer.transform(rows).astype(np.float32)
     worst = model.estimator.explain(x, top=5)
-    by_column = worst.assign(feature=worst["feature"].map(dict(zip(["x0", "x1"], ["size", "weight"]))).fillna("color"))
+    by_column = worst.assign(feature=worst["feature"].where(worst["feature"].isin(["size", "weight"]), "color"))
     differences = by_column["difference"].abs().groupby([by_column["row"], by_column["feature"]]).sum().unstack()
     usual = pd.Series(model.estimator.usual.error).groupby(["size", "weight", "color", "color", "color"]).sum()
     shares = (differences / usual).apply(lambda row: row / row.sum(), axis=1)
@@ -516,7 +515,7 @@ def test_wrong_options_of_fit(
 def test_a_place_that_cannot_be_written_is_refused_before_training(
     trained: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    monkeypatch.setattr(fit_module.readers, "settle", lambda *_: pytest.fail("the rows were read"))
+    monkeypatch.setattr("alad_tf.tabular.readers.settle", lambda *_: pytest.fail("the rows were read"))
     line = refused(capfd, "fit", trained / "train.csv", "--model", trained / place)
     assert "Errno" in line
 

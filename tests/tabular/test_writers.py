@@ -21,7 +21,7 @@ TABLE = pa.table(
     {
         "text;": pa.array(CELLS),
         "number": pa.array([0.1, None, 1e300, -3.0, 5e-324, 1 / 3, 7.0, 8.5, 9.0, 1.0, 2.0, 3.0]),
-        "float32": pa.array(np.float32([0.1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]) / np.float32(3)),
+        "float32": pa.array(np.arange(1, 13, dtype=np.float32) / np.float32(3)),
         "count": pa.array([1, None, *range(10)]),
         "flag": pa.array([True, False, None] * 4),
     }
