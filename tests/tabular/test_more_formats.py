@@ -40,7 +40,13 @@ def workbook(path: Path, **sheets: Sequence[Sequence[object]]) -> Path:
 
 def test_cells_of_excel(tmp_path: Path) -> None:
     when = datetime.datetime(2020, 1, 2, 3, 4)
-    rows = [["n", "t", "b", "d"], [1, "x", True, when], [2.5, "NA", False, when], [None, "#N/A", True, when], [None]]
+    rows: list[list[object]] = [
+        ["n", "t", "b", "d"],
+        [1, "x", True, when],
+        [2.5, "NA", False, when],
+        [None, "#N/A", True, when],
+        [None],
+    ]
     frame = readers.read(workbook(tmp_path / "rows.xlsx", one=rows))
     assert frame["n"].tolist()[:2] == [1.0, 2.5] and np.isnan(frame["n"][2]) and len(frame) == 3
     assert frame["t"][0] == "x" and frame["t"].isna().tolist() == [False, True, True]
