@@ -24,10 +24,12 @@ X, NEW = draw(0, 40, 5).astype(np.float64), draw(1, 30, 5).astype(np.float64)
 
 @pytest.fixture(autouse=True)
 def eager() -> Iterator[None]:
-    """Few steps: tracing them would take longer than taking them."""
+    """Few steps: tracing them would take longer than taking them. Ctrl-C is not ignored, as it is in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
+    signal.signal(signal.SIGINT, before)
 
 
 def make(**options: Any) -> ALAD:
@@ -70,7 +72,7 @@ def test_same_bits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, step: int, p
 def state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The checkpoint of a training that was interrupted."""
     with monkeypatch.context() as patch:
-        interrupted_at(patch, 4)
+        interrupted_at(patch, 5)
         with pytest.raises(KeyboardInterrupt):
             make().fit(X, checkpoint=tmp_path / "state")
     return tmp_path / "state"
