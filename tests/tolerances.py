@@ -244,7 +244,7 @@ def of_estimator(model: ALAD, rows: np.ndarray, *, single: bool = False) -> dict
     scaled = (finite - model.center_) / model.scale_
     size = largest(scaled) + single * largest(model.center_ / model.scale_)
     bounds = of_scores(model.networks_, scaled.astype(np.float32), Work(4, size))
-    if model.score == "neighbours":
+    if model.score_name == "neighbours":
         bounds["neighbours"] = _of_neighbours(model, finite, bounds["l2"], bound(4, size))
     return bounds
 
