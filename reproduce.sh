@@ -1,24 +1,23 @@
 #!/usr/bin/env bash
-# Usage: ./reproduce.sh NAME [options]
+# Usage: ./reproduce.sh [--stack paper|current] NAME [options]
 #   kdd99, arrhythmia, svhn, cifar10, toy
 #             alad reproduce NAME [options]; ./reproduce.sh NAME --help lists the options
 #   tables    alad tables [options]: Tables II to VIII and their figures from the results so far, beside the paper's;
 #             with --budget HOURS it first makes runs that are missing
 #   test      the tests, on all cores; options go to pytest, --slow: the long hauls too, -n 0: in one process
-#
-# The first call makes .venv in the checkout: about 600 MB to download and 2.5 GB on disk, once. uv makes it with a
-# Python 3.9, 3.10 or 3.11, an installed one first; ALAD_PYTHON=/path/to/python chooses another. See docs/install.md.
+# The first call makes .venv in the checkout: about 600 MB to download and 2.5 GB on disk, once. It holds the paper stack
+# (TensorFlow 2.15, Python 3.9 to 3.11) where uv finds or downloads such a Python, else the current stack (TensorFlow 2.21,
+# Python 3.12 or 3.13). ALAD_PYTHON=/path/to/python chooses; --stack current makes .venv-current. See docs/install.md.
 set -euo pipefail && unset CDPATH PYTHONHOME PYTHONPATH
 root=$(readlink -f "${BASH_SOURCE[0]}") root=${root%/*} venv=$root/.venv lock=$root/requirements/lock.txt
+pythons=(">=3.9,<3.12" ">=3.12,<3.14") named="3.9 to 3.13" minors="9|10|11|12|13" # the paper stack first
 usage() { sed -n '/^# Usage/,/^set/s/^# \{0,1\}//p' "$root/reproduce.sh"; }
-say() { printf 'reproduce.sh: %s\n' "$*" >&2; }
-fail() { say "$@" && exit 1; }
+say() { printf 'reproduce.sh: %s\n' "$*" >&2; } && fail() { say "$@" && exit "${code:-1}"; }
 try() { # COMMAND: runs it without output; where it fails, message is the innermost cause that it names
     message=$("$@" 2>&1) || { message=${message%%$'\n\n'*} message=${message##*$'\n'} message=${message##*cause: } && false; }
 }
-ready() { # base|test: this part of .venv was installed here, from this lock file and, where ALAD_PYTHON is set, with it
-    [[ -x $venv/bin/python && -x $venv/bin/alad && $(cat "$venv/$1.stamp" 2>/dev/null)$'\n' == "$stamp"$'\n'* ]]
-}
+ready() { # base|test: this part of the environment was installed here, from this lock file, with ALAD_PYTHON if that is set
+    [[ -x $venv/bin/python && -x $venv/bin/alad && $(cat "$venv/$1.stamp" 2>/dev/null)$'\n' == "$stamp"$'\n'* ]]; }
 find_uv() { # sets uv: the one on the PATH, else the locked one, installed into .venv-uv
     for uv in uv "$root/.venv-uv/bin/uv"; do "$uv" venv --clear --help &>/dev/null && return; done
     say "installing uv into .venv-uv"
@@ -26,45 +25,46 @@ find_uv() { # sets uv: the one on the PATH, else the locked one, installed into 
         --quiet --disable-pip-version-check --require-hashes -r <(grep ^uv== "$lock"); } ||
         fail "Expected uv, or Python 3.8 or newer with venv and a network to install uv. Received: $message"
 }
-install() { # OPTIONS: the locked packages, then alad_tf, into .venv
+install() { # OPTIONS: the locked packages, then alad_tf, into the environment; a full path must not hold line breaks
     set -- "$@" --python "$venv" --build-constraints "$lock"
     "$uv" pip install "$@" --require-hashes -r <(sed "/^# end of $part/q" "$lock") &&
-        "$uv" --directory "$root" pip install "$@" --no-deps --editable . # a full path must not hold line breaks
+        "$uv" --directory "$root" pip install "$@" --no-deps --editable .
 }
-prepare() ( # makes the part of .venv that is asked for, one call at a time
+prepare() ( # makes the part of the environment that is asked for, one call at a time
     exec 9>"$venv.lock" # macOS has perl in place of flock
-    flock -n 9 2>/dev/null || { say "waiting until no other call makes .venv" && flock 9 2>/dev/null; } ||
+    flock -n 9 2>/dev/null || { say "waiting until no other call makes ${venv##*/}" && flock 9 2>/dev/null; } ||
         perl -e 'use Fcntl ":flock"; open(F, ">&=9") && flock(F, LOCK_EX)'
     ! ready "$part" || exit 0
-    message=3.9. # with no ALAD_PYTHON uv chooses
     [ -z "${ALAD_PYTHON:-}" ] || try "$ALAD_PYTHON" -c 'import platform; print(platform.python_version())' || :
-    [[ $message =~ ^3\.(9|10|11)\. ]] ||
-        fail "Expected ALAD_PYTHON to be a Python 3.9, 3.10 or 3.11. Received: $ALAD_PYTHON (${message##*: })."
+    [[ -z ${ALAD_PYTHON:-} || $message =~ ^3\.($minors)\. ]] || # with no ALAD_PYTHON uv chooses
+        fail "Expected ALAD_PYTHON to be a Python $named. Received: $ALAD_PYTHON (${message##*: })."
     for name in "${!PIP_@}" "${!UV_@}"; do # the caller's variables say only how to download; hashes guard what comes
-        [[ $name =~ INDEX|LINKS|CERT|TLS|PROXY|TIMEOUT|CACHE|OFFLINE|UV_PYTHON_ ]] || unset "$name"
-    done
-    export UV_NO_CONFIG=1 && find_uv
-    [ -f "$venv/pyvenv.cfg" ] || rm -rf "$venv" # no environment: uv does not clear such a folder
-    ready base || try "$uv" venv --quiet --clear --python "${ALAD_PYTHON:->=3.9,<3.12}" "$venv" ||
-        fail "Expected uv to find or download a Python 3.9, 3.10 or 3.11. Received: $message"
+        [[ $name =~ INDEX|LINKS|CERT|TLS|PROXY|TIMEOUT|CACHE|OFFLINE|UV_PYTHON_ ]] || unset "$name"; done
+    export UV_NO_CONFIG=1 && find_uv && [ -f "$venv/pyvenv.cfg" ] || rm -rf "$venv" # uv clears no such folder
+    ready base || for name in "${ALAD_PYTHON:-${pythons[@]}}"; do try "$uv" venv -qc -p "$name" "$venv" && break; done ||
+        fail "Expected uv to find or download a Python $named. Received: $message"
     rm -f "$venv"/*.stamp
     if ! install --quiet --offline 2>/dev/null; then # unless uv has everything in its cache
-        say "installing the locked packages into .venv with $("$venv/bin/python" -V)"
+        name=$("$venv/bin/python" -V) && [[ $name == *3.1[23].* ]] && name="$name: current stack" || name="$name: paper stack"
+        say "installing the locked packages into ${venv##*/} with $name"
         UV_HTTP_RETRIES=0 try "$uv" pip compile --quiet --refresh --no-deps - <<<setuptools ||
             fail "Expected a network: the first call downloads about 600 MB of packages. Received: $message"
         install || fail "uv could not install the packages and says why above. The same command starts anew."
     fi
     for name in base "$part"; do printf '%s' "$stamp" >"$venv/$name.stamp"; done
 )
+case "${1:-} ${2:-}" in
+    "--stack paper") pythons=("${pythons[0]}") named="3.9, 3.10 or 3.11" minors="9|10|11" && shift 2 ;;
+    "--stack current") pythons=("${pythons[1]}") named="3.12 or 3.13" minors="12|13" venv=$root/.venv-current && shift 2 ;;
+    --stack*) code=2 fail "Expected --stack paper or --stack current. Received: $*." ;;
+esac
 case ${1:-} in
     -h | --help) usage && exit ;;
     "") usage >&2 && exit 2 ;;
     kdd99 | arrhythmia | svhn | cifar10 | toy | tables | test) ;;
-    *) say "Expected kdd99, arrhythmia, svhn, cifar10, toy, tables or test. Received: $1." && exit 2 ;;
+    *) code=2 fail "Expected kdd99, arrhythmia, svhn, cifar10, toy, tables or test. Received: $1." ;;
 esac
 stamp=$root$'\n'$(cksum <"$lock")${ALAD_PYTHON:+$'\n'$ALAD_PYTHON}
-part=base && [ "$1" != test ] || part="test"
-ready "$part" || prepare >&2
+part=base && [ "$1" != test ] || part="test"; ready "$part" || prepare >&2
 [ "$1" != test ] || { cd "$root" && exec "$venv/bin/python" -m pytest -n auto --dist loadfile --durations 20 "${@:2}"; }
-[ "$1" = tables ] || set -- reproduce "$@"
-exec "$venv/bin/alad" "$@"
+[ "$1" = tables ] || set -- reproduce "$@" && exec "$venv/bin/alad" "$@"

@@ -7,5 +7,5 @@ PUBLISHED = "alad_tf.published"  # in an installed package; in the checkout this
 setup(
     packages=[*find_packages(include=["alad_tf*", "architectures*"]), PUBLISHED],
     package_dir={PUBLISHED: "results/published"},
-    package_data={"alad_tf": ["py.typed"], PUBLISHED: ["**/*.json", "**/*.jsonl"]},
+    package_data={"alad_tf": ["py.typed", "report/page.html"], PUBLISHED: ["**/*.json", "**/*.jsonl"]},
 )

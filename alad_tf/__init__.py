@@ -23,7 +23,7 @@ fits and scores go to the logger `alad_tf`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alad_tf import _tensorflow_log
 from alad_tf._version import __version__
@@ -38,7 +38,7 @@ __all__ = ["ALAD", "BatchScorer", "__version__", "load_networks"]
 _tensorflow_log.quiet()
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import a public name, and TensorFlow with it, when it is asked for."""
     if name == "ALAD":
         from alad_tf.estimator.alad import ALAD

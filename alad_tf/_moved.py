@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import warnings
 from importlib import import_module
-from typing import Any, Callable
+from typing import Callable
 
 
-def moved(old: str, new: str) -> Callable[[str], Any]:
+def moved(old: str, new: str) -> Callable[[str], object]:
     """Return a module's `__getattr__` that takes names from another module, with a DeprecationWarning.
 
     Args:
@@ -15,7 +15,7 @@ def moved(old: str, new: str) -> Callable[[str], Any]:
         new: dotted name of the module that has the names.
     """
 
-    def attribute(name: str) -> Any:
+    def attribute(name: str) -> object:
         if name.startswith("__"):
             raise AttributeError(f"module {old!r} has no attribute {name!r}")
         warnings.warn(f"{old} has moved: import {name} from {new}.", DeprecationWarning, stacklevel=2)

@@ -1,8 +1,10 @@
-"""Exceptions raised for invalid user input; the command line prints them as one line."""
+"""Exceptions raised for invalid user input, which the command line prints as one line, and a warning."""
 
 from __future__ import annotations
 
 import re
+
+_UNSEEN = re.compile("[\x00-\x08\n-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class AladError(Exception):
@@ -17,6 +19,10 @@ class SettingsError(AladError, ValueError):
     """An option, name or value is not allowed, or contradicts files on disk."""
 
 
+class ConstantFeatureWarning(UserWarning):
+    """Features that have one value in all training rows."""
+
+
 class Stopped(AladError):  # noqa: N818  # no fault
     """A run stopped on request, with its state in a checkpoint."""
 
@@ -25,3 +31,18 @@ def one_line(error: Exception, most: int = 300) -> str:
     """Type and message of an exception in one line of at most `most` characters, without names of operations."""
     text = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]", "", f"{type(error).__name__}: {error}")
     return " ".join(text.split())[:most].rstrip(" .:")
+
+
+def visible(text: object) -> str:
+    """Text with its control characters and line breaks as Python writes them, so that names cannot steer a terminal.
+
+    Also escaped are characters that reverse the direction of text, and half characters, which no terminal shows.
+    """
+    return _UNSEEN.sub(lambda found: repr(found[0])[1:-1], str(text))
+
+
+def shown(message: object) -> str:
+    """The first line of a message or of bytes, cut to a readable length."""
+    text = message.decode("utf-8", "replace") if isinstance(message, bytes) else str(message)
+    line = (text.strip().splitlines() or [""])[0]
+    return line if len(line) <= 120 else line[:117] + "..."

@@ -11,6 +11,7 @@ SPECTRAL_NORMS = ("paper", "tfa", None)
 WEIGHTS = ("best", "last")
 STRATEGIES = (None, "mirrored", "multi-worker")
 PRECISIONS = (None, "bfloat16")
+DYNAMICS = (None, "released")  # of training; None: the paper's
 CLASSES = 10  # of the image data sets
 SCORES = ("features", "l1", "l2", "logits")  # Section V-F, in the order of reports
 ROW_SCORES = ("neighbours", *SCORES)  # of ALAD; the first is this package's own, and the default

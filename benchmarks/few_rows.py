@@ -5,7 +5,7 @@
 
 The development data are scikit-learn's wine, iris and digits, each class of theirs (of the digits 0, 4 and 8) in
 turn as the normal one, and three made ones (`make_classification`, `make_blobs`). Half of the normal rows are trained
-on; AUROC is of the default score on all others. Of every combination of scaling and learning rate, one training is
+on; AUROC is of the score `features` on all others. Of every combination of scaling and learning rate, one training is
 scored on its way.
 
 The criterion: the largest mean AUROC over the four families of data. Breast cancer, KDD99 and Arrhythmia, whose figures

@@ -58,7 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure() -> None:
-    """Remove what the session wrote."""
+    """Remove the files that the session wrote."""
     shutil.rmtree(SESSION, ignore_errors=True)
 
 

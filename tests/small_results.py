@@ -40,3 +40,24 @@ def write_image_run(out: Path, dataset: str, label: int, seed: int, auroc: float
     scores = {score: metrics(0.9, auroc=auroc) for score in ("features", "l1", "l2", "logits")}
     changes = {"settings": {"normal_class": label}, "scores": scores, **changes}
     return write_run(out, dataset, changes.pop("method", "ALAD"), seed, place=f"class{label}", **changes)
+
+
+LATENCY = {
+    "dataset": "kdd99", "batch": 50, "alad_ms": 0.25, "anogan_ms": 500.0, "ratio": 2000.0, "threads": 1,
+    "machine": "a machine", "search_steps": 500,
+}  # fmt: skip
+
+
+def write_latency(folder: Path, **changes: Any) -> Path:
+    path = folder / "latency" / f"{changes.get('dataset', 'kdd99')}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**LATENCY, **changes}), encoding="utf-8")
+    return path
+
+
+def unshared(auroc: float, ap: float, *scores: str) -> dict[str, Any]:
+    return {
+        "n_test": 81_000,
+        "n_anomalies": 40_000,
+        "scores": {score: {"auroc": auroc, "average_precision": ap} for score in scores},
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,15 @@ import pytest
 from conftest import CHECKOUT
 
 PACKAGE = CHECKOUT / "alad_tf"
+
+LINES, CLASS_LINES, FUNCTION_LINES = 450, 300, 60  # at most
+LONGER = {  # to be split
+    "tests/estimator/test_alad.py",
+    "tests/model/test_networks.py",
+    "tests/tabular/test_own_data.py",
+    "tests/tabular/test_readers.py",
+    "tests/test_reproduce_sh.py",
+}
 
 HEAVY = "tensorflow tensorflow_addons keras numpy scipy pandas pyarrow sklearn matplotlib".split()
 
@@ -74,9 +84,32 @@ def test_tables_are_pure_data(path: Path) -> None:
     assert packages(imported(path)) <= {"architectures", *standard}
 
 
-def test_only_spectral_imports_tensorflow_addons() -> None:
+def test_files_classes_and_functions_are_short() -> None:
+    folders = (CHECKOUT / name for name in ("alad_tf", "architectures", "benchmarks", "examples", "tests"))
+    long = []
+    for path in (path for folder in folders for path in folder.rglob("*.py")):
+        name, text = path.relative_to(CHECKOUT).as_posix(), path.read_text(encoding="utf-8")
+        if len(text.splitlines()) > LINES and name not in LONGER:
+            long.append(name)
+        for node in ast.walk(ast.parse(text)):
+            most = CLASS_LINES if isinstance(node, ast.ClassDef) else FUNCTION_LINES
+            if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and (node.end_lineno or 0) - node.lineno >= most:
+                long.append(f"{name}: {node.name}")
+    assert not long
+
+
+def test_only_one_module_imports_tensorflow_addons() -> None:
     users = {name for name, path in modules().items() if "tensorflow_addons" in packages(imported(path))}
-    assert users == {"model/spectral_norm"}
+    assert users == {"model/addons_norm"}
+
+
+def test_only_one_module_tells_versions_apart() -> None:
+    """Everything else is written for both stacks: it compares no versions and does not ask which Keras runs."""
+    questions = re.compile(
+        r"__version__\.split|version_info *[<>=]|KERAS_3|parse_version|packaging\.version|hasattr\((tf|keras|np)\b"
+    )
+    users = {name for name, path in modules().items() if questions.search(path.read_text(encoding="utf-8"))}
+    assert users == {"model/keras_versions"}
 
 
 def test_data_reports_and_files_import_no_tensorflow() -> None:
@@ -110,7 +143,7 @@ def test_quick_commands_import_nothing_heavy(arguments: list[str]) -> None:
 )
 def test_required_data(tmp_path: Path, required: str, outcome: str, code: int) -> None:
     """ALAD_REQUIRE_DATA=1 makes a failure of a skip for want of data; the reason is named either way."""
-    test = "tests/data/test_loading.py::test_arrhythmia_counts_and_halves"
+    test = "tests/data/test_arrhythmia.py::test_arrhythmia_counts_and_halves"
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rs", "--no-header", test]
     environment = {**os.environ, "ALAD_DATA_DIR": str(tmp_path), "ALAD_REQUIRE_DATA": required}
     done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True)

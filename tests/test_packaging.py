@@ -77,7 +77,7 @@ def test_wheel_holds_nothing_else(contents: dict[str, bytes]) -> None:
 
 
 def test_metadata(contents: dict[str, bytes], metadata: Message) -> None:
-    assert metadata["Requires-Python"] == "<3.12,>=3.9"
+    assert metadata["Requires-Python"] == "<3.14,>=3.9"
     assert set(metadata.get_all("Provides-Extra", [])) >= {"benchmark", "cuda", "docs", "grpc", "onnx", "ray", "test"}
     assert f"alad_tf-{__version__}.dist-info/licenses/LICENSE" in contents
     entry_points = contents[f"alad_tf-{__version__}.dist-info/entry_points.txt"].decode()

@@ -181,7 +181,9 @@ def ready(machine: Machine) -> Machine:
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_help_makes_nothing(machine: Machine, option: str) -> None:
     code, output, errors = machine.run(option)
-    assert (code, errors) == (0, "") and output.startswith("Usage: ./reproduce.sh NAME [options]\n")
+    assert (code, errors) == (0, "") and output.startswith(
+        "Usage: ./reproduce.sh [--stack paper|current] NAME [options]\n"
+    )
     for name in ("kdd99", "arrhythmia", "svhn", "cifar10", "toy", "tables", "test", "ALAD_PYTHON"):
         assert name in output
     assert machine.run() == (2, "", output) and not machine.venv.exists()
@@ -411,17 +413,33 @@ def test_uv_finds_no_python(machine: Machine) -> None:
     (machine.bin / "python3").unlink()
     code, output, errors = machine.run("toy")
     assert (code, output, errors.count("\n")) == (1, "", 1)
-    assert errors.startswith("reproduce.sh: Expected uv to find or download a Python 3.9, 3.10 or 3.11. Received: ")
+    assert errors.startswith("reproduce.sh: Expected uv to find or download a Python 3.9 to 3.13. Received: ")
 
 
 @pytest.mark.parametrize(
-    ("version", "received"), [("3.12.1", "3.12.1"), ("2.7.18", "2.7.18"), (None, "No such file or directory")]
+    ("version", "received"), [("3.14.0", "3.14.0"), ("2.7.18", "2.7.18"), (None, "No such file or directory")]
 )
 def test_alad_python_that_cannot_be_used_is_refused(ready: Machine, version: str | None, received: str) -> None:
     chosen = ready.script("python", f"echo {version}") if version else ready.folder / "nowhere"
-    expected = f"Expected ALAD_PYTHON to be a Python 3.9, 3.10 or 3.11. Received: {chosen} ({received})."
+    expected = f"Expected ALAD_PYTHON to be a Python 3.9 to 3.13. Received: {chosen} ({received})."
     assert ready.run("toy", ALAD_PYTHON=str(chosen)) == (1, "", f"reproduce.sh: {expected}\n")
     assert ready.good("toy") == GOOD and ready.builds() == 0
+
+
+@pytest.mark.parametrize(
+    ("stack", "version", "allowed"), [("paper", "3.12.1", "3.9, 3.10 or 3.11"), ("current", "3.11.7", "3.12 or 3.13")]
+)
+def test_stack_and_alad_python_that_contradict(ready: Machine, stack: str, version: str, allowed: str) -> None:
+    chosen = ready.script("python", f"echo {version}")
+    ready.lock.write_text(ready.lock.read_text() + "# changed\n")
+    expected = f"Expected ALAD_PYTHON to be a Python {allowed}. Received: {chosen} ({version})."
+    assert ready.run("--stack", stack, "toy", ALAD_PYTHON=str(chosen)) == (1, "", f"reproduce.sh: {expected}\n")
+
+
+@pytest.mark.parametrize("received", ["--stack", "--stack newest toy"])
+def test_unknown_stack(ready: Machine, received: str) -> None:
+    expected = f"Expected --stack paper or --stack current. Received: {received}."
+    assert ready.run(*received.split()) == (2, "", f"reproduce.sh: {expected}\n")
 
 
 def test_alad_python_chooses(ready: Machine) -> None:
@@ -459,7 +477,7 @@ def locked(part: str) -> list[Requirement]:
 
 
 @pytest.mark.parametrize("part", ["base", "test"])
-@pytest.mark.parametrize("python", ["3.9.18", "3.10.13", "3.11.7"])
+@pytest.mark.parametrize("python", ["3.9.18", "3.10.13", "3.11.7", "3.12.1", "3.13.0"])
 def test_lock_file_holds_what_setup_cfg_asks_for(python: str, part: str) -> None:
     settings = configparser.ConfigParser()
     settings.read(CHECKOUT / "setup.cfg")

@@ -78,7 +78,7 @@ def assert_close(
 
 @dataclass(frozen=True)
 class Work:
-    """What a computation adds up: roundings on its longest way, and the largest sum of |terms| on it."""
+    """Size of a computation: the roundings on its longest path, and the largest sum of |terms| on it."""
 
     terms: int
     magnitude: float

@@ -13,7 +13,6 @@ estimators the three deep ones as scikit-learn outlier detectors
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
 
 _DETECTORS = {
     **dict.fromkeys(("DSEBM", "DAGMM", "AnoGAN"), "estimators"),
@@ -21,7 +20,7 @@ _DETECTORS = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> type:
     """Import a detector and its dependencies on first use."""
     if name not in _DETECTORS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,23 +13,25 @@ from dataclasses import replace
 import numpy as np
 import tensorflow as tf
 
-from alad_tf.model import networks, trainer
+from alad_tf.model import keras_versions, networks, trainer
+from alad_tf.model.adam import Adam
 from alad_tf.model.batching import Parts, Score, Watch, unwatched
 from alad_tf.model.networks import as_input
 from alad_tf.model.shared_graphs import SharedGraph
-from architectures.rows import Adam, Gan
+from architectures import rows
+from architectures.rows import Gan
 
 SCORES = ("released", "schlegl")
-VALIDATION = None
+VALIDATION: str | None = None
 COSTLY = True
 SEARCH_STEPS = 500
-SEARCH_ADAM = Adam(1e-3, beta1=0.9)
+SEARCH_ADAM = rows.Adam(1e-3, beta1=0.9)
 FEATURE_WEIGHT = 0.1  # lambda
 SEARCH_ROWS = 2048  # searched at once
 SEARCH_IMAGES = 64
 
 
-class Networks(tf.Module):
+class Networks(keras_versions.Module):
     """G and D of a table with freshly drawn weights. D maps x to (logits [n, 1], features [n, units])."""
 
     def __init__(self, table: Gan, seed: int) -> None:
@@ -52,24 +54,25 @@ class Trainer(trainer.Loop):
         super().__init__(table, x_train, seed=seed, names=("loss_d", "loss_g"), jit=jit)
         self.model = model
         self.optimizers = {
-            name: trainer.adam(table.optimizer, network.trainable_variables)
+            name: Adam(table.optimizer, keras_versions.trained(network))
             for name, network in (("D", model.D), ("G", model.G))
         }
 
     def update(self, x: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         """One step on x [1, batch, ...]; returns the losses of D and of G."""
         G, D = self.model.G, self.model.D
+        of_G, of_D = keras_versions.trained(G), keras_versions.trained(D)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(D.trainable_variables)
+            tape.watch(of_D)
             x_hat = G(self._prior(step, draw=0), training=True)
             real, fake = (D(batch, training=True)[0] for batch in (x[0], x_hat))
             d_loss = tf.reduce_mean(tf.nn.softplus(-real)) + tf.reduce_mean(tf.nn.softplus(fake))
-        trainer.descend(self.optimizers["D"], tape.gradient(d_loss, D.trainable_variables), D.trainable_variables)
+        self.optimizers["D"].apply(tape.gradient(d_loss, of_D), of_D)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(G.trainable_variables)
+            tape.watch(of_G)
             x_hat = G(self._prior(step, draw=1), training=True)
             g_loss = tf.reduce_mean(tf.nn.softplus(-D(x_hat, training=True)[0]))
-        trainer.descend(self.optimizers["G"], tape.gradient(g_loss, G.trainable_variables), G.trainable_variables)
+        self.optimizers["G"].apply(tape.gradient(g_loss, of_G), of_G)
         return tf.stack([d_loss, g_loss])
 
     def _prior(self, step: tf.Tensor, draw: int) -> tf.Tensor:
@@ -165,4 +168,4 @@ def _weighed(heavy: tf.Tensor, light: tf.Tensor) -> tf.Tensor:
 
 
 def _l1(difference: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(tf.abs(difference), axis=tuple(range(1, difference.shape.rank)))
+    return tf.reduce_sum(tf.abs(difference), axis=tuple(range(1, len(difference.shape))))

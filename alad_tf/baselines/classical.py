@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
+from sklearn.base import OutlierMixin
 from sklearn.ensemble import IsolationForest
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import SGDOneClassSVM
@@ -19,13 +21,14 @@ from sklearn.svm import OneClassSVM
 from sklearn.utils.validation import check_is_fitted
 
 from alad_tf.estimator.base import OutlierDetector
+from alad_tf.estimator.sklearn_versions import validated_rows
 from alad_tf.options import NEIGHBOURS
 
 NYSTROEM_COMPONENTS = 300
 WIDE = 1000  # features from which on the kernel is a matrix product: the same values in a fraction of the time
 
 
-def build(method: str, *, n_features: int, expected_anomalies: float, seed: int) -> Any:
+def build(method: str, *, n_features: int, expected_anomalies: float, seed: int) -> OutlierMixin:
     """Make a method of `options.CLASSICAL` as the paper configures it.
 
     Args:
@@ -46,20 +49,23 @@ def build(method: str, *, n_features: int, expected_anomalies: float, seed: int)
     return {"IF": IsolationForest(random_state=seed), "mean": MeanDistance(), "kNN": NeighbourDistance()}[method]
 
 
+Distance = TypeVar("Distance", bound="_Distance")
+
+
 class _Distance(OutlierDetector):
     """Outlier detector whose score is a distance to the training rows."""
 
-    def fit(self, X: Any, y: Any = None) -> Any:
+    def fit(self: Distance, X: npt.ArrayLike, y: object = None) -> Distance:
         """Fit the distance to the rows of X [n, d] and set the threshold from their distances."""
-        X = self._validate_data(X, dtype=(np.float64, np.float32))
-        self._take(X)
-        self._use_training_scores(self._distance(X))
+        x: np.ndarray = validated_rows(self, X, dtype=(np.float64, np.float32))
+        self._take(x)
+        self._use_training_scores(self._distance(x))
         return self
 
-    def anomaly_score(self, X: Any) -> np.ndarray:
+    def anomaly_score(self, X: npt.ArrayLike) -> np.ndarray:
         """Distance [n] of the rows of X [n, d]."""
         check_is_fitted(self)
-        return self._distance(self._validate_data(X, dtype=(np.float64, np.float32), reset=False))
+        return self._distance(validated_rows(self, X, dtype=(np.float64, np.float32), reset=False))
 
     def _take(self, X: np.ndarray) -> None:
         raise NotImplementedError

@@ -12,12 +12,13 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from alad_tf.model import networks, trainer
+from alad_tf.model import keras_versions, networks, trainer
+from alad_tf.model.adam import Adam
 from alad_tf.model.batching import Score, in_graph
 from architectures.rows import Dagmm
 
 SCORES = ("energy",)
-VALIDATION = None
+VALIDATION: str | None = None
 COSTLY = False
 COVARIANCE_FLOOR = 1e-6  # added to the variances, so that a Gaussian on one point has a density
 NORM_FLOOR = 1e-12  # added to squared norms, whose root has no gradient at zero
@@ -31,7 +32,7 @@ class Mixture(NamedTuple):
     sigma: tf.Tensor
 
 
-class Networks(tf.Module):
+class Networks(keras_versions.Module):
     """Compression and estimation network of a table with freshly drawn weights, and the mixture that scores."""
 
     def __init__(self, table: Dagmm, seed: int) -> None:
@@ -80,7 +81,7 @@ class Trainer(trainer.Loop):
         names = ("loss", "reconstruction", "energy", "singularity")
         super().__init__(table, x_train, seed=seed, names=names, jit=jit)
         self.model = model
-        self.optimizers = {"adam": trainer.adam(table.optimizer, model.trainable_variables)}
+        self.optimizers = {"adam": Adam(table.optimizer, model.trainable_variables)}
 
     def before_scoring(self) -> None:
         """Set the mixture that scores, of all training rows."""
@@ -97,7 +98,7 @@ class Trainer(trainer.Loop):
             mean_energy = tf.cast(tf.reduce_mean(energy(_double(z), batch)), tf.float32)
             singularity = tf.cast(tf.reduce_sum(1.0 / tf.linalg.diag_part(batch.sigma)), tf.float32)
             loss = reconstruction + self.table.energy_weight * mean_energy + self.table.singularity_weight * singularity
-        trainer.descend(self.optimizers["adam"], tape.gradient(loss, weights), weights)
+        self.optimizers["adam"].apply(tape.gradient(loss, weights), weights)
         return tf.stack([loss, reconstruction, mean_energy, singularity])
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from alad_tf.model import networks, trainer
+from alad_tf.model import keras_versions, networks, trainer
+from alad_tf.model.adam import Adam
 from alad_tf.model.batching import Score, in_graph
 from architectures.rows import Dsebm
 
@@ -19,7 +20,7 @@ VALIDATION = "reconstruction"
 COSTLY = False
 
 
-class Networks(tf.Module):
+class Networks(keras_versions.Module):
     """h and b' of a table with freshly drawn weights; `seed` governs them."""
 
     def __init__(self, table: Dsebm, seed: int) -> None:
@@ -52,7 +53,7 @@ class Trainer(trainer.Loop):
     def __init__(self, model: Networks, table: Dsebm, x_train: np.ndarray, *, seed: int, jit: bool = True) -> None:
         super().__init__(table, x_train, seed=seed, names=("loss",), jit=jit)
         self.model = model
-        self.optimizers = {"adam": trainer.adam(table.optimizer, model.trainable_variables)}
+        self.optimizers = {"adam": Adam(table.optimizer, model.trainable_variables)}
 
     def update(self, x: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         """One step on x [1, batch, ...]; returns the loss as [1]."""
@@ -60,7 +61,7 @@ class Trainer(trainer.Loop):
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(_sum_of_sample((x[0] - self.model.reconstruct(x[0] + noise)) ** 2))
         weights = self.model.trainable_variables
-        trainer.descend(self.optimizers["adam"], tape.gradient(loss, weights), weights)
+        self.optimizers["adam"].apply(tape.gradient(loss, weights), weights)
         return loss[None]
 
 
@@ -70,4 +71,4 @@ def scorer(model: Networks, seed: int) -> Score:
 
 
 def _sum_of_sample(x: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(x, axis=tuple(range(1, x.shape.rank)))
+    return tf.reduce_sum(x, axis=tuple(range(1, len(x.shape))))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, ClassVar
+from types import ModuleType
+from typing import ClassVar, TypeVar
 
 import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -15,10 +18,13 @@ from alad_tf.baselines import anogan, dagmm, dsebm
 from alad_tf.errors import SettingsError
 from alad_tf.estimator import validation
 from alad_tf.estimator.network_detector import CONSTRAINTS, NetworkDetector
-from alad_tf.model.batching import unwatched
+from alad_tf.estimator.sklearn_versions import validated_rows
+from alad_tf.model.batching import Score, unwatched
 from alad_tf.model.training_loop import chunks, with_progress_bar
 from architectures import Dagmm, Dsebm, Gan
 from architectures.rows import of_width
+
+Self = TypeVar("Self", bound="_Detector")
 
 
 class _Detector(NetworkDetector):
@@ -44,10 +50,11 @@ class _Detector(NetworkDetector):
         n_features_in_: d.
     """
 
-    _module: ClassVar[Any]
+    _scorer: Score
+    _module: ClassVar[ModuleType]
     _method: ClassVar[str]
     _kind: ClassVar[type]  # of table
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
+    _parameter_constraints: ClassVar[dict[str, list[object]]] = {
         "architecture": [StrOptions({"kdd99", "arrhythmia"}), Dsebm, Dagmm, Gan],
         "score": [str, None],
         **CONSTRAINTS,
@@ -76,7 +83,7 @@ class _Detector(NetworkDetector):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any = None) -> Any:
+    def fit(self: Self, X: npt.ArrayLike, y: object = None) -> Self:
         """Train on the rows of X [n, d] and set the threshold from their scores.
 
         Raises:
@@ -92,22 +99,22 @@ class _Detector(NetworkDetector):
         if self.score not in (None, *self._module.SCORES):
             allowed = ", ".join(self._module.SCORES)
             raise SettingsError(f"Expected a score of {self._method}. Received: {self.score!r}. Allowed: {allowed}.")
-        X = self._validate_data(X, dtype=np.float64, ensure_min_samples=2)
+        x: np.ndarray = validated_rows(self, X, dtype=np.float64, ensure_min_samples=2)
         self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
-        self.center_, self.scale_ = validation.fit_scaling(self.scaling, X)
-        self.table_ = self._table(*X.shape)
-        self._train(self._scaled(X))
+        self.center_, self.scale_ = validation.fit_scaling(self.scaling, x)
+        self.table_ = self._table(*x.shape)
+        self._train(self._scaled(x))
         self._use_training_scores(self.anomaly_score(X))
         return self
 
-    def anomaly_score(self, X: Any) -> np.ndarray:
+    def anomaly_score(self, X: npt.ArrayLike) -> np.ndarray:
         """The score [n] of X [n, d]: larger = more anomalous."""
         check_is_fitted(self, "networks_")
-        X = self._validate_data(X, dtype=np.float64, reset=False)
-        return self._scorer(self._scaled(X), unwatched)[self.score or self._module.SCORES[0]]
+        x: np.ndarray = validated_rows(self, X, dtype=np.float64, reset=False)
+        return self._scorer(self._scaled(x), unwatched)[self.score or self._module.SCORES[0]]
 
-    def _table(self, n_rows: int, n_features: int) -> Any:
-        table: Any = self.architecture
+    def _table(self, n_rows: int, n_features: int) -> Dsebm | Dagmm | Gan:
+        table = self.architecture
         if isinstance(table, str):
             table = of_width(architectures.load(table, self._method), n_features)
         rate = self.learning_rate or table.optimizer.learning_rate
@@ -126,17 +133,17 @@ class _Detector(NetworkDetector):
             pass  # nothing is reported in between
         trainer.before_scoring()
 
-    def _build(self) -> Any:
+    def _build(self) -> tf.Module:
         return self._module.Networks(self.table_, self.seed_)
 
-    def _scorer_of(self, networks: Any) -> Any:
+    def _scorer_of(self, networks: tf.Module) -> Score:
         return self._module.scorer(networks, self.seed_)
 
 
 class DSEBM(_Detector):
     """Deep structured energy-based model (Zhai et al. 2016); scores: "energy", "reconstruction"."""
 
-    _module: ClassVar[Any] = dsebm
+    _module: ClassVar[ModuleType] = dsebm
     _method: ClassVar[str] = "DSEBM"
     _kind: ClassVar[type] = Dsebm
 
@@ -144,7 +151,7 @@ class DSEBM(_Detector):
 class DAGMM(_Detector):
     """Deep autoencoding Gaussian mixture model (Zong et al. 2018); score: "energy"."""
 
-    _module: ClassVar[Any] = dagmm
+    _module: ClassVar[ModuleType] = dagmm
     _method: ClassVar[str] = "DAGMM"
     _kind: ClassVar[type] = Dagmm
 
@@ -152,6 +159,6 @@ class DAGMM(_Detector):
 class AnoGAN(_Detector):
     """A GAN and a search for the z of each row (Schlegl et al. 2017); scores: "released", "schlegl"."""
 
-    _module: ClassVar[Any] = anogan
+    _module: ClassVar[ModuleType] = anogan
     _method: ClassVar[str] = "AnoGAN"
     _kind: ClassVar[type] = Gan

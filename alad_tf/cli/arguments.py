@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Callable, NoReturn, TypeVar
+from typing import Any, Callable, NoReturn, TypeVar, Union
 
 import click
 
@@ -13,8 +13,7 @@ from alad_tf.experiments.protocol import PROTOCOLS
 from alad_tf.options import CLASSES
 from alad_tf.paths import default_out
 
-Decorated = TypeVar("Decorated")
-Decorator = Callable[[Decorated], Decorated]
+Decorated = TypeVar("Decorated", bound=Union[Callable[..., object], click.Command])
 
 FILES = ".csv, .tsv, .jsonl (also .gz), .xlsx, .parquet (also a folder), .feather, .npy or .npz; - for standard input"
 TABULAR = tuple(name for name, protocol in PROTOCOLS.items() if protocol.metric == "f1")
@@ -111,9 +110,9 @@ class Command(click.Command):
 
     def _require(self, ctx: click.Context, options: Sequence[str], positional: Sequence[str]) -> None:
         """Fail unless the call has the required options and arguments, and no argument beyond them."""
-        arguments = [param.make_metavar() for param in self.params if isinstance(param, click.Argument)]
+        arguments = [param for param in self.params if isinstance(param, click.Argument)]
         given = {option.partition("=")[0] for option in options}
-        missing = arguments[len(positional) :]
+        missing = [param.make_metavar() for param in arguments[len(positional) :] if param.required]
         missing += [
             f"{param.opts[0]} {param.metavar}"
             for param in self.params
@@ -123,7 +122,7 @@ class Command(click.Command):
             ctx.fail(f"Expected {' and '.join(missing)}. Received: none.")
         extra = positional[len(arguments) :]
         if extra:
-            wanted = " ".join(arguments) or "no argument"
+            wanted = " ".join(param.make_metavar() for param in arguments) or "no argument"
             ctx.fail(f"Expected {wanted}. Received also: {' '.join(map(repr, extra))}.")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -203,10 +202,10 @@ class Value(click.ParamType):
 
     name = "value"
 
-    def __init__(self, wanted: str, parse: Callable[[str], Any]) -> None:
+    def __init__(self, wanted: str, parse: Callable[[str], object]) -> None:
         self.wanted, self.parse = wanted, parse
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
         """Return the value; a default is left as it is."""
         if not isinstance(value, str):
             return value
@@ -293,27 +292,31 @@ CLASS_NUMBERS = Value(f"classes from 0 to {CLASSES - 1} or all", _class_numbers)
 # Parameters -------------------------------------------------------------------------------------------------------
 
 
-def argument(name: str, kind: click.ParamType, metavar: str, help: str) -> Decorator[Any]:
+def argument(
+    name: str, kind: click.ParamType, metavar: str, help: str, required: bool = True
+) -> Callable[[Decorated], Decorated]:
     """Return the decorator that adds a positional argument."""
-    return click.argument(name, cls=Argument, type=kind, metavar=metavar, help=help)
+    return click.argument(name, cls=Argument, type=kind, metavar=metavar, help=help, required=required)
 
 
-def option(name: str, kind: click.ParamType, metavar: str, help: str, **others: Any) -> Decorator[Any]:
+def option(
+    name: str, kind: click.ParamType, metavar: str, help: str, **others: Any
+) -> Callable[[Decorated], Decorated]:
     """Return the decorator that adds an option with a value; a text for `show_default` is shown as it is."""
     if isinstance(others.get("show_default"), str):
         help = f"{help}  [default: {others.pop('show_default')}]"
     return click.option(name, cls=Option, type=kind, metavar=metavar, help=help, **others)
 
 
-def flag(name: str, help: str, **others: Any) -> Decorator[Any]:
+def flag(name: str, help: str, **others: Any) -> Callable[[Decorated], Decorated]:
     """Return the decorator that adds an option without a value."""
     return click.option(name, cls=Option, is_flag=True, help=help, **others)
 
 
-def labels(help: str, group: str = "Options") -> Decorator[Any]:
+def labels(help: str, group: str = "Options") -> Callable[[Decorated], Decorated]:
     """Return the decorator that adds `--label` and `--normal`."""
 
-    def add(function: Any) -> Any:
+    def add(function: Decorated) -> Decorated:
         function = option(
             "--normal", click.STRING, "VALUE ...", "its values of normal rows", multiple=True, group=group
         )(function)

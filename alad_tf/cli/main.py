@@ -7,13 +7,15 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import click
 
+from alad_tf import stack
 from alad_tf._version import __version__
-from alad_tf.cli import reproduce, serving, tabular
+from alad_tf.cli import report, reproduce, serving, tabular
 from alad_tf.cli.arguments import GOES_ON, Command, full_name, write_examples
+from alad_tf.cli.terminal import say, tell
 from alad_tf.errors import AladError, one_line
 
 EXAMPLES = """
@@ -24,15 +26,17 @@ alad table 5                                 Table V from the results that exist
 alad tables --budget 8                       all tables and figures, after eight hours of missing runs
 alad fit train.csv --model model             your own data: train on normal rows
 alad score new.csv --model model --output scored.csv
+alad report model new.csv --output report.html   one page to look at
 alad export model served/fraud               the next version of a model for TensorFlow Serving
 """
 FAMILIES = {
     "The paper's experiments": reproduce.FAMILY,
-    "Your own data": tabular.FAMILY,
+    "Your own data": (*tabular.FAMILY, *report.FAMILY),
     "Models for other programs": serving.FAMILY,
 }
-STACK = {"TensorFlow": "tensorflow", "Keras": "keras", "NumPy": "numpy"}
+PARTS = {"TensorFlow": "tensorflow", "Keras": "keras", "NumPy": "numpy"}
 INTERRUPTED = 128 + signal.SIGINT  # exit codes as shells have them
+LONGEST = 4000  # characters of a message
 BROKEN_PIPE = 128 + 13  # SIGPIPE
 
 
@@ -68,7 +72,7 @@ class Alad(click.Group):
 
 def _show_version(ctx: click.Context, param: click.Parameter, asked: bool) -> None:
     if asked:
-        print("\n".join(versions()))
+        say("\n".join(versions()))
         ctx.exit()
 
 
@@ -107,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             path = error.ctx.command_path if error.ctx else "alad"
             return _failed(error.message, 2, path)
         except KeyboardInterrupt:
-            _tell(f"alad: interrupted; {_state_on_disk(context)}")
+            tell(f"alad: interrupted; {_state_on_disk(context)}")
             return INTERRUPTED
         except BrokenPipeError:
             return BROKEN_PIPE
@@ -124,32 +128,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def versions() -> Iterator[str]:
     """Yield a line for this package and for each part of its stack; none of them is imported."""
-    from importlib import metadata  # it takes as long as the rest of the start
+    from importlib import metadata, util  # it takes as long as the rest of the start
 
     yield f"alad_tf {__version__}"
     yield f"Python {'.'.join(map(str, sys.version_info[:3]))}"
-    for name, distribution in STACK.items():
+    for name, distribution in PARTS.items():
         try:
             yield f"{name} {metadata.version(distribution)}"
         except metadata.PackageNotFoundError:
             yield f"{name}: not installed"
+    if util.find_spec("keras") is not None:
+        yield f"stack: {stack.name()}"
 
 
 def _failed(message: object, code: int = 1, path: str = "alad") -> int:
-    _tell(f"{path}: error: {_joined(message)}")
+    tell(f"{path}: error: {_joined(message)}")
     return code
 
 
 def _joined(message: object) -> str:
-    """Return a message in one line; it may quote names with line breaks."""
-    return " ".join(str(message).splitlines())
-
-
-def _tell(line: str) -> None:
-    """Print a line on standard error, if anyone can read it."""
-    if sys.stderr is not None:
-        with suppress(OSError, ValueError):
-            print(line, file=sys.stderr, flush=True)
+    """Return a message in one line of readable length; it may quote names with line breaks and long cells."""
+    line = " ".join(str(message).splitlines())
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}..."
 
 
 def _state_on_disk(context: click.Context | None) -> str:
@@ -163,7 +163,7 @@ class _Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         message = record.getMessage()
-        _tell(f"alad: {record.levelname.lower()}: {_joined(message)}" if record.levelno > logging.INFO else message)
+        tell(f"alad: {record.levelname.lower()}: {_joined(message)}" if record.levelno > logging.INFO else message)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -27,12 +27,16 @@ from alad_tf.cli.arguments import (
     option,
     out,
 )
+from alad_tf.cli.terminal import say
 from alad_tf.errors import AladError, SettingsError
 from alad_tf.experiments.baseline_settings import BASELINES, METHODS, AnySettings, of_method
 from alad_tf.experiments.protocol import PROTOCOLS
 from alad_tf.options import CLASSES, PRECISIONS, STRATEGIES
 from alad_tf.paths import published_results
 from architectures.tabular import KDD99_ROWS, tabular
+
+if TYPE_CHECKING:
+    from architectures.rows import Table
 
 SHOWN = (*architectures.DATASETS, "tabular")
 IMAGES = "Image data sets"
@@ -67,12 +71,12 @@ def show(dataset: str, features: int | None, rows: int | None, method: str) -> N
         if dataset == "tabular":
             if not features:
                 raise ValueError("Expected --features N with tabular. Received: none")
-            table: Any = tabular(features, n_rows=rows or KDD99_ROWS)
+            table: Table = tabular(features, n_rows=rows or KDD99_ROWS)
         elif features or rows:
             raise ValueError(f"Expected --features and --rows with tabular only. Received: them with {dataset}")
         else:
             table = architectures.load(dataset, method)
-        print(architectures.render(table))
+        say(architectures.render(table))
     except ValueError as error:
         raise SettingsError(str(error)) from error
 
@@ -140,6 +144,15 @@ alad reproduce cifar10 --normal-class 0,1    two of the ten tasks of an image da
     show_default="float32",
 )
 @option(
+    "--dynamics",
+    one_of(("paper", "released")),
+    "paper|released",
+    "of training. released: Adam's powers advance with each network's loss, batch-norm statistics change only in a "
+    "network's own update, the gradient flows through u and v; images: the last weights, one more epoch of patience",
+    default="paper",
+    show_default=True,
+)
+@option(
     "--normal-class",
     CLASS_NUMBERS,
     "K",
@@ -182,7 +195,7 @@ def reproduce(seed: int, runs: int | None, jobs: int | None, data_dir: Path | No
     classes = None if settings.normal_class is None else options["normal_class"] or list(range(CLASSES))
     scheduler.run_all(settings, seeds, out, jobs=n_jobs, data_dir=data_dir, classes=classes)
     if worker.chief:
-        print(summary.sum_up(settings, out))
+        say(summary.sum_up(settings, out))
 
 
 def _settings(dataset: str, method: str, **given: Any) -> AnySettings:
@@ -191,6 +204,8 @@ def _settings(dataset: str, method: str, **given: Any) -> AnySettings:
     changes = {name: given[name] for name in (*same, "test_rows") if given[name] is not None}
     if given["scaling"] is not None:
         changes["scaling"] = None if given["scaling"] == "none" else given["scaling"]
+    if given["dynamics"] != "paper":
+        changes["dynamics"] = given["dynamics"]
     if given["no_spectral_norm"]:
         changes["spectral_norm"] = None
     if given["no_dzz"]:
@@ -230,7 +245,7 @@ def table(name: str, format: str, out: Path) -> None:
     from alad_tf.report import comparison
 
     result = comparison.table(name, out, published_results())
-    print(result.render(format), end="" if format == "csv" else "\n")
+    say(result.render(format), end="" if format == "csv" else "\n")
     if format == "csv":
         logger.info("%s", "\n".join(result.remarks))
 
@@ -276,7 +291,7 @@ def tables(
         jobs=jobs or os.cpu_count() or 1,
         data_dir=data_dir,
     )
-    print(tables.write(out, published_results()), flush=True)
+    say(tables.write(out, published_results()))
     if failures:
         raise AladError("; ".join(failures))
 
@@ -301,7 +316,7 @@ def latency(dataset: str, rounds: int, data_dir: Path | None, out: Path) -> None
         from alad_tf.experiments import latency as table_iv
 
         measured = table_iv.measure(dataset, out, data_dir=data_dir, rounds=rounds)
-    print(
+    say(
         "batch {batch}: ALAD {alad_ms:.3g} ms; AnoGAN with a call a step {anogan_ms:.4g} ms ({ratio:.0f} times), "
         "in one call {anogan_one_call_ms:.4g} ms ({ratio_one_call:.0f} times)".format(**measured)
     )

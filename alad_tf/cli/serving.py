@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,11 +13,13 @@ from alad_tf.cli.arguments import (
     PATH,
     POSITIVE,
     Command,
+    Decorated,
     argument,
     one_of,
     option,
     whole,
 )
+from alad_tf.cli.terminal import say
 from alad_tf.options import SCORES
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 EXCLUSIVE = [("threshold", "contamination")]
 
 
-def _source(function: Any) -> Any:
+def _source(function: Decorated) -> Decorated:
     """Add the model to read and how its threshold is set."""
     for add in (
         option(
@@ -76,7 +78,7 @@ def export(
 
     loaded = _loaded(source, threshold, contamination, score)
     written = write(loaded, base, version=version)
-    print(f"{_threshold(loaded)}\nexported: {written}")
+    say(f"{_threshold(loaded)}\nexported: {written}")
 
 
 @click.command(
@@ -97,7 +99,7 @@ def serve_config(base: Path, output: Path, served_from: str | None, max_batch: i
     """Write the configuration of tensorflow_model_server for exported models."""
     from alad_tf.serving import server_config
 
-    print(server_config.write(base, output, served_from=served_from, max_batch=max_batch, threads=threads))
+    say(server_config.write(base, output, served_from=served_from, max_batch=max_batch, threads=threads))
 
 
 @click.command(
@@ -119,7 +121,7 @@ def convert(
 
     loaded = _loaded(source, threshold, contamination, score)
     write(loaded.detector, output)
-    print(f"{_threshold(loaded)}\nconverted: {output}")
+    say(f"{_threshold(loaded)}\nconverted: {output}")
 
 
 def _loaded(source: Path, threshold: float | None, contamination: float | None, score: str | None) -> Source:

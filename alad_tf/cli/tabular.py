@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +26,7 @@ from alad_tf.cli.arguments import (
     one_of,
     option,
 )
+from alad_tf.cli.terminal import say, tell
 from alad_tf.errors import SettingsError
 from alad_tf.options import ROW_SCORES
 
@@ -169,7 +169,7 @@ def fit(data: Path, model: Path, **given: Any) -> None:
         numeric=list(given["numeric"]),
         scaling=given["scaling"],
         impute=given["impute"],
-        labels=_labels(given["label"], given["normal"]),
+        labels=labels_of(given["label"], given["normal"]),
     )
     names = ("architecture", "epochs", "batch_size", "learning_rate", "patience", "log_dir", "contamination")
     options = {name: given[name] for name in names if given[name] is not None}
@@ -190,7 +190,7 @@ def fit(data: Path, model: Path, **given: Any) -> None:
             options=options,
             overwrite=given["overwrite"],
         )
-    print(report)
+    say(report)
 
 
 @click.command(
@@ -222,6 +222,7 @@ alad score folder --engine ray --model served/fraud --output scores
 )
 @option("--workers", POSITIVE, "N", "processes of --engine", show_default="the number of cores")
 @option("--id", click.STRING, "COL", "column to begin with in place of row numbers")
+@flag("--raw-text", "write text to .csv as it is; otherwise text like =1+1 gets an apostrophe, for spreadsheets")
 @reading
 @labels("print AUROC and other metrics")
 def score(data: Path, model: Path, output: Path, **given: Any) -> None:
@@ -247,24 +248,25 @@ def score(data: Path, model: Path, output: Path, **given: Any) -> None:
             explain=given["explain"],
             chunk_rows=given["chunk_rows"],
             id_column=given["id"],
-            labels=_labels(given["label"], given["normal"]),
+            labels=labels_of(given["label"], given["normal"]),
             dialect=_dialect(given),
             scores_only=given["scores_only"],
             top=given["top"],
             sort=given["sort"],
             overwrite=given["overwrite"],
+            raw_text=given["raw_text"],
         )
-    print(report, file=sys.stderr if str(output) == "-" else sys.stdout)
+    (tell if str(output) == "-" else say)(report)
 
 
 def _score_folder(data: Path, model: Path, output: Path, given: dict[str, Any]) -> None:
     from alad_tf.serving import ray_data
 
-    without = ("explain", "id", "label", "overwrite", "scores_only", "top", "sort", "no_header")
+    without = ("explain", "id", "label", "overwrite", "raw_text", "scores_only", "top", "sort", "no_header")
     named = [f"--{name.replace('_', '-')}" for name in (*without, "sep", "decimal", "encoding", "sheet") if given[name]]
     if named:
         raise SettingsError(f"Expected --engine with --model, --output and --workers. Received: {', '.join(named)}.")
-    print(ray_data.score_folder(data, model, output, workers=given["workers"]))
+    say(ray_data.score_folder(data, model, output, workers=given["workers"]))
 
 
 @click.command(
@@ -279,10 +281,10 @@ def inspect(model: Path) -> None:
     """Describe a model folder and verify its files."""
     from alad_tf.tabular.model import inspect_model
 
-    print(inspect_model(model))
+    say(inspect_model(model))
 
 
-def _labels(column: str | None, normal: tuple[str, ...]) -> Labels | None:
+def labels_of(column: str | None, normal: tuple[str, ...]) -> Labels | None:
     """Return which rows are normal, if the call says so."""
     from alad_tf.tabular.labels import Labels
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from alad_tf.columns.coarse import coarse_feature
 from alad_tf.columns.schema import listed
 
 LABEL_NAMES = ("label", "labels", "target", "class", "y", "is_anomaly", "anomaly", "outlier")
@@ -17,10 +18,16 @@ MOST_CODES = 20
 ROWS_A_CODE = 10
 
 
-def column_warnings(cells: pd.DataFrame) -> Iterator[str]:
-    """Warnings about training cells of `Columns.training_rows`, one line each.
+def column_warnings(cells: pd.DataFrame, frame: pd.DataFrame, scaled: bool) -> Iterator[str]:
+    """Warnings about training cells, one line each.
 
-    Few rows; columns that never or hardly ever change, that name the row, or that may be codes; names of labels.
+    Few rows; columns that never or hardly ever change, that name the row, or that may be codes; names of labels;
+    numbers that differ by less than floating-point numbers can tell.
+
+    Args:
+        cells: `Columns.training_rows` of the frame.
+        frame: the rows as they were read; whole numbers above 2^53 are exact there.
+        scaled: whether numbers are centered before they become float32.
     """
     if len(cells) < max(FEW_ROWS, 2 * cells.shape[1]):
         yield (
@@ -29,6 +36,11 @@ def column_warnings(cells: pd.DataFrame) -> Iterator[str]:
         )
     kinds: dict[str, list[str]] = {"nearly": [], "distinct": [], "codes": []}
     for name in cells.columns:
+        numbers = frame[name].to_numpy()
+        coarse = numbers.dtype.kind in "iuf" and coarse_feature(name, numbers, np.float64 if scaled else np.float32)
+        if coarse:
+            yield coarse
+            continue
         if name.lower() in LABEL_NAMES:
             yield f"column {name!r} is trained on; if it is a label, name it with --label or --drop it"
         kind = _kind(cells[name])

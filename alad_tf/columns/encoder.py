@@ -62,7 +62,7 @@ class Encoder:
         made = [feature for column in columns.dates for feature in column.features]
         for column in columns.dates:
             logger.info("%s", column.describe())
-        for line in column_warnings(cells.drop(columns=made)):
+        for line in column_warnings(cells.drop(columns=made), frame, scaled=scaling != "none"):
             logger.warning("%s", line)
         return cls(columns, preprocessing.of_columns(columns, scaling=scaling).fit(cells)), cells
 

@@ -6,10 +6,10 @@ A transformer read from its document is the one that was written: the same outpu
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.base import TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
@@ -18,6 +18,7 @@ from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 from alad_tf.columns.schema import Columns
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.options import SCALING_NAMES
+from alad_tf.typing import Document
 
 _SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler}
 _SCALER_ARRAYS = {
@@ -64,7 +65,7 @@ def of_columns(columns: Columns, *, scaling: str = "standard") -> ColumnTransfor
     """
     if scaling not in SCALING_NAMES:
         raise SettingsError(f"Expected a known scaling. Received: {scaling!r}. Allowed: {', '.join(SCALING_NAMES)}.")
-    steps: list[tuple[str, Any]] = []
+    steps: list[tuple[str, TransformerMixin | str]] = []
     if columns.impute:
         steps.append(("impute", SimpleImputer(strategy="median", add_indicator=True)))
     steps.append(("scale", _SCALERS[scaling]() if scaling in _SCALERS else "passthrough"))
@@ -100,7 +101,7 @@ def unknown_categories(transformer: ColumnTransformer, frame: pd.DataFrame) -> d
 # Its form in JSON -------------------------------------------------------------------------------------------------
 
 
-def to_document(transformer: ColumnTransformer) -> dict[str, Any]:
+def to_document(transformer: ColumnTransformer) -> Document:
     """Convert a fitted transformer to a JSON object: schema, statistics and categories.
 
     Raises:
@@ -109,7 +110,7 @@ def to_document(transformer: ColumnTransformer) -> dict[str, Any]:
     try:
         parts = {part: (fitted, columns) for part, fitted, columns in _parts(transformer)}
         scaling = _scaling(parts["numeric"][0]) if "numeric" in parts else "none"
-        document: dict[str, Any] = {
+        document: Document = {
             "columns": [str(name) for name in transformer.feature_names_in_],
             "scaling": scaling,
             "numeric": {"columns": []},
@@ -127,7 +128,7 @@ def to_document(transformer: ColumnTransformer) -> dict[str, Any]:
     return document
 
 
-def from_document(document: Any) -> ColumnTransformer:
+def from_document(document: Document) -> ColumnTransformer:
     """Rebuild a fitted transformer from its document. Nothing in the document is executed.
 
     It is fitted on a few made-up rows of the same structure, and then given the statistics of the document.
@@ -154,7 +155,7 @@ def from_document(document: Any) -> ColumnTransformer:
     return transformer
 
 
-def _parts(transformer: ColumnTransformer) -> Iterable[tuple[str, Any, list[str]]]:
+def _parts(transformer: ColumnTransformer) -> Iterable[tuple[str, Pipeline | OneHotEncoder, list[str]]]:
     return [part for part in transformer.transformers_ if part[0] in ("numeric", "categorical")]
 
 
@@ -170,8 +171,8 @@ def _indicated(pipeline: Pipeline) -> list[int]:
     return [int(position) for position in pipeline.named_steps["impute"].indicator_.features_]
 
 
-def _numeric_document(pipeline: Pipeline, columns: list[str], scaling: str) -> dict[str, Any]:
-    document: dict[str, Any] = {"columns": columns}
+def _numeric_document(pipeline: Pipeline, columns: list[str], scaling: str) -> Document:
+    document: Document = {"columns": columns}
     if "impute" in pipeline.named_steps:
         document["medians"] = _statistics(pipeline.named_steps["impute"].statistics_)
         document["indicated"] = _indicated(pipeline)
@@ -182,14 +183,14 @@ def _numeric_document(pipeline: Pipeline, columns: list[str], scaling: str) -> d
     return document
 
 
-def _indicated_in(document: dict[str, Any]) -> list[int]:
+def _indicated_in(document: Document) -> list[int]:
     indicated: list[int] = document["indicated"] if "medians" in document else []
     if not set(indicated) <= set(range(len(document["columns"]))):
         raise ValueError(f"positions of columns expected, {indicated!r:.80} received")
     return indicated
 
 
-def _set_statistics(pipeline: Pipeline, document: dict[str, Any], scaling: str) -> None:
+def _set_statistics(pipeline: Pipeline, document: Document, scaling: str) -> None:
     features = len(document["columns"]) + len(_indicated_in(document))
     if "medians" in document:
         pipeline.named_steps["impute"].statistics_ = _numbers(document["medians"], len(document["columns"]))
@@ -201,19 +202,19 @@ def _set_statistics(pipeline: Pipeline, document: dict[str, Any], scaling: str) 
         scaler.n_samples_seen_ = rows if rows.ndim else rows[()]
 
 
-def _statistics(numbers: np.ndarray) -> dict[str, Any]:
+def _statistics(numbers: np.ndarray) -> Document:
     """Finite numbers as JSON, which keeps every bit of float64 and of narrower types."""
     return {"type": numbers.dtype.str, "values": numbers.tolist()}
 
 
-def _numbers(document: dict[str, Any], length: int) -> np.ndarray:
+def _numbers(document: Document, length: int) -> np.ndarray:
     numbers = np.array(document["values"], np.float64)
     if numbers.shape != (length,) or not np.isfinite(numbers).all() or document["type"] not in ("<f4", "<f8"):
         raise ValueError(f"{length} finite numbers expected, {document!r:.80} received")
     return numbers.astype(document["type"])
 
 
-def _made_up_rows(document: dict[str, Any]) -> pd.DataFrame:
+def _made_up_rows(document: Document) -> pd.DataFrame:
     """Rows that hold each category at least once, and missing numbers where there is an indicator feature."""
     categories = [_array(values) for values in document["categorical"].get("categories", [])]
     count = max([2, *map(len, categories)])
@@ -222,7 +223,7 @@ def _made_up_rows(document: dict[str, Any]) -> pd.DataFrame:
     features = len(columns) + len(indicated) + sum(map(len, categories))
     if count * (len(document["columns"]) + features) > MOST_CELLS:
         raise ValueError(f"{features} features from columns of up to {count} categories, too many to rebuild")
-    made: dict[str, Any] = {}
+    made: dict[str, np.ndarray] = {}
     for position, name in enumerate(columns):
         made[name] = np.arange(count, dtype=np.float64)
         if position in indicated:
@@ -234,7 +235,7 @@ def _made_up_rows(document: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(made)[document["columns"]]
 
 
-def _values(categories: np.ndarray) -> dict[str, Any]:
+def _values(categories: np.ndarray) -> Document:
     """Categories as JSON: type, kind and values, with None and NaN last, as in scikit-learn."""
     values = [value for value in categories.tolist() if not pd.isna(value)]
     missing = ["None" if value is None else "NaN" for value in categories.tolist()[len(values) :]]
@@ -245,7 +246,7 @@ def _values(categories: np.ndarray) -> dict[str, Any]:
     return {"kind": kind, "type": categories.dtype.str, "values": values, "missing": missing}
 
 
-def _array(document: dict[str, Any]) -> np.ndarray:
+def _array(document: Document) -> np.ndarray:
     if document["type"] not in ("|O", "|b1") and np.dtype(document["type"]).kind not in "iuf":
         raise ValueError(f"categories of type {document['type']!r}")
     values = [_KINDS[document["kind"]](value) for value in document["values"]]

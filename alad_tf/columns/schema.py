@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, Literal
+from typing import Literal, SupportsFloat
 
 import numpy as np
 import pandas as pd
 
 from alad_tf.columns import dates
 from alad_tf.columns.dates import DateColumn
-from alad_tf.errors import DataError, SettingsError
+from alad_tf.errors import DataError, SettingsError, shown
+from alad_tf.typing import Document
 
 Kind = Literal["number", "text"]
 MAX_CATEGORIES = 1000  # of a column: each becomes a feature
@@ -95,7 +96,7 @@ class Columns:
         """How a text file of such a table is read: numbers as numbers, everything else as text."""
         return {name: "number" if name in self.numeric else "text" for name in self.sources}
 
-    def to_document(self) -> dict[str, Any]:
+    def to_document(self) -> Document:
         """The columns as a JSON object."""
         return {
             "numeric": list(self.numeric),
@@ -106,7 +107,7 @@ class Columns:
         }
 
     @classmethod
-    def from_document(cls, document: Any) -> Columns:
+    def from_document(cls, document: Document) -> Columns:
         """The inverse of `to_document`.
 
         Raises:
@@ -226,13 +227,16 @@ def _refuse_text_among_numbers(name: str, column: pd.Series) -> None:
     text = cells[[not _is_number(cell) for cell in cells]]
     if 0 < len(text) < len(cells) / 2:
         raise DataError(
-            f"Expected numbers or categories in column {name!r}. Received: {text.iloc[0]!r} in row "
+            f"Expected numbers or categories in column {name!r}. Received: {shown(repr(text.iloc[0]))} in row "
             f"{text.index[0] + 1}, and numbers in {len(cells) - len(text)} of {len(cells)} cells. Mend the cell, or "
             "name the column as categorical (--categorical)."
         )
 
 
-def _is_number(cell: Any) -> bool:
+def _is_number(cell: SupportsFloat | str) -> bool:
+    """Whether a cell is a number as files write them; Python also takes 1_000 and the digits of other scripts."""
+    if isinstance(cell, str) and ("_" in cell or not cell.isascii()):
+        return False
     try:
         float(cell)
     except (TypeError, ValueError):
@@ -277,7 +281,7 @@ def _is_boolean(column: pd.Series) -> bool:
     return bool(len(present)) and set(as_text(present).str.lower()) <= {"true", "false"}
 
 
-def _text(cell: Any) -> str:
+def _text(cell: object) -> str:
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
 
 
@@ -287,7 +291,7 @@ def _refuse(bad: pd.Series, column: pd.Series, expected: str, advice: str = "") 
     if not len(rows):
         return
     cell = column.iloc[rows[0]]
-    received = "a missing cell" if pd.isna(cell) else repr(float(cell) if isinstance(cell, Real) else str(cell))
+    received = "a missing cell" if pd.isna(cell) else shown(repr(float(cell) if isinstance(cell, Real) else str(cell)))
     more = f", and {len(rows) - 1} more in that column" if len(rows) > 1 else ""
     raise DataError(
         f"Expected {expected} in column {column.name!r}, row {column.index[rows[0]] + 1}. "

@@ -9,7 +9,7 @@ import numpy as np
 
 
 class Split(NamedTuple):
-    """What a method trains and is scored on."""
+    """Training and test rows of a method."""
 
     x_train: np.ndarray  # [n_train, d] float32, or images [n_train, 32, 32, 3] uint8
     x_valid: np.ndarray | None

@@ -8,11 +8,14 @@ from __future__ import annotations
 import os
 import warnings
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from alad_tf.errors import DataError, SettingsError, one_line
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
 
 CLASSES = 10
 SHAPE = (32, 32, 3)
@@ -116,7 +119,7 @@ def read(name: str, folders: list[Path], target: Path | None = None) -> Images:
     return Images(x, label.astype(np.uint8), stand_in)
 
 
-def prepared(name: str, folders: list[Path], target: Path | None = None) -> Any:
+def prepared(name: str, folders: list[Path], target: Path | None = None) -> tfds.core.DatasetBuilder:
     """Return the builder of the first folder that holds the prepared data set, or download it into `target`.
 
     Raises:
@@ -152,7 +155,7 @@ def prepared(name: str, folders: list[Path], target: Path | None = None) -> Any:
     return builder
 
 
-def _part(builder: Any, split: str) -> tuple[np.ndarray, np.ndarray]:
+def _part(builder: tfds.core.DatasetBuilder, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Images and labels of an official part in the order of the original file, which their `id` counts."""
     examples = builder.as_dataset(split=split, batch_size=-1)
     order = np.argsort(examples["id"].numpy())

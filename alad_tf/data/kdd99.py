@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from alad_tf.data.base import Halves
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 KDD99_COLUMNS = (
     "duration protocol_type service flag src_bytes dst_bytes land wrong_fragment urgent hot num_failed_logins "
@@ -42,7 +45,7 @@ def parse_kdd99(content: bytes) -> Halves:
     """Half of the rows drawn for training, of which the attacks are kept; `normal.` rows are the anomalies."""
     import pandas as pd
 
-    types: dict[str, Any] = dict.fromkeys(KDD99_NUMERIC, np.float32)
+    types: dict[str, type[np.float32] | pd.CategoricalDtype] = dict.fromkeys(KDD99_NUMERIC, np.float32)
     types.update({column: pd.CategoricalDtype(names) for column, names in KDD99_CATEGORIES.items()})
     blocks = pd.read_csv(
         io.BytesIO(content),
@@ -61,7 +64,7 @@ def parse_kdd99(content: bytes) -> Halves:
     return Halves(_kdd99_features(train), y_train, _kdd99_features(test), y_test)
 
 
-def _kdd99_features(frame: Any) -> np.ndarray:
+def _kdd99_features(frame: pd.DataFrame) -> np.ndarray:
     """[n, 121]: the 34 numeric columns in file order, then one block per categorical column, categories sorted.
 
     The order of the released code, which appends `pandas.get_dummies` of one column after the other.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from alad_tf.estimator.alad import ALAD as ALAD
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import ALAD, and TensorFlow with it, when it is asked for."""
     if name == "ALAD":
         from alad_tf.estimator.alad import ALAD

@@ -7,19 +7,22 @@ import time
 import warnings
 from collections.abc import Iterable
 from contextlib import nullcontext
+from itertools import repeat
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Callable
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 import architectures
+from alad_tf.columns.coarse import CoarseWarning, coarse_feature
 from alad_tf.columns.encoder import Encoder, is_mixed
-from alad_tf.errors import AladError, SettingsError
+from alad_tf.errors import AladError, ConstantFeatureWarning, SettingsError
 from alad_tf.estimator import custom_networks, tensorboard
 from alad_tf.estimator.architecture import choose_table
 from alad_tf.estimator.callbacks import History, Resumed, collapse, train
@@ -92,7 +95,7 @@ class ALAD(FittedALAD):
         seconds_: that the last `fit` took.
     """
 
-    _parameter_constraints: dict[str, Any] = {  # noqa: RUF012 (scikit-learn's name and place)
+    _parameter_constraints: dict[str, list[object]] = {  # noqa: RUF012 (scikit-learn's name and place)
         "architecture": [StrOptions(set(architectures.DATASETS)), Alad, None],
         "spectral_norm": [StrOptions({kind for kind in SPECTRAL_NORMS if kind}), None],
         "latent_discriminator": ["boolean"],
@@ -154,10 +157,10 @@ class ALAD(FittedALAD):
 
     def fit(
         self,
-        X: Any,
-        y: Any = None,
+        X: npt.ArrayLike,
+        y: object = None,
         *,
-        validation: Any = None,
+        validation: npt.ArrayLike | None = None,
         callbacks: Iterable[tf.keras.callbacks.Callback] = (),
         checkpoint: Path | str | None = None,
     ) -> ALAD:
@@ -193,7 +196,10 @@ class ALAD(FittedALAD):
             self.center_, self.scale_ = fit_scaling(None if self.encoder_ else self.scaling, X)
         constants = constant_features(X, self._names())
         if constants:
-            warnings.warn(constants, UserWarning, stacklevel=2)
+            warnings.warn(constants, ConstantFeatureWarning, stacklevel=2)
+        kind = np.float32 if self.scaling is None else X.dtype.type
+        for line in filter(None, map(coarse_feature, self._names(), X.T, repeat(kind))):
+            warnings.warn(line, CoarseWarning, stacklevel=2)
         self.n_samples_fit_ = len(X)
         self.table_ = choose_table(
             self.architecture,
@@ -212,12 +218,8 @@ class ALAD(FittedALAD):
         self.seconds_ = time.monotonic() - started
         reason = collapse(self.history_, self.training_scores_)
         if reason:
-            warnings.warn(
-                f"Training has collapsed: {reason}. Its scores are of no use. Take another seed, a smaller learning "
-                "rate or more rows.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
+            remedy = "Its scores are of no use. Take another seed, a smaller learning rate or more rows."
+            warnings.warn(f"Training has collapsed: {reason}. {remedy}", ConvergenceWarning, stacklevel=2)
         return self
 
     def _encoded(self, X: Any) -> Any:
@@ -327,7 +329,7 @@ class ALAD(FittedALAD):
             seed=self.seed_,
         )
 
-    def _hold_out(self, X: np.ndarray, validation: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    def _hold_out(self, X: np.ndarray, validation: npt.ArrayLike | None) -> tuple[np.ndarray, np.ndarray | None]:
         """(training rows, validation rows)."""
         if validation is None:
             if self.patience is not None:
@@ -342,7 +344,7 @@ class ALAD(FittedALAD):
         require_finite(held_out, self._names(), "to validate on")
         return X, held_out
 
-    def _more_tags(self) -> dict[str, Any]:
+    def _more_tags(self) -> dict[str, bool]:
         return {"requires_y": False}
 
 
@@ -356,7 +358,7 @@ def _renamed(deprecated: dict[str, Any], score_name: str) -> str:
     return deprecated.get("score", score_name)
 
 
-def _seed(random_state: Any, checkpoint: Checkpoint | None = None) -> int:
+def _seed(random_state: int | np.random.RandomState | None, checkpoint: Checkpoint | None = None) -> int:
     """The seed itself, or that of the training that a checkpoint continues, or one drawn from the random state."""
     if isinstance(random_state, Integral):
         return int(random_state)

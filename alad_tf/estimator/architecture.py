@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+
+import tensorflow as tf
 
 import architectures
 from alad_tf.errors import SettingsError
@@ -14,8 +16,8 @@ from architectures.tabular import tabular
 
 def choose_table(
     architecture: str | Alad | None,
-    networks: dict[str, Any] | None,
-    shape: tuple[int, int],
+    networks: Mapping[str, tf.keras.Model] | None,
+    shape: tuple[int, ...],
     *,
     epochs: int | None,
     batch_size: int | None,
@@ -26,7 +28,7 @@ def choose_table(
     Args:
         architecture: name of a table, a table, or None.
         networks: custom networks, which need architecture=None.
-        shape: (n, d) of the training rows.
+        shape: (n, d), of the training rows.
         epochs, batch_size, learning_rate: None: the table's.
 
     Raises:

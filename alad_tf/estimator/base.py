@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from alad_tf.errors import SettingsError
 from alad_tf.estimator import thresholds
+from alad_tf.typing import Rule
 
 TRAINING_ROWS = "training rows"
 
@@ -33,26 +35,26 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
     reference_scores_: np.ndarray
     reference_: str
     threshold_: float
-    threshold_rule_: dict[str, Any]
+    threshold_rule_: Rule
     offset_: float
 
-    def anomaly_score(self, X: Any) -> np.ndarray:
+    def anomaly_score(self, X: npt.ArrayLike) -> np.ndarray:
         """A(x) of each row of X [n, d]: [n], larger = more anomalous."""
         raise NotImplementedError
 
-    def score_samples(self, X: Any) -> np.ndarray:
+    def score_samples(self, X: npt.ArrayLike) -> np.ndarray:
         """-A(x) of each row of X [n, d]: [n] float64, smaller = more anomalous, in scikit-learn's sign."""
         return -self.anomaly_score(X).astype(np.float64)
 
-    def decision_function(self, X: Any) -> np.ndarray:
+    def decision_function(self, X: npt.ArrayLike) -> np.ndarray:
         """Return threshold_ - A(x) of each row of X [n, d]: [n] float64, negative for outliers."""
         return self.score_samples(X) - self.offset_
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: npt.ArrayLike) -> np.ndarray:
         """Return -1 for outliers and 1 for the other rows of X [n, d]: [n] int."""
         return np.where(self.decision_function(X) < 0.0, -1, 1)
 
-    def p_value(self, X: Any) -> np.ndarray:
+    def p_value(self, X: npt.ArrayLike) -> np.ndarray:
         """Share of normal rows whose score is as large, [n] in (0, 1]: small = anomalous; see `reference_`.
 
         Against held-out rows, a fresh normal row has a p-value of at most p with a probability of at most p. Against
@@ -66,7 +68,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         contamination: float | None = None,
         false_positive_rate: float | None = None,
         value: float | None = None,
-        X: Any = None,
+        X: npt.ArrayLike | None = None,
     ) -> Self:
         """Set the threshold by exactly one of three rules.
 
@@ -99,7 +101,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         self.threshold_rule_ = {"rule": rule, "value": number, "scores": of}
         return self
 
-    def calibrate(self: Self, X: Any) -> Self:
+    def calibrate(self: Self, X: npt.ArrayLike) -> Self:
         """Use the scores of X [m, d], normal rows that were not trained on, as the reference of `p_value`."""
         self._use_reference(self.anomaly_score(X), "held-out rows")
         return self

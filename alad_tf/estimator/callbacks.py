@@ -42,9 +42,8 @@ def train(
     """Train for a number of epochs, or until patience ends or a callback stops the training.
 
     Callbacks receive the mean losses of an epoch (loss_d, loss_ge, Dxz, Dxx, Dzz) and, with validation rows, their mean
-    scores (val_features, val_l1, val_l2, val_logits, and val_score for `score`; for "neighbours", which is known once
-    training has ended, that of l2). Their `model` is a tf.keras.Model of
-    the networks that score, with `stop_training`, `get_weights` and `set_weights`.
+    scores (val_features, val_l1, val_l2, val_logits; val_score for `score`, of l2 for "neighbours"). Their `model`
+    is a tf.keras.Model of the networks that score, with `stop_training`, `get_weights` and `set_weights`.
 
     Args:
         trainer: holds the networks and the rows.

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Union
 
 import tensorflow as tf
 
 from alad_tf.errors import SettingsError
+from alad_tf.model import keras_versions
 from alad_tf.model.networks import DISCRIMINATORS, Networks
 
+Shape = tuple[Union[int, str, None], ...]
 NAMES = ("G", "E", *DISCRIMINATORS)
 
 
-def require(models: dict[str, Any], n_features: int) -> int:
+def require(models: Mapping[str, tf.keras.Model], n_features: int) -> int:
     """Check that models fit one another and rows of n_features numbers.
 
     Args:
@@ -31,7 +34,7 @@ def require(models: dict[str, Any], n_features: int) -> int:
             f"Expected networks G, E, Dxz, Dxx and perhaps Dzz. Received: {', '.join(map(str, models)) or 'none'}."
         )
     for name, model in models.items():
-        if not isinstance(model, tf.keras.Model) or not getattr(model, "_is_graph_network", False):
+        if not keras_versions.is_functional(model):
             raise SettingsError(
                 f"Expected {name} as a functional or sequential tf.keras.Model. Received: {type(model).__name__}."
             )
@@ -47,14 +50,13 @@ def require(models: dict[str, Any], n_features: int) -> int:
 
 def copies(models: dict[str, tf.keras.Model]) -> Networks:
     """Return networks with the weights of the models; training them leaves the models unchanged."""
-    made: dict[str, Any] = dict.fromkeys(NAMES)
-    for name, model in models.items():
-        made[name] = tf.keras.models.clone_model(model)
-        made[name].set_weights(model.get_weights())
-    return Networks(**made)
+    made = {name: tf.keras.models.clone_model(model) for name, model in models.items()}
+    for name, model in made.items():
+        model.set_weights(models[name].get_weights())
+    return Networks(*(made.get(name) for name in NAMES))
 
 
-def _require_shapes(name: str, model: Any, inputs: list[Any], outputs: list[Any]) -> None:
+def _require_shapes(name: str, model: tf.keras.Model, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> None:
     received = [[tuple(tensor.shape) for tensor in tensors] for tensors in (model.inputs, model.outputs)]
     fitting_outputs = len(received[1]) == len(outputs) and all(
         len(shape) == 2 and (wanted[1] == "any" or shape == wanted) for shape, wanted in zip(received[1], outputs)

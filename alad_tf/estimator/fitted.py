@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import tensorflow as tf
 from sklearn.utils import check_random_state
@@ -16,11 +17,13 @@ from alad_tf.columns.encoder import Encoder
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.estimator import explanations, persistence, plots, thresholds
 from alad_tf.estimator.network_detector import NetworkDetector
+from alad_tf.estimator.sklearn_versions import validated_rows
 from alad_tf.estimator.validation import first_text, require_finite
 from alad_tf.io import model_folder
 from alad_tf.model import inference, neighbours
 from alad_tf.model.networks import Networks
 from alad_tf.model.scores import BLOCK_ROWS, Scorer
+from alad_tf.typing import Document
 
 Self = TypeVar("Self", bound="FittedALAD")
 MOST_USUAL = 1 << 16  # rows from which it is learnt what is usual
@@ -33,6 +36,7 @@ class FittedALAD(NetworkDetector):
     networks_: Networks
     table_: Any
     history_: dict[str, list[float]]
+    _scorer: Scorer
     n_features_in_: int
     seed_: int
     references_: np.ndarray
@@ -42,7 +46,7 @@ class FittedALAD(NetworkDetector):
 
     # Scores -------------------------------------------------------------------------------------------------------
 
-    def anomaly_score(self, X: Any) -> np.ndarray:
+    def anomaly_score(self, X: npt.ArrayLike) -> np.ndarray:
         """A(x) of each row of X [n, d]: [n] float32, larger = more anomalous.
 
         Raises:
@@ -53,7 +57,7 @@ class FittedALAD(NetworkDetector):
         require_finite(X, self._names(), "to score")
         return self._score(X)
 
-    def score_rows(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+    def score_rows(self, X: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """A(x) as `anomaly_score`, for rows that may hold NaN or infinity: they are flagged, not refused.
 
         Returns:
@@ -67,7 +71,7 @@ class FittedALAD(NetworkDetector):
             scores[valid] = self._score(X if valid.all() else X[valid])
         return scores, valid
 
-    def reconstruct(self, X: Any) -> np.ndarray:
+    def reconstruct(self, X: npt.ArrayLike) -> np.ndarray:
         """x' = G(E(x)) of each row of X [n, d], in the units of X: [n, d] float64.
 
         Raises:
@@ -78,7 +82,7 @@ class FittedALAD(NetworkDetector):
         require_finite(X, self._names(), "to reconstruct")
         return self._reconstructed(X)
 
-    def explain(self, X: Any, top: int = 5) -> pd.DataFrame:
+    def explain(self, X: npt.ArrayLike, top: int = 5) -> pd.DataFrame:
         """The features of each row with the largest contributions, largest first.
 
         Args:
@@ -179,7 +183,7 @@ class FittedALAD(NetworkDetector):
 
     # On disk ------------------------------------------------------------------------------------------------------
 
-    def save(self, folder: Path | str, documents: dict[str, Any] | None = None, *, overwrite: bool = False) -> None:
+    def save(self, folder: Path | str, documents: Document | None = None, *, overwrite: bool = False) -> None:
         """Write a model folder: JSON, weights and a manifest of SHA-256 sums; nothing is pickled.
 
         Args:
@@ -225,20 +229,21 @@ class FittedALAD(NetworkDetector):
     def _scorer_of(self, networks: Networks) -> Scorer:
         return Scorer(networks)
 
-    def _model(self, name: str) -> Any:
+    def _model(self, name: str) -> tf.keras.Model:
         check_is_fitted(self, "networks_")
         return getattr(self.networks_, name)
 
-    def _numbers(self, X: Any, reset: bool = False, least: int = 1) -> np.ndarray:
+    def _numbers(self, X: npt.ArrayLike, reset: bool = False, least: int = 1) -> np.ndarray:
         """X as [n, d] floats with the columns of training; NaN and infinity are allowed."""
         if self.encoder_ is not None and isinstance(X, pd.DataFrame) and not reset:
             X = self.encoder_.every_feature(X)
         try:
-            return self._validate_data(
+            return validated_rows(
+                self,
                 X,
                 reset=reset,
                 dtype=[np.float64, np.float32],
-                force_all_finite=False,
+                finite=False,
                 ensure_min_samples=least,
             )
         except ValueError as error:

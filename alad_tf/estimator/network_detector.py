@@ -10,10 +10,12 @@ import tensorflow as tf
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from alad_tf.estimator.base import OutlierDetector
+from alad_tf.model.batching import Score
+from alad_tf.model.scores import Scorer
 from alad_tf.model.weights import get_arrays, set_arrays
 from alad_tf.options import SCALINGS
 
-CONSTRAINTS: dict[str, list[Any]] = {  # of the options that all detectors with networks have
+CONSTRAINTS: dict[str, list[object]] = {  # of the options that all detectors with networks have
     "epochs": [Interval(Integral, 1, None, closed="left"), None],
     "batch_size": [Interval(Integral, 1, None, closed="left"), None],
     "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
@@ -32,15 +34,16 @@ class NetworkDetector(OutlierDetector):
         center_, scale_: [d] each: the networks see (x - center_) / scale_.
     """
 
-    networks_: Any
+    networks_: tf.Module
     center_: np.ndarray
     scale_: np.ndarray
+    _scorer: Score | Scorer
 
     def _build(self) -> tf.Module:
         """Build the networks with fresh weights."""
         raise NotImplementedError
 
-    def _scorer_of(self, networks: tf.Module) -> Any:
+    def _scorer_of(self, networks: tf.Module) -> Score | Scorer:
         """Make the function that scores with the networks."""
         raise NotImplementedError
 
@@ -52,7 +55,7 @@ class NetworkDetector(OutlierDetector):
         with np.errstate(over="ignore"):
             return ((X - self.center_) / self.scale_).astype(np.float32)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Return the state for pickling, with arrays in place of networks."""
         state = dict(super().__getstate__())
         if "networks_" in state:

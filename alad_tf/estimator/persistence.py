@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import sklearn
@@ -20,6 +20,7 @@ from alad_tf.estimator.explanations import Usual
 from alad_tf.io import model_folder
 from alad_tf.model.neighbours import MOST_REFERENCES
 from alad_tf.model.weights import get_arrays
+from alad_tf.typing import Document, Options
 from architectures import rows
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ MOST_LAYERS = 1000  # of all networks together: each takes milliseconds to build
 Arrays = dict[str, dict[str, np.ndarray]]
 
 
-def write(model: ALAD, folder: Path | str, documents: dict[str, Any]) -> None:
+def write(model: ALAD, folder: Path | str, documents: Document) -> None:
     """Write the model folder of a fitted estimator.
 
     Args:
@@ -51,6 +52,7 @@ def write(model: ALAD, folder: Path | str, documents: dict[str, Any]) -> None:
         "scaling": {"center": model.center_, "scale": model.scale_},
         "scores": {"training": model.training_scores_, "reference": model.reference_scores_},
         "usual": vars(model.usual),
+        "history": {name: np.asarray(values, np.float64) for name, values in model.history_.items()},
     }
     if model.score_name == "neighbours":
         arrays["references"] = {"points": model.references_}
@@ -60,7 +62,7 @@ def write(model: ALAD, folder: Path | str, documents: dict[str, Any]) -> None:
 
 
 @contextmanager
-def reading(folder: Path | str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+def reading(folder: Path | str) -> Iterator[tuple[Options, Options]]:
     """Read a model folder, and refuse a model that does not fit together here or in the body of the statement.
 
     Yields:
@@ -84,7 +86,7 @@ def reading(folder: Path | str) -> Iterator[tuple[dict[str, Any], dict[str, Any]
         ) from error
 
 
-def of_encoder(model: ALAD) -> dict[str, Any]:
+def of_encoder(model: ALAD) -> Document:
     """Documents of an estimator that was fitted on mixed columns, as `alad fit` writes them."""
     assert model.encoder_ is not None
     documents = model.encoder_.to_documents()
@@ -104,7 +106,7 @@ def of_encoder(model: ALAD) -> dict[str, Any]:
     return {**documents, "data": data}
 
 
-def _document(model: ALAD) -> dict[str, Any]:
+def _document(model: ALAD) -> Document:
     settings = {name: value for name, value in model.get_params().items() if name not in NOT_STORED}
     settings["score"] = settings.pop("score_name")  # as earlier releases name it
     names = getattr(model, "feature_names_in_", None)
@@ -131,7 +133,7 @@ def _document(model: ALAD) -> dict[str, Any]:
     }
 
 
-def _options(document: dict[str, Any]) -> dict[str, Any]:
+def _options(document: Document) -> Options:
     """Options of the constructor; those that a model folder does not hold are refused."""
     settings = document["settings"]
     foreign = set(settings) & set(NOT_STORED)
@@ -146,7 +148,7 @@ def _options(document: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _state(document: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
+def _state(document: Document, arrays: Arrays) -> Options:
     """Attributes of the fitted estimator, with arrays in place of the networks."""
     table, threshold = rows.alad(document["table"]), document["threshold"]
     _require_sound(table, arrays)
@@ -165,7 +167,7 @@ def _state(document: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
         "threshold_": float(threshold["value"]),
         "threshold_rule_": dict(threshold["rule"]),
         "offset_": -float(threshold["value"]),
-        "history_": {name: [value] for name, value in document["last_epoch"].items()},
+        "history_": _history(document, arrays),
         "networks_": arrays["weights"],
     }
     if document["data"]["names"] is not None:
@@ -179,6 +181,13 @@ def _state(document: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
     if "training" in arrays:
         state["training_state_"] = arrays["training"]
     return state
+
+
+def _history(document: Document, arrays: Arrays) -> dict[str, list[float]]:
+    """Losses and validation scores by epoch; earlier folders hold those of the last epoch alone."""
+    if "history" not in arrays:
+        return {name: [value] for name, value in document["last_epoch"].items()}
+    return {name: values.astype(np.float64).ravel().tolist() for name, values in arrays["history"].items()}
 
 
 def _require_sound(table: rows.Alad, arrays: Arrays) -> None:
@@ -227,6 +236,6 @@ def _sound_usual(arrays: dict[str, np.ndarray], width: int) -> Usual:
     return Usual(**arrays)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """Return a NumPy scalar as a Python number."""
     return value.item() if isinstance(value, np.generic) else value

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from alad_tf.errors import SettingsError
+from alad_tf.model import keras_versions
 from alad_tf.model.networks import Networks
 
 BOARD_RECORDS = 100  # at most, of one training
@@ -73,8 +74,9 @@ class TensorBoardWriter(tf.keras.callbacks.Callback):
             for name, value in (logs or {}).items():
                 tf.summary.scalar(name, value)
             for name, network in self.networks.models.items():
-                for weight in network.trainable_variables:
-                    tf.summary.histogram(f"{name}/{weight.name.split(':')[0]}", weight)
+                for weight_name, weight in keras_versions.named_weights(network):
+                    if weight.trainable:
+                        tf.summary.histogram(f"{name}/{weight_name}", weight)
             if self.pictures is not None:
                 tf.summary.image("x over G(E(x))", self.pictures(), max_outputs=PICTURES)
 

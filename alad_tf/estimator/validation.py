@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from alad_tf.errors import DataError, SettingsError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def require_finite(X: np.ndarray, names: Sequence[str], purpose: str) -> None:
@@ -36,14 +39,15 @@ def require_finite(X: np.ndarray, names: Sequence[str], purpose: str) -> None:
     )
 
 
-def first_text(X: Any) -> str | None:
+def first_text(X: object) -> str | None:
     """Describe the first cell of a frame that is no number; None for frames of numbers and for arrays."""
     if not (hasattr(X, "columns") and hasattr(X, "index")):
         return None
-    for column in X.columns:
-        if X[column].dtype.kind in "fiub":
+    frame: pd.DataFrame = X
+    for column in frame.columns:
+        if frame[column].dtype.kind in "fiub":
             continue
-        for row, value in zip(X.index, X[column]):
+        for row, value in zip(frame.index, frame[column]):
             try:
                 float(value)
             except (TypeError, ValueError):

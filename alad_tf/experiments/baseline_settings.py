@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple, Union
 import architectures
 from alad_tf.errors import SettingsError
 from alad_tf.experiments.protocol import ABLATIONS, PROTOCOLS, of_images
-from alad_tf.experiments.settings import RUN_FILES, RunSettings, Settings, of_config, read_config
+from alad_tf.experiments.settings import RUN_FILES, RunSettings, Settings, SharedOptions, of_config, read_config
 from alad_tf.options import NEIGHBOURS
 
 
@@ -42,20 +42,20 @@ METHODS = (*ABLATIONS, *BASELINES)
 
 
 @dataclass(frozen=True)
-class BaselineSettings(RunSettings):
+class Method(RunSettings):
+    """Name of the baseline: a required entry, which dataclasses put before those with a default."""
+
+    baseline: str
+
+
+@dataclass(frozen=True)
+class BaselineSettings(SharedOptions, Method):
     """Everything that a run of a baseline depends on, except its seed.
 
     Raises:
         SettingsError: a value outside its range, or an option that the method or the data set does not have.
     """
 
-    baseline: str
-    scaling: str | None = None
-    training_half: str = "clean"
-    jit: bool = False
-    normal_class: int | None = None  # images: the class that is not anomalous
-    patience: int | None = None  # images: epochs without a smaller mean validation score before training stops
-    weights: str | None = None  # images: "best" on the validation images, or "last"
     train_rows: int | None = None  # trained on: drawn at random; None: all
     test_rows: int | None = None  # scored: drawn at random; None: all
     strategy: ClassVar[None] = None  # one device
@@ -63,7 +63,7 @@ class BaselineSettings(RunSettings):
     def __post_init__(self) -> None:
         self._require("dataset", PROTOCOLS)
         self._require("baseline", BASELINES)
-        self._require_of_images(self.normal_class, self.patience, self.weights)
+        self._require_of_images()
         self._require_of_method()
         if self.test_rows is not None and self.test_rows < 2:
             raise SettingsError(f"Expected at least 2 test rows. Received: {self.test_rows}.")

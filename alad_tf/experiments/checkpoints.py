@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 
-from alad_tf.errors import AladError, DataError
+from alad_tf.errors import AladError, DataError, one_line
 from alad_tf.io import atomic, manifest
+from alad_tf.typing import Document
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +39,7 @@ class Checkpoints:
     ) -> None:
         self.folder, self.variables, self.weights = folder, variables, weights or variables
 
-    def save(self, step: int, log: dict[str, Any]) -> None:
+    def save(self, step: int, log: Document) -> None:
         """Store the variables and a JSON-able log as the checkpoint of a step; then drop all but the newest `KEEP`.
 
         Raises:
@@ -77,7 +76,7 @@ class Checkpoints:
                 f"To begin the run anew, remove {self.folder}."
             ) from error
 
-    def restore(self) -> dict[str, Any] | None:
+    def restore(self) -> Document | None:
         """Set the variables from the newest intact checkpoint; returns its log, or None where there is no checkpoint.
 
         Each newer checkpoint that is damaged is logged as a warning.
@@ -114,7 +113,7 @@ class Checkpoints:
         found = [path for path in self.folder.glob(f"{kind}*") if path.name[len(kind) :].isdigit()]
         return sorted(found, key=_step, reverse=True)
 
-    def _store(self, name: str, variables: tf.train.Checkpoint, log: dict[str, Any]) -> None:
+    def _store(self, name: str, variables: tf.train.Checkpoint, log: Document) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".step", dir=self.folder))
         try:
@@ -125,19 +124,18 @@ class Checkpoints:
             os.rename(temporary, target)
             atomic.sync(self.folder)
         except tf.errors.OpError as error:
-            reason = re.sub(r"^\{\{.*?\}\} ", "", error.message.splitlines()[0])  # the name of an operation
-            raise AladError(f"Expected to write a checkpoint in {self.folder}. Received: {reason}") from error
+            raise AladError(f"Expected to write a checkpoint in {self.folder}. Received: {one_line(error)}.") from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
     @staticmethod
-    def _read(path: Path, variables: tf.train.Checkpoint) -> dict[str, Any]:
+    def _read(path: Path, variables: tf.train.Checkpoint) -> Document:
         verify(path)
         variables.read(str(path / "variables")).assert_consumed()
         return dict(json.loads((path / "log.json").read_text(encoding="utf-8")))
 
     @staticmethod
-    def _write(folder: Path, variables: tf.train.Checkpoint, log: dict[str, Any]) -> None:
+    def _write(folder: Path, variables: tf.train.Checkpoint, log: Document) -> None:
         variables.write(str(folder / "variables"))
         (folder / "log.json").write_text(json.dumps(log, allow_nan=False) + "\n", encoding="utf-8")
         (folder / SUMS).write_text(manifest.to_sums(manifest.entries(folder)), encoding="utf-8")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from alad_tf.experiments.baseline_settings import AnySettings
 from alad_tf.experiments.protocol import PROTOCOLS
 from alad_tf.io import archives
 from alad_tf.model.batching import Parts, Watch, unwatched
+from alad_tf.typing import Document
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +32,8 @@ class Judge:
         """All metrics of a score of the test rows."""
         return metrics.evaluate(self.split.y_test, score, self.top_fraction)
 
-    def of_test_rows(self, test_scores: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        """What a result says of the scores of the test rows."""
+    def of_test_rows(self, test_scores: Mapping[str, np.ndarray]) -> Document:
+        """Metrics of the test rows for a result, by score."""
         return {
             **({} if self.split.stand_in is None else {"stand_in": self.split.stand_in}),
             "n_anomalies": int(self.split.y_test.sum()),
@@ -55,7 +55,7 @@ class Judge:
         return float(self.model.scores(self.split.x_valid, unwatched)[self.model.validation].mean())
 
 
-def unshared_rows(x_train: np.ndarray, split: base.Split, test_scores: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def unshared_rows(x_train: np.ndarray, split: base.Split, test_scores: Mapping[str, np.ndarray]) -> Document:
     """Metrics without the test rows that stand in the training set too, where there are such rows of numbers."""
     if split.x_test.ndim > 2:
         return {}

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Callable
+from dataclasses import dataclass, field, fields
+from typing import Callable
+
+from alad_tf import stack
+from alad_tf.errors import DataError, SettingsError
+from alad_tf.typing import Document
 
 RECORDS = 100  # at most, in a run's history; every fifth is scored on the test rows
 
@@ -17,12 +21,40 @@ class Log:
     sums: dict[str, float] = field(default_factory=dict)  # of the losses over the steps since the last record
     history: list[dict[str, float]] = field(default_factory=list)
     best: dict[str, float] | None = None  # epoch, step and validation: of the smallest mean validation score
+    stack: str = field(default_factory=stack.name)  # whose arithmetic the steps so far had
+
+    def require_stack(self) -> None:
+        """Check that a run goes on with the stack that it began with: another one has other rounding.
+
+        Raises:
+            SettingsError: it began with the other one.
+        """
+        if self.stack != stack.name():
+            raise SettingsError(
+                f"Expected the {self.stack} stack, with which this run began. Received: the {stack.name()} stack. "
+                "Go on with the same environment, or make the run in another --out."
+            )
+
+    @classmethod
+    def of_checkpoint(cls, document: Document | None) -> Log:
+        """The log that a checkpoint holds; a new one without a checkpoint.
+
+        Raises:
+            DataError: it has other entries.
+        """
+        known = {entry.name for entry in fields(cls)}
+        if document is not None and not set(document) <= known:
+            raise DataError(
+                f"Expected the entries {', '.join(sorted(known))} in the log of a checkpoint. Received: "
+                f"{', '.join(sorted(map(str, document))) or 'none'}. To begin the run anew, remove its checkpoints."
+            )
+        return cls(**(document or {}))
 
     def last(self, metric: str) -> float | None:
         """The last value of a metric in the history."""
         return next((record[metric] for record in reversed(self.history) if metric in record), None)
 
-    def of_validation(self) -> dict[str, Any]:
+    def of_validation(self) -> Document:
         """Entries of result.json about the best epoch; none without validation rows."""
         return {} if self.best is None else {"last_epoch": self.history[-1]["epoch"], "best": self.best}
 

@@ -27,6 +27,7 @@ from alad_tf.io import atomic
 from alad_tf.model import inference, networks, scores
 from alad_tf.model.networks import as_input
 from alad_tf.report.paper import TABLE_IV
+from alad_tf.typing import Document
 
 DATASETS = tuple(TABLE_IV)
 ALAD_CALLS = 100  # in one measurement; times are those of one call
@@ -39,7 +40,7 @@ def measure(
     data_dir: Path | None = None,
     rounds: int = 5,
     search_steps: int = SEARCH_STEPS,
-) -> dict[str, Any]:
+) -> Document:
     """Time one batch of the table's size of test rows, and write `<out>/latency/<dataset>.json`.
 
     Args:

@@ -1,11 +1,13 @@
-"""What a run trains and scores with, for each method alike."""
+"""Trainer and scorer of a run, with one interface for all methods."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Callable
+from types import ModuleType
+from typing import Callable
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from alad_tf.baselines import anogan, classical, dagmm, dsebm
@@ -17,12 +19,12 @@ from alad_tf.model.batching import Parts, Score, Watch, in_chunks
 from alad_tf.model.networks import Networks
 from alad_tf.model.trainer import Loop
 
-DEEP: dict[str, Any] = {"DSEBM": dsebm, "DAGMM": dagmm, "AnoGAN": anogan}  # modules of one form
+DEEP: dict[str, ModuleType] = {"DSEBM": dsebm, "DAGMM": dagmm, "AnoGAN": anogan}  # modules of one form
 
 
 @dataclass
 class Model:
-    """What a run trains and scores with.
+    """Trainer and scorer of a run.
 
     Args:
         trainer: takes the steps; None where making the model was all that there is to train.
@@ -60,9 +62,10 @@ def build(
 
 def build_networks(settings: Settings, seed: int) -> Networks:
     """The networks of a run of ALAD with freshly drawn weights."""
+    released = settings.dynamics == "released" and settings.spectral_norm == "paper"
     return networks.build(
         settings.table,
-        spectral_norm=settings.spectral_norm,
+        spectral_norm="released" if released else settings.spectral_norm,
         latent_discriminator=settings.latent_discriminator,
         seed=seed,
     )
@@ -82,6 +85,7 @@ def _alad(settings: Settings, seed: int, x_train: np.ndarray, strategy: tf.distr
         ema_decay=settings.ema_decay or 0.0,
         jit=settings.jit,
         strategy=strategy,
+        dynamics=settings.dynamics,
     )
     scorer, scoring = scores.Scorer(trainer.scoring_networks), trainer.scoring_networks
     return Model(
@@ -122,6 +126,6 @@ def _classical(settings: BaselineSettings, seed: int, x_train: np.ndarray) -> Mo
     return Model(None, scores_of)
 
 
-def _as_rows(x: Any) -> np.ndarray:
+def _as_rows(x: npt.ArrayLike) -> np.ndarray:
     x = np.asarray(networks.as_input(x))
     return x.reshape(len(x), -1)

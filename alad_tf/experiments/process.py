@@ -9,8 +9,9 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Callable, NamedTuple
+from typing import Callable, NamedTuple
 
 from alad_tf import _tensorflow_log
 from alad_tf.errors import AladError, Stopped
@@ -25,7 +26,7 @@ STOPPED = 75  # exit code of a run that was asked to stop and is in its checkpoi
 
 
 class WarningMessage(NamedTuple):
-    """What a run goes on in spite of."""
+    """A warning of a run, which continues."""
 
     text: str
 
@@ -50,7 +51,7 @@ class Run:
         writer.close()
 
     def messages(self) -> Iterator[Progress | WarningMessage | str]:
-        """What the run has said since the last call: how far it is, or why it ended early."""
+        """Messages of the run since the last call: its progress, or the reason why it ended early."""
         try:
             while self.reader.poll():
                 yield self.reader.recv()
@@ -58,7 +59,7 @@ class Run:
             return
 
 
-def _work(settings: AnySettings, seed: int, run_dir: Path, data_dir: Path | None, writer: Any) -> None:
+def _work(settings: AnySettings, seed: int, run_dir: Path, data_dir: Path | None, writer: Connection) -> None:
     """Body of a run's process: ends with exit code 0, or says why not in one line. Libraries talk to log.txt.
 
     SIGTERM ends it at once until its first report, for there is nothing to save; then at the end of a chunk of steps.
@@ -103,7 +104,7 @@ class _Warnings(logging.Handler):
 
 @contextmanager
 def _warnings_handed_to(say: Callable[[WarningMessage], None]) -> Iterator[None]:
-    """Hand what the package warns of to a function, and to no other handler."""
+    """Hand the package's warnings to a function, and to no other handler."""
     logger = logging.getLogger("alad_tf")
     handlers, propagate = logger.handlers, logger.propagate
     logger.handlers, logger.propagate = [_Warnings(say)], False

@@ -8,10 +8,11 @@ import math
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Callable
+from typing import Callable
 
 import numpy as np
 
+from alad_tf import stack
 from alad_tf.data import base, loading
 from alad_tf.errors import DataError, Stopped
 from alad_tf.experiments import checkpoints, models, workers
@@ -21,13 +22,14 @@ from alad_tf.experiments.figures import draw_figures
 from alad_tf.experiments.history import RECORDS, Log
 from alad_tf.experiments.progress import Progress
 from alad_tf.experiments.protocol import PROTOCOLS
-from alad_tf.experiments.settings import RUN_FILES, Settings
+from alad_tf.experiments.settings import WRITTEN, Settings
 from alad_tf.io import archives, atomic, locks
 from alad_tf.model import distribution, networks
 from alad_tf.model.batching import Watch
 from alad_tf.model.trainer import Loop
 from alad_tf.model.training_loop import CHUNK_STEPS, EarlyStopping, chunks
 from alad_tf.model.weights import set_arrays
+from alad_tf.typing import Document
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ def run(
     data_dir: Path | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
     stopping: Callable[[], bool] = lambda: False,
-) -> dict[str, Any]:
+) -> Document:
     """Train with one seed, score the test rows and write the run's files; go on from a checkpoint where there is one.
 
     The labels of the test rows are used for the metrics in history and result only: nothing is chosen by them.
@@ -73,7 +75,7 @@ def run(
     with distribution.together(settings.strategy) as strategy, worker.home(run_dir) as home, locks.locked(home):
         if not worker.chief:
             settings.claim(run_dir, seed)  # compares with the chief's
-        atomic.remove_leftovers(home, RUN_FILES)
+        atomic.remove_leftovers(home, WRITTEN)
         whole = _load(settings, data_dir)
         split, counts = _sampled(settings, seed, whole)
         started = time.monotonic()
@@ -81,7 +83,8 @@ def run(
         judge, log = Judge(settings, split, model), Log()
         if model.trainer is not None:
             saved, chiefs = (_checkpoints(folder, model.trainer) for folder in (home, run_dir))
-            log = Log(**(chiefs.restore() or {}))
+            log = Log.of_checkpoint(chiefs.restore())
+            log.require_stack()
             started -= log.seconds
             _train(settings, model.trainer, log, saved, judge, report, stopping)
             if settings.weights == "best" and log.best is not None:
@@ -230,7 +233,7 @@ def _result(
     test_scores: dict[str, np.ndarray],
     whole: base.Split,
     seconds: float,
-) -> dict[str, Any]:
+) -> Document:
     """Content of result.json."""
     return {
         "dataset": settings.dataset,
@@ -240,6 +243,7 @@ def _result(
         **log.of_validation(),
         **counts,
         "seconds": round(seconds, 3),
+        "stack": stack.described(),
         "settings": asdict(settings),
         **judge.of_test_rows(test_scores),
         **unshared_rows(whole.x_train, judge.split, test_scores),
@@ -249,7 +253,7 @@ def _result(
 def _write(
     run_dir: Path,
     settings: AnySettings,
-    result: dict[str, Any],
+    result: Document,
     log: Log,
     judge: Judge,
     test_scores: dict[str, np.ndarray],

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from alad_tf.data import loading
 from alad_tf.errors import AladError, SettingsError
-from alad_tf.experiments import earlier, workers
+from alad_tf.experiments import earlier, remains, workers
 from alad_tf.experiments.baseline_settings import AnySettings
 from alad_tf.experiments.process import Run, WarningMessage
 from alad_tf.experiments.progress import Progress, ProgressBoard
@@ -73,6 +73,8 @@ def run_all(
             earlier.move_departures(task.settings, task.seed, out)
         task.settings.claim(folders[name], task.seed)
     waiting = [name for name in tasks if not is_complete(folders[name], settings.files)]
+    for name in set(tasks) - set(waiting) if worker.chief else ():
+        remains.remove(folders[name])
     board = ProgressBoard(settings, done=[name for name in tasks if name not in waiting], to_do=waiting)
     if worker.together > 1 and waiting:
         board.say(f"{board.title}: this is {worker.name} of {worker.together} processes, which wait for each other")

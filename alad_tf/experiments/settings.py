@@ -11,10 +11,12 @@ from typing import Any, Callable, TypeVar
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.experiments.protocol import ABLATIONS, PROTOCOLS, alad_table, of_images
 from alad_tf.io import atomic
-from alad_tf.options import CLASSES, PRECISIONS, SCORES, SPECTRAL_NORMS, STRATEGIES, WEIGHTS
+from alad_tf.options import CLASSES, DYNAMICS, PRECISIONS, SCORES, SPECTRAL_NORMS, STRATEGIES, WEIGHTS
+from alad_tf.typing import Document
 from architectures import Alad, Table
 
 RUN_FILES = ("config.json", "history.jsonl", "scores.npz", "weights.npz", "result.json")  # in the order of writing
+WRITTEN = ("reconstructions.png", *RUN_FILES)  # with the figure of some data sets
 
 # Option -> its part of a folder's name where its value is not the protocol's, in the order of the parts.
 DEPARTURES: dict[str, Callable[[Any], str]] = {
@@ -26,12 +28,15 @@ DEPARTURES: dict[str, Callable[[Any], str]] = {
     "weights": "{}Weights".format,
     "strategy": str,
     "precision": str,
+    "dynamics": "{}Dynamics".format,
     "train_rows": lambda rows: f"train{rows or 'All'}",
     "test_rows": lambda rows: f"test{rows or 'All'}",
     "jit": lambda compiled: "XLA" if compiled else "noXLA",
     "epochs": "{}epochs".format,
 }
 
+
+RELEASED_PATIENCE = 11  # the released code stops after more than 10 epochs without improvement (D19)
 
 AnyRun = TypeVar("AnyRun", bound="RunSettings")
 
@@ -113,49 +118,69 @@ class RunSettings:
             names = ", ".join(map(str, allowed))
             raise SettingsError(f"Expected a known {name}. Received: {value!r}. Allowed: {names}.")
 
-    def _require_of_images(self, normal_class: int | None, patience: int | None, weights: str | None) -> None:
+
+@dataclass(frozen=True)
+class SharedOptions(RunSettings):
+    """Options of ALAD and of the baselines."""
+
+    scaling: str | None = None
+    training_half: str = "clean"
+    jit: bool = False
+    normal_class: int | None = None  # images: the class that is not anomalous
+    patience: int | None = None  # images: epochs without a smaller mean validation score before training stops
+    weights: str | None = None  # images: "best" on the validation images, or "last"
+
+    def _require_of_images(self) -> None:
         """Check the options of image data sets: needed with images, refused without."""
         if self.epochs < 1:
             raise SettingsError(f"Expected at least 1 epoch. Received: {self.epochs}.")
         images = of_images(self.dataset)
-        if images != (normal_class in range(CLASSES)):
+        if images != (self.normal_class in range(CLASSES)):
             wanted = f"a normal class from 0 to {CLASSES - 1}" if images else "no normal class"
-            raise SettingsError(f"Expected {wanted} for {self.dataset}. Received: {normal_class}.")
-        if patience is not None and not (images and patience >= 1):
+            raise SettingsError(f"Expected {wanted} for {self.dataset}. Received: {self.normal_class}.")
+        if self.patience is not None and not (images and self.patience >= 1):
             wanted = "a patience of at least 1 epoch" if images else "no patience"
-            raise SettingsError(f"Expected {wanted} for {self.dataset}. Received: {patience}.")
+            raise SettingsError(f"Expected {wanted} for {self.dataset}. Received: {self.patience}.")
         self._require("weights", WEIGHTS if images else (None,))
 
 
 @dataclass(frozen=True)
-class Settings(RunSettings):
+class Ablation(RunSettings):
+    """Components of ALAD: required entries, which dataclasses put before those with a default."""
+
+    spectral_norm: str | None
+    latent_discriminator: bool
+    ema_decay: float | None
+
+
+@dataclass(frozen=True)
+class Settings(SharedOptions, Ablation):
     """Everything that a run of ALAD depends on, except its seed.
 
     Raises:
         SettingsError: a value outside its range, or an option that the data set does not have.
     """
 
-    spectral_norm: str | None
-    latent_discriminator: bool
-    ema_decay: float | None
-    scaling: str | None = None
-    training_half: str = "clean"
     jit: bool = True
-    normal_class: int | None = None  # images: the class that is not anomalous
-    patience: int | None = None  # images: epochs without a smaller mean validation score before training stops
-    weights: str | None = None  # images: "best" on the validation images, or "last"
     strategy: str | None = None  # None: one device; else how several share each batch
     precision: str | None = None  # of convolutions and products; None: float32
+    dynamics: str | None = None  # of training: "released" (D17 to D21), or None, the paper's
 
     def __post_init__(self) -> None:
         self._require("dataset", PROTOCOLS)
         self._require("spectral_norm", SPECTRAL_NORMS)
         self._require("strategy", STRATEGIES)
         self._require("precision", PRECISIONS)
+        self._require("dynamics", DYNAMICS)
+        if self.dynamics and (self.strategy or self.table.ge_steps > 1):
+            other = self.strategy or f"{self.table.ge_steps} updates of G and E in a step"
+            raise SettingsError(
+                f"Expected one device and one update of G and E with released dynamics. Received: {other}."
+            )
         for name in ("strategy", "precision"):
             if getattr(self, name) is not None and self.jit:
                 raise SettingsError(f"Expected no XLA with {name} {getattr(self, name)!r}. Received: jit=True.")
-        self._require_of_images(self.normal_class, self.patience, self.weights)
+        self._require_of_images()
         if self.ema_decay is not None and not 0.0 < self.ema_decay < 1.0:
             raise SettingsError(f"Expected a decay of the average above 0 and below 1. Received: {self.ema_decay}.")
 
@@ -184,6 +209,7 @@ class Settings(RunSettings):
             ema_decay=protocol.ema_decay,
             jit=protocol.jit and not (options.get("strategy") or options.get("precision")),
             **_of_images(dataset, options),
+            dynamics=options.get("dynamics"),
         )
         return replace(settings, **options)
 
@@ -213,8 +239,8 @@ class Settings(RunSettings):
     @property
     def usual(self) -> Settings:
         """The protocol's settings of the same ablation; a strategy and a precision go without XLA."""
-        usual = Settings.of_protocol(self.dataset, self.base, **_task(self.normal_class))
-        return replace(usual, jit=usual.jit and self.strategy is None and self.precision is None)
+        usual = Settings.of_protocol(self.dataset, self.base, **_task(self.normal_class), dynamics=self.dynamics)
+        return replace(usual, jit=usual.jit and self.strategy is None and self.precision is None, dynamics=None)
 
     @property
     def scores(self) -> tuple[str, ...]:
@@ -222,7 +248,7 @@ class Settings(RunSettings):
         return SCORES
 
 
-def of_config(kind: type[AnyRun], config: dict[str, Any], run_dir: Path) -> tuple[AnyRun, int]:
+def of_config(kind: type[AnyRun], config: Document, run_dir: Path) -> tuple[AnyRun, int]:
     """Settings of a kind and the seed that a config.json holds.
 
     Raises:
@@ -240,13 +266,14 @@ def is_complete(run_dir: Path, names: Iterable[str] = RUN_FILES) -> bool:
     return all((run_dir / name).exists() for name in names)
 
 
-def _of_images(dataset: str, options: dict[str, Any]) -> dict[str, Any]:
+def _of_images(dataset: str, options: Document) -> Document:
     if not of_images(dataset):
         return {}
+    released = options.get("dynamics") == "released"
     return {
         "normal_class": options.get("normal_class", 0),
-        "patience": PROTOCOLS[dataset].patience,
-        "weights": "best",
+        "patience": RELEASED_PATIENCE if released else PROTOCOLS[dataset].patience,
+        "weights": "last" if released else "best",
     }
 
 
@@ -254,7 +281,7 @@ def _task(normal_class: int | None) -> dict[str, int]:
     return {} if normal_class is None else {"normal_class": normal_class}
 
 
-def read_config(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> Document:
     """Content of a config.json.
 
     Raises:
@@ -266,7 +293,7 @@ def read_config(path: Path) -> dict[str, Any]:
         raise DataError(f"Expected the settings of a run as JSON in {path}. Received: {error}.") from error
 
 
-def _differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
+def _differences(there: object, here: object, name: str = "") -> Iterator[str]:
     """Describe each value in which two JSON documents differ; values inside objects and lists by their path."""
     if isinstance(there, dict) and isinstance(here, dict):
         for key in {**here, **there}:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alad_tf.experiments.baseline_settings import AnySettings
 from alad_tf.experiments.protocol import PROTOCOLS
@@ -11,6 +11,7 @@ from alad_tf.experiments.settings import Settings
 from alad_tf.io import atomic
 from alad_tf.options import SCORES
 from alad_tf.paths import published_results
+from alad_tf.typing import Document
 
 if TYPE_CHECKING:
     from alad_tf.report.results import Results
@@ -42,7 +43,7 @@ def sum_up(settings: AnySettings, out: Path) -> str:
     return "\n".join([table.as_text() for table in tables] + [f"Figures: {folder / 'figures'}"] * bool(figures))
 
 
-def save_figures(settings: Settings, results: Results, summary: dict[str, Any]) -> list[Path]:
+def save_figures(settings: Settings, results: Results, summary: Document) -> list[Path]:
     """Draw the figures of a method's runs, and for images those of the classes; return their paths."""
     from alad_tf.report import paper, plots
 
@@ -59,7 +60,7 @@ def save_figures(settings: Settings, results: Results, summary: dict[str, Any]) 
     return figures + (save_class_figures(summary, results, folder) if "tasks" in summary else [])
 
 
-def save_class_figures(summary: dict[str, Any], results: Results, folder: Path) -> list[Path]:
+def save_class_figures(summary: Document, results: Results, folder: Path) -> list[Path]:
     """Draw Figures 3 and 4 (classes), 7 and 8 (ablation), 9 and 10 (scores) of the complete runs."""
     from alad_tf.report import paper, plots
     from alad_tf.report.results import summarise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Callable, NamedTuple
+from typing import Callable, NamedTuple
 
 
 class Times(NamedTuple):
@@ -25,7 +25,7 @@ class Times(NamedTuple):
         """The one with the smallest median."""
         return min(names, key=self.median)
 
-    def rows(self, ours: str) -> list[dict[str, Any]]:
+    def rows(self, ours: str) -> list[dict[str, str | float]]:
         """One row for each thing: its times in milliseconds, and how many times as long ours takes."""
         return [
             {

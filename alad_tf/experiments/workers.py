@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from alad_tf.errors import SettingsError
 
@@ -66,6 +66,8 @@ def this(strategy: str | None) -> Worker:
     return Worker(f"{kind} {index}", chief, sum(map(len, jobs.values())))
 
 
-def _is_cluster(jobs: Any) -> bool:
-    addresses = [address for places in jobs.values() for address in places] if isinstance(jobs, dict) else [""]
+def _is_cluster(jobs: object) -> bool:
+    if not isinstance(jobs, dict):
+        return False
+    addresses = [address for places in jobs.values() for address in places]
     return set(jobs) <= {"chief", "worker"} and all(re.fullmatch(r".+:\d+", address) for address in addresses)

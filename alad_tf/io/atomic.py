@@ -6,11 +6,11 @@ import ctypes
 import json
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from alad_tf.io import locks
 
@@ -47,30 +47,63 @@ def _open_temporary(path: Path) -> tuple[int, Path]:
         os.close(handle)  # taken for a leftover before it was locked
 
 
+@contextmanager
+def temporary_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder beside `path`, for its content; what is left of it in the end is removed.
+
+    The folder is locked meanwhile. What a process leaves that is killed is for `remove_leftovers`.
+    """
+    handle, temporary = _open_temporary_folder(path)
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        os.close(handle)
+
+
+def _open_temporary_folder(path: Path) -> tuple[int, Path]:
+    while True:
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        try:
+            handle = os.open(temporary, os.O_RDONLY)
+        except FileNotFoundError:  # taken for a leftover before it was open
+            continue
+        try:
+            if not locks.SUPPORTED or (locks.try_lock(handle) and temporary.exists()):
+                return handle, temporary
+        except OSError:  # a file system that locks no folders: nobody takes it for a leftover there either
+            return handle, temporary
+        os.close(handle)
+
+
 def remove_leftovers(folder: Path, names: Iterable[str]) -> None:
-    """Remove the temporary files of writers that died before they could.
+    """Remove the temporary files and folders of writers that died before they could.
 
     Args:
         folder: where they wrote.
-        names: final names of the files that `replacing` makes there; others' temporary files are left alone.
+        names: final names of what `replacing` and `temporary_folder` make there; others' temporary files are left
+            alone.
     """
     if not locks.SUPPORTED:
         return
     for name in names:
-        pattern = re.compile(rf"\.{re.escape(name)}\.[a-z0-9_]{{8}}{re.escape(Path(name).suffix)}")
+        beginning, end = re.escape(f".{name}."), re.escape(Path(name).suffix)
         for path in folder.iterdir():
-            if pattern.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+            suffix = "" if path.is_dir() else end
+            if re.fullmatch(rf"{beginning}[a-z0-9_]{{8}}{suffix}", path.name) and not path.is_symlink():
                 _remove_if_dead(path)
 
 
 def _remove_if_dead(path: Path) -> None:
     try:
-        handle = os.open(path, os.O_RDWR)
+        handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     except OSError:  # renamed by its writer, or another user's
         return
     try:
         if locks.try_lock(handle):
-            path.unlink(missing_ok=True)
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    except OSError:  # a file system without locks, or another user's folder
+        return
     finally:
         os.close(handle)
 
@@ -81,7 +114,7 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, content: Any) -> None:
+def write_json(path: Path, content: object) -> None:
     """Write `content` as indented JSON to `path` atomically; NaN is refused (ValueError)."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
@@ -104,7 +137,9 @@ def exchange(one: Path, other: Path) -> None:
     swap = getattr(ctypes.CDLL(None), "renameat2", None)
     if swap and swap(_CURRENT, os.fsencode(one), _CURRENT, os.fsencode(other), _RENAME_EXCHANGE) == 0:
         return
-    aside = Path(tempfile.mkdtemp(prefix=f".{other.name}.", dir=other.parent))
+    aside = Path(
+        tempfile.mkdtemp(prefix=f".{other.name}.aside.", dir=other.parent)
+    )  # no leftover: it may be all there is
     os.rename(other, aside)
     try:
         os.rename(one, other)

@@ -8,13 +8,13 @@ import os
 import stat
 from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from alad_tf.errors import DataError
+from alad_tf.typing import Document
 
 MOST_JSON_BYTES = 1 << 23  # of one document: parsed, it takes up to twenty times as much memory
 
-Entries = dict[str, dict[str, Any]]  # path below the folder -> size in bytes and SHA-256
+Entries = dict[str, Document]  # path below the folder -> size in bytes and SHA-256
 
 
 def sha256(path: Path) -> str:
@@ -26,7 +26,7 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def entry(path: Path) -> dict[str, Any]:
+def entry(path: Path) -> Document:
     """Size in bytes and SHA-256 of a file; nothing for a folder, a link or another special file."""
     if path.is_symlink() or not path.is_file():
         return {}
@@ -39,7 +39,7 @@ def entries(folder: Path) -> Entries:
     return {path.relative_to(folder).as_posix(): entry(path) for path in files}
 
 
-def require_entries(document: Any, path: Path, required: Collection[str] = ()) -> Entries:
+def require_entries(document: object, path: Path, required: Collection[str] = ()) -> Entries:
     """Check that a document has the form of `entries`: paths that stay in the folder, each with a size and a sum.
 
     Args:
@@ -50,15 +50,15 @@ def require_entries(document: Any, path: Path, required: Collection[str] = ()) -
     Raises:
         DataError: it has another form, or lacks a required path.
     """
-    sound = isinstance(document, dict) and all(_is_entry(name, values) for name, values in document.items())
-    if sound and set(required) <= set(document):
-        return dict(document)
-    raise DataError(
-        f"Expected the list of the files in {path}, each with its size and SHA-256 sum. Received: a damaged one."
-    )
+    entries = document if isinstance(document, dict) else {"": None}
+    if not set(required) <= set(entries) or not all(_is_entry(name, values) for name, values in entries.items()):
+        raise DataError(
+            f"Expected the list of the files in {path}, each with its size and SHA-256 sum. Received: a damaged one."
+        )
+    return dict(entries)
 
 
-def faults(folder: Path, expected: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+def faults(folder: Path, expected: Mapping[str, Document]) -> dict[str, str]:
     """Compare a folder with its manifest: path -> "is missing" or "is damaged", for each file that differs.
 
     A link or another special file in the place of a file is damage. A file of another size is not read.
@@ -88,7 +88,7 @@ def from_sums(text: str) -> Entries:
     return {name: {"sha256": digest} for digest, name in pairs}
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path) -> object:
     """Read a JSON document of at most `MOST_JSON_BYTES`.
 
     Raises:
@@ -107,7 +107,20 @@ def read_json(path: Path) -> Any:
         raise DataError(f"Expected JSON in {path}. Received: {error!s:.200}.") from error
 
 
-def _is_entry(name: Any, values: Any) -> bool:
+def read_object(path: Path) -> Document:
+    """Read a JSON object as `read_json` does.
+
+    Raises:
+        DataError: also for another JSON value.
+        OSError: the file cannot be read.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise DataError(f"Expected a JSON object in {path}. Received: {content!r:.80}.")
+    return content
+
+
+def _is_entry(name: str, values: object) -> bool:
     path = PurePosixPath(name)
     return (
         bool(path.parts)
@@ -124,7 +137,7 @@ def _is_below(folder: Path, name: str) -> bool:
     return not any((folder / parent).is_symlink() for parent in PurePosixPath(name).parents if parent.name)
 
 
-def _matches(path: Path, wanted: Mapping[str, Any]) -> bool:
+def _matches(path: Path, wanted: Document) -> bool:
     if path.is_symlink() or not path.is_file() or wanted.get("size", path.stat().st_size) != path.stat().st_size:
         return False
     return sha256(path) == wanted["sha256"]

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.io import archives, atomic, manifest
+from alad_tf.typing import Document
 
 KIND = "alad_tf model folder"
 FORMAT = 2  # of new folders; raise it when an older version could read only a part of a folder
@@ -19,7 +17,7 @@ READ = (1, FORMAT)
 MANIFEST = "manifest.json"
 
 
-def write(folder: Path, documents: dict[str, Any], arrays: dict[str, dict[str, np.ndarray]]) -> None:
+def write(folder: Path, documents: Document, arrays: dict[str, dict[str, np.ndarray]]) -> None:
     """Write a model folder: each document as `<name>.json`, each dict of arrays as `<name>.npz`, and the manifest.
 
     The folder is written under a temporary name beside it and renamed once it is complete: a killed process leaves no
@@ -32,8 +30,8 @@ def write(folder: Path, documents: dict[str, Any], arrays: dict[str, dict[str, n
     folder = Path(folder)
     _require_replaceable(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    atomic.remove_leftovers(folder.parent, [folder.name])
+    with atomic.temporary_folder(folder) as temporary:
         for name, document in documents.items():
             _write_document(temporary / f"{name}.json", document)
         for name, members in arrays.items():
@@ -44,12 +42,9 @@ def write(folder: Path, documents: dict[str, Any], arrays: dict[str, dict[str, n
         os.chmod(temporary, 0o777 & ~atomic.umask())
         atomic.sync(temporary)
         _put_in_place(temporary, folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
 
 
-def read(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]]:
+def read(folder: Path) -> tuple[Document, dict[str, dict[str, np.ndarray]]]:
     """Read the documents and the arrays of a model folder, by name.
 
     Raises:
@@ -83,17 +78,17 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]
 def is_model_folder(folder: Path) -> bool:
     """Whether a folder has the manifest of a model folder, of any format; its other files are not read."""
     try:
-        content = manifest.read_json(Path(folder) / MANIFEST)
+        content = manifest.read_object(Path(folder) / MANIFEST)
     except (OSError, DataError):
         return False
-    return isinstance(content, dict) and content.get("kind") == KIND
+    return content.get("kind") == KIND
 
 
 def _entries(folder: Path) -> manifest.Entries:
     if not is_model_folder(folder):
         received = f"a folder without its {MANIFEST}" if folder.is_dir() else "a file" if folder.exists() else "nothing"
         raise DataError(f"Expected a model folder in {folder}. Received: {received}. Allowed: what `alad fit` writes.")
-    content = manifest.read_json(folder / MANIFEST)
+    content = manifest.read_object(folder / MANIFEST)
     if content.get("format") not in READ:
         raise DataError(
             f"Expected a model folder of format {' or '.join(map(str, READ))} in {folder}. "
@@ -110,7 +105,7 @@ def _is_name(name: str) -> bool:
     return Path(name).name == name and Path(name).suffix in (".json", ".npz")
 
 
-def _write_document(path: Path, document: Any) -> None:
+def _write_document(path: Path, document: object) -> None:
     try:
         atomic.write_json(path, document)
         manifest.read_json(path)
@@ -130,10 +125,9 @@ def _is_empty(folder: Path) -> bool:
 
 
 def _put_in_place(temporary: Path, folder: Path) -> None:
-    """Rename the complete folder; a folder that it replaces loses its name in the same step and is removed last."""
+    """Rename the complete folder; a folder that it replaces gets the temporary name in the same step."""
     if not folder.exists() or _is_empty(folder):
         os.rename(temporary, folder)  # takes the place of an empty folder
     else:
         atomic.exchange(temporary, folder)
     atomic.sync(folder.parent)
-    shutil.rmtree(temporary, ignore_errors=True)

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from alad_tf.errors import SettingsError
 from alad_tf.model import distribution, losses, trainer
+from alad_tf.model.dynamics import optimizers, unchanged_statistics
 from alad_tf.model.networks import DISCRIMINATORS, Networks
 from alad_tf.model.weights import get_arrays, set_arrays
 from architectures.rows import Alad
@@ -33,6 +34,8 @@ class Trainer(trainer.Loop):
         jit: compile the step with XLA.
         strategy: in whose scope the networks were built: each replica takes its share of every batch. Losses and
             gradients are those of the whole batch, batch norm is that of a replica's share.
+        dynamics: "released": Adam's bias correction (D17) and batch-norm statistics (D20) of the released code. None:
+            the paper's.
 
     Raises:
         ValueError: x_train has another shape than the table's samples, or fewer than one batch.
@@ -52,6 +55,7 @@ class Trainer(trainer.Loop):
         ema_decay: float = 0.999,
         jit: bool = True,
         strategy: tf.distribute.Strategy | None = None,
+        dynamics: str | None = None,
     ) -> None:
         replicas_ = 1 if strategy is None else strategy.num_replicas_in_sync
         if table.batch_size % replicas_:
@@ -59,7 +63,7 @@ class Trainer(trainer.Loop):
                 f"Expected a batch that {replicas_} replicas share equally. Received: {table.batch_size}"
             )
         self.networks = self.model = networks
-        self.average, self.ema_decay = average, ema_decay
+        self.average, self.ema_decay, self.dynamics = average, ema_decay, dynamics
         super().__init__(
             table,
             x_train,
@@ -70,10 +74,7 @@ class Trainer(trainer.Loop):
             strategy=strategy,
         )
         with distribution.scope(strategy):
-            self.optimizers = {
-                "d": trainer.adam(table.optimizer, networks.discriminator_weights),
-                "ge": trainer.adam(table.optimizer, networks.generator_encoder_weights),
-            }
+            self.optimizers = optimizers(networks, table.optimizer, dynamics)
         if average is not None:
             _copy(networks.trained_weights + networks.state, average.trained_weights + average.state)
 
@@ -85,13 +86,14 @@ class Trainer(trainer.Loop):
     @property
     def variables(self) -> tf.train.Checkpoint:
         """State of the training: restored from it, training continues with the same bits."""
-        average = {} if self.average is None else {"average": self.average}
-        return tf.train.Checkpoint(step=self.step, networks=self.networks, **self.optimizers, **average)
+        average = {} if self.average is None else {"average": self.average.named_variables}
+        networks = self.networks.named_variables
+        return tf.train.Checkpoint(step=self.step, networks=networks, **self.optimizers, **average)
 
     @property
     def scoring_variables(self) -> tf.train.Checkpoint:
         """Variables that scores depend on, a part of `variables`."""
-        return tf.train.Checkpoint(networks=self.scoring_networks)
+        return tf.train.Checkpoint(networks=self.scoring_networks.named_variables)
 
     def get_arrays(self) -> dict[str, np.ndarray]:
         """State of the training as arrays: weights and state of the networks, their average, Adam, step."""
@@ -99,7 +101,7 @@ class Trainer(trainer.Loop):
         if self.average is not None:
             arrays.update({f"average/{name}": array for name, array in get_arrays(self.average).items()})
         for name, optimizer in self.optimizers.items():
-            arrays.update({f"{name}/{position}": array for position, array in enumerate(optimizer.get_weights())})
+            arrays.update({f"{name}/{position}": array for position, array in enumerate(optimizer.get_arrays())})
         return {**arrays, "step": np.asarray(self.step.numpy())}
 
     def set_arrays(self, arrays: dict[str, np.ndarray]) -> None:
@@ -118,14 +120,14 @@ class Trainer(trainer.Loop):
         if self.average is not None:
             set_arrays(self.average, parts["average"])
         for name, optimizer in self.optimizers.items():
-            optimizer.set_weights([parts[name][str(position)] for position in range(len(parts[name]))])
+            optimizer.set_arrays([parts[name][str(position)] for position in range(len(parts[name]))])
         self.step.assign(-(-int(arrays["step"]) // self.steps_per_epoch) * self.steps_per_epoch)
 
     def _alike(self) -> Hashable | None:
         alike, average = super()._alike(), self.average
-        if alike is None or average is None:
-            return alike
-        return None if average.plan != self.networks.plan else (alike, self.ema_decay)
+        if alike is None or (average is not None and average.plan != self.networks.plan):
+            return None
+        return alike, self.dynamics, None if average is None else self.ema_decay
 
     @property
     def _average_variables(self) -> Sequence[tf.Variable]:
@@ -175,11 +177,13 @@ class Trainer(trainer.Loop):
 
     def discriminator_update(self, x: tf.Tensor, z: tf.Tensor) -> losses.Logits:
         """Update the discriminators on x [batch, d] and z [batch, latent]; returns the loss of each."""
-        return self._minimise("d", losses.discriminator_loss, self.networks.discriminator_weights, x, z)
+        weights = self.networks.discriminator_weights
+        return self._minimise("d", losses.discriminator_loss, weights, x, z, others=("G", "E"))
 
     def generator_encoder_update(self, x: tf.Tensor, z: tf.Tensor) -> losses.Logits:
         """Update G and E on x [batch, d] and z [batch, latent]; returns the loss against each discriminator."""
-        return self._minimise("ge", losses.generator_encoder_loss, self.networks.generator_encoder_weights, x, z)
+        weights = self.networks.generator_encoder_weights
+        return self._minimise("ge", losses.generator_encoder_loss, weights, x, z, others=self._discriminators)
 
     def _minimise(
         self,
@@ -188,14 +192,17 @@ class Trainer(trainer.Loop):
         weights: list[tf.Variable],
         x: tf.Tensor,
         z: tf.Tensor,
+        others: Sequence[str],
     ) -> losses.Logits:
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
+        """Take a step of an optimizer on its weights; `others` are the networks that have none among them."""
+        models = [self.networks.models[name] for name in others] if self.dynamics else []
+        with unchanged_statistics(models), tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
             parts = loss(*losses.pair_logits(self.networks, x, z))
             if distribution.count() > 1:
                 parts = {name: part / distribution.count() for name, part in parts.items()}
             total = tf.add_n(list(parts.values()))
-        trainer.descend(self.optimizers[optimizer], tape.gradient(total, weights), weights)
+        self.optimizers[optimizer].apply(tape.gradient(total, weights), weights)
         return parts
 
     def _prior(self, step: tf.Tensor, draw: int) -> tf.Tensor:

@@ -10,9 +10,9 @@ import tensorflow as tf
 from alad_tf.io import atomic
 from alad_tf.model.layers import Dropout, PairDense
 from alad_tf.model.networks import Networks
-from alad_tf.model.spectral_norm import SpectralNormalization, TfaSpectralNormalization
+from alad_tf.model.spectral_norm import SpectralNormalization, SpectralNormalized
 
-OWN_LAYERS = (Dropout, PairDense, TfaSpectralNormalization)
+OWN_LAYERS = (Dropout, PairDense, SpectralNormalized)
 
 
 def fold(networks: Networks, *, pairs: bool = False) -> Networks:
@@ -51,13 +51,17 @@ def _folded(model: tf.keras.Model, pairs: bool) -> tf.keras.Model:
             arguments = tf.nest.map_structure(lambda tensor: computed[id(tensor)], layer.input)
             computed[id(layer.output)] = _apply(layer, arguments, pairs)
     outputs = [computed[id(tensor)] for tensor in model.outputs]
-    return tf.keras.Model(inputs, outputs[0] if len(outputs) == 1 else outputs, name=model.name)
+    return tf.keras.Model(_one_or_all(inputs), _one_or_all(outputs), name=model.name)
+
+
+def _one_or_all(tensors: list[tf.Tensor]) -> Any:
+    return tensors[0] if len(tensors) == 1 else tensors
 
 
 def _apply(layer: tf.keras.layers.Layer, inputs: Any, pairs: bool) -> tf.Tensor:
     """Apply a plain layer that has the weights of a layer and its outputs in inference."""
     sigma = layer.sigma().numpy() if isinstance(layer, SpectralNormalization) else None
-    layer = layer.layer if isinstance(layer, TfaSpectralNormalization) else layer
+    layer = layer.layer if isinstance(layer, SpectralNormalized) else layer
     weights = layer.get_weights()
     if sigma is not None:
         weights[0] /= sigma

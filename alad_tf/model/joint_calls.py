@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
+from alad_tf.model import keras_versions
 from alad_tf.model.layers import PairDense
 
 
@@ -20,8 +22,8 @@ def call_on_batches(network: tf.keras.Model, *batches: tuple[tf.Tensor, ...]) ->
         The network's outputs for each batch: from one joint call where `_can_be_joined`, else from one call each.
     """
     if not _can_be_joined(network):
-        return [network(list(batch), training=True) for batch in batches]
-    outputs = network([_joined(members) for members in zip(*batches)], training=True)
+        return [network(_as_inputs(batch), training=True) for batch in batches]
+    outputs = network(_as_inputs([_joined(members) for members in zip(*batches)]), training=True)
     if isinstance(outputs, tf.Tensor):
         return tf.split(outputs, len(batches))
     return list(zip(*(tf.split(output, len(batches)) for output in outputs)))
@@ -32,10 +34,14 @@ def _can_be_joined(network: tf.keras.Model) -> bool:
 
     Batch norm would mix their statistics. A pair whose member all batches share needs `PairDense`, which repeats it.
     """
-    modules = network.submodules
-    if any(isinstance(module, tf.keras.layers.BatchNormalization) for module in modules):
+    layers = keras_versions.layers(network)
+    if any(isinstance(layer, tf.keras.layers.BatchNormalization) for layer in layers):
         return False
-    return len(network.inputs) == 1 or any(isinstance(module, PairDense) for module in modules)
+    return len(network.inputs) == 1 or any(isinstance(layer, PairDense) for layer in layers)
+
+
+def _as_inputs(members: Sequence[tf.Tensor]) -> Any:
+    return list(members) if len(members) > 1 else members[0]
 
 
 def _joined(members: tuple[tf.Tensor, ...]) -> tf.Tensor:

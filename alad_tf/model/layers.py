@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import tensorflow as tf
 
-from alad_tf.model import distribution
+from alad_tf.model import distribution, keras_versions
 
 
 @tf.keras.utils.register_keras_serializable(package="alad_tf")
@@ -25,21 +25,14 @@ class Dropout(tf.keras.layers.Layer):
 
     def build(self, input_shape: tf.TensorShape) -> None:
         """Create the counter of training calls."""
-        self.calls = self.add_weight(
-            "calls",
-            shape=(),
-            dtype=tf.int32,
-            initializer="zeros",
-            trainable=False,
-            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-        )
+        self.calls = keras_versions.add_state(self, "calls", (), "zeros", tf.int32)
         super().build(input_shape)
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Return `inputs` with the share `rate` of its entries zeroed and the others scaled up, in training only."""
         if not training:
             return inputs
-        seed = tf.stack([self.seed + distribution.number(), self.calls.value()])
+        seed = tf.stack([self.seed + distribution.number(), tf.convert_to_tensor(self.calls)])
         self.calls.assign_add(1)
         keep = random_words(inputs, seed) >= round(self.rate * 2**16)
         return tf.where(keep, inputs * (1.0 / (1.0 - self.rate)), 0.0)
@@ -65,6 +58,10 @@ class PairDense(tf.keras.layers.Dense):
         """Create the kernel [p + q, units] and the bias for members of widths p and q."""
         super().build([None, sum(shape[-1] for shape in input_shape)])
         self.input_spec = None
+
+    def compute_output_shape(self, input_shape: Sequence[Sequence[int | None]]) -> tuple[int | None, ...]:
+        """Shape of the outputs: [k n, units]."""
+        return (input_shape[1][0], self.units)
 
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         """Map a [n, p] and b [k n, q] to [k n, units]."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from alad_tf.model import keras_versions
 from alad_tf.model.layers import Dropout, PairDense
 from alad_tf.model.spectral_norm import draw_u, wrapper
 from architectures.rows import (
@@ -54,7 +55,7 @@ class Plan:
         object.__setattr__(self, "table", replace(self.table, epochs=1, batch_size=1, optimizer=adam))
 
 
-class Networks(tf.Module):
+class Networks(keras_versions.Module):
     """G, E, Dxz, Dxx and Dzz of one model.
 
     G maps z [n, latent] to x [n, d], or to images [n, height, width, channels], and E maps x to z. A discriminator maps
@@ -90,12 +91,13 @@ class Networks(tf.Module):
     @property
     def discriminator_weights(self) -> list[tf.Variable]:
         """Trained weights of the discriminators: what the D step updates."""
-        return [w for name, model in self.models.items() if name in DISCRIMINATORS for w in model.trainable_variables]
+        models = [model for name, model in self.models.items() if name in DISCRIMINATORS]
+        return [weight for model in models for weight in keras_versions.trained(model)]
 
     @property
     def generator_encoder_weights(self) -> list[tf.Variable]:
         """Trained weights of G and E: what the G/E step updates."""
-        return [*self.G.trainable_variables, *self.E.trainable_variables]
+        return [*keras_versions.trained(self.G), *keras_versions.trained(self.E)]
 
     @property
     def trained_weights(self) -> list[tf.Variable]:
@@ -105,9 +107,10 @@ class Networks(tf.Module):
     @property
     def state(self) -> list[tf.Variable]:
         """What training calls change without a gradient: u of spectral norm, batch-norm statistics, counters."""
-        return [w for model in self.models.values() for w in model.non_trainable_variables]
+        return [weight for model in self.models.values() for weight in keras_versions.state(model)]
 
 
+@tf.autograph.experimental.do_not_convert  # calls of layers have no loop or branch of the graph
 def build(
     table: Alad, *, spectral_norm: str | None = "paper", latent_discriminator: bool = True, seed: int = 0
 ) -> Networks:
@@ -181,7 +184,7 @@ class Layers:
 
     def row(self, hidden: Any, row: Any, normalised: bool) -> tf.Tensor:
         """Apply one row with weights. A 1x1 convolution of rows, maps of one pixel, is a product and built as one."""
-        rows = isinstance(hidden, list) or hidden.shape.rank == 2
+        rows = isinstance(hidden, list) or len(hidden.shape) == 2
         if rows and not isinstance(row, Dense):  # D12
             if row.kernel == 1:
                 row = Dense(row.maps, row.activation, row.batch_norm, row.dropout)

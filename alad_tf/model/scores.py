@@ -36,7 +36,7 @@ def anomaly_scores(networks: Networks, x: tf.Tensor) -> dict[str, tf.Tensor]:
 
 def scores_of(Dxx: tf.keras.Model, x: tf.Tensor, x_hat: tf.Tensor) -> dict[str, tf.Tensor]:
     """The same of x and its reconstructions, both as the networks see them; what the pairs share is computed once."""
-    linear, difference = Dxx.layers[2], x - x_hat  # the layer behind the two inputs
+    (linear, *_), difference = _computing(Dxx), x - x_hat
     shares = isinstance(getattr(linear, "layer", linear), PairDense)  # Dxx has no branches
     pairs = _pairs(Dxx, x, difference) if shares else _two_pairs(Dxx, x, x_hat)
     return _scores(_as_rows(difference), *pairs)
@@ -51,7 +51,7 @@ def _two_pairs(Dxx: tf.keras.Model, x: tf.Tensor, x_hat: tf.Tensor) -> tuple[tf.
 
 def _as_rows(x: tf.Tensor) -> tf.Tensor:
     """Images as rows of their pixels; rows as they are."""
-    return x if x.shape.rank == 2 else tf.reshape(x, [-1, math.prod(x.shape[1:])])
+    return x if len(x.shape) == 2 else tf.reshape(x, [-1, math.prod(x.shape[1:])])
 
 
 def _scores(difference: tf.Tensor, f_real: tf.Tensor, f_fake: tf.Tensor, logits: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -118,12 +118,17 @@ class Scorer:
         return tf.stack([scores[name] for name in SCORES])
 
 
+def _computing(network: tf.keras.Model) -> list[tf.keras.layers.Layer]:
+    """The layers of a network without its inputs, in the order of computation."""
+    return [layer for layer in network.layers if not isinstance(layer, tf.keras.layers.InputLayer)]
+
+
 def _pairs(Dxx: tf.keras.Model, x: tf.Tensor, difference: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """f_xx(x, x), f_xx(x, x') and the logits of (x, x'), where x' = x - difference, of a Dxx without branches.
 
     Its first layer is linear: x W_1 + x W_2 = x (W_1 + W_2) for (x, x), and that minus (x - x') W_2 for (x, x').
     """
-    _, _, linear, *hidden, last = Dxx.layers
+    linear, *hidden, last = _computing(Dxx)
     dense = getattr(linear, "layer", linear)
     kernel = dense.kernel / linear.sigma() if isinstance(linear, SpectralNormalization) else dense.kernel
     W_1, W_2 = tf.split(kernel, 2)

@@ -1,51 +1,105 @@
-"""Spectral normalisation (Section IV-B) as a re-parametrisation; the only module that imports tensorflow_addons."""
+"""Spectral normalisation (Section IV-B) as a re-parametrisation, and the layer that overwrites the kernel."""
 
 from __future__ import annotations
 
-import warnings
+import logging
 from collections.abc import Iterator
+from functools import cache, partial
 from typing import Any, Callable
 
 import tensorflow as tf
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", UserWarning)  # its end-of-life notice; the versions are pinned
-    import tensorflow_addons as tfa
+from alad_tf.model import keras_versions
 
-KINDS = ("paper", "tfa")
+logger = logging.getLogger(__name__)
+
+KINDS = ("paper", "tfa", "released")
 
 
-@tf.keras.utils.register_keras_serializable(package="alad_tf")
-class TfaSpectralNormalization(tfa.layers.SpectralNormalization):
-    """The layer of tensorflow_addons, extended to layers on pairs: a list of two inputs.
+class SpectralNormalized:
+    """Base class of the layers that normalise the kernel of another: each has `layer` and `u`."""
+
+    layer: tf.keras.layers.Layer
+    u: Any
+
+
+class _PowerIterated(SpectralNormalized, tf.keras.layers.Wrapper):
+    """A Dense, convolution or `PairDense` with u [1, units], the estimate of its kernel's first singular vector.
 
     Of several replicas, which all see the same W, the first one's u is kept.
     """
 
-    def add_weight(self, *args: Any, **kwargs: Any) -> tf.Variable:
-        """Create u."""
-        return super().add_weight(*args, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA, **kwargs)
+    def __init__(self, layer: tf.keras.layers.Layer, power_iterations: int = 1, **kwargs: Any) -> None:
+        super().__init__(layer, **kwargs)
+        self.power_iterations = power_iterations
 
     def build(self, input_shape: Any) -> None:
         """Build the wrapped layer, and u."""
-        if not isinstance(input_shape, list):
-            return super().build(input_shape)
-        self.layer.build(input_shape)
-        self.layer.built = True
-        super().build([None, *self.layer.kernel.shape[:-1]])
-        self.input_spec = None
-        return None
+        if not self.layer.built:
+            self.layer.build(input_shape)
+            self.layer.built = True
+        initializer = tf.keras.initializers.TruncatedNormal(stddev=0.02)
+        self.u = keras_versions.add_state(self, "sn_u", (1, self.layer.kernel.shape[-1]), initializer)
+        self.built = True
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Shape of the wrapped layer's outputs."""
+        return self.layer.compute_output_shape(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "power_iterations": self.power_iterations}
+
+    def _matrix(self) -> tf.Tensor:
+        """The kernel as [inputs, units]."""
+        return tf.reshape(self.layer.kernel, [-1, self.layer.kernel.shape[-1]])
 
 
 @tf.keras.utils.register_keras_serializable(package="alad_tf")
-class SpectralNormalization(TfaSpectralNormalization):
+class TfaSpectralNormalization(_PowerIterated):
+    """What the layer of tensorflow-addons 0.23 computes: a training call overwrites W with W / sigma.
+
+    It is held equal to theirs, which imports with TensorFlow 2.15 only, and stands in for it elsewhere.
+    """
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """Apply the layer; in training after a power iteration and with W / sigma in place of W."""
+        if training:
+            kernel, u = self._matrix(), tf.convert_to_tensor(self.u)
+            for _ in range(self.power_iterations):
+                v = tf.math.l2_normalize(tf.matmul(u, kernel, transpose_b=True))
+                u = tf.math.l2_normalize(tf.matmul(v, kernel))
+            sigma = tf.matmul(tf.matmul(v, kernel), u, transpose_b=True)
+            self.u.assign(u)
+            self.layer.kernel.assign(tf.reshape(kernel / sigma, self.layer.kernel.shape))
+        return self.layer(inputs)
+
+
+@tf.keras.utils.register_keras_serializable(package="alad_tf")
+class SpectralNormalization(_PowerIterated):
     """Use W / sigma(W) in the wrapped Dense or convolution and keep the trained W; the gradient flows through sigma.
 
-    tensorflow_addons overwrites W with W / sigma at every training call. Here the output of the linear operation is
+    tensorflow-addons overwrites W with W / sigma at every training call. Here the output of the linear operation is
     divided by sigma, which is the same as dividing W. One power iteration refines u at each training call; inference
     uses u as it stands. A kernel of zeros gives sigma = 0: the division is then guarded, u is kept and training can go
     on.
+
+    Args:
+        layer: the Dense or convolution.
+        power_iterations: of a call.
+        constant_u: u and v are constants to the gradient, as Miyato et al. have them; False: the gradient flows through
+            their power iteration too, as in the released code (D21).
     """
+
+    def __init__(
+        self, layer: tf.keras.layers.Layer, power_iterations: int = 1, constant_u: bool = True, **kwargs: Any
+    ) -> None:
+        super().__init__(layer, power_iterations, **kwargs)
+        self.constant_u = constant_u
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "constant_u": self.constant_u}
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Apply the layer with its kernel divided by sigma; inputs and outputs are those of the wrapped layer."""
@@ -57,22 +111,22 @@ class SpectralNormalization(TfaSpectralNormalization):
 
     def sigma(self, update: bool = False) -> tf.Tensor:
         """Largest singular value of the kernel as seen by u: a positive scalar, differentiable with respect to W."""
-        kernel = tf.reshape(self.w, [-1, self.w_shape[-1]])
-        u = self.u.value()
+        kernel, u = self._matrix(), tf.convert_to_tensor(self.u)
+        constant = tf.stop_gradient if self.constant_u else tf.identity
         for _ in range(self.power_iterations):
-            v = tf.stop_gradient(tf.math.l2_normalize(tf.linalg.matvec(kernel, u[0])))
+            v = constant(tf.math.l2_normalize(tf.linalg.matvec(kernel, u[0])))
             projection = tf.linalg.matvec(kernel, v, transpose_a=True)
-            norm = tf.stop_gradient(tf.norm(projection))
-            u = tf.where(norm > 0.0, tf.stop_gradient(projection)[None] / tf.maximum(norm, 1e-12), u)
+            norm = constant(tf.norm(projection))
+            u = tf.where(norm > 0.0, constant(projection)[None] / tf.maximum(norm, 1e-12), u)
         if update:
             self.u.assign(u)
         return tf.maximum(tf.tensordot(projection, u[0], 1), 1e-12)
 
 
 def draw_u(model: tf.keras.Model, seeds: Iterator[int]) -> None:
-    """Draw u of every normalised layer from N(0, 1): tensorflow_addons gives it an initial value without a seed."""
+    """Draw u of every normalised layer from N(0, 1): the layers give it an initial value without a seed."""
     for layer in model.layers:
-        if isinstance(layer, tfa.layers.SpectralNormalization):
+        if isinstance(layer, SpectralNormalized):
             layer.u.assign(tf.random.stateless_normal(layer.u.shape, [next(seeds), 0]))
 
 
@@ -80,18 +134,33 @@ def wrapper(kind: str | None) -> Callable[..., tf.keras.layers.Layer]:
     """Return the wrapper for the hidden layers of E and of the discriminators.
 
     Args:
-        kind: "paper" (`SpectralNormalization`), "tfa" (stock tensorflow_addons, overwrites W) or None (no wrapping).
+        kind: "paper" (`SpectralNormalization`), "tfa" (tensorflow-addons, overwrites W), "released" (the gradient
+            flows through u and v) or None (no wrapping).
 
     Raises:
         ValueError: unknown kind.
     """
-    wrappers: dict[str | None, Any] = {
-        "paper": SpectralNormalization,
-        "tfa": TfaSpectralNormalization,
-        None: lambda layer, name=None: layer,
+    wrappers: dict[str | None, Callable[[], Any]] = {
+        "paper": lambda: SpectralNormalization,
+        "tfa": _addons_layer,
+        "released": lambda: partial(SpectralNormalization, constant_u=False),
+        None: lambda: lambda layer, name=None: layer,
     }
     if kind not in wrappers:
         raise ValueError(
             f"Expected a kind of spectral normalisation. Received: {kind!r}. Allowed: {', '.join(KINDS)}, None"
         )
-    return wrappers[kind]
+    return wrappers[kind]()
+
+
+@cache
+def _addons_layer() -> type[SpectralNormalized]:
+    """The layer of tensorflow-addons where it imports; elsewhere the equal one, which the log says once."""
+    if keras_versions.has_addons():
+        from alad_tf.model.addons_norm import AddonsSpectralNormalization
+
+        return AddonsSpectralNormalization
+    logger.warning(
+        "tensorflow-addons does not run with TensorFlow %s: 'tfa' is an equal layer of alad_tf", tf.__version__
+    )
+    return TfaSpectralNormalization

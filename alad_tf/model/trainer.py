@@ -12,10 +12,11 @@ import numpy as np
 import tensorflow as tf
 
 from alad_tf.model import distribution
+from alad_tf.model.adam import Adam
 from alad_tf.model.layers import Dropout, seeded
 from alad_tf.model.networks import as_input
 from alad_tf.model.shared_graphs import SharedGraph
-from architectures.rows import Adam, Table
+from architectures.rows import Table
 
 PURPOSES = ("order", "prior", "noise")  # of random numbers: each has a stream of its own
 
@@ -40,9 +41,9 @@ class Loop:
         ValueError: x_train has another shape than the table's samples, or fewer than one batch.
     """
 
-    model: Any  # a tf.Module with a `plan`
+    model: Any  # a keras_versions.Module with a `plan`
     table: Table
-    optimizers: dict[str, tf.keras.optimizers.Optimizer]
+    optimizers: dict[str, Adam]
 
     def __init__(
         self,
@@ -73,12 +74,12 @@ class Loop:
     @property
     def variables(self) -> tf.train.Checkpoint:
         """State of the training: restored from it, training continues with the same bits."""
-        return tf.train.Checkpoint(step=self.step, model=self.model, **self.optimizers)
+        return tf.train.Checkpoint(step=self.step, model=self.model.named_variables, **self.optimizers)
 
     @property
     def scoring_variables(self) -> tf.train.Checkpoint:
         """Variables that scores depend on, a part of `variables`."""
-        return tf.train.Checkpoint(model=self.model)
+        return tf.train.Checkpoint(model=self.model.named_variables)
 
     def update(self, x: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         """One step.
@@ -123,8 +124,7 @@ class Loop:
         streams = [self._streams] if isinstance(self._streams, tf.Variable) else []
         variables = [self.step, *streams, *self.model.variables, *self._average_variables]
         for optimizer in self.optimizers.values():
-            hyper = (optimizer.learning_rate, optimizer.beta_1, optimizer.beta_2, optimizer.decay)
-            variables += [*optimizer.variables(), *hyper]
+            variables += optimizer.variables
         return SharedGraph(self._loop, signature, variables, self._alike())
 
     def _alike(self) -> Hashable | None:
@@ -143,7 +143,7 @@ class Loop:
         """Dropout layers whose seeds are inputs of the graph; none where the graph is not shared."""
         if self._alike() is None:
             return []
-        layers = [module for module in self.model.submodules if isinstance(module, Dropout)]
+        layers = [layer for layer in self.model.layers if isinstance(layer, Dropout)]
         return sorted(layers, key=lambda layer: layer.name)
 
     @cached_property
@@ -200,25 +200,6 @@ def _streams(seed: int, draws: int) -> np.ndarray:
         for purpose in range(len(PURPOSES))
     ]
     return (np.array(words) % 2**31).astype(np.int32)
-
-
-def adam(table: Adam, weights: Sequence[tf.Variable]) -> tf.keras.optimizers.Optimizer:
-    """Adam with its counter and slots created, which must exist before the first trace."""
-    optimizer = tf.keras.optimizers.legacy.Adam(table.learning_rate, table.beta1, table.beta2, table.epsilon)
-    _ = optimizer.iterations
-    optimizer._create_all_weights(weights)
-    return optimizer
-
-
-def descend(
-    optimizer: tf.keras.optimizers.Optimizer, gradients: Sequence[tf.Tensor], weights: Sequence[tf.Variable]
-) -> None:
-    """Take a step of Adam; several replicas add up their gradients first.
-
-    One replica has nothing to add up. Keras does so anyway, through a custom gradient that TensorFlow registers
-    permanently: every graph traced with it would stay in memory.
-    """
-    optimizer.apply_gradients(zip(gradients, weights), experimental_aggregate_gradients=distribution.count() > 1)
 
 
 def not_finite(losses: dict[str, float], weights: dict[str, Sequence[np.ndarray]]) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from alad_tf.errors import SettingsError
 from alad_tf.options import CLASSICAL
@@ -17,12 +17,13 @@ from alad_tf.report.footnotes import CEILINGS, OF_IMAGES, OF_PROTOCOL, OF_TIMES,
 from alad_tf.report.paper import DATASET_NAMES, Printed
 from alad_tf.report.rendering import Figure, Heading, Table, mark
 from alad_tf.report.results import METRICS, Results, gather_from, load_latency, load_results, read, summarise
+from alad_tf.typing import Document
 
 __all__ = ["METRICS", "TABLES", "Row", "Table", "comparison", "load_results", "rows_of", "summarise", "table"]
 
 TABLES = ("2", "3", "4", "5", "6", "7", "8", "protocol")
 
-_Figures = Mapping[str, Mapping[str, Any]]  # metric -> {"mean", "std"}
+_Figures = Mapping[str, Document]  # metric -> {"mean", "std"}
 _TABULAR_METRICS = ("precision", "recall", "f1")
 _AP = "average_precision"
 _TASKS = 10  # of an image data set: one class each is normal
@@ -85,7 +86,7 @@ def rows_of(number: int) -> list[Row]:
         return [Row(name, "ALAD", score, score) for score, name in _SCORE_NAMES.items()]
     if number in (5, 6):
         return [Row(name, method, "features", method) for method, name in _ABLATIONS.items()]
-    printed: Mapping[str, Any] = paper.TABLE_II["kdd99"] if number == 2 else paper.TABLE_III["cifar10"]
+    printed: Document = paper.TABLE_II["kdd99"] if number == 2 else paper.TABLE_III["cifar10"]
     results = {**{row: paper.ROWS[row] for row in printed}, **paper.ADDED_ROWS}
     return [Row(name, method, score, name) for name, (method, score) in results.items()]
 
@@ -230,7 +231,7 @@ def _latency_table(sheet: _Sheet) -> Table:
     return Table(_TITLES["4"], header, sheet.rows, [*sheet.footnotes([]), OF_TIMES], deviations=False)
 
 
-def _latency(sheet: _Sheet, dataset: str) -> tuple[Mapping[str, Any], str | None]:
+def _latency(sheet: _Sheet, dataset: str) -> tuple[Document, str | None]:
     """The times of a data set, empty where none were measured, and how they were measured."""
     for origin, results in (("this machine", sheet.own), ("published", sheet.published)):
         times = load_latency(results.folder, dataset) if results else None
@@ -292,7 +293,7 @@ class _Sheet:
         return [*numbered, *origins, *images, *(CEILINGS[dataset] for dataset in datasets if dataset in CEILINGS)]
 
 
-def _sum_up(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> _Runs:
+def _sum_up(runs: Mapping[str, Sequence[Document]]) -> _Runs:
     results = [result for found in runs.values() for result in found]
     summary = summarise(results)
     dataset, epochs = summary["dataset"], summary["epochs"]
@@ -306,7 +307,7 @@ def _sum_up(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> _Runs:
     return _Runs(label, summary["scores"], list(notes_of(summary, results)), unshared)
 
 
-def _unshared(summary: Mapping[str, Any], label: str, n_runs: int) -> _Runs:
+def _unshared(summary: Document, label: str, n_runs: int) -> _Runs:
     """Of `n_runs` runs those that have figures without the shared test rows; the note says how many rows are left."""
     having = len(summary["runs"])
     note = (

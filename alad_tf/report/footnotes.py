@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
+from alad_tf import stack
 from alad_tf.report import paper
 from alad_tf.report.paper import DATASET_NAMES
+from alad_tf.typing import Document
 
 CEILINGS = {
     "kdd99": "KDD99: 20 % of the test rows are flagged and 19.69 % are anomalies, so that F1 <= 0.992.",
@@ -27,14 +29,17 @@ OF_TIMES = (
 )
 
 
-def notes_of(summary: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def notes_of(summary: Document, results: Sequence[Document]) -> Iterator[str]:
     """Yield remarks on the runs: other data than the paper's, random subsets, epochs of our choice."""
     dataset, method = summary["dataset"], summary["method"]
     if summary.get("stand_in"):
         yield f"{DATASET_NAMES[dataset]}: {summary['stand_in']}; not a figure of it."
+    stacks = Counter(stack.of_result(result) for result in results)
+    if set(stacks) - {"paper"}:
+        yield f"{method}: runs of the {' and the '.join(f'{name} stack ({count})' for name, count in stacks.items())}."
     for key, what, rows in (("n_train", "trained on", "rows"), ("n_test", "scored on", "test rows")):
         if any(f"{key}_used" in result for result in results):
-            used = span_text(result.get(f"{key}_used", result[key]) for result in results)
+            used = span_text(int(result.get(f"{key}_used") or result[key]) for result in results)
             whole = span_text(result[key] for result in results)
             yield f"{method}: {what} {used} of {whole} {rows}, drawn at random with the run's seed."
     if paper.base_method(method) in paper.EPOCHS_NOT_PRINTED:

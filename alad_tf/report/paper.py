@@ -255,7 +255,7 @@ def place(dataset: str, method: str, score: str | None = None) -> tuple[int, str
 
 
 def printed(dataset: str, method: str, score: str | None = None) -> dict[str, Printed]:
-    """What the paper prints for `method` with `score` on `dataset`, by metric; empty where it prints nothing."""
+    """The paper's printed figures for `method` with `score` on `dataset`, by metric; empty without any."""
     found = place(dataset, method, score)
     return cells(found[0], dataset, found[1]) if found else {}
 

@@ -11,21 +11,21 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple
+from typing import TYPE_CHECKING, Callable, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.metrics import auc, precision_recall_curve, roc_curve
 
 from alad_tf.errors import DataError
 from alad_tf.io.atomic import replacing
 from alad_tf.options import SCORES
+from alad_tf.typing import Document
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Array = npt.NDArray[Any]
+Array = np.ndarray
 
 CURVE_POINTS = 2000
 
@@ -112,7 +112,7 @@ def save_run_figures(
     runs = [_read_scores(folder / "scores.npz") for folder in run_dirs if (folder / "scores.npz").exists()]
     if not runs:
         return []
-    histories = [_read_history(folder / "history.jsonl") for folder in run_dirs if (folder / "history.jsonl").exists()]
+    histories = [read_history(folder / "history.jsonl") for folder in run_dirs if (folder / "history.jsonl").exists()]
     figures = {
         "roc.png": _roc_figure(runs, title),
         "precision_recall.png": _precision_recall_figure(runs, title),
@@ -316,7 +316,7 @@ def _average(curves: Sequence[tuple[Array, Array]]) -> _Line:
     return _Line(x, heights.mean(axis=0), heights.min(axis=0), heights.max(axis=0))
 
 
-def _courses(histories: Sequence[Sequence[Mapping[str, Any]]], name: str) -> list[tuple[Array, Array]]:
+def _courses(histories: Sequence[Sequence[Document]], name: str) -> list[tuple[Array, Array]]:
     """Epochs and values of one quantity for each run that has it; several values in an epoch are averaged."""
     courses = []
     for history in histories:
@@ -347,7 +347,8 @@ def _read_scores(path: Path) -> dict[str, Array]:
     return arrays
 
 
-def _read_history(path: Path) -> list[dict[str, Any]]:
+def read_history(path: Path) -> list[Document]:
+    """The records of a history.jsonl. Raises DataError, naming the file, where it is damaged."""
     try:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, RecursionError, ValueError) as error:

@@ -40,7 +40,7 @@ class Heading(str):
 
 
 def mark(number: int) -> str:
-    """What refers to the footnote that begins with `[number]`, after a row's name."""
+    """Reference to the footnote that begins with `[number]`, to put after a row's name."""
     return f" [{number}]"
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ import numpy as np
 import architectures
 from alad_tf.errors import AladError, DataError, SettingsError
 from alad_tf.report import paper
+from alad_tf.typing import Document
 
 METRICS = ("precision", "recall", "f1", "auroc", "average_precision")
 THRESHOLD_FREE = ("auroc", "average_precision")
@@ -27,10 +28,11 @@ THRESHOLD_FREE = ("auroc", "average_precision")
 _RUN_FOLDER = re.compile(r"(?:class(\d+)/)?seed(\d+)/result\.json")
 _EPOCHS = re.compile(r"-\d+epochs$")
 _UNNAMED = re.compile(r"(-noXLA|-XLA)?(-\d+epochs)?$")
+_MOST = 1 << 53  # of counts and seconds: sums of them are exact
 _ALIKE = ("method", "epochs", "scores", "stand_in")  # in runs that are summed up together
 
 
-def load_results(out: Path, dataset: str, method: str) -> list[dict[str, Any]]:
+def load_results(out: Path, dataset: str, method: str) -> list[Document]:
     """Every complete run of `method` on `dataset` under `out`, sorted by seed (image data: by class, then seed).
 
     A run's folder without a result.json is a run that has not ended, and is passed over. Raises DataError, naming the
@@ -56,8 +58,8 @@ class Results:
         self.folder, self.published = folder, published
         self._read: dict[tuple[str, str], list[_Found]] = {}
 
-    def of(self, dataset: str, method: str) -> list[dict[str, Any]]:
-        """What `load_results` returns."""
+    def of(self, dataset: str, method: str) -> list[Document]:
+        """Results as `load_results` returns them."""
         return [found.result for found in self._of(dataset, method)]
 
     def run_folders(self, dataset: str, method: str) -> list[Path]:
@@ -102,7 +104,7 @@ class _Found(NamedTuple):
     folder: Path
     place: tuple[int, int]  # class, or 0, and seed
     method: str
-    result: dict[str, Any]
+    result: Document
 
 
 def _with_epochs(name: str, dataset: str, epochs: int) -> str:
@@ -122,7 +124,7 @@ def table_epochs(dataset: str, method: str) -> int | None:
         return None
 
 
-def summarise(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def summarise(results: Sequence[Document]) -> Document:
     """Mean and sample standard deviation (ddof = 1; None for one run) over runs of one method, the paper's beside them.
 
     Of images the runs of a task are averaged, and mean and deviation are those over the tasks.
@@ -139,13 +141,13 @@ def summarise(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         _require_same(key, results)
 
     seconds = [float(result["seconds"]) for result in results]
-    tasks: dict[int | None, list[Mapping[str, Any]]] = {}
+    tasks: dict[int | None, list[Document]] = {}
     for result in results:
         tasks.setdefault(task_of(result), []).append(result)
     images = None not in tasks
     groups = list(tasks.values()) if images else [[result] for result in results]
 
-    def mean(group: Sequence[Mapping[str, Any]], score: str, metric: str) -> float:
+    def mean(group: Sequence[Document], score: str, metric: str) -> float:
         return float(np.mean([result["scores"][score][metric] for result in group]))
 
     scores = {
@@ -176,7 +178,7 @@ def summarise(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def gather(out: Path, published: Path | None, dataset: str, method: str) -> dict[str, list[dict[str, Any]]]:
+def gather(out: Path, published: Path | None, dataset: str, method: str) -> dict[str, list[Document]]:
     """The runs that stand for a method, by where they are from: "this machine" and "published"; without empty ones.
 
     They are those in `out`. Published ones stand in where it has none, and are added where `out` holds other seeds
@@ -186,7 +188,7 @@ def gather(out: Path, published: Path | None, dataset: str, method: str) -> dict
     return gather_from(*read(out, published), dataset, method)
 
 
-def gather_from(own: Results, published: Results | None, dataset: str, method: str) -> dict[str, list[dict[str, Any]]]:
+def gather_from(own: Results, published: Results | None, dataset: str, method: str) -> dict[str, list[Document]]:
     """What `gather` returns, from results that are read once."""
     ours, theirs = own.of(dataset, method), published.of(dataset, method) if published else []
     if ours and not all(_value(key, result) == _value(key, ours[0]) for key in _ALIKE for result in theirs):
@@ -202,13 +204,14 @@ def gather_from(own: Results, published: Results | None, dataset: str, method: s
     return {origin: found for origin, found in (("this machine", ours), ("published", added)) if found}
 
 
-def task_of(result: Mapping[str, Any]) -> int | None:
+def task_of(result: Document) -> int | None:
     """The normal class of a run on images; None for tabular data."""
-    return result["settings"].get("normal_class")
+    normal_class: int | None = result["settings"].get("normal_class")
+    return normal_class
 
 
-def load_latency(folder: Path, dataset: str) -> dict[str, Any] | None:
-    """What was measured for Table IV, `<folder>/latency/<dataset>.json`, or None where nothing was.
+def load_latency(folder: Path, dataset: str) -> Document | None:
+    """Read the times measured for Table IV, `<folder>/latency/<dataset>.json`; None without that file.
 
     Entries: dataset, batch (rows), alad_ms and anogan_ms (medians per batch), ratio, threads, machine, search_steps.
     Raises DataError, naming the file, where one of them is missing or is not what it should be.
@@ -235,7 +238,7 @@ def _not_latency(path: Path, reason: str) -> DataError:
     return DataError(f"Expected the times of {path.stem} in milliseconds. Received: {path}: {reason}. Measure again.")
 
 
-def _unshared(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _unshared(results: Sequence[Document]) -> Document:
     having = [result for result in results if "unshared" in result]
     if not having:
         return {}
@@ -247,12 +250,12 @@ def _unshared(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"unshared": {"runs": [result["seed"] for result in having], **parts[0], "scores": scores}}
 
 
-def _value(key: str, result: Mapping[str, Any]) -> Any:
-    """What has to be the same in all runs: of the scores the names, of the rest the values."""
+def _value(key: str, result: Document) -> object:
+    """An entry that all runs must share: the names of the scores, the values of the others."""
     return sorted(result[key]) if key == "scores" else result.get(key)
 
 
-def _require_same(key: str, results: Sequence[Mapping[str, Any]]) -> None:
+def _require_same(key: str, results: Sequence[Document]) -> None:
     first = results[0]
     for result in results:
         expected, received = _value(key, first), _value(key, result)
@@ -263,11 +266,11 @@ def _require_same(key: str, results: Sequence[Mapping[str, Any]]) -> None:
             )
 
 
-def _mean_std(values: Sequence[float]) -> dict[str, Any]:
+def _mean_std(values: Sequence[float]) -> Document:
     return {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1)) if len(values) > 1 else None}
 
 
-def _read_result(path: Path, dataset: str, method: str, seed: int) -> dict[str, Any]:
+def _read_result(path: Path, dataset: str, method: str, seed: int) -> Document:
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, RecursionError, ValueError) as error:
@@ -280,13 +283,30 @@ def _read_result(path: Path, dataset: str, method: str, seed: int) -> dict[str, 
     return dict(result)
 
 
+def read_run(folder: Path) -> dict[str, Any]:
+    """The result of the run in a folder, wherever the folder is. Raises DataError as `load_results`."""
+    path = folder / "result.json"
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, RecursionError, ValueError) as error:
+        raise _unusable(path, str(error)) from error
+    fault = _fault(result, {key: result[key] for key in ("dataset", "method", "seed")} if _named(result) else {})
+    if fault or not _named(result):
+        raise _unusable(path, fault or "no data set, method or seed")
+    return dict(result)
+
+
+def _named(result: object) -> bool:
+    return isinstance(result, dict) and all(key in result for key in ("dataset", "method", "seed"))
+
+
 def _unusable(path: Path, reason: str) -> DataError:
     return DataError(
         f"Expected the complete result of a run. Received: {path}: {reason}. Remove it to have the run done again."
     )
 
 
-def _fault(result: Any, expected: Mapping[str, Any]) -> str | None:
+def _fault(result: object, expected: Document) -> str | None:
     """The first thing wrong with the content of a result.json, or None."""
     if not isinstance(result, dict):
         return "not a JSON object"
@@ -296,16 +316,18 @@ def _fault(result: Any, expected: Mapping[str, Any]) -> str | None:
         return f"no entry {', '.join(missing)}"
     for key, value in expected.items():
         if result[key] != value:
-            return f"{key} {result[key]!r} in the folder of {value!r}"
+            return f"{key} {result[key]!r:.80} in the folder of {value!r}"
     for key in ("epochs", "n_train", "n_test"):
         if not _positive(result[key]):
-            return f"{key} {result[key]!r} where a positive whole number belongs"
+            return f"{key} {result[key]!r:.80} where a positive whole number belongs"
     for key in ("n_train", "n_test"):
         used = result.get(f"{key}_used", result[key])
         if not _positive(used) or used > result[key]:
-            return f"{key}_used {used!r} where a whole number from 1 to {result[key]} belongs"
-    if not _within(result["seconds"], math.inf):
-        return f"seconds {result['seconds']!r} where a number from 0 belongs"
+            return f"{key}_used {used!r:.80} where a whole number from 1 to {result[key]} belongs"
+    if not _within(result["seconds"], _MOST):
+        return f"seconds {result['seconds']!r:.80} where a number from 0 belongs"
+    if not isinstance(result["settings"], dict):
+        return f"settings {result['settings']!r:.80} where an object belongs"
     if not isinstance(result["scores"], dict) or not result["scores"]:
         return "no scores"
     fault = _fault_of_scores(result["scores"], METRICS)
@@ -321,18 +343,20 @@ def _fault(result: Any, expected: Mapping[str, Any]) -> str | None:
     return fault and f"unshared: {fault}"
 
 
-def _fault_of_scores(scores: Mapping[str, Any], needed: Sequence[str]) -> str | None:
+def _fault_of_scores(scores: Document, needed: Sequence[str]) -> str | None:
     for score, metrics in scores.items():
         for metric in needed:
             value = metrics.get(metric) if isinstance(metrics, dict) else None
             if not _within(value, 1):
-                return f"{metric} of the score {score} is {value!r} where a number from 0 to 1 belongs"
+                return f"{metric} of the score {score} is {value!r:.80} where a number from 0 to 1 belongs"
     return None
 
 
-def _positive(value: Any) -> bool:
-    return type(value) is int and value >= 1
+def _positive(value: object) -> bool:
+    return type(value) is int and 1 <= value < _MOST
 
 
-def _within(value: Any, largest: float) -> bool:
-    return type(value) in (int, float) and math.isfinite(value) and 0 <= value <= largest
+def _within(value: object, largest: float) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return 0 <= value <= largest and value < math.inf

@@ -1,22 +1,22 @@
-"""Scoring of batches by an exported model, for whatever engine calls it: a dict of arrays in, a dict of arrays out."""
+"""Scoring of batches by an exported model, for any engine: a dict of arrays in, a dict of arrays out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import tensorflow as tf
 
 from alad_tf.columns.schema import as_text
 from alad_tf.errors import DataError
 from alad_tf.serving import versions
+from alad_tf.typing import Arrays, Document
 
 CHUNK_ROWS = 4096  # in one call: what it computes stays in the caches
-Arrays = dict[str, np.ndarray]
 
 
 class BatchScorer:
@@ -42,7 +42,7 @@ class BatchScorer:
         columns, row = self.description["columns"], self.description["row"]
         self.names: list[str] = [column["name"] for column in columns] if columns else row["features"] or []
 
-    def __call__(self, batch: Mapping[str, Any]) -> Arrays:
+    def __call__(self, batch: Mapping[str, npt.ArrayLike]) -> Arrays:
         """Score, is_anomaly and is_valid, [n] each, of n rows.
 
         Args:
@@ -61,15 +61,15 @@ class BatchScorer:
         names = ("score", "is_anomaly", "is_valid")
         return {name: np.concatenate([answer[name].numpy() for answer in answers]) for name in names}
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[type[BatchScorer], tuple[Path]]:
         return type(self), (self.path,)
 
     @cached_property
-    def _function(self) -> Any:
+    def _function(self) -> tf.types.experimental.ConcreteFunction:
         self._model = tf.saved_model.load(str(self.path))  # its functions live as long as it does
         return self._model.signatures["raw" if self.description["columns"] else "serving_default"]
 
-    def _inputs(self, batch: Mapping[str, Any]) -> Arrays:
+    def _inputs(self, batch: Mapping[str, npt.ArrayLike]) -> Arrays:
         """By the names of the function's arguments."""
         columns = self.description["columns"]
         if columns is None and "x" in batch:
@@ -88,7 +88,7 @@ class BatchScorer:
         return x
 
 
-def _cells(values: Any, column: Mapping[str, Any]) -> np.ndarray:
+def _cells(values: npt.ArrayLike, column: Document) -> np.ndarray:
     """Numbers as float64, text as str; missing ones NaN and ""."""
     cells = pd.Series(values)
     if column["type"] == "string":

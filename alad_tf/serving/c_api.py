@@ -17,17 +17,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple, Union
+from typing import NamedTuple, Union
 
 import numpy as np
+import numpy.typing as npt
 
 from alad_tf.errors import AladError, DataError
 from alad_tf.paths import ROOT
+from alad_tf.typing import Arrays
 
 TYPES = {1: np.float32, 2: np.float64, 3: np.int32, 4: np.uint8, 7: object, 9: np.int64, 10: np.bool_}  # by DataType
 STRING = 7
 TSTRING_BYTES = 24  # of TF_TString
-Arrays = dict[str, np.ndarray]
 Requests = list[tuple[str, Arrays]]
 Value = Union[int, bytes]  # of a field of a protocol-buffer message
 
@@ -80,7 +81,7 @@ class SavedModel:
         self.signatures = {name: _signature(message) for name, message in found if not name.startswith("__")}
         self._in_graph = {name: tuple(map(self._places, found)) for name, found in self.signatures.items()}
 
-    def run(self, signature: str, inputs: Mapping[str, Any]) -> Arrays:
+    def run(self, signature: str, inputs: Mapping[str, npt.ArrayLike]) -> Arrays:
         """Run a signature and return its outputs by name.
 
         Args:
@@ -112,13 +113,13 @@ class SavedModel:
             for tensor in (*fed, *filter(None, fetched)):
                 self._tf.TF_DeleteTensor(tensor)
 
-    def _places(self, tensors: dict[str, Tensor]) -> Any:
+    def _places(self, tensors: dict[str, Tensor]) -> ctypes.Array[_Output]:
         """The tensors' places in the graph, as TF_Output[]."""
         operations = [self._tf.TF_GraphOperationByName(self._graph, tensor.operation) for tensor in tensors.values()]
         places = zip(operations, (tensor.output for tensor in tensors.values()))
         return (_Output * len(tensors))(*(_Output(operation, index) for operation, index in places))
 
-    def _tensor(self, values: Any, kind: int) -> int:
+    def _tensor(self, values: npt.ArrayLike, kind: int) -> int:
         array: np.ndarray = np.ascontiguousarray(values, TYPES[kind])
         size = array.size * TSTRING_BYTES if kind == STRING else array.nbytes
         dimensions = (ctypes.c_int64 * array.ndim)(*array.shape)
@@ -167,7 +168,7 @@ def _main(folder: str) -> None:
     try:
         model = SavedModel(folder)
         requests: Requests = pickle.load(sys.stdin.buffer)
-        answered: Any = [model.run(signature, inputs) for signature, inputs in requests]
+        answered: list[Arrays] | str = [model.run(signature, inputs) for signature, inputs in requests]
     except DataError as error:
         answered = str(error)
     sys.stdout.buffer.write(pickle.dumps(answered))
@@ -182,9 +183,9 @@ class _Output(ctypes.Structure):
 
 
 class _Status:
-    """A TF_Status for one call; leaving it raises what the call reported."""
+    """A TF_Status for one call; leaving it raises the error that the call reported."""
 
-    def __init__(self, library: Any, expected: str = "Expected a call that TensorFlow allows") -> None:
+    def __init__(self, library: ctypes.CDLL, expected: str = "Expected a call that TensorFlow allows") -> None:
         self._tf, self._expected = library, expected
 
     def __enter__(self) -> int:
@@ -200,7 +201,7 @@ class _Status:
 
 
 _P, _INT, _SIZE = ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t
-_FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {  # name -> result, arguments
+_FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {  # name -> result, arguments
     "NewStatus": (_P, ()),
     "DeleteStatus": (None, (_P,)),
     "GetCode": (_INT, (_P,)),
@@ -226,7 +227,7 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {  # name -> result, argume
 
 
 @cache
-def _library() -> Any:
+def _library() -> ctypes.CDLL:
     """TensorFlow's C interface, its functions declared."""
     found = importlib.util.find_spec("tensorflow")
     paths = [path for folder in (found and found.submodule_search_locations) or () for path in _libraries(Path(folder))]
@@ -240,7 +241,7 @@ def _library() -> Any:
 
 
 @contextmanager
-def _without_xla(library: Any) -> Iterator[None]:
+def _without_xla(library: ctypes.CDLL) -> Iterator[None]:
     """No compilation by XLA in this process meanwhile: Python's TensorFlow in it may want its own again."""
     library._ZN10tensorflow21DisableXlaCompilationEv()  # tensorflow::DisableXlaCompilation()
     try:

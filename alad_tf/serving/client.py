@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote, urlsplit
 
 import numpy as np
+import numpy.typing as npt
 
 from alad_tf.errors import AladError, DataError, SettingsError, one_line
+from alad_tf.io import manifest
+from alad_tf.typing import Arrays, Document
 
-Arrays = dict[str, np.ndarray]
 MOST_BYTES = 1 << 26  # of an answer, or 200 times the size of its request
 
 
@@ -42,13 +44,13 @@ class RestClient:
     """
 
     def __init__(
-        self, url: str, description: Mapping[str, Any] | Path | str, version: int | None = None, seconds: float = 10.0
+        self, url: str, description: Document | Path | str, version: int | None = None, seconds: float = 10.0
     ) -> None:
         self._description, self._seconds = _read(description), seconds
         place = "" if version is None else f"/versions/{version}"
         self._url = f"{_server(url)}/v1/models/{quote(str(self._description['name']), safe='')}{place}:predict"
 
-    def __call__(self, inputs: Mapping[str, Any], signature: str = "serving_default") -> Arrays:
+    def __call__(self, inputs: Mapping[str, npt.ArrayLike], signature: str = "serving_default") -> Arrays:
         """Return the outputs of a signature by name, a row for each row of the inputs.
 
         Raises:
@@ -92,7 +94,7 @@ class RestClient:
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     """Refuse redirects: a request goes to the named server or nowhere."""
 
-    def redirect_request(self, *arguments: Any) -> None:
+    def redirect_request(self, *arguments: object) -> None:
         """Return no new request, so that the redirect becomes an HTTPError."""
 
 
@@ -118,7 +120,7 @@ class _Exchange:
         except (HTTPException, OSError, ValueError) as error:
             self.outcome = error
 
-    def _content(self, response: Any, most: int) -> bytes:
+    def _content(self, response: HTTPResponse | urllib.error.HTTPError, most: int) -> bytes:
         content = bytearray()
         while not self.abandoned:
             block = response.read1(1 << 16)
@@ -156,7 +158,7 @@ class GrpcClient:
     def __init__(
         self,
         target: str,
-        description: Mapping[str, Any] | Path | str,
+        description: Document | Path | str,
         version: int | None = None,
         seconds: float = 10.0,
     ) -> None:
@@ -169,7 +171,7 @@ class GrpcClient:
         self._target, self._fault = target, grpc.RpcError
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(grpc.insecure_channel(target))
 
-    def __call__(self, inputs: Mapping[str, Any], signature: str = "serving_default") -> Arrays:
+    def __call__(self, inputs: Mapping[str, npt.ArrayLike], signature: str = "serving_default") -> Arrays:
         """Return the outputs of a signature by name, as `RestClient` does."""
         import tensorflow as tf
         from tensorflow_serving.apis import predict_pb2
@@ -194,7 +196,7 @@ class GrpcClient:
             ) from error
 
 
-def checked(inputs: Mapping[str, Any], description: Mapping[str, Any], signature: str) -> Arrays:
+def checked(inputs: Mapping[str, npt.ArrayLike], description: Document, signature: str) -> Arrays:
     """Return the inputs of a signature as arrays of its types; text as an array of objects, str or bytes.
 
     Raises:
@@ -216,7 +218,7 @@ def checked(inputs: Mapping[str, Any], description: Mapping[str, Any], signature
     return arrays
 
 
-def _array(name: str, values: Any, tensor: Mapping[str, Any]) -> np.ndarray:
+def _array(name: str, values: npt.ArrayLike, tensor: Document) -> np.ndarray:
     try:
         array: np.ndarray = np.asarray(values, object if tensor["type"] == "string" else tensor["type"])
     except (TypeError, ValueError) as error:
@@ -230,20 +232,20 @@ def _array(name: str, values: Any, tensor: Mapping[str, Any]) -> np.ndarray:
     return array
 
 
-def _plain(array: np.ndarray) -> list[Any]:
+def _plain(array: np.ndarray) -> list[object]:
     """Nested lists as JSON has them, bytes in base64."""
     if array.dtype == object:
         return [{"b64": base64.b64encode(c).decode()} if isinstance(c, bytes) else c for c in array.tolist()]
-    plain: list[Any] = array.tolist()
+    plain: list[object] = array.tolist()
     return plain
 
 
-def _read(description: Mapping[str, Any] | Path | str) -> Mapping[str, Any]:
+def _read(description: Document | Path | str) -> Document:
     if isinstance(description, Mapping):
         return description
     try:
-        return dict(json.loads(Path(description).read_text(encoding="utf-8")))
-    except (OSError, RecursionError, TypeError, ValueError) as error:
+        return manifest.read_object(Path(os.path.realpath(description)))
+    except (OSError, DataError) as error:
         raise DataError(f"Expected the description of an export in {description}. Received: {error}.") from error
 
 
@@ -260,7 +262,7 @@ def _server(url: str) -> str:
     return url.rstrip("/")
 
 
-def _outputs(outputs: Any, wanted: Mapping[str, Any], rows: int) -> Arrays:
+def _outputs(outputs: npt.ArrayLike | Mapping[str, npt.ArrayLike], wanted: Document, rows: int) -> Arrays:
     """Outputs as arrays of the model's types and shapes, a row for each row of the inputs.
 
     Raises:
@@ -280,7 +282,7 @@ def _outputs(outputs: Any, wanted: Mapping[str, Any], rows: int) -> Arrays:
     return arrays
 
 
-def _output(name: str, values: Any, kind: str) -> np.ndarray:
+def _output(name: str, values: npt.ArrayLike, kind: str) -> np.ndarray:
     found = np.asarray(values)
     numbers = {"bool": "b", "float32": "iuf", "float64": "iuf", "int32": "iu", "int64": "iu", "uint8": "iu"}
     if found.dtype.kind not in numbers.get(kind, "") and found.size:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Callable
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +13,9 @@ from alad_tf.io import atomic
 from alad_tf.serving.checks import compare, decisions
 from alad_tf.serving.sample_requests import Arrays, requests
 from alad_tf.serving.signatures import Detector, Served
+
+if TYPE_CHECKING:
+    from tf2onnx.graph import Node
 
 OPSET = 17  # of ONNX
 FORMATS = (".onnx", ".tflite")
@@ -45,7 +48,7 @@ def _onnx(detector: Detector) -> bytes:
         import tf2onnx
     except ImportError as error:
         raise AladError("Expected tf2onnx for .onnx. Received: none. Install the extra: pip install .[onnx]") from error
-    handlers: dict[str, Any] = {"SelectV2": (_where, [])}
+    handlers: dict[str, tuple[Callable[..., object], list[object]]] = {"SelectV2": (_where, [])}
     model, _ = tf2onnx.convert.from_function(*_scorer(Served(detector)), opset=OPSET, custom_op_handlers=handlers)
     content: bytes = model.SerializeToString()
     return content
@@ -72,7 +75,7 @@ def _run_tflite(content: bytes, x: np.ndarray) -> Arrays:
     return outputs
 
 
-def _where(graph: Any, node: Any, name: str, arguments: list[Any]) -> Any:
+def _where(graph: object, node: Node, name: str, arguments: list[object]) -> Node:
     """tf.where as ONNX's Where: tf2onnx multiplies by 0 instead, and 0 times NaN is NaN."""
     node.type = "Where"
     return node
@@ -91,5 +94,5 @@ def _tflite(detector: Detector) -> bytes:
     return content
 
 
-def _scorer(served: Served) -> tuple[Any, list[tf.TensorSpec]]:
+def _scorer(served: Served) -> tuple[tf.types.experimental.PolymorphicFunction, list[tf.TensorSpec]]:
     return tf.function(served.decide), [served.rows]

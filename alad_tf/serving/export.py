@@ -5,16 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import platform
-import shutil
-import tempfile
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from alad_tf._version import __version__
-from alad_tf.errors import AladError, SettingsError
+from alad_tf.errors import AladError, SettingsError, one_line
 from alad_tf.io import atomic, model_folder
 from alad_tf.serving import versions
 from alad_tf.serving.checks import check
@@ -22,6 +20,7 @@ from alad_tf.serving.preprocessing_graph import argument, column_types
 from alad_tf.serving.signatures import LARGEST, Detector, Served
 from alad_tf.serving.sources import Source
 from alad_tf.serving.warm_up import write_warm_up
+from alad_tf.typing import Document
 
 
 def export(source: Source, base: Path | str, *, version: int | None = None) -> Path:
@@ -47,8 +46,8 @@ def export(source: Source, base: Path | str, *, version: int | None = None) -> P
     _require_no_model_folder(base)
     number = versions.vacant(base, version)
     base.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=".export.", dir=base))
-    try:
+    atomic.remove_leftovers(base, ["export"])
+    with atomic.temporary_folder(base / "export") as staging:
         signatures = _save(source.detector, staging)
         write_warm_up(staging / versions.WARM_UP, base.name, source.detector)
         check(staging, source.detector)
@@ -59,9 +58,6 @@ def export(source: Source, base: Path | str, *, version: int | None = None) -> P
             if _put_in_place(staging, base / str(number)):
                 break
             number = versions.vacant(base, version)  # another export has just taken the number
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
     atomic.sync(base)
     return base / str(number)
 
@@ -69,14 +65,14 @@ def export(source: Source, base: Path | str, *, version: int | None = None) -> P
 # Parts of a version -----------------------------------------------------------------------------------------------
 
 
-def _save(detector: Detector, folder: Path) -> dict[str, Any]:
+def _save(detector: Detector, folder: Path) -> Document:
     """Write the SavedModel and return its signatures for the description."""
     served = Served(detector)
     functions = served.signatures()
     try:
         tf.saved_model.save(served, str(folder), signatures=functions)
     except tf.errors.OpError as error:
-        raise AladError(f"Expected room to write in {folder}. Received: {' '.join(error.message.split())}.") from error
+        raise AladError(f"Expected room to write in {folder}. Received: {one_line(error)}.") from error
     names: dict[str, str] = {}
     if detector.preprocessing:
         names = {argument(place): name for place, name in enumerate(detector.preprocessing["columns"])}
@@ -95,15 +91,15 @@ def _name_columns(path: Path, names: dict[str, str]) -> None:
     path.write_bytes(model.SerializeToString())
 
 
-def _interface(function: Any, names: dict[str, str]) -> dict[str, Any]:
-    def tensors(specs: Any) -> dict[str, Any]:
+def _interface(function: tf.types.experimental.ConcreteFunction, names: dict[str, str]) -> Document:
+    def tensors(specs: Iterable[tuple[str, tf.TensorSpec]]) -> Document:
         return {names.get(name, name): {"type": spec.dtype.name, "shape": spec.shape.as_list()} for name, spec in specs}
 
     inputs = sorted(((spec.name, spec) for spec in function.structured_input_signature[0]), key=lambda pair: pair[0])
     return {"inputs": tensors(inputs), "outputs": tensors(function.structured_outputs.items())}
 
 
-def _description(source: Source, signatures: dict[str, Any], name: str, version: int) -> dict[str, Any]:
+def _description(source: Source, signatures: Document, name: str, version: int) -> Document:
     """Description of a version for clients."""
     detector = source.detector
     return {
@@ -122,7 +118,7 @@ def _description(source: Source, signatures: dict[str, Any], name: str, version:
     }
 
 
-def _columns(prepared: dict[str, Any] | None) -> list[dict[str, Any]] | None:
+def _columns(prepared: Document | None) -> list[Document] | None:
     """Inputs of the signature `raw`; `argument` is an input's name in `tf.saved_model.load`."""
     if prepared is None:
         return None

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
+
+from alad_tf.typing import Document
 
 Tensors = dict[str, tf.Tensor]
 
@@ -16,13 +15,13 @@ def argument(position: int) -> str:
     return f"column_{position}"
 
 
-def column_types(preprocessing: Mapping[str, Any]) -> dict[str, tf.DType]:
+def column_types(preprocessing: Document) -> dict[str, tf.DType]:
     """Column name -> type of its cells, in the order of the training file."""
     numeric = preprocessing["numeric"]["columns"]
     return {name: tf.float64 if name in numeric else tf.string for name in preprocessing["columns"]}
 
 
-def encoded(columns: Tensors, preprocessing: Mapping[str, Any]) -> tuple[tf.Tensor, tf.Tensor]:
+def encoded(columns: Tensors, preprocessing: Document) -> tuple[tf.Tensor, tf.Tensor]:
     """Transform cells as the fitted transformer does, [n, d] float32, and tell which rows are valid, [n].
 
     A missing cell is NaN, or empty text where no category is empty text. Its row is valid only with imputation.
@@ -44,7 +43,7 @@ def encoded(columns: Tensors, preprocessing: Mapping[str, Any]) -> tuple[tf.Tens
     return tf.concat(parts, axis=1), tf.reduce_all(tf.stack(valid, axis=1), axis=1)
 
 
-def _scaled_numbers(numbers: tf.Tensor, missing: tf.Tensor, numeric: Mapping[str, Any], scaling: str) -> tf.Tensor:
+def _scaled_numbers(numbers: tf.Tensor, missing: tf.Tensor, numeric: Document, scaling: str) -> tf.Tensor:
     if "medians" in numeric:
         numbers = tf.where(missing, tf.constant(numeric["medians"]["values"], tf.float64), numbers)
         indicators = tf.gather(tf.cast(missing, tf.float64), tf.constant(numeric["indicated"], tf.int32), axis=1)
@@ -55,7 +54,7 @@ def _scaled_numbers(numbers: tf.Tensor, missing: tf.Tensor, numeric: Mapping[str
     return numbers * statistics["scale_"] + statistics["min_"] if scaling == "minmax" else numbers
 
 
-def parsed_columns(examples: tf.Tensor, preprocessing: Mapping[str, Any]) -> list[tf.Tensor]:
+def parsed_columns(examples: tf.Tensor, preprocessing: Document) -> list[tf.Tensor]:
     """Parse tf.Example messages [n] to columns; a feature that is not there is a missing cell."""
     kinds = column_types(preprocessing)
     number, text = tf.io.FixedLenFeature([], tf.float32, np.nan), tf.io.FixedLenFeature([], tf.string, "")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -21,6 +20,7 @@ from alad_tf.io import atomic
 from alad_tf.io.manifest import entry
 from alad_tf.serving import versions
 from alad_tf.serving.batch import BatchScorer
+from alad_tf.typing import Document
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ PART_ROWS = 1 << 17  # at least, where the file has as many
 JOB = "job.json"
 SCHEMA = pa.schema([("row", pa.int64()), ("score", pa.float32()), ("is_anomaly", pa.bool_()), ("is_valid", pa.bool_())])
 ONE_THREAD = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"), "1")
-Part = dict[str, Any]
+Part = Document
 
 
 def score_folder(
@@ -148,7 +148,7 @@ def _parts(path: Path, source: Path, scorer: BatchScorer) -> list[Part]:
 
 
 def _claim(output: Path, scorer: BatchScorer, parts: list[Part]) -> None:
-    """Write what the job is, or check that the one there is the same: model, files and their sizes."""
+    """Write the job's description (model, files and their sizes), or check that the stored one is the same."""
     sizes = {part["file"]: Path(part["file"]).stat().st_size for part in parts}
     manifest = entry(scorer.path / versions.MANIFEST)
     job = {"model": str(scorer.path), "manifest": manifest, "files": sizes, "parts": [part["name"] for part in parts]}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import tensorflow as tf
@@ -11,6 +9,7 @@ import tensorflow as tf
 from alad_tf.columns import preprocessing
 from alad_tf.model.networks import as_input
 from alad_tf.serving.signatures import LARGEST, Detector
+from alad_tf.typing import Document
 
 Arrays = dict[str, np.ndarray]
 
@@ -37,7 +36,7 @@ def requests(detector: Detector, count: int, seed: int = 0) -> dict[str, Arrays]
     return {**found, **{name: {"x": x} for name in ("serving_default", "scores", "explain", "encode")}}
 
 
-def _cells(prepared: dict[str, Any], count: int, random: np.random.Generator) -> Arrays:
+def _cells(prepared: Document, count: int, random: np.random.Generator) -> Arrays:
     """Cells for the columns of the training file, [count] each."""
     numeric, categorical = prepared["numeric"], prepared["categorical"]
     middle, spread = np.zeros(len(numeric["columns"])), np.ones(len(numeric["columns"]))
@@ -54,7 +53,7 @@ def _cells(prepared: dict[str, Any], count: int, random: np.random.Generator) ->
     return {name: cells[name] for name in prepared["columns"]}
 
 
-def _transformed(cells: Arrays, prepared: dict[str, Any]) -> np.ndarray:
+def _transformed(cells: Arrays, prepared: Document) -> np.ndarray:
     """Cells transformed to x by scikit-learn."""
     transformer = preprocessing.from_document({name: value for name, value in prepared.items() if name != "impute"})
     decoded = {name: [c.decode() for c in cell] if cell.dtype == object else cell for name, cell in cells.items()}
@@ -65,7 +64,7 @@ def _transformed(cells: Arrays, prepared: dict[str, Any]) -> np.ndarray:
 def _examples(features: Arrays, count: int) -> np.ndarray:
     """Rows as serialised tf.Example messages, [count]."""
 
-    def feature(value: Any) -> tf.train.Feature:
+    def feature(value: str | float) -> tf.train.Feature:
         if isinstance(value, bytes):
             return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
         return tf.train.Feature(float_list=tf.train.FloatList(value=np.atleast_1d(value)))

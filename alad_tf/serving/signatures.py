@@ -7,17 +7,18 @@ largest float32, and its other outputs are 0.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Callable
 
 import numpy as np
 import tensorflow as tf
 
 from alad_tf.errors import SettingsError
 from alad_tf.estimator.explanations import Usual
-from alad_tf.model import inference, neighbours
+from alad_tf.model import inference, keras_versions, neighbours
 from alad_tf.model.networks import Networks, as_input
 from alad_tf.model.scores import scores_of
 from alad_tf.serving.preprocessing_graph import Tensors, argument, column_types, encoded, parsed_columns, parsed_rows
+from alad_tf.typing import Document
 
 LARGEST = float(np.finfo(np.float32).max)  # the score of a row that is not valid, or whose score overflows
 
@@ -47,7 +48,7 @@ class Detector:
     scale: np.ndarray
     references: np.ndarray | None = None
     usual: Usual | None = None
-    preprocessing: dict[str, Any] | None = None
+    preprocessing: Document | None = None
 
     def __post_init__(self) -> None:
         if not np.isfinite(self.threshold):
@@ -74,7 +75,8 @@ class Served(tf.Module):
         self._scaled = bool(np.any(detector.center != 0.0) or np.any(detector.scale != 1.0))
         networks = inference.fold(detector.networks, pairs=True)
         self._G, self._E, self._Dxx = _hidden(networks.G), _hidden(networks.E), _hidden(networks.Dxx)
-        self.weights = [weight for model in (networks.E, networks.G, networks.Dxx) for weight in model.weights]
+        models = networks.E, networks.G, networks.Dxx
+        self.weights = [weight for model in models for weight in keras_versions.weights(model)]
         if detector.references is not None:
             self.references = tf.Variable(detector.references, trainable=False, name="references")
 
@@ -83,7 +85,7 @@ class Served(tf.Module):
         """Specification of a batch x [n, ...]."""
         return tf.TensorSpec([None, *self._detector.shape], tf.float32, name="x")
 
-    def signatures(self) -> dict[str, Callable[..., Any]]:
+    def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """Concrete functions by signature name."""
         latent = tf.TensorSpec([None, *self._E().output_shape[1:]], tf.float32, name="z")
         examples = tf.TensorSpec([None], tf.string, name="inputs")
@@ -233,7 +235,7 @@ def _masked(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
     return tf.where(tf.reshape(valid, [-1, *[1] * (len(values.shape) - 1)]), values, 0.0)
 
 
-def _below(threshold: float) -> Any:
+def _below(threshold: float) -> np.float32:
     """The largest float32 that is not above a threshold: a float32 score exceeds both or neither."""
     with np.errstate(over="ignore"):
         rounded = np.float32(threshold)

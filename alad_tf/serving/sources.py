@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -21,6 +20,7 @@ from alad_tf.io import model_folder
 from alad_tf.model.networks import Networks
 from alad_tf.options import SCORES
 from alad_tf.serving.signatures import Detector
+from alad_tf.typing import Document, Rule
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Source:
     """
 
     detector: Detector
-    rule: dict[str, Any]
+    rule: Rule
     features: list[str] | None
-    origin: dict[str, Any]
+    origin: Document
 
 
 def load(
@@ -95,7 +95,7 @@ def load_networks(path: Path | str) -> Networks:
     return load(path).detector.networks
 
 
-def of_estimator(estimator: ALAD, prepared: dict[str, Any] | None = None) -> Source:
+def of_estimator(estimator: ALAD, prepared: Document | None = None) -> Source:
     """Make a source of a fitted estimator and the document of its preprocessing, if any."""
     detector = Detector(
         estimator.networks_,
@@ -132,7 +132,8 @@ def _run(path: Path, threshold: float | None, contamination: float | None, score
         )
     networks = run.load_networks(path)
     share = PROTOCOLS[settings.dataset].top_fraction if contamination is None else contamination
-    rule = {"rule": "top_fraction" if contamination is None else "contamination", "value": share, "scores": "test rows"}
+    name = "top_fraction" if contamination is None else "contamination"
+    rule: Rule = {"rule": name, "value": share, "scores": "test rows"}
     if threshold is None:
         threshold = thresholds.quantile_threshold(_test_scores(path / "scores.npz", score), share)
     else:

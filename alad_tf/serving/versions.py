@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.io import atomic, manifest
+from alad_tf.typing import Document
 
 KIND = "alad_tf export"
 FORMAT = 1  # raised when an older reader would miss something
@@ -60,7 +60,7 @@ def vacant(base: Path, version: int | None) -> int:
     return version if version is not None else max(found, default=0) + 1
 
 
-def describe(version: Path) -> dict[str, Any]:
+def describe(version: Path) -> Document:
     """The description of a version, all of whose files are as they were written.
 
     Raises:
@@ -91,8 +91,8 @@ def write_manifest(version: Path) -> None:
         atomic.sync(path)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Document:
     try:
-        return dict(manifest.read_json(path))
-    except (OSError, TypeError, ValueError) as error:
+        return manifest.read_object(path)
+    except (OSError, DataError) as error:
         raise DataError(f"Expected an export of alad_tf, with {path}. Received: {error}.") from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -26,7 +25,7 @@ def parquet_columns(path: Path) -> list[str]:
         return _without_index(file.schema_arrow.names)
 
 
-def parquet_tables(path: Path, rows: int, wanted: list[str], report: Advance) -> Iterator[tuple[Any, int]]:
+def parquet_tables(path: Path, rows: int, wanted: list[str], report: Advance) -> Iterator[tuple[pa.Table, int]]:
     """Read the rows of a Parquet file in Arrow tables of `rows`; see `readers.tables`."""
     with pyarrow.parquet.ParquetFile(path) as file:
         _require_sound_footer(path, file.metadata)
@@ -40,7 +39,7 @@ def parquet_tables(path: Path, rows: int, wanted: list[str], report: Advance) ->
             report((first + len(table)) / file.metadata.num_rows)
 
 
-def _require_sound_footer(path: Path, metadata: Any) -> None:
+def _require_sound_footer(path: Path, metadata: pyarrow.parquet.FileMetaData) -> None:
     """Refuse a footer that contradicts itself, or that claims more than a file of this size holds.
 
     Raises:
@@ -60,7 +59,9 @@ def _require_sound_footer(path: Path, metadata: Any) -> None:
         raise ValueError(f"a footer that claims {metadata.num_rows} rows, and row groups of {rows}")
 
 
-def _decoded(path: Path, batches: Iterable[Any], types: Mapping[str, Any]) -> Iterator[Any]:
+def _decoded(
+    path: Path, batches: Iterable[pa.RecordBatch], types: Mapping[str, pa.DataType]
+) -> Iterator[pa.RecordBatch]:
     """Validate batches, and turn categories into the text that they are in the file, if it is not too much."""
     size = 0
     for batch in batches:
@@ -85,14 +86,14 @@ def feather_columns(path: Path) -> list[str]:
         return _without_index(pa.ipc.open_file(file).schema.names)
 
 
-def feather_tables(path: Path, rows: int, wanted: list[str], report: Advance) -> Iterator[tuple[Any, int]]:
+def feather_tables(path: Path, rows: int, wanted: list[str], report: Advance) -> Iterator[tuple[pa.Table, int]]:
     """Read the rows of a Feather file in Arrow tables of `rows`; see `readers.tables`. One batch is in memory."""
     archives.require_bounded(path, feather_footer.unpacked_size(path))
     with pa.OSFile(str(path)) as file:
         reader = pa.ipc.open_file(file)
         count = reader.num_record_batches
 
-        def batches() -> Iterator[Any]:
+        def batches() -> Iterator[pa.RecordBatch]:
             for number in range(count):
                 batch = reader.get_batch(number).select(wanted)
                 batch.validate(full=True)
@@ -107,9 +108,9 @@ def _without_index(names: list[str]) -> list[str]:
     return [name for name in names if not re.fullmatch(r"__index_level_\d+__", name)]
 
 
-def regrouped(batches: Iterable[Any], rows: int) -> Iterator[tuple[Any, int]]:
+def regrouped(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[tuple[pa.Table, int]]:
     """Join and cut batches to tables of exactly `rows`, the last one shorter, each with the number of its first row."""
-    waiting: list[Any] = []
+    waiting: list[pa.RecordBatch] = []
     first = 0
     for batch in batches:
         waiting.append(batch)
@@ -122,7 +123,7 @@ def regrouped(batches: Iterable[Any], rows: int) -> Iterator[tuple[Any, int]]:
         yield pa.Table.from_batches(waiting), first
 
 
-def frame_of(path: Path, table: Any, first: int) -> pd.DataFrame:
+def frame_of(path: Path, table: pa.Table, first: int) -> pd.DataFrame:
     """Turn an Arrow table of numbers and text into a frame that is numbered from `first`.
 
     Raises:

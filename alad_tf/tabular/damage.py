@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from alad_tf.errors import DataError
-from alad_tf.tabular.formats import BLOCK_BYTES, shown
+from alad_tf.errors import DataError, shown
+from alad_tf.tabular.formats import BLOCK_BYTES
 
 
 @contextmanager

@@ -11,20 +11,21 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from alad_tf.columns.coarse import CoarseWarning
 from alad_tf.columns.encoder import Encoder
 from alad_tf.columns.schema import Columns, Kind, as_text, require
-from alad_tf.errors import DataError, SettingsError
+from alad_tf.errors import ConstantFeatureWarning, DataError, SettingsError
 from alad_tf.io import model_folder
-from alad_tf.tabular import readers
+from alad_tf.tabular import profiles, readers
 from alad_tf.tabular.dialects import ANY, Dialect
 from alad_tf.tabular.labels import Labels, describe_metrics
 from alad_tf.tabular.model import CHUNK_ROWS, Model, bar, require_columns
 from alad_tf.tabular.summary import describe_fit
+from alad_tf.typing import Document, Options
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +43,8 @@ class Preparation:
     impute: bool = False
     labels: Labels | None = None
 
-    def described(self) -> dict[str, Any]:
-        """What a model folder keeps of it."""
+    def described(self) -> Document:
+        """The preparation as the model folder stores it."""
         labels = self.labels
         return {
             "dropped": list(self.drop),
@@ -61,7 +62,7 @@ def fit_file(
     test: Path | None = None,
     validation: float = VALIDATION,
     false_positive_rate: float | None = None,
-    options: dict[str, Any] | None = None,
+    options: Options | None = None,
     overwrite: bool = False,
 ) -> str:
     """Train on the rows of a file and write a model folder; warnings are logged.
@@ -109,6 +110,7 @@ def fit_file(
         estimator.set_threshold(false_positive_rate=false_positive_rate)
     data = {"file": path.name, "rows": len(frame), **preparation.described(), "dialect": dialect.to_document()}
     data["categories"] = {name: int(cells[name].nunique()) for name in chosen.categorical}
+    data["profile"] = profiles.describe(cells, chosen)
     data["seconds"] = round(time.monotonic() - started, 1)
     model = Model(estimator, chosen, encoder.transformer, data)
     lines = [f"trained on {len(frame)} rows of {path} in {data['seconds']:g} s; seed {estimator.seed_}"]
@@ -205,7 +207,7 @@ def _require_new_folder(folder: Path, overwrite: bool) -> None:
 
 @contextmanager
 def logged_warnings() -> Iterator[None]:
-    """Log the warnings of training; constant features were named by column before."""
+    """Log the warnings of training; constant and coarse features were named by column before."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
@@ -213,7 +215,8 @@ def logged_warnings() -> Iterator[None]:
         logger.warning("%s", line)
 
 
-def _lines(caught: Iterable[Any]) -> Iterator[str]:
+def _lines(caught: Iterable[warnings.WarningMessage]) -> Iterator[str]:
     for warning in caught:
-        if issubclass(warning.category, UserWarning) and "hold one value" not in str(warning.message):
+        told = issubclass(warning.category, (CoarseWarning, ConstantFeatureWarning))  # by column, before
+        if issubclass(warning.category, UserWarning) and not told:
             yield " ".join(str(warning.message).split())

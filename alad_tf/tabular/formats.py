@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Callable
 
-from alad_tf.errors import DataError
+from alad_tf.errors import DataError, shown
 
 FORMATS = (
     ".csv",
@@ -71,10 +71,3 @@ def listed(names: Iterable[str]) -> str:
     """The first names of a list and how many more there are, for a message."""
     every = list(names)
     return ", ".join(map(shown, every[:8])) + (f" and {len(every) - 8} more" if len(every) > 8 else "")
-
-
-def shown(message: object) -> str:
-    """The first line of a message or of bytes, cut to a readable length."""
-    text = message.decode("utf-8", "replace") if isinstance(message, bytes) else str(message)
-    line = (text.strip().splitlines() or [""])[0]
-    return line if len(line) <= 120 else line[:117] + "..."

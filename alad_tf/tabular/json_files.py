@@ -11,9 +11,9 @@ from typing import Any
 import pandas as pd
 
 from alad_tf.columns.schema import Kind
-from alad_tf.errors import DataError
+from alad_tf.errors import DataError, shown
 from alad_tf.tabular import cell_rows
-from alad_tf.tabular.formats import BLOCK_BYTES, Advance, shown
+from alad_tf.tabular.formats import BLOCK_BYTES, Advance
 from alad_tf.tabular.text_files import unpacked
 
 FLAT = (str, int, float, bool, type(None))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,11 +16,15 @@ from tqdm import tqdm
 from alad_tf.columns import preprocessing
 from alad_tf.columns.encoder import Encoder
 from alad_tf.columns.schema import Columns
-from alad_tf.errors import DataError
+from alad_tf.errors import DataError, visible
 from alad_tf.estimator import explanations, thresholds
 from alad_tf.io import model_folder
 from alad_tf.tabular.dialects import Dialect
 from alad_tf.tabular.formats import Advance
+from alad_tf.typing import Document, Rule
+
+if TYPE_CHECKING:
+    from alad_tf.estimator.alad import ALAD
 
 CHUNK_ROWS = 1 << 14
 
@@ -29,10 +33,10 @@ CHUNK_ROWS = 1 << 14
 class Model:
     """Contents of a model folder: the estimator, and the preprocessing from columns to features."""
 
-    estimator: Any
+    estimator: ALAD
     columns: Columns
     transformer: ColumnTransformer
-    data: dict[str, Any] = field(default_factory=dict)
+    data: Document = field(default_factory=dict)
 
     @classmethod
     def load(cls, folder: Path) -> Model:
@@ -146,7 +150,7 @@ def trained_on(folder: Path) -> tuple[Columns, Dialect]:
         return Columns.from_document(documents["columns"]), _dialect(documents["data"])
 
 
-def _dialect(data: dict[str, Any]) -> Dialect:
+def _dialect(data: Document) -> Dialect:
     """How the training file was read; folders of earlier releases do not say it."""
     return Dialect.from_document(data["dialect"]) if "dialect" in data else Dialect()
 
@@ -176,10 +180,10 @@ def inspect_model(folder: Path) -> str:
     with _sound(folder):
         rows = _inspected(documents)
     whole = f"{folder}: complete and unchanged, {sum(len(members) for members in arrays.values())} arrays"
-    return "\n".join(f"{name:<15}{value}" for name, value in {"model": whole, **rows}.items())
+    return "\n".join(f"{name:<15}{visible(value)}" for name, value in {"model": whole, **rows}.items())
 
 
-def _inspected(documents: dict[str, Any]) -> dict[str, Any]:
+def _inspected(documents: Document) -> dict[str, object]:
     model, data = documents["model"], documents["data"]
     chosen = Columns.from_document(documents["columns"])
     preprocessing.from_document(documents["preprocessing"])
@@ -206,14 +210,14 @@ def _inspected(documents: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _rule(rule: dict[str, Any]) -> str:
+def _rule(rule: Rule) -> str:
     return f"{rule['rule'].replace('_', ' ')} {rule['value']:g} of the {rule['scores']}"
 
 
 # Parts of the above -----------------------------------------------------------------------------------------------
 
 
-def _require_documents(documents: dict[str, Any], folder: Path) -> None:
+def _require_documents(documents: Document, folder: Path) -> None:
     missing = [name for name in ("model", "columns", "preprocessing", "data") if name not in documents]
     if missing:
         raise DataError(

@@ -38,6 +38,7 @@ from alad_tf.tabular.formats import (
     listed,
     require_width,
 )
+from alad_tf.tabular.steady import steady
 
 Numbered = Iterator[tuple[pa.Table, int]]
 
@@ -103,7 +104,7 @@ def read(
     dialect = dialect or settle(path)
     every = _every_column(path, dialect)
     names = _named(path, every)
-    with damage.reported(path, every, dialect.header is not False):
+    with damage.reported(path, every, dialect.header is not False), steady(path):
         if format_of(path) in TEXT:
             frame = text_files.read(path, dialect, names, kinds or {}, advance)
         else:
@@ -208,7 +209,7 @@ def _reading(path: Path, dialect: Dialect, wanted: list[str]) -> Iterator[None]:
     missing = [name for name in wanted if name not in names]
     if missing:
         raise DataError(f"Expected the columns {listed(missing)} in {path}. Received: {listed(names)}.")
-    with damage.reported(path, every, dialect.header is not False):
+    with damage.reported(path, every, dialect.header is not False), steady(path):
         yield
 
 

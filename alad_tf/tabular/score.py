@@ -39,6 +39,7 @@ def score_file(
     top: int | None = None,
     sort: bool = False,
     overwrite: bool = False,
+    raw_text: bool = False,
 ) -> str:
     """Score the rows of a file, a chunk at a time, and write them to a file that appears once it is complete.
 
@@ -56,6 +57,7 @@ def score_file(
         top: write the rows with the largest scores only, largest first.
         sort: write the largest scores first; all rows are then in memory.
         overwrite: replace an output that is there.
+        raw_text: write text to .csv as it is; otherwise what a spreadsheet would run as a formula gets an apostrophe.
 
     Returns:
         A report of a few lines.
@@ -82,7 +84,7 @@ def score_file(
         first = next(tables, None)
         if first is None:
             raise DataError(f"Expected rows to score in {path}. Received: none.")
-        with writers.writing(output, first.schema, writers.Style.of(dialect)) as write:
+        with writers.writing(output, first.schema, writers.Style.of(dialect, raw_text)) as write:
             write(first)
             for table in tables:
                 write(table)

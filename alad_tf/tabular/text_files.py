@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import pandas as pd
@@ -17,12 +17,12 @@ import pyarrow.compute
 import pyarrow.csv
 
 from alad_tf.columns.schema import Kind
-from alad_tf.errors import DataError
+from alad_tf.errors import DataError, shown
 from alad_tf.io import archives
 from alad_tf.tabular import dialects, encodings
 from alad_tf.tabular.arrow_files import frame_of, regrouped
 from alad_tf.tabular.dialects import Dialect
-from alad_tf.tabular.formats import BLOCK_BYTES, Advance, format_of, shown
+from alad_tf.tabular.formats import BLOCK_BYTES, Advance, format_of
 from alad_tf.tabular.quotes import QuoteCheck
 
 _ARROW_TYPES = {"number": pa.float64(), "text": pa.string()}
@@ -61,7 +61,10 @@ def columns(path: Path, dialect: Dialect) -> list[str]:
     Raises:
         DataError: the first line is no row of text.
     """
-    first = b"".join(_first_lines(path, dialect, 1)).removeprefix(b"\xef\xbb\xbf")
+    first = b"".join(_first_lines(path, dialect, 1))
+    if len(first) >= BLOCK_BYTES and first[-1:] != b"\n":
+        raise DataError(f"Expected a header of at most {BLOCK_BYTES} bytes in {path}. Received: a longer first line.")
+    first = first.removeprefix(b"\xef\xbb\xbf")
     if not first.strip():
         raise DataError(f"Expected a header and rows in {path}. Received: an empty file or first line.")
     if first.lstrip(b" \t").startswith(b"<"):
@@ -94,13 +97,15 @@ def chunks(
         yield frame_of(path, table, first)
 
 
-def tables(path: Path, dialect: Dialect, rows: int, wanted: list[str], report: Advance) -> Iterator[tuple[Any, int]]:
+def tables(
+    path: Path, dialect: Dialect, rows: int, wanted: list[str], report: Advance
+) -> Iterator[tuple[pa.Table, int]]:
     """Read the wanted columns as they are written, every cell text; see `readers.tables`."""
     options = _options(path, dialect, wanted, dict.fromkeys(wanted, "text"), missing=False)
     yield from _tables(path, dialect, rows, options, report)
 
 
-def typed(path: Path, dialect: Dialect, table: Any, first: int, kinds: Mapping[str, Kind]) -> pd.DataFrame:
+def typed(path: Path, dialect: Dialect, table: pa.Table, first: int, kinds: Mapping[str, Kind]) -> pd.DataFrame:
     """The cells of a table of `tables` as numbers and text of given kinds, in a frame that is numbered from `first`."""
     columns = {}
     for name, kind in kinds.items():
@@ -112,7 +117,7 @@ def typed(path: Path, dialect: Dialect, table: Any, first: int, kinds: Mapping[s
     return frame_of(path, pa.table(columns), first)
 
 
-def _numbers(path: Path, dialect: Dialect, cells: Any, name: str, first: int) -> Any:
+def _numbers(path: Path, dialect: Dialect, cells: pa.ChunkedArray, name: str, first: int) -> pa.ChunkedArray:
     text = cells
     if dialect.decimal == ",":  # a point is then no part of a number
         text = pa.compute.replace_substring(pa.compute.replace_substring(text, ".", "?"), ",", ".")
@@ -128,7 +133,7 @@ def _numbers(path: Path, dialect: Dialect, cells: Any, name: str, first: int) ->
         ) from error
 
 
-def _tables(path: Path, dialect: Dialect, rows: int, options: Any, report: Advance) -> Iterator[tuple[Any, int]]:
+def _tables(path: Path, dialect: Dialect, rows: int, options: Any, report: Advance) -> Iterator[tuple[pa.Table, int]]:
     with _opened(path, dialect, report) as unpacked:
         file = _Checked(path, unpacked, dialect)
         yield from regrouped(pyarrow.csv.open_csv(file, *options), rows)
@@ -153,7 +158,7 @@ def _first_lines(path: Path, dialect: Dialect, count: int) -> list[bytes]:
 
 def _options(
     path: Path, dialect: Dialect, names: list[str], kinds: Mapping[str, Kind], missing: bool = True
-) -> tuple[Any, Any, Any]:
+) -> tuple[pyarrow.csv.ReadOptions, pyarrow.csv.ParseOptions, pyarrow.csv.ConvertOptions]:
     given = None if dialect.header is not False else columns(path, dialect)
     return (
         # one thread: errors then say the row
@@ -182,7 +187,7 @@ def _opened(path: Path, dialect: Dialect, advance: Advance | None = None) -> Ite
 def unpacked(path: Path, advance: Advance | None = None) -> Iterator[BinaryIO]:
     """The bytes of a file, unpacked as they are read."""
     with open(path, "rb") as raw:
-        counted: Any = _Counting(raw, path.stat().st_size, advance) if advance else raw
+        counted = cast(BinaryIO, _Counting(raw, path.stat().st_size, advance)) if advance else raw
         if path.name.lower().endswith(".gz"):
             with _Unpacked(path, counted) as file:
                 yield file  # type: ignore[misc]
@@ -212,7 +217,7 @@ class _Checked:
 class _Unpacked(gzip.GzipFile):
     """The text of a packed file, which ends with an error where it is more than real data pack to."""
 
-    def __init__(self, path: Path, file: Any) -> None:
+    def __init__(self, path: Path, file: BinaryIO) -> None:
         super().__init__(fileobj=file)
         self._path = path
 

@@ -17,6 +17,7 @@ import pyarrow.parquet
 
 from alad_tf.errors import SettingsError
 from alad_tf.io import atomic
+from alad_tf.tabular import spreadsheets
 from alad_tf.tabular.dialects import Dialect
 
 OUTPUTS = (".csv", ".parquet", ".feather")
@@ -31,15 +32,17 @@ class Style(NamedTuple):
     Args:
         sep: separator of the cells.
         decimal: decimal mark of numbers.
+        raw_text: whether text is written as it is; otherwise as `spreadsheets.neutral`.
     """
 
     sep: str = ","
     decimal: str = "."
+    raw_text: bool = False
 
     @classmethod
-    def of(cls, dialect: Dialect) -> Style:
+    def of(cls, dialect: Dialect, raw_text: bool = False) -> Style:
         """The style of a file that is read in a dialect."""
-        return cls(dialect.sep or ",", dialect.decimal or ".")
+        return cls(dialect.sep or ",", dialect.decimal or ".", raw_text)
 
 
 def format_of(output: Path) -> str:
@@ -142,7 +145,7 @@ def _cells(column: Any, style: Style) -> Any:
     if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
         text = pa.compute.replace_substring(text, ".", style.decimal) if style.decimal != "." else text
     elif pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        text = _quoted(text, style)
+        text = _quoted(text if style.raw_text else spreadsheets.neutral_column(text), style)
     return pa.compute.fill_null(text, "")
 
 

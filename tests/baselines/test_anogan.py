@@ -1,4 +1,4 @@
-"""AnoGAN: the search for z against a loop in NumPy; what a row's score depends on, and what not."""
+"""AnoGAN: the search for z equals a loop in NumPy; a row's score is independent of the other rows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 import tensorflow as tf
-from reference import GanReference, draw
+from reference import draw
+from reference_baselines import GanReference
 from small_baselines import GAN, STEADY, randomise
 from tolerances import assert_close, assert_within, of_network, terms_of
 
@@ -46,7 +47,7 @@ def test_search_is_that_of_the_paper() -> None:
 
 
 def test_gradient_by_the_chain_rule_is_that_of_the_loss(model: anogan.Networks) -> None:
-    from reference import differences
+    from reference_baselines import differences
 
     reference, z = GanReference(model, GAN), draw(2, 3).astype(np.float64)
 

@@ -9,17 +9,8 @@ import numpy as np
 import pytest
 import small_baselines
 import tensorflow as tf
-from reference import (
-    AdamReference,
-    DagmmReference,
-    DsebmReference,
-    GanReference,
-    Stack,
-    differences,
-    draw,
-    eagerly,
-    weights_of,
-)
+from reference import AdamReference, Stack, draw, eagerly
+from reference_baselines import DagmmReference, DsebmReference, GanReference, differences, weights_of
 from small_baselines import TABLES, randomise
 from tolerances import Work, bound, of_adam, terms_of
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from reference import DsebmReference, draw
+from reference import draw
+from reference_baselines import DsebmReference
 from small_baselines import DSEBM, DSEBM_OF_IMAGES, randomise
 from tolerances import Work, assert_within, of_network
 

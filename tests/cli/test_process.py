@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from conftest import CHECKOUT
 
@@ -87,6 +90,44 @@ def test_output_that_cannot_hold_the_signs() -> None:
     done = shell("alad table 2", PYTHONIOENCODING="ascii")
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert done.stderr.startswith("alad: error: Expected an output in UTF-8. Received: 'ascii' codec")
+
+
+# Noise ------------------------------------------------------------------------------------------------------------
+
+VERBS = """
+import sys
+from alad_tf.cli import main
+calls = [
+    ["--version"], ["show", "kdd99"], ["table", "2"],
+    ["fit", "rows.csv", "--model", "model", "--epochs", "1", "--seed", "0"],
+    ["score", "rows.csv", "--model", "model", "--output", "scored.csv", "--explain", "1"],
+    ["inspect", "model"], ["export", "model", "served"],
+    ["reproduce", "toy", "--runs", "1", "--epochs", "1", "--out", "results"],
+]
+for call in calls:
+    print("#", *call, file=sys.stderr, flush=True)
+    assert main.main(call) == 0, call
+"""
+IMPORTS = "import alad_tf, numpy; alad_tf.ALAD(epochs=1, verbose=0).fit(numpy.eye(20)); alad_tf.BatchScorer"
+OURS = re.compile(r"# |alad: warning: |seed 0: |.* rows|Wrote |.*epoch")
+
+
+def test_no_command_and_no_import_prints_noise_of_libraries(tmp_path: Path) -> None:
+    """All verbs in one process, the import of the package and its estimator in another; each imports TensorFlow."""
+    random = np.random.default_rng(0)
+    pd.DataFrame(random.normal(size=(300, 3)), columns=list("abc")).to_csv(tmp_path / "rows.csv", index=False)
+    kept = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    for code in (VERBS, IMPORTS):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env={**kept, "PYTHONPATH": str(CHECKOUT)},
+            capture_output=True,
+            text=True,
+        )
+        lines = done.stderr.splitlines()
+        assert done.returncode == 0 and [line for line in lines if not OURS.match(line)] == [], done.stderr
+        assert lines.count("# export model served") == (code is VERBS)
 
 
 # The process that calls -------------------------------------------------------------------------------------------

@@ -11,10 +11,16 @@ import pytest
 from alad_tf.columns.column_warnings import column_warnings
 
 
+def warned(frame: pd.DataFrame, scaled: bool = True) -> list[str]:
+    """The warnings about rows that are their own cells, whole numbers as float64."""
+    cells = frame.assign(**{name: column.astype(float) for name, column in frame.select_dtypes("number").items()})
+    return list(column_warnings(cells, frame, scaled))
+
+
 def lines(**columns: Any) -> list[str]:
     """The warnings about 400 rows with a column that is as it should be."""
     good = np.random.default_rng(0).normal(size=400)
-    return list(column_warnings(pd.DataFrame({"good": good, **columns})))
+    return warned(pd.DataFrame({"good": good, **columns}))
 
 
 @pytest.mark.parametrize("name", ["label", "Label", "target", "class", "y", "is_anomaly"])
@@ -52,7 +58,19 @@ def test_columns_that_are_as_they_should_be(column: Any) -> None:
 
 def test_few_rows() -> None:
     good = np.random.default_rng(0).normal(size=(99, 2))
-    (line,) = column_warnings(pd.DataFrame(good, columns=["a", "b"]))
+    (line,) = warned(pd.DataFrame(good, columns=["a", "b"]))
     assert line.startswith("99 rows of 2 columns are few")
     wide = np.random.default_rng(0).normal(size=(150, 76))
-    assert len(list(column_warnings(pd.DataFrame(wide, columns=[f"c{k}" for k in range(76)])))) == 1
+    assert len(warned(pd.DataFrame(wide, columns=[f"c{k}" for k in range(76)]))) == 1
+
+
+def test_whole_numbers_that_float64_cannot_tell_apart_are_coarse_and_not_constant() -> None:
+    (line,) = lines(id=2**60 + np.arange(400))
+    assert line.startswith("column 'id' loses differences: near 1.15e+18 float64 steps by 256")
+
+
+def test_numbers_that_only_float32_cannot_tell_apart_need_scaling() -> None:
+    frame = pd.DataFrame({"time": 1e9 + 0.5 + np.arange(400)})
+    assert warned(frame) == []
+    (line,) = warned(frame, scaled=False)
+    assert line.startswith("column 'time' loses differences: near 1e+09 float32 steps by 64")

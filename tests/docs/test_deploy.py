@@ -50,7 +50,7 @@ def there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def python(word: str, **given: Any) -> dict[str, Any]:
-    """What the block with a word in it defines."""
+    """Names defined by the block of the page that contains a word."""
     (source,) = [block for kind, _, block in BLOCKS if kind == "python" and word in block]
     exec(compile(source, "deploy.md", "exec"), given)
     return given

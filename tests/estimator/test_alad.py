@@ -26,7 +26,7 @@ from small_networks import own
 from tolerances import Work, assert_close, assert_within, largest, of_adam, of_estimator, of_network, terms_of
 
 import alad_tf
-from alad_tf.errors import AladError, DataError, SettingsError
+from alad_tf.errors import AladError, ConstantFeatureWarning, DataError, SettingsError
 from alad_tf.estimator import callbacks, tensorboard
 from alad_tf.estimator.alad import ALAD
 from alad_tf.estimator.thresholds import LARGEST
@@ -431,6 +431,7 @@ def test_pipeline_and_set_output() -> None:
     assert close < 0.05 * np.ptp(model.score_samples(NEW_FRAME))
 
 
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")  # scikit-learn casts an np.empty
 def test_grid_search() -> None:
     y = np.where(np.arange(40) % 4 < 3, 1, -1)  # both in each fold
     x = X + 1000.0 * (y == -1)[:, None]
@@ -540,7 +541,7 @@ def test_numbers_too_large_for_the_networks_are_as_anomalous_as_can_be() -> None
 def test_a_constant_column_is_warned_of() -> None:
     x = X.copy()
     x[:, 1] = 2.0
-    with pytest.warns(UserWarning, match="1 columns hold one value in all training rows: 'height'"):
+    with pytest.warns(ConstantFeatureWarning, match="1 columns hold one value in all training rows: 'height'"):
         make(epochs=1).fit(frame(x))
 
 

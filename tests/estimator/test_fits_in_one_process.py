@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
@@ -22,14 +21,15 @@ X = draw(0, 40, 5).astype(np.float64) * [1.0, 10.0, 100.0, 0.1, 1.0] + 5.0
 NEW = draw(1, 30, 5).astype(np.float64) * [1.0, 10.0, 100.0, 0.1, 1.0] + 5.0
 OPTIONS: list[dict[str, Any]] = [
     {},
-    {"learning_rate": 1e-3, "epochs": 3},
-    {"batch_size": 10, "latent_discriminator": False},
+    {"batch_size": 10, "latent_discriminator": False, "learning_rate": 1e-3, "epochs": 3},
     {"spectral_norm": None, "ema_decay": None},
 ]
 
 
 def make(seed: int, **options: Any) -> ALAD:
-    return ALAD(**{"architecture": TINY, "jit": False, "random_state": seed, "verbose": 0, **options})
+    return ALAD(
+        **{"architecture": TINY, "score": "features", "jit": False, "random_state": seed, "verbose": 0, **options}
+    )
 
 
 def bits(model: ALAD) -> dict[str, np.ndarray]:
@@ -48,21 +48,21 @@ def require_equal(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> None:
 
 
 @pytest.fixture
-def traced(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
-    """The functions that are traced to be shared, beginning with none."""
-    shared_graphs.forget()
+def traced(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The functions that are traced to be shared, beyond those of the default options."""
     functions, trace = [], shared_graphs._traced
+    make(0).fit(X).anomaly_score(NEW)
 
     def counted(function: Any, variables: Any) -> Any:
         functions.append(function)
         return trace(function, variables)
 
     monkeypatch.setattr(shared_graphs, "_traced", counted)
-    yield functions
-    shared_graphs.forget()
+    return functions
 
 
 def test_a_later_fit_has_the_bits_of_a_first_one(traced: list[Any]) -> None:
+    shared_graphs.forget()
     bits_of(1)
     assert len(traced) == 2  # the training step, the scores
     later = bits_of(2)
@@ -80,10 +80,11 @@ def test_later_fits_leave_a_fitted_estimator_alone(traced: list[Any]) -> None:
     for seed in (2, 3):
         make(seed).fit(X[::-1])
     require_equal(bits(model), before)
-    assert len(traced) == 2
+    assert not traced
 
 
 def test_fits_of_several_threads(traced: list[Any]) -> None:
+    shared_graphs.forget()
     with ThreadPoolExecutor(3) as pool:
         found = list(pool.map(bits_of, range(6)))
     assert len(traced) == 2
@@ -102,19 +103,20 @@ def test_tables_options_and_rows_take_turns(traced: list[Any], monkeypatch: pyte
     for options in OPTIONS:
         shared_graphs.forget()
         alone.append(fits(options))
-    for place in (3, 2, 1, 0, 2):
+    for place in (1, 0, 2):
         for got, wanted in zip(fits(OPTIONS[place]), alone[place]):
             require_equal(got, wanted)
     assert len(shared_graphs._graphs) == 3
 
 
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")  # scikit-learn casts an np.empty
 def test_a_search_over_rates_and_epochs_traces_once(traced: list[Any]) -> None:
     def mean_score(model: ALAD, x: np.ndarray, y: Any = None) -> float:
         return float(model.score_samples(x).mean())
 
     grid = {"learning_rate": [1e-2, 1e-3], "epochs": [1, 2]}
     search = GridSearchCV(make(3), grid, scoring=mean_score, cv=2, error_score="raise").fit(X)
-    assert len(traced) == 2
+    assert not traced
     alone = make(3, **search.best_params_).fit(X)
     require_equal(bits(search.best_estimator_), bits(alone))
 
@@ -123,7 +125,7 @@ def test_copies_score_alike(traced: list[Any]) -> None:
     model = make(4).fit(X)
     require_equal(bits(pickle.loads(pickle.dumps(model))), bits(model))
     require_equal(bits(clone(model).fit(X)), bits(model))
-    assert len(traced) == 2
+    assert not traced
 
 
 @pytest.mark.parametrize("ema_decay", [None, 0.9])

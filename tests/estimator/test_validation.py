@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
+from alad_tf.columns.coarse import coarse_feature
 from alad_tf.errors import DataError
 from alad_tf.estimator import validation
 
@@ -55,3 +56,32 @@ def test_scaling_is_that_of_scikit_learn(kind: str, scaler: type) -> None:
 def test_no_scaling() -> None:
     center, scale = validation.fit_scaling(None, X)
     assert center.tolist() == [0.0, 0.0] and scale.tolist() == [1.0, 1.0]
+
+
+SPREAD = np.arange(100.0)  # standard deviation 28.9
+
+
+@pytest.mark.parametrize(
+    ("column", "kind", "coarse"),
+    [
+        (SPREAD + 2.0**18, np.float32, True),  # steps of 2^-5, more than 28.9 / 1000
+        (SPREAD + 2.0**17, np.float32, False),  # steps of 2^-6
+        (SPREAD + 2.0**24, np.float32, True),
+        (SPREAD + 1e9, np.float32, True),
+        (SPREAD + 1e9, np.float64, False),
+        (300.0 * SPREAD + 2.0**60, np.float64, True),
+        (SPREAD + 2.0**60, np.float64, False),  # one value
+        (2**60 + np.arange(100), np.float64, True),
+        (SPREAD * 1e28, np.float32, False),
+        (SPREAD * 1e300, np.float32, False),  # infinite in float32, which is refused elsewhere
+        (np.full(100, 1e9), np.float32, False),  # constant
+        (SPREAD * 5e-324, np.float64, False),
+        (np.where(SPREAD > 50, np.nan, SPREAD + 1e9), np.float32, True),
+        (np.full(3, np.nan), np.float32, False),
+    ],
+)
+def test_features_that_lose_differences(column: np.ndarray, kind: type[np.floating], coarse: bool) -> None:
+    line = coarse_feature("time", column, kind)
+    assert (line is not None) == coarse
+    if line:
+        assert line.startswith("column 'time' loses differences: near ") and "Subtract" in line

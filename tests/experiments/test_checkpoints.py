@@ -115,8 +115,8 @@ def test_every_variable_is_restored(tmp_path: Path, eager: None) -> None:
         [
             trainer.step,
             *(w for built in (trainer.networks, trainer.average) if built for w in built.trained_weights + built.state),
-            *trainer.optimizers["d"].variables(),
-            *trainer.optimizers["ge"].variables(),
+            *trainer.optimizers["d"].variables,
+            *trainer.optimizers["ge"].variables,
         ]
         for trainer in (one, other)
     ]

@@ -1,4 +1,4 @@
-"""What the tables lack is found, ordered by cost, and made within a budget; baselines are fakes."""
+"""Missing runs of the tables are found, ordered by cost and made within a budget; baselines are fakes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Runs in processes of their own: complete, skipped, remade, failed, killed and interrupted.
 
-Most workers here are scripted: `sitecustomize`, which Python imports at its start, puts a module that does as a plan
-says in the place of alad_tf.experiments.run. The rest train on the toy data.
+The workers are scripted: `sitecustomize`, which Python imports at its start, puts a module that does as a plan
+says in the place of alad_tf.experiments.run.
 """
 
 from __future__ import annotations
@@ -16,25 +16,29 @@ import types
 from pathlib import Path
 from typing import Any, Callable
 
-import numpy as np
 import pytest
-from conftest import CHECKOUT, Alad
+from conftest import CHECKOUT
+from stopped_runs import (
+    PATIENCE,
+    TOY,
+    group_is_empty,
+    obey_control_c,
+    press_control_c,
+    reproduce,
+    state,
+    stopped,
+    wait_for,
+)
 
 from alad_tf.cli.arguments import GOES_ON
 from alad_tf.data import loading
 from alad_tf.errors import AladError, DataError, SettingsError
-from alad_tf.experiments import progress as board_module
 from alad_tf.experiments import scheduler
 from alad_tf.experiments.process import THREAD_VARIABLES
-from alad_tf.experiments.progress import Progress, ProgressBoard
-from alad_tf.experiments.settings import RUN_FILES, Settings, is_complete
-from alad_tf.options import SCORES
-from alad_tf.report import comparison
+from alad_tf.experiments.settings import Settings, is_complete
 
-pytestmark = pytest.mark.minutes(1.5)
+pytestmark = pytest.mark.minutes(0.7)
 
-TOY = Settings.of_protocol("toy", epochs=1, jit=False)
-PATIENCE = 300.0  # seconds until something that must happen has not
 
 SCRIPTED = """
 import json, logging, os, signal, sys, time, types
@@ -115,64 +119,6 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
 
 def facts(out: Path, seed: int) -> dict[str, Any]:
     return dict(json.loads((TOY.folder(out, seed) / "facts.json").read_text()))
-
-
-def state(run_dir: Path) -> dict[str, tuple[int, int]]:
-    """Every file's inode and time of change."""
-    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in run_dir.iterdir()}
-
-
-def arrays(path: Path) -> dict[str, bytes]:
-    """The bits of an .npz file's arrays."""
-    with np.load(path) as stored:
-        return {name: stored[name].tobytes() for name in stored}
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
-def group_is_empty(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return True
-    return False
-
-
-def reproduce(out: Path, seeds: int, jobs: int) -> list[str]:
-    """Arguments of `alad` that make runs of `TOY`."""
-    counts = ["--epochs", str(TOY.epochs), "--runs", str(seeds), "--jobs", str(jobs)]
-    return ["reproduce", "toy", "--no-jit", *counts, "--out", str(out)]
-
-
-def stopped(arguments: list[str], ready: Callable[[], bool], stop: Callable[[int], None]) -> tuple[int, str]:
-    """Call `stop` with the command's process id once `ready`; its exit code and what it says, when all is over."""
-    command = [sys.executable, "-m", "alad_tf", *arguments]
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen(command, cwd=CHECKOUT, start_new_session=True, preexec_fn=obey_control_c, **pipes)
-    try:
-        wait_for(lambda: ready() or process.poll() is not None)
-        stop(process.pid)
-        output, error = process.communicate(timeout=PATIENCE)
-        wait_for(lambda: group_is_empty(process.pid))
-    finally:
-        if not group_is_empty(process.pid):
-            os.killpg(process.pid, signal.SIGKILL)
-    assert output == ""
-    return process.returncode, error
-
-
-def obey_control_c() -> None:
-    """Undo that processes in the background ignore it, and the processes that they start."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def press_control_c(process: int) -> None:
-    os.killpg(process, signal.SIGINT)  # a terminal sends it to the whole group
 
 
 # Scripted workers -------------------------------------------------------------------------------------------------
@@ -409,7 +355,7 @@ def test_budget_counts_from_now(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_runs_go_on_until_the_budget_ends(script: Script, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """What runs then is stopped as by an interrupt, which is no failure; the next is not started."""
+    """At the end of the budget the current run is stopped as by an interrupt, without a failure; no other starts."""
     script({1: "wait"})
 
     class Budget(scheduler.Budget):
@@ -435,154 +381,3 @@ def test_run_that_does_not_fit_the_budget_is_not_started(script: Script, tmp_pat
 
     scheduler.run_all(TOY, range(3), tmp_path, jobs=1, budget=Budget(time.monotonic() + PATIENCE, 0.0))
     assert [is_complete(TOY.folder(tmp_path, seed)) for seed in range(3)] == [True, False, False]
-
-
-# Lines of progress ------------------------------------------------------------------------------------------------
-
-
-def progress(step: int, quality: str | None = None) -> Progress:
-    return Progress(step, 400, {"loss_d": 1.23456, "loss_ge": 2.34567}, quality)
-
-
-def test_plain_lines(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    """One line a run and minute, the first one earlier; the time left counts from the first report."""
-    clock = iter([0.0, 59.0, 60.0, 100.0, 120.0, 180.0])
-    monkeypatch.setattr(board_module, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
-    board = ProgressBoard(TOY, done=[], to_do=["seed 4"])
-    for step in (1, 50, 100, 150, 200):
-        board.show("seed 4", progress(step))
-    board.show("seed 4", progress(300, "F1 0.8765"))
-    board.end("seed 4", None)
-    board.close()
-    assert capfd.readouterr().err.splitlines() == [
-        "toy ALAD-1epochs: 1 epochs each of seed 4",
-        "toy ALAD-1epochs seed 4: 12%, D 1.23, G/E 2.35, about 7 min left",
-        "toy ALAD-1epochs seed 4: 50%, D 1.23, G/E 2.35, about 2 min left",
-        "toy ALAD-1epochs seed 4: 75%, D 1.23, G/E 2.35, F1 0.8765, about 1 min left",
-        "toy ALAD-1epochs seed 4: complete",
-    ]
-
-
-def test_time_left_of_a_resumed_run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    """It counts the steps of this call only: 50 in a minute, 50 to go."""
-    clock = iter([0.0, 60.0])
-    monkeypatch.setattr(board_module, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
-    board = ProgressBoard(TOY, done=[], to_do=["seed 4"])
-    for step in (300, 350):
-        board.show("seed 4", progress(step))
-    assert "88%, D 1.23, G/E 2.35, about 1 min left" in capfd.readouterr().err
-
-
-def test_bars_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    monkeypatch.setenv("COLUMNS", "120")
-    monkeypatch.setenv("LINES", "24")
-    board = ProgressBoard(TOY, done=["seed 2"], to_do=["seed 0", "seed 1"])
-    for name in ("seed 0", "seed 1"):
-        board.show(name, progress(100))
-    board.show("seed 1", progress(400, "F1 0.5000"))
-    board.bars["seed 1"].refresh()
-    board.end("seed 1", None)
-    board.end("seed 0", "Expected this. Received: that.")
-    board.close()
-    error = capfd.readouterr().err
-    assert "seed 0:" in error and "100%" in error and "400/400" in error
-    assert "D 1.23, G/E 2.35, F1 0.5000" in error
-    assert "toy ALAD-1epochs seed 1: complete" in error
-    assert "toy ALAD-1epochs seed 0: Expected this. Received: that." in error
-    assert not board.bars
-
-
-# Real workers on the toy data -------------------------------------------------------------------------------------
-
-
-class Made:
-    """The results folder of two runs, the second stopped at first, and what the command said."""
-
-    def __init__(self, alad: Alad, out: Path) -> None:
-        self.method = out / "toy" / "ALAD-1epochs"
-        self.runs = [self.method / "seed0", self.method / "seed1"]
-        started = self.runs[1] / "log.txt"
-        self.stopped = stopped(reproduce(out, seeds=2, jobs=1), started.exists, press_control_c)
-        self.complete_then = [is_complete(run_dir) for run_dir in self.runs]
-        self.files_then = [state(run_dir) for run_dir in self.runs]
-        self.arguments = reproduce(out, seeds=2, jobs=2)
-        self.done = alad(*self.arguments)
-
-
-@pytest.fixture(scope="module")
-def made(alad: Alad, tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return Made(alad, tmp_path_factory.mktemp("made") / "results")
-
-
-def test_stopped_then_completed(made: Made) -> None:
-    code, error = made.stopped
-    assert code == 130, error
-    assert error.splitlines() == [
-        "toy ALAD-1epochs: 1 epochs each of seed 0, seed 1",
-        "toy ALAD-1epochs seed 0: complete",
-        f"alad: interrupted; {GOES_ON}",
-    ]
-    assert made.complete_then == [True, False]
-    assert "result.json" not in made.files_then[1]
-    assert made.done.returncode == 0
-    assert made.done.stderr.splitlines() == [
-        "toy ALAD-1epochs: complete already: seed 0",
-        "toy ALAD-1epochs: 1 epochs each of seed 1",
-        "toy ALAD-1epochs seed 1: complete",
-    ]
-    assert state(made.runs[0]) == made.files_then[0]
-
-
-def test_results_folder(made: Made) -> None:
-    for seed, run_dir in enumerate(made.runs):
-        assert is_complete(run_dir)
-        assert {path.name for path in run_dir.iterdir()} == {*RUN_FILES, "log.txt", "reconstructions.png"}
-        result = json.loads((run_dir / "result.json").read_text())
-        assert (result["dataset"], result["method"], result["seed"], result["epochs"]) == (
-            "toy",
-            made.method.name,
-            seed,
-            1,
-        )
-        assert (result["n_train"], result["n_test"]) == (2048, 2148)
-        assert result["settings"]["jit"] is False
-        assert set(result["scores"]) == set(SCORES)
-    assert {path.name for path in made.method.iterdir()} == {"seed0", "seed1", "summary.json", "figures"}
-    assert {path.name for path in (made.method / "figures").iterdir()} >= {"roc.png", "scores.png", "losses.png"}
-
-
-def test_seeds_differ(made: Made) -> None:
-    assert arrays(made.runs[0] / "weights.npz") != arrays(made.runs[1] / "weights.npz")
-
-
-def test_summary(made: Made) -> None:
-    summary = json.loads((made.method / "summary.json").read_text())
-    results = [json.loads((run_dir / "result.json").read_text()) for run_dir in made.runs]
-    assert summary == comparison.summarise(results)
-    assert summary["runs"] == [0, 1]
-
-
-def test_printed(made: Made) -> None:
-    f1 = json.loads((made.method / "summary.json").read_text())["scores"]["features"]["f1"]
-    assert f"{f1['mean']:.4f}±{f1['std']:.4f}" in made.done.stdout
-    assert "ALAD-1epochs  2 this machine" in made.done.stdout
-    assert all(f"\n  {score}" in made.done.stdout for score in SCORES)
-    assert str(made.method / "figures") in made.done.stdout
-
-
-def test_second_call_leaves_complete_runs_alone(made: Made, alad: Alad) -> None:
-    before = [state(run_dir) for run_dir in made.runs]
-    again = alad(*made.arguments)
-    assert (again.returncode, again.stdout) == (0, made.done.stdout)
-    assert again.stderr.splitlines() == ["toy ALAD-1epochs: complete already: seed 0, seed 1"]
-    assert [state(run_dir) for run_dir in made.runs] == before
-
-
-def test_incomplete_run_is_remade_with_the_same_bits(made: Made, alad: Alad) -> None:
-    files = [made.runs[1] / name for name in ("weights.npz", "scores.npz")]
-    before, expected = state(made.runs[0]), [arrays(path) for path in files]
-    files[0].unlink()
-    assert alad(*made.arguments).returncode == 0
-    assert state(made.runs[0]) == before
-    assert [arrays(path) for path in files] == expected

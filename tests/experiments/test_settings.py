@@ -1,4 +1,4 @@
-"""What a run is: defaults of the protocol, names of folders, and a folder that belongs to one run's settings."""
+"""Settings of a run: the protocol's defaults, names of folders, and a folder for one set of settings only."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ ELSEWHERE = {
     "weights",
     "strategy",
     "precision",
-}  # in test_images.py and test_distribution.py
+    "dynamics",
+}  # in test_images.py, test_distribution.py and test_dynamics.py
 
 
 def message(caught: pytest.ExceptionInfo[Exception]) -> str:

@@ -179,8 +179,7 @@ def losses(run_dir: Path) -> list[list[float]]:
 def test_two_processes_are_stopped_go_on_and_train_as_one(pair: Pair) -> None:
     """Stopped through the one that is not the chief; only the chief writes. Digits are lost as in test_replicas.py."""
     epochs = 40
-    alone = alad(pair.out, epochs)
-    assert "Precision" in alone.communicate(timeout=300)[0]
+    assert main.main(["reproduce", "toy", "--runs", "1", "--epochs", str(epochs), "--out", str(pair.out)]) == 0
     pair.start(epochs, epochs)
     pair.wait_for_training()
     pair.started[1].terminate()
@@ -202,6 +201,7 @@ def test_two_processes_are_stopped_go_on_and_train_as_one(pair: Pair) -> None:
     assert files == {*RUN_FILES, "reconstructions.png", "log.txt", "log.worker1.txt"}
 
 
+@pytest.mark.slow
 def test_images_with_their_best_weights(pair: Pair, tmp_path: Path) -> None:
     """Batch norm has a state in each process: reading it, and so scoring and saving, is done by all at once."""
     small_images.prepare(tmp_path / "data")
@@ -216,7 +216,7 @@ def test_images_with_their_best_weights(pair: Pair, tmp_path: Path) -> None:
     assert {path.name for path in pair.out.iterdir()} == {*RUN_FILES, "reconstructions.png"}
 
 
-@pytest.mark.parametrize("killed", [0, 1])
+@pytest.mark.parametrize("killed", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_the_other_ends_with_one_line(pair: Pair, killed: int) -> None:
     pair.start(1000, 1000)
     pair.wait_for_training()
@@ -228,6 +228,7 @@ def test_the_other_ends_with_one_line(pair: Pair, killed: int) -> None:
     )
 
 
+@pytest.mark.slow
 def test_other_settings_are_named(pair: Pair) -> None:
     """Other epochs have another folder, in which the other process finds nothing of the chief's."""
     pair.start(5, 6)

@@ -227,6 +227,32 @@ def test_files_of_living_writers_are_no_leftovers(tmp_path: Path) -> None:
     assert names_in(tmp_path) == ["config.json"] and (tmp_path / "config.json").read_text() == "new"
 
 
+FOLDER = (
+    "import sys, pathlib; from alad_tf.io import atomic\n"
+    "with atomic.temporary_folder(pathlib.Path(sys.argv[1])) as temporary:\n"
+    "    (temporary / 'a.txt').write_text('new'); print('writes', flush=True); sys.stdin.readline()"
+)
+
+
+def test_folders_of_killed_writers_are_leftovers_and_those_of_living_ones_are_not(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FOLDER, str(tmp_path / "model.json")]
+    with subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout and writer.stdout.readline() == "writes\n"
+        before = names_in(tmp_path)
+        atomic.remove_leftovers(tmp_path, ["model.json"])
+        assert names_in(tmp_path) == before and len(before) == 1
+        writer.kill()
+    atomic.remove_leftovers(tmp_path, ["model.json"])
+    assert names_in(tmp_path) == []
+
+
+def test_temporary_folder_is_removed_with_what_is_left_in_it(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), atomic.temporary_folder(tmp_path / "model") as temporary:
+        (temporary / "a.txt").write_text("new")
+        raise KeyError
+    assert names_in(tmp_path) == []
+
+
 def test_temporary_file_that_is_taken_for_a_leftover(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process removes it between its making and its locking: another one is made."""
     try_lock = locks.try_lock

@@ -66,3 +66,10 @@ def test_without_fcntl(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Expected Linux or macOS") and sys.platform in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"] and (tmp_path / "a.txt").read_text() == "a"
+
+
+def test_the_lock_file_of_a_dead_process_of_another_machine_is_taken_over(tmp_path: Path) -> None:
+    (tmp_path / "lock").write_text("1 on another machine")
+    with locks.locked(tmp_path):
+        assert (tmp_path / "lock").read_text() == str(os.getpid())
+    assert not (tmp_path / "lock").exists()

@@ -15,7 +15,7 @@ from reference import TINY, AdamReference, Reference, converge, draw, eagerly, r
 from tolerances import Work, assert_close, bound, of_adam, terms_of
 
 import architectures
-from alad_tf.model import networks, shared_graphs
+from alad_tf.model import keras_versions, networks, shared_graphs
 from alad_tf.model.alad_trainer import Trainer
 from alad_tf.model.networks import Networks
 from alad_tf.model.weights import get_arrays, set_arrays
@@ -322,7 +322,7 @@ def test_compiled_steps_are_traced_once_and_equal_eager_ones(jit: bool) -> None:
     assert trainer.average is not None
     optimizers = list(trainer.optimizers.values())
     assert len(optimizers) == 2
-    variables = [trainer.step, *(weight for optimizer in optimizers for weight in optimizer.variables())]
+    variables = [trainer.step, *(weight for optimizer in optimizers for weight in optimizer.variables)]
     variables += [*trainer.networks.variables, *trainer.average.variables]
     start = values(variables)
     losses = [trainer.train(count) for count in (2, 4)]
@@ -387,14 +387,14 @@ def test_without_the_latent_discriminator() -> None:
     assert without_losses[0]["loss_d"] == pytest.approx(
         without_losses[0]["Dxz"] + without_losses[0]["Dxx"], rel=bound(2, 1.0)
     )
-    a, b = (values(trainer.networks.G.trainable_variables) for trainer in (plain, without))
+    a, b = (values(keras_versions.trained(trainer.networks.G)) for trainer in (plain, without))
     assert none_equal(a, b)
 
 
 def test_number_of_generator_encoder_steps_changes_the_trained_kernels() -> None:
     plain, other = trained()[0], trained(table=replace(TINY, ge_steps=5))[0]
     for name in ("G", "E"):
-        a, b = (kernels(trainer.networks.models[name].trainable_variables) for trainer in (plain, other))
+        a, b = (kernels(keras_versions.trained(trainer.networks.models[name])) for trainer in (plain, other))
         assert none_equal(a, b)
 
 

@@ -17,18 +17,18 @@ from alad_tf.errors import SettingsError
 from alad_tf.experiments.settings import Settings
 from alad_tf.model import alad_trainer, distribution
 
+pytestmark = pytest.mark.minutes(1)
+
 TESTS = Path(__file__).resolve().parents[1]
 TRAIN = """
 import json, sys
 import numpy as np
 import tensorflow as tf
 
-kind, name = sys.argv[1:]
+kind, *names = sys.argv[1:]
 if kind == "mirrored":
     (cpu,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from dataclasses import replace
-
 from alad_tf.model import alad_trainer, distribution, networks
 from architectures import toy
 from reference import TINY, narrow_images
@@ -37,64 +37,87 @@ if kind == "mirrored":
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 else:
     strategy = distribution.strategy(kind if kind == "multi-worker" else None)
-alad_trainer.set_precision(kind if kind == "bfloat16" else None)
-table = {"toy": toy.ALAD, "tiny": TINY, "images": narrow_images()}[name]
-random = np.random.default_rng(0)
-x_train = random.standard_normal((4 * table.batch_size, *table.data_shape)).astype(np.float32)
-if name == "images":
-    x_train = random.integers(0, 256, x_train.shape, np.uint8)
-with distribution.scope(strategy):
-    trained, average = networks.build(table, seed=1), networks.build(table, seed=1)
-trainer = alad_trainer.Trainer(trained, table, x_train, seed=0, average=average, jit=False, strategy=strategy)
-losses = [trainer.train(2) for _ in range(3)]
-state = [float(np.abs(weight.numpy()).sum()) for weight in average.trained_weights + average.state]
-print(json.dumps({"losses": losses, "state": state}))
+
+
+def train(name):
+    table = {"toy": toy.ALAD, "tiny": TINY, "images": narrow_images()}[name]
+    random = np.random.default_rng(0)
+    x_train = random.standard_normal((4 * table.batch_size, *table.data_shape)).astype(np.float32)
+    if name == "images":
+        x_train = random.integers(0, 256, x_train.shape, np.uint8)
+    with distribution.scope(strategy):
+        trained, average = networks.build(table, seed=1), networks.build(table, seed=1)
+    trainer = alad_trainer.Trainer(trained, table, x_train, seed=0, average=average, jit=False, strategy=strategy)
+    losses = [trainer.train(2) for _ in range(3)]
+    state = [float(np.abs(weight.numpy()).sum()) for weight in average.trained_weights + average.state]
+    return {"losses": losses, "state": state}
+
+
+for name in names:
+    if name == "images in bfloat16":
+        alad_trainer.set_precision("bfloat16")
+    print(json.dumps(train(name.split()[0])), flush=True)
 """
+Answers = dict[str, dict[str, Any]]  # name of a table -> losses and state of the training
 
 
-def start(kind: str, name: str = "toy", **environment: str) -> subprocess.Popen[str]:
+def start(kind: str, *names: str, **environment: str) -> subprocess.Popen[str]:
     path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
     everything = {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
-    command = [sys.executable, "-c", TRAIN, kind, name]
+    command = [sys.executable, "-c", TRAIN, kind, *names]
     return subprocess.Popen(command, env=everything, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def answer(process: subprocess.Popen[str]) -> dict[str, Any]:
+def answers(process: subprocess.Popen[str], *names: str) -> Answers:
     out, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
-    found: dict[str, Any] = json.loads(out.splitlines()[-1])
-    return found
+    lines = [line for line in out.splitlines() if line.startswith("{")]
+    assert len(lines) == len(names), out
+    return {name: json.loads(line) for name, line in zip(names, lines)}
+
+
+@pytest.fixture(scope="module")
+def one() -> Answers:
+    """What one device finds, in one process for all tables; bfloat16 comes last, for the process keeps it."""
+    names = ("toy", "tiny", "images", "images in bfloat16")
+    return answers(start("one", *names), *names)
+
+
+@pytest.fixture(scope="module")
+def mirrored() -> Answers:
+    """What two devices of a process find."""
+    names = ("toy", "tiny", "images")
+    return answers(start("mirrored", *names), *names)
 
 
 def two_workers(name: str) -> list[dict[str, Any]]:
-    """What two processes on this machine find that train as one."""
+    """Results of two processes on this machine that train as one."""
     sockets = [socket.socket() for _ in range(2)]
-    for one in sockets:
-        one.bind(("localhost", 0))
-    cluster = {"worker": [f"localhost:{one.getsockname()[1]}" for one in sockets]}
-    for one in sockets:
-        one.close()
+    for each in sockets:
+        each.bind(("localhost", 0))
+    cluster = {"worker": [f"localhost:{each.getsockname()[1]}" for each in sockets]}
+    for each in sockets:
+        each.close()
     places = [json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}) for index in range(2)]
-    return [answer(process) for process in [start("multi-worker", name, TF_CONFIG=place) for place in places]]
+    started = [start("multi-worker", name, TF_CONFIG=place) for place in places]
+    return [answers(process, name)[name] for process in started]
 
 
-def test_two_devices_and_two_processes_have_the_losses_of_one() -> None:
-    """The table of the toy data has neither batch norm nor dropout: what is left is the order of sums.
+def test_two_devices_and_two_processes_have_the_losses_of_one(one: Answers, mirrored: Answers) -> None:
+    """The table of the toy data has neither batch norm nor dropout: only the order of sums differs.
 
     Adam's first steps are as large for a gradient that is almost 0 as for any other, so that last digits grow.
     """
-    one, mirrored = answer(start("one")), answer(start("mirrored"))
-    for other in (mirrored, *two_workers("toy")):
-        for ours, theirs, digits in zip(other["losses"], one["losses"], (1e-6, 1e-4, 1e-3)):  # of steps 1-2, 3-4, 5-6
+    for other in (mirrored["toy"], *two_workers("toy")):
+        for ours, theirs, digits in zip(other["losses"], one["toy"]["losses"], (1e-6, 1e-4, 1e-3)):  # two steps each
             assert ours == pytest.approx(theirs, rel=digits)
-        assert other["state"] == pytest.approx(one["state"], rel=1e-3)
+        assert other["state"] == pytest.approx(one["toy"]["state"], rel=1e-3)
 
 
 @pytest.mark.parametrize("name", ["tiny", "images"])
-def test_two_devices_train_every_kind_of_layer(name: str) -> None:
+def test_two_devices_train_every_kind_of_layer(one: Answers, mirrored: Answers, name: str) -> None:
     """Batch norm sees half a batch, and each half has dropout masks of its own: losses are close, not equal."""
-    one, mirrored = answer(start("one", name)), answer(start("mirrored", name))
-    for ours, theirs in zip(mirrored["losses"], one["losses"]):
+    for ours, theirs in zip(mirrored[name]["losses"], one[name]["losses"]):
         assert ours == pytest.approx(theirs, rel=0.2)
         assert ours != theirs
 
@@ -128,8 +151,8 @@ def test_settings_of_a_precision() -> None:
         Settings.of_protocol("toy", precision="int8")
 
 
-def test_bfloat16_trains_close_to_float32_and_not_equal() -> None:
-    exact, rounded = (answer(start(kind, "images")) for kind in ("one", "bfloat16"))
+def test_bfloat16_trains_close_to_float32_and_not_equal(one: Answers) -> None:
+    exact, rounded = one["images"], one["images in bfloat16"]
     for ours, theirs in zip(rounded["losses"], exact["losses"]):
         assert ours == pytest.approx(theirs, rel=0.05)
     assert rounded["losses"] != exact["losses"]

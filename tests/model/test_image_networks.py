@@ -33,7 +33,7 @@ from tolerances import (
 )
 
 import architectures
-from alad_tf.model import alad_trainer, losses, networks, scores, spectral_norm
+from alad_tf.model import alad_trainer, keras_versions, losses, networks, scores, spectral_norm
 from architectures import Alad
 from architectures.rows import Adam, Concatenate
 
@@ -102,7 +102,7 @@ def test_spectral_norm_is_on_the_hidden_layers_of_encoder_and_discriminators_onl
 
 def test_kernels_are_normal_and_biases_zero(built: networks.Networks) -> None:
     for model in built.models.values():
-        for weight in model.trainable_variables:
+        for weight in keras_versions.trained(model):
             value = weight.numpy()
             if "kernel" in weight.name and value.size > 2000:
                 assert value.std() == pytest.approx(0.01, rel=0.05)

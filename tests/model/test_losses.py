@@ -88,7 +88,7 @@ class Recorder:
     """
 
     def __init__(self, answer: Any, layers: list[Any]) -> None:
-        self.answer, self.submodules, self.inputs = answer, layers, [None, None]
+        self.answer, self._layers, self.inputs = answer, layers, [None, None]
         self.calls: list[list[np.ndarray]] = []
 
     def __call__(self, inputs: Any, training: bool | None = None) -> Any:
@@ -97,6 +97,9 @@ class Recorder:
         inputs[0] = tf.tile(inputs[0], [len(inputs[-1]) // len(inputs[0]), 1])
         self.calls.append([member.numpy() for member in inputs])
         return self.answer(*inputs)
+
+    def _flatten_layers(self, include_self: bool) -> list[Any]:
+        return self._layers
 
     @property
     def rows(self) -> list[list[float]]:

@@ -15,7 +15,7 @@ from tolerances import assert_close, assert_within, of_network
 
 import architectures
 from alad_tf.experiments import models
-from alad_tf.model import layers, networks, spectral_norm
+from alad_tf.model import keras_versions, layers, networks, spectral_norm
 from alad_tf.model.weights import get_arrays, set_arrays
 from architectures import Alad
 from architectures.rows import Dense, Joint, Xavier
@@ -76,12 +76,12 @@ def test_every_table_has_its_parameter_counts() -> None:
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_parameter_counts(name: str) -> None:
     plain = networks.build(table_of(name), spectral_norm=None)
-    assert {key: floats(model.trainable_variables) for key, model in plain.models.items()} == PARAMETERS[name]
-    moving = {key: floats(model.non_trainable_variables) for key, model in plain.models.items()}
+    assert {key: floats(keras_versions.trained(model)) for key, model in plain.models.items()} == PARAMETERS[name]
+    moving = {key: floats(keras_versions.state(model)) for key, model in plain.models.items()}
     assert {key: count for key, count in moving.items() if count} == MOVING_STATISTICS[name]
     assert floats(plain.state) == sum(moving.values())
     normalised = networks.build(table_of(name), spectral_norm="paper")
-    assert {key: floats(model.trainable_variables) for key, model in normalised.models.items()} == PARAMETERS[name]
+    assert {key: floats(keras_versions.trained(model)) for key, model in normalised.models.items()} == PARAMETERS[name]
 
 
 def test_every_table_of_a_baseline_has_its_parameter_counts() -> None:
@@ -94,7 +94,7 @@ def test_every_table_of_a_baseline_has_its_parameter_counts() -> None:
 def test_parameter_counts_of_baselines(method: str, name: str) -> None:
     expected = BASELINES[method, name]
     built = models.DEEP[method].Networks(architectures.load(name, method), 0)
-    counts = {part: floats(getattr(built, part).trainable_variables) for part in expected if part != "b'"}
+    counts = {part: floats(keras_versions.trained(getattr(built, part))) for part in expected if part != "b'"}
     if "b'" in expected:
         counts["b'"] = floats([built.b])
     assert counts == expected
@@ -106,7 +106,7 @@ def test_every_weight_is_in_exactly_one_group() -> None:
     groups = [built.discriminator_weights, built.generator_encoder_weights, built.state]
     references = [weight.ref() for group in groups for weight in group]
     assert len(references) == len(set(references)) == len(get_arrays(built))
-    owned = {weight.ref() for name in ("G", "E") for weight in built.models[name].trainable_variables}
+    owned = {weight.ref() for name in ("G", "E") for weight in keras_versions.trained(built.models[name])}
     assert {weight.ref() for weight in built.generator_encoder_weights} == owned
     assert [w.ref() for w in built.trained_weights] == references[: -len(built.state)]
 
@@ -205,7 +205,7 @@ def test_lrelu_slope_of_the_tables(name: str) -> None:
 def test_kernels_are_glorot_uniform_and_biases_zero(kind: str | None) -> None:
     built, kernels = networks.build(table_of("kdd99"), spectral_norm=kind, seed=5), 0
     for model in built.models.values():
-        for weight in model.trainable_variables:
+        for weight in keras_versions.trained(model):
             value = weight.numpy()
             if value.ndim == 2:
                 bound = np.sqrt(6.0 / sum(value.shape))
@@ -229,7 +229,7 @@ def test_initial_kernels_are_the_same_with_and_without_spectral_norm() -> None:
 
 def test_initial_bias_is_the_tables() -> None:
     built = networks.build(replace(TINY, initializer=Xavier(bias=0.25)))
-    biases = [w.numpy() for model in built.models.values() for w in model.trainable_variables if "bias" in w.name]
+    biases = [w.numpy() for model in built.models.values() for w in keras_versions.trained(model) if "bias" in w.name]
     assert len(biases) == 13
     assert all((bias == 0.25).all() for bias in biases)
 
@@ -243,7 +243,7 @@ def test_seed_governs_every_initial_value(kind: str | None) -> None:
     drawn = {
         f"{key}/{position}"
         for key, model in first.models.items()
-        for position, weight in enumerate(model.weights)
+        for position, weight in enumerate(keras_versions.weights(model))
         if "kernel" in weight.name or "sn_u" in weight.name
     }
     assert {name for name, same in other.items() if not same} == drawn
@@ -252,7 +252,7 @@ def test_seed_governs_every_initial_value(kind: str | None) -> None:
 def test_kernels_and_dropout_masks_of_one_network_are_drawn_apart() -> None:
     table = replace(TINY, Dxz=replace(TINY.Dxz, only_x=(Dense(9, "LReLU"),)), latent_dim=5)
     built = networks.build(replace(table, E=(*TINY.E[:-1], Dense(5, "None"))), spectral_norm=None)
-    first, second = (w.numpy() for w in built.Dxz.trainable_variables if w.shape == (5, 9))
+    first, second = (w.numpy() for w in keras_versions.trained(built.Dxz) if w.shape == (5, 9))
     assert not np.isclose(first, second).any()
     seeds = [layer.seed for layer in dropouts(built)]
     assert len(seeds) == len(set(seeds)) == 5
@@ -345,7 +345,7 @@ def test_features_and_logits_come_after_dropout_in_training_only() -> None:
     for model, pair, rate in ((built.Dxx, [x, x + 1.0], 0.2), (built.Dxz, [x, z], 0.5)):
         logits, features = (output.numpy() for output in model(pair, training=True))
         assert abs((features == 0).mean() - rate) < 5 * np.sqrt(rate * (1 - rate) / features.size)
-        kernel, bias = (weight.numpy() for weight in model.layers[-1].weights)
+        kernel, bias = (weight.numpy() for weight in keras_versions.weights(model.layers[-1]))
         assert_close(logits, features @ kernel + bias, len(kernel), (np.abs(features) @ np.abs(kernel)).max())
         assert not (model(pair, training=False)[1].numpy() == 0).any()
 
@@ -421,10 +421,10 @@ def test_pair_layer_is_a_dense_layer_on_both_members_side_by_side(kind: str | No
     size, slope = float((rows @ np.abs(kernel)).max() + np.abs(bias).max()), float(rows.sum(axis=0).max())
     with tf.GradientTape() as tape:
         got = of_pairs([a, b], **arguments)
-        got_gradient = tape.gradient(got, of_pairs.trainable_variables)
+        got_gradient = tape.gradient(got, keras_versions.trained(of_pairs))
     with tf.GradientTape() as tape:
         expected = dense(tf.concat([a, b], axis=1), **arguments)
-        expected_gradient = tape.gradient(expected, dense.trainable_variables)
+        expected_gradient = tape.gradient(expected, keras_versions.trained(dense))
     assert_close(got, expected, 9, size)
     for one, other in zip(got_gradient, expected_gradient):
         assert_close(one, other, 6 + 9 + 9, slope * size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import tensorflow as tf
 from reference import draw, power_iteration
 from tolerances import Work, assert_close, assert_within, of_network
 
-from alad_tf.model import spectral_norm
+from alad_tf.model import keras_versions, spectral_norm
+from alad_tf.model.layers import PairDense
 
 SHAPES = {"Dense": (6, 5), "Conv2D": (4, 4, 3)}
 OF_SIGMA = 2 * (12 + 4)  # terms of W u and of W^T v, and of their norms; W is at most [12, 4]
@@ -142,7 +144,7 @@ def test_stock_tfa_overwrites_the_kernel() -> None:
     paper, dense = wrapped(), tf.keras.layers.Dense(4)
     stock = spectral_norm.wrapper("tfa")(dense)
     stock.build((None, 5))
-    for target, source in zip(stock.weights, paper.weights):
+    for target, source in zip(keras_versions.weights(stock), keras_versions.weights(paper)):
         target.assign(source)
     kernel = paper.layer.kernel.numpy()
     v, u, _ = power_iteration(kernel, paper.u.numpy())
@@ -151,11 +153,38 @@ def test_stock_tfa_overwrites_the_kernel() -> None:
     assert not np.allclose(dense.kernel, kernel)
 
 
+@pytest.mark.skipif(not keras_versions.has_addons(), reason="no tensorflow-addons for this TensorFlow")
+@pytest.mark.parametrize("kind", ["dense", "convolution", "pairs"])
+def test_own_layer_equals_that_of_tensorflow_addons(kind: str) -> None:
+    rows = {"dense": draw(0, 7, 5), "convolution": draw(0, 7, 6, 6, 2), "pairs": [draw(0, 7, 5), draw(1, 7, 3)]}
+    made = {
+        "dense": tf.keras.layers.Dense,
+        "pairs": PairDense,
+        "convolution": partial(tf.keras.layers.Conv2D, kernel_size=3),
+    }
+    x, layers = rows[kind], [made[kind](4) for _ in range(2)]
+    stock = spectral_norm.wrapper("tfa")(layers[0])
+    own = spectral_norm.TfaSpectralNormalization(layers[1])
+    assert type(stock) is not type(own)
+    stock(x), own(x)
+    for target, source in zip(keras_versions.weights(own), keras_versions.weights(stock)):
+        target.assign(source)
+    for _ in range(10):
+        results = []
+        for layer in (stock, own):
+            with tf.GradientTape() as tape:
+                outputs = layer(x, training=True)
+            gradients = tape.gradient(outputs, layer.trainable_variables)
+            results.append([outputs, *gradients, *map(np.array, keras_versions.weights(layer))])
+        for theirs, ours in zip(*results):
+            np.testing.assert_array_equal(ours, theirs)
+
+
 def test_wrapper_names_the_kinds() -> None:
     layer = tf.keras.layers.Dense(4)
     assert spectral_norm.wrapper(None)(layer) is layer
     assert type(spectral_norm.wrapper("paper")(layer)) is spectral_norm.SpectralNormalization
-    assert type(spectral_norm.wrapper("tfa")(layer)) is spectral_norm.SpectralNormalization.__base__
+    assert isinstance(spectral_norm.wrapper("tfa")(layer), spectral_norm.SpectralNormalized)
     with pytest.raises(ValueError, match="Received: 'weights'. Allowed: paper, tfa, None"):
         spectral_norm.wrapper("weights")
 

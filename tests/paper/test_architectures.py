@@ -215,7 +215,7 @@ def test_ends_of_the_baselines_fit_together(name: str, variable: str) -> None:
 
 @pytest.mark.parametrize(("name", "variable"), [("kdd99", v) for v in METHOD_OF] + [("arrhythmia", "DAGMM")])
 def test_table_of_another_width(name: str, variable: str) -> None:
-    """What makes x' gets another width with it; all else stays as it is."""
+    """The layer that outputs x' gets another width too; the rest of the table is unchanged."""
     table = load(name, variable)
     other = rows.of_width(table, 7)
     assert other.data_dim == 7 and rows.of_width(other, table.data_dim) == table

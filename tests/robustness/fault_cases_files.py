@@ -1,22 +1,18 @@
-"""Faults of files from elsewhere (data, rows, model folders), and calls that are wrong."""
+"""Faults of raw data files and of files of rows."""
 
 from __future__ import annotations
 
 import gzip
-import json
-import math
 import os
 import pickle
 import shutil
 from pathlib import Path
-from typing import Any, Callable
 from unittest.mock import patch
 
 import numpy as np
-from faults import Arguments, Scene, Trap, fault, flipped, packed_array, plain_array, sprung
+from faults import Arguments, Scene, fault, packed_array, plain_array
 
 from alad_tf import paths
-from alad_tf.io.manifest import entry
 
 KDD99 = "kddcup.data_10_percent.gz"
 
@@ -263,198 +259,3 @@ def disk_is_full_when_scores_are_written(scene: Scene) -> Arguments:
     (scene.folder / "results" / "scored.csv").write_text("mine")
     scene.full_disk()
     return ["score", "new.csv", "--model", "model", "--output", "results/scored.csv", "--overwrite"]
-
-
-# Model folders ----------------------------------------------------------------------------------------------------
-
-MODEL = "Model folders"
-INSPECT = ["inspect", "model"]
-MODEL_FILES = (
-    "columns.json",
-    "data.json",
-    "model.json",
-    "preprocessing.json",
-    "scaling.npz",
-    "scores.npz",
-    "weights.npz",
-)
-
-for _name in MODEL_FILES:
-
-    @fault(MODEL, f"Received: {_name} is damaged. Copy it again", name=f"bit of {_name} is another")
-    def _flip(scene: Scene, name: str = _name) -> Arguments:
-        scene.model({name: flipped})
-        return SCORE
-
-
-@fault(MODEL, "a folder without its manifest.json|list of the files|is damaged")
-def bit_of_the_manifest_is_another(scene: Scene) -> Arguments:
-    scene.model({"manifest.json": flipped})
-    return SCORE
-
-
-@fault(MODEL, "Expected a model folder in model. Received: nothing. Allowed: what `alad fit` writes")
-def model_folder_is_missing(scene: Scene) -> Arguments:
-    return INSPECT
-
-
-@fault(MODEL, "Received: weights.npz is missing. Copy it again, whole")
-def file_of_a_model_is_missing(scene: Scene) -> Arguments:
-    (scene.model() / "weights.npz").unlink()
-    return SCORE
-
-
-@fault(MODEL, "Received: startup.py does not belong to it")
-def file_that_does_not_belong_to_a_model(scene: Scene) -> Arguments:
-    (scene.model() / "startup.py").write_text("raise SystemExit")
-    return SCORE
-
-
-@fault(MODEL, "Received: model.json is damaged")
-def link_in_place_of_a_file_of_a_model(scene: Scene) -> Arguments:
-    path = scene.model() / "model.json"
-    shutil.move(path, scene.folder / "elsewhere.json")
-    path.symlink_to(scene.folder / "elsewhere.json")
-    return SCORE
-
-
-@fault(MODEL, "Received: a folder without its manifest.json")
-def manifest_is_JSON_of_something_else(scene: Scene) -> Arguments:
-    (scene.model() / "manifest.json").write_text('{"name": "an app", "icons": []}')
-    return INSPECT
-
-
-@fault(MODEL, "Expected a model folder of format 1 in model. Received: format 9. Read it with the version")
-def model_is_of_a_newer_format(scene: Scene) -> Arguments:
-    path = scene.model() / "manifest.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 9}))
-    return INSPECT
-
-
-@fault(
-    MODEL,
-    "Expected the list of the files in model/manifest.json, each with its size and SHA-256 sum. Received: a damaged",
-)
-def manifest_names_a_file_outside(scene: Scene) -> Arguments:
-    folder = scene.model()
-    shutil.copy(folder / "model.json", scene.folder / "outside.json")
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["files"]["../outside.json"] = entry(scene.folder / "outside.json")
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    return INSPECT
-
-
-@fault(MODEL, "Expected arrays in model/weights.npz. Received: pickled objects, which are never loaded")
-def pickled_objects_in_a_model(scene: Scene) -> Arguments:
-    trap = np.array([Trap(scene.folder)], object)
-    scene.model({"weights.npz": lambda _: packed_array(trap, "E/0")}, signed=True)
-    scene.after.append(lambda: sprung(scene))
-    return SCORE
-
-
-@fault(MODEL, "Expected arrays in model/weights.npz")
-def pickle_in_place_of_the_weights(scene: Scene) -> Arguments:
-    scene.model({"weights.npz": lambda _: pickle.dumps(Trap(scene.folder))}, signed=True)
-    scene.after.append(lambda: sprung(scene))
-    return SCORE
-
-
-@fault(MODEL, "Expected a model of ALAD in model. Received: .*a table of .* weights, of which 9 are there")
-def archive_in_a_model_names_a_file_outside(scene: Scene) -> Arguments:
-    scene.model({"weights.npz": lambda _: packed_array(np.eye(3), "../../evil")}, signed=True)
-    scene.after.append(lambda: nothing_made(scene, "../evil.npy"))
-    return SCORE
-
-
-@fault(MODEL, "Expected a file that unpacks to at most 200 times its size. Received: model/weights.npz")
-def weights_are_a_bomb(scene: Scene) -> Arguments:
-    scene.model({"weights.npz": lambda _: packed_array(np.zeros(1 << 24, np.float32), "E/0")}, signed=True)
-    return SCORE
-
-
-def document(change: Callable[[dict[str, Any]], None]) -> Callable[[bytes], bytes]:
-    """A file of JSON with a change."""
-
-    def changed(content: bytes) -> bytes:
-        read = json.loads(content)
-        change(read)
-        return json.dumps(read).encode()
-
-    return changed
-
-
-@fault(MODEL, r"Expected a model of ALAD in model. Received: .*a table of \d+ weights, of which \d+ are there")
-def table_of_a_model_is_huge(scene: Scene) -> Arguments:
-    scene.model({"model.json": document(lambda model: model["table"]["E"][0].update(units=10**9))}, signed=True)
-    return SCORE
-
-
-@fault(MODEL, "Expected a model of ALAD in model. Received: .*not finite")
-def threshold_of_a_model_is_not_a_number(scene: Scene) -> Arguments:
-    scene.model({"model.json": document(lambda model: model["threshold"].update(value=math.nan))}, signed=True)
-    return SCORE
-
-
-@fault(MODEL, "documents that do not fit together|damaged document")
-def preprocessing_of_a_model_is_of_something_else(scene: Scene) -> Arguments:
-    scene.model({"preprocessing.json": lambda _: b'{"__reduce__": "os.system"}'}, signed=True)
-    return SCORE
-
-
-@fault(MODEL, "Expected JSON in model/model.json")
-def JSON_of_a_model_is_nested_without_end(scene: Scene) -> Arguments:
-    scene.model({"model.json": lambda _: b"[" * 100_000}, signed=True)
-    return INSPECT
-
-
-# Calls ------------------------------------------------------------------------------------------------------------
-
-CALLS = "Command line"
-
-
-def wrong_call(arguments: str, says: str, title: str, code: int = 2) -> None:
-    @fault(CALLS, says, code, name=title)
-    def call(scene: Scene) -> Arguments:
-        return arguments.split()
-
-
-wrong_call("trian kdd99", "Expected a command: .*Received: 'trian'", "unknown command")
-wrong_call("reproduce mnist", "for DATASET. Received: 'mnist'", "unknown data set")
-wrong_call("reproduce kdd99 --method GAN", "for --method. Received: 'GAN'", "unknown method")
-wrong_call(
-    "reproduce toy --epochs 1.5",
-    "Expected a whole number of at least 1 for --epochs. Received: '1.5'",
-    "epochs that are no whole number",
-)
-wrong_call(
-    "reproduce toy --seed -1", "Expected a whole number of at least 0 for --seed. Received: '-1'", "negative seed"
-)
-wrong_call(
-    "fit train.csv --model m --learning-rate nan",
-    "Expected a number above 0 for --learning-rate. Received: 'nan'",
-    "learning rate that is no number",
-)
-wrong_call(
-    "fit train.csv --model m --contamination 0.9",
-    "Expected a share above 0 and at most 0.5 for --contamination. Received: '0.9'",
-    "contamination over one half",
-)
-wrong_call("fit train.csv", "Expected --model DIR. Received: none", "no place for the model")
-wrong_call(
-    "score new.csv --model m --output s.csv --fast",
-    "Expected an option of alad score: .*Received: --fast",
-    "unknown option",
-)
-wrong_call(
-    "reproduce kdd99 --training-half released",
-    "Received: 'released'. Only arrhythmia has both",
-    "option of another data set",
-    1,
-)
-wrong_call("table 9", "Received: 9", "table that is not there", 1)
-wrong_call(
-    "fit train.csv --model m --label kind",
-    "Expected both --label COL and --normal VALUE",
-    "option without its other half",
-    1,
-)

@@ -17,7 +17,7 @@ from faults import RUN, Arguments, Said, Scene, Trap, change, cut, fault, flippe
 
 from alad_tf.experiments import checkpoints
 from alad_tf.io import atomic, locks
-from alad_tf.model import alad_trainer, scores
+from alad_tf.model import alad_trainer, keras_versions, scores
 from architectures import toy
 
 # Run folders ------------------------------------------------------------------------------------------------------
@@ -207,7 +207,7 @@ def weight_is_infinite(scene: Scene) -> Arguments:
     def train(self: alad_trainer.Trainer, steps: int) -> dict[str, float]:
         losses = TRAIN(self, steps)
         if int(self.step) == 11:
-            weight = self.networks.G.trainable_variables[0]
+            weight = keras_versions.trained(self.networks.G)[0]
             weight.assign(weight + math.inf)
         return losses
 

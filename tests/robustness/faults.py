@@ -19,9 +19,10 @@ import zipfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Callable
+from typing import Any, Callable, cast
 from unittest.mock import patch
 
 import numpy as np
@@ -44,7 +45,7 @@ Arguments = Sequence[object]
 
 @dataclass(frozen=True)
 class Said:
-    """What came of a call."""
+    """Outcome of a call."""
 
     code: int
     out: str
@@ -53,7 +54,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Fault:
-    """A case: the function that makes the fault, and what the call must say and end with."""
+    """A case: the function that makes the fault, the expected message and the expected exit code."""
 
     group: str
     name: str
@@ -87,7 +88,7 @@ def fault(group: str, says: str, code: int = 1, name: str = "") -> Callable[[Cal
 
 @dataclass(frozen=True)
 class Earlier:
-    """What there is before a fault: files of a complete run, of one that was stopped, of a model, and rows."""
+    """Files made before a fault: a complete run, a stopped run, a model folder, and rows."""
 
     results: Path
     model: Valid
@@ -227,7 +228,7 @@ class Inline:
         parent = SimpleNamespace(is_alive=lambda: True)
         with patch.object(os, "dup2"), patch.object(multiprocessing, "parent_process", lambda: parent):
             try:
-                _work(settings, seed, run_dir, data_dir, SimpleNamespace(send=self.said.append))
+                _work(settings, seed, run_dir, data_dir, cast(Connection, SimpleNamespace(send=self.said.append)))
             except SystemExit as end:
                 code = int(end.code or 0)
         signal.signal(signal.SIGTERM, handler)

@@ -1,4 +1,4 @@
-"""Feed the readers of CSV files and of model folders what nobody would write, and see that each is refused in one line.
+"""Feed the readers of rows and of model folders what nobody would write, and see that each is refused in one line.
 
     python tests/robustness/fuzz_readers.py --seconds 60 --seed 1
 
@@ -23,13 +23,16 @@ import time
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet
 
 from alad_tf.columns.schema import Kind
 from alad_tf.errors import AladError
@@ -41,6 +44,7 @@ from alad_tf.tabular.readers import chunks
 SECONDS = 20.0  # that one call may take
 MEGABYTES = 1500  # that all calls together may take on top of the first
 Chance = random.Random
+READERS = ("rows", "arrow", "model")
 
 NUMBERS = [0, 1, -1, 2**31, 2**63, 10**400, 1e308, float("nan"), float("inf"), -0.0, 0.5, True]
 VALUES: list[Any] = [*NUMBERS, None, "", "x", "é\0\ud800", "../../etc/passwd", [], {}, [[]], {"": None}, "9" * 5000]
@@ -81,11 +85,7 @@ def rows(folder: Path, chance: Chance) -> Callable[[], object]:
     path.write_bytes(mutated(content, chance) if chance.random() < 0.3 else content)
     kinds: dict[str, Kind] = {"a": "number"} if chance.random() < 0.3 else {}
 
-    def read() -> None:
-        readers_module.read(path, kinds=kinds)
-        list(chunks(path, chance.choice([1, 3, 1000]), kinds=kinds))
-
-    return read
+    return lambda: _read_all(path, chance, kinds)
 
 
 def text(chance: Chance, delimiter: str) -> bytes:
@@ -136,6 +136,43 @@ def array_file(chance: Chance, suffix: str) -> bytes:
     return (
         content if suffix == ".npy" else zipped({chance.choice(["x.npy", "../x.npy", "/x", "y.npy"]): content}, chance)
     )
+
+
+def arrow(folder: Path, chance: Chance) -> Callable[[], object]:
+    """A Parquet or Feather file with a mutation, packed or not, in one batch or several."""
+    kind = chance.choice(["parquet", "feather"])
+    path, count = folder / f"rows.{kind}", chance.choice([1, 20, 300])
+    columns: dict[str, Any] = {
+        "a": [chance.choice([0.5, None, float("nan")]) for _ in range(count)],
+        "b": list(range(count)),
+        "c": [chance.choice(["x", "yy", "\u00fc" * 30, "", None]) for _ in range(count)],
+        "d": [[1, 2]] * count,
+    }
+    table = pa.table({name: columns[name] for name in chance.sample("abcd", chance.choice([1, 2, 3, 3, 3, 4]))})
+    if kind == "feather" and "c" in table.column_names and chance.random() < 0.3:
+        place = table.column_names.index("c")
+        table = table.set_column(place, "c", table.column("c").dictionary_encode())
+    rows_of_batch = chance.choice([7, 1000])
+    if kind == "parquet":
+        pyarrow.parquet.write_table(
+            table, path, row_group_size=rows_of_batch, compression=chance.choice(["none", "snappy", "zstd"])
+        )
+    else:
+        pyarrow.feather.write_feather(
+            table, path, chunksize=rows_of_batch, compression=chance.choice(["uncompressed", "lz4", "zstd"])
+        )
+    content = path.read_bytes()
+    for _ in range(chance.choice([0, 1, 1, 2, 8])):  # numbers of the format: lengths, offsets, counts
+        place, size = chance.randrange(len(content)), chance.choice([1, 2, 4, 8])
+        number = chance.choice([0, 1, 0x7F, 0xFF, 1 << 31, (1 << 63) - 1, 1 << 41]) % (1 << 8 * size)
+        content = content[:place] + number.to_bytes(size, "little") + content[place + size :]
+    path.write_bytes(mutated(content, chance) if chance.random() < 0.2 else content)
+    return lambda: _read_all(path, chance, {})
+
+
+def _read_all(path: Path, chance: Chance, kinds: dict[str, Kind]) -> None:
+    readers_module.read(path, kinds=kinds)
+    list(chunks(path, chance.choice([1, 3, 1000]), kinds=kinds))
 
 
 # Model folders ----------------------------------------------------------------------------------------------------
@@ -289,15 +326,18 @@ def _doubled(content: bytes, place: int, chance: Chance) -> bytes:
     return content[:place] + content[place // 2 : place] * chance.choice([1, 50]) + content[place:]
 
 
-def fuzz(folder: Path, seconds: float, seed: int, first: int = 0) -> tuple[Counter[str], list[str]]:
+def fuzz(
+    folder: Path, seconds: float, seed: int, first: int = 0, only: Sequence[str] = READERS
+) -> tuple[Counter[str], list[str]]:
     """Read case after case until the time is over; how many were read and refused, and what was found."""
     counts: Counter[str] = Counter()
     findings: list[str] = []
-    readers = {"rows": rows, "model": Valid(folder).model}
+    readers = {"rows": rows, "arrow": arrow, "model": Valid(folder).model}
+    readers = {name: make for name, make in readers.items() if name in only}
     before, end, number = _megabytes(), time.monotonic() + seconds, first
     while time.monotonic() < end:
         for name, make in readers.items():
-            if name == "model" and number % 10:  # takes ten times as long
+            if name == "model" and number % 10 and len(readers) > 1:  # takes ten times as long
                 continue
             try:
                 with case(make, number, seed, folder) as outcome:
@@ -319,8 +359,9 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--case", type=int, default=0, help="number of the first case")
+    parser.add_argument("--only", nargs="+", choices=READERS, default=list(READERS))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        done, found = fuzz(Path(temporary), options.seconds, options.seed, options.case)
+        done, found = fuzz(Path(temporary), options.seconds, options.seed, options.case, options.only)
     print(f"{dict(done)}; findings: {len(found)}", *found, sep="\n")
     sys.exit(bool(found))

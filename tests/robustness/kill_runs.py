@@ -39,7 +39,7 @@ MOMENTS = ("training", "start", "training", "training", "results", "results", "r
 
 @dataclass
 class Outcome:
-    """What was done and what went wrong."""
+    """Numbers of kills and failures."""
 
     kills: Counter[str] = field(default_factory=Counter)  # by what the process was doing
     runs: int = 0
@@ -61,7 +61,7 @@ class Outcome:
                 if not _kill(run_dir, moment, chance):
                     break
                 outcome.kills[_killed_in(run_dir)] += 1
-                outcome.problems += _unreadable(run_dir)
+                outcome.problems += unreadable(run_dir)
             if not (run_dir / "result.json").exists():
                 _complete(run_dir)
             outcome.runs += 1
@@ -118,7 +118,7 @@ def _newest_step(run_dir: Path) -> int:
     return max((int(path.name[len("step") :]) for path in run_dir.glob("checkpoints/step*")), default=0)
 
 
-def _unreadable(run_dir: Path) -> list[str]:
+def unreadable(run_dir: Path) -> list[str]:
     """Files and checkpoints under a final name that cannot be read as what they are."""
     problems = []
     for path in (*run_dir.glob("*.json*"), *run_dir.glob("*.npz"), *run_dir.glob("checkpoints/step*")):

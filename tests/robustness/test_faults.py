@@ -26,6 +26,8 @@ for cases in (
     "fault_cases_images",
     "fault_cases_exports",
     "fault_cases_files",
+    "fault_cases_models",
+    "fault_cases_calls",
 ):  # in the order of the table
     importlib.import_module(cases)
 PAGE = CHECKOUT / "docs" / "faults.md"
@@ -89,7 +91,7 @@ def test_fault(case: Fault, scene: Scene) -> None:
 
 
 def row(case: Fault, line: str, folder: Path) -> str:
-    """A line of the table: what is the same in every run of the case."""
+    """A line of the table, from the parts of the message that are the same in every run of the case."""
     line = line.replace(f"{folder}/", "").replace(str(folder), ".")
     line = re.sub(r"used by process \d+", "used by process N", line)
     line = re.sub(r"record at \d+", "record at N", line)

@@ -1,4 +1,4 @@
-"""Memory stays flat: what a fit has built in TensorFlow is freed with the estimator, or used again by the next fit."""
+"""Memory stays flat: a fit's TensorFlow objects are freed with the estimator, or used again by the next fit."""
 
 from __future__ import annotations
 

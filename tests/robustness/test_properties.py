@@ -25,7 +25,7 @@ from alad_tf.data import kdd99, loading
 from alad_tf.experiments import scheduler, summary
 from alad_tf.experiments.protocol import ABLATIONS, PROTOCOLS
 from alad_tf.experiments.settings import Settings
-from alad_tf.model import losses, networks, scores
+from alad_tf.model import keras_versions, losses, networks, scores
 from alad_tf.tabular import fit
 from architectures import rows
 from architectures.rows import Adam, Alad, Dense, Joint, Xavier
@@ -103,7 +103,7 @@ def test_rendered_table_has_a_line_for_each_row_in_order(table: Alad) -> None:
 def test_weights_are_counted_as_they_are_made(features: int, n_rows: int) -> None:
     table = tabular(features, n_rows=n_rows)
     built = networks.build(table, spectral_norm=None)
-    made = [w for model in built.models.values() for w in model.trainable_variables]
+    made = [w for model in built.models.values() for w in keras_versions.trained(model)]
     batch_norm = sum(2 * row.units for stack in every_stack(table) for row in stack if row.batch_norm)
     assert rows.n_weights(table) == sum(int(np.prod(w.shape)) for w in made) - batch_norm
 

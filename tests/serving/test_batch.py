@@ -87,7 +87,7 @@ def test_features_that_have_names() -> None:
 
 
 def test_text_in_a_column_of_numbers() -> None:
-    batch = {**cells(table(3)), NAMES[0]: ["1", "2", "many"]}
+    batch = {**cells(table(3)), NAMES[0]: np.array(["1", "2", "many"])}
     with pytest.raises(DataError, match=f"Expected numbers in column '{NAMES[0]}'. Received: "):
         BatchScorer(table_version("imputed"))(batch)
 

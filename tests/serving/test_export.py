@@ -9,11 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import conftest
 import numpy as np
 import pytest
 import tensorflow as tf
-from command import refused, run
 from exported_models import (
     NAMES,
     ROWS,
@@ -23,7 +21,6 @@ from exported_models import (
     cells,
     loaded,
     table,
-    table_folder,
     table_model,
     table_version,
 )
@@ -33,10 +30,10 @@ from tensorflow.core.framework import tensor_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 from tolerances import Work, assert_scores, assert_within, largest, of_estimator, of_network, of_scores, of_table
 
-from alad_tf.errors import AladError, DataError, SettingsError
+from alad_tf.errors import DataError
 from alad_tf.model import networks
 from alad_tf.model.scores import Scorer
-from alad_tf.serving import c_api, checks, export, sample_requests, sources, versions, warm_up
+from alad_tf.serving import c_api, export, sample_requests, sources, versions, warm_up
 from alad_tf.serving.signatures import LARGEST, Detector
 
 ALL_BUT_RAW = ["encode", "explain", "generate", "regress", "scores", "serving_default"]
@@ -181,7 +178,9 @@ def test_images_of_bytes(tmp_path: Path) -> None:
     built = networks.build(narrow_images())
     shape = built.E.input_shape[1:]
     detector = Detector(built, "features", 0.5, np.zeros(shape), np.ones(shape))
-    version = export.export(sources.Source(detector, {}, None, {}), tmp_path)
+    version = export.export(
+        sources.Source(detector, {"rule": "value", "value": 0.5, "scores": "none"}, None, {}), tmp_path
+    )
     x = images(5, size=shape[0])
     answer, expected = ask(version, "raw", x=x), Scorer(built)(x)
     bounds = of_scores(built, x.astype(np.float32) / 127.5 - 1.0)
@@ -354,161 +353,3 @@ def test_manifest_vouches_for_the_graph_and_the_description(entries: dict[str, A
     (version / versions.MANIFEST).write_text(json.dumps(entries))
     with pytest.raises(DataError, match="Expected the list of the files in .*manifest.json, each with its size"):
         versions.describe(version)
-
-
-# Versions and faults ----------------------------------------------------------------------------------------------
-
-
-def array_source(**changes: Any) -> sources.Source:
-    return sources.of_estimator(array_model(), **changes)
-
-
-def test_versions_count_up_and_never_change(tmp_path: Path) -> None:
-    base = tmp_path / "deep" / "name"
-    assert export.export(array_source(), base) == base / "1"
-    assert export.export(array_source(), base, version=7) == base / "7"
-    assert export.export(array_source(), base) == base / "8"
-    before = versions.describe(base / "7")
-    with pytest.raises(SettingsError, match=f"Expected a new version. Received: 7, which is in {base}"):
-        export.export(array_source(), base, version=7)
-    assert versions.describe(base / "7") == before
-    assert sorted(path.name for path in base.iterdir()) == ["1", "7", "8"]
-    assert versions.resolve(base) == versions.resolve(base / "8") == base / "8"
-
-
-def test_a_version_that_appears_meanwhile_is_not_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def appears(version: Path, detector: Detector) -> None:
-        (tmp_path / "1").mkdir()
-        (tmp_path / "1" / "theirs").touch()
-
-    monkeypatch.setattr(export, "check", appears)
-    with pytest.raises(SettingsError, match="Expected a new version. Received: 1"):
-        export.export(array_source(), tmp_path, version=1)
-    assert [path.name for path in tmp_path.rglob("*")] == ["1", "theirs"]
-
-
-def test_two_exports_at_once_are_two_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def other(version: Path, detector: Detector) -> None:
-        monkeypatch.undo()
-        assert export.export(array_source(), tmp_path) == tmp_path / "1"
-
-    monkeypatch.setattr(export, "check", other)
-    assert export.export(array_source(), tmp_path) == tmp_path / "2"
-    assert [versions.describe(tmp_path / name)["version"] for name in "12"] == [1, 2]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2"]
-
-
-@pytest.mark.parametrize("inside", [".", "name"])
-def test_model_folders_are_left_alone(inside: str, tmp_path: Path) -> None:
-    folder = shutil.copytree(table_folder("imputed"), tmp_path / "model")
-    with pytest.raises(SettingsError, match="Expected BASE/NAME outside of model folders"):
-        export.export(array_source(), folder / inside)
-    sources.load(folder)
-
-
-@pytest.mark.parametrize("version", [0, -1, 2**63])
-def test_versions_that_a_server_cannot_read(version: int, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=rf"Expected a version from 1 to 2\*\*63 - 1. Received: {version}"):
-        export.export(array_source(), tmp_path, version=version)
-
-
-def test_missing_variables_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """TensorFlow's loader takes such a folder, and fails at every request."""
-    whole = export._save
-
-    def without_variables(detector: Detector, folder: Path) -> dict[str, Any]:
-        signatures = whole(detector, folder)
-        shutil.rmtree(folder / "variables")
-        return signatures
-
-    monkeypatch.setattr(export, "_save", without_variables)
-    with pytest.raises(AladError, match="Received: .*"):
-        export.export(array_source(), tmp_path)
-    assert not list(tmp_path.iterdir())
-
-
-def test_another_answer_than_the_package_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = checks.decisions
-
-    def others(detector: Detector, x: np.ndarray) -> dict[str, np.ndarray]:
-        answer = whole(detector, x)
-        return {**answer, "score": answer["score"] * np.float32(0.9)}
-
-    monkeypatch.setattr(checks, "decisions", others)
-    with pytest.raises(AladError, match="Expected the export to answer as alad_tf does"):
-        export.export(array_source(), tmp_path)
-    assert not list(tmp_path.iterdir())
-
-
-SCRIPT = """
-import os, resource, signal, sys
-from pathlib import Path
-from alad_tf.serving import export, sources
-source = sources.load(sys.argv[1])
-if sys.argv[3] == "kill":
-    export.check = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)
-else:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
-export.export(source, sys.argv[2])
-"""
-
-
-def export_in_a_process(model: Path, base: Path, what: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", SCRIPT, str(model), str(base), what]
-    return subprocess.run(command, cwd=conftest.CHECKOUT, capture_output=True, text=True)
-
-
-def test_killed_half_way_leaves_no_version(tmp_path: Path) -> None:
-    done = export_in_a_process(table_folder("imputed"), tmp_path, "kill")
-    assert done.returncode == -9
-    assert versions.versions(tmp_path) == []
-    assert [path.name[:8] for path in tmp_path.iterdir()] == [".export."]
-    with pytest.raises(DataError, match="Expected an exported model"):
-        versions.resolve(tmp_path)
-    assert export.export(array_source(), tmp_path) == tmp_path / "1"
-
-
-def test_full_target_leaves_nothing(tmp_path: Path) -> None:
-    """A limit on the size of files stands for a disk without room."""
-    done = export_in_a_process(table_folder("imputed"), tmp_path, "30000")
-    assert done.returncode == 1
-    assert "File too large" in done.stderr.splitlines()[-1]
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["MODEL", "BASE", "--threshold", "nan"], "Expected a number for --threshold. Received: 'nan'"),
-        (["MODEL", "BASE", "--threshold", "inf"], "Expected a finite value. Received: inf"),
-        (["MODEL", "BASE", "--contamination", "0.7"], "at most 0.5 for --contamination. Received: '0.7'"),
-        (["MODEL", "BASE", "--score", "l1"], "Expected the model's score, neighbours"),
-        (["MODEL", "BASE", "--version", "0"], "Expected a whole number from 1 to 9223372036854775807 for --version"),
-        (["MODEL", "FILE"], "File exists"),
-        (["MODEL", "FILE/name"], "Not a directory"),
-        (["NOTHING", "BASE"], "Expected a model folder of `alad fit` or the folder of a complete run"),
-    ],
-)
-def test_one_line_for_each_fault(
-    arguments: list[str], message: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "FILE").touch()
-    places = {name: tmp_path / name for name in ("BASE", "FILE", "FILE/name", "NOTHING")}
-    places["MODEL"] = table_folder("imputed")
-    assert message in refused(capfd, "export", *(places.get(argument, argument) for argument in arguments))
-    assert not (tmp_path / "BASE").exists()
-
-
-def test_command_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    arguments = ["--contamination", "0.25", "--version", "3"]
-    assert run("export", table_folder("imputed"), tmp_path / "name", *arguments) == 0
-    version = tmp_path / "name" / "3"
-    rule = {"rule": "contamination", "value": 0.25, "scores": "training rows"}
-    threshold = versions.describe(version)["threshold"]
-    assert threshold["rule"] == rule
-    scores = np.load(table_folder("imputed") / "scores.npz")["training"]
-    assert np.mean(scores > threshold["value"]) == pytest.approx(0.25, abs=0.01)
-    assert capfd.readouterr().out.splitlines()[-1] == f"exported: {version}"
-    frame = table(50, seed=4)
-    score = loaded(version).run("raw", cells(frame))
-    np.testing.assert_array_equal(score["is_anomaly"], score["score"] > threshold["value"])

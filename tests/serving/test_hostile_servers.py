@@ -63,7 +63,7 @@ SHAPELESS: dict[str, Any] = {
 
 @contextmanager
 def answering(*parts: bytes, pause: float = 0.0) -> Iterator[str]:
-    """The URL of a server that sends the parts to its one client, whatever it asks, with a pause after each."""
+    """The URL of a server that sends the parts to its one client for any request, with a pause after each."""
 
     def serve() -> None:
         connection, _ = listener.accept()

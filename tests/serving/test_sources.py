@@ -1,4 +1,4 @@
-"""What can be exported: where the threshold of each kind comes from, and what is refused."""
+"""Sources of exports: the origin of each kind's threshold, and refused folders and options."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ PATH = Path("rows.csv")
 
 
 def check(content: bytes, sizes: list[int], delimiter: str = ",") -> str | None:
-    """What is said about a text that is fed in blocks of these sizes, in turn; None: nothing."""
+    """The message about a text that is fed in blocks of these sizes in turn; None: no message."""
     quotes, place, number = QuoteCheck(PATH, delimiter), 0, 0
     try:
         while place < len(content):

@@ -1,0 +1,58 @@
+"""`alad report`: one page about a model or a run, to look at in a browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from alad_tf.cli.arguments import FILES, PATH, POSITIVE, Command, argument, flag, labels, option
+from alad_tf.cli.tabular import labels_of
+from alad_tf.cli.terminal import say
+from alad_tf.errors import SettingsError
+
+
+@click.command(
+    cls=Command,
+    interrupted="no page was written",
+    examples="""
+alad report model --output report.html
+alad report model new.csv --output report.html
+alad report model new.csv --output report.html --label kind --normal benign --id customer
+alad report results/kdd99/ALAD/seed0 --output run.html
+""",
+)
+@argument("model", PATH, "MODEL", "folder that `alad fit` wrote, or the folder of a run of `alad reproduce`")
+@argument("rows", PATH, "[ROWS]", f"rows to score, or a file that `alad score` wrote: {FILES}", required=False)
+@option("--output", PATH, "FILE", "new page, in .html", required=True)
+@flag("--overwrite", "replace an existing page")
+@option("--top", POSITIVE, "N", "most anomalous rows to list", default=25, show_default=True)
+@option("--id", click.STRING, "COL", "column that names the rows")
+@labels("add metrics")
+def report(model: Path, rows: Path | None, output: Path, **given: Any) -> None:
+    """Write a page about a model and rows that it scores: one HTML file, which needs no network.
+
+    Columns, losses, scores with a threshold to move, the most anomalous rows with the values that the model expects,
+    columns by contribution, drift against the training rows, and metrics where there are labels.
+    """
+    from alad_tf.experiments import run_page
+    from alad_tf.io import page_file
+    from alad_tf.report.page import render
+    from alad_tf.tabular.report import Rows, model_page
+
+    page_file.require(output, model, rows, overwrite=given["overwrite"])
+    labelled = labels_of(given["label"], given["normal"])
+    if run_page.is_run(model):
+        if rows is not None or labelled or given["id"]:
+            raise SettingsError("Expected the folder of a run alone: its test rows have labels. Received: more.")
+        page = run_page.run_page(model, given["top"])
+    elif rows is None and (labelled or given["id"]):
+        raise SettingsError("Expected ROWS with --label, --normal and --id. Received: none.")
+    else:
+        page = model_page(model, None if rows is None else Rows(rows, labelled, given["id"], given["top"]))
+    page_file.write(output, render(page))
+    say(f"report: {output}")
+
+
+FAMILY = (report,)

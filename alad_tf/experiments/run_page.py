@@ -1,0 +1,125 @@
+"""`alad report` for a run of the paper's protocol: its losses, scores and metrics beside the paper's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from alad_tf.errors import DataError, one_line
+from alad_tf.io import archives
+from alad_tf.metrics import n_flagged
+from alad_tf.report import paper, plots, results
+from alad_tf.report.page import AnomalousRow, Page
+from alad_tf.report.score_view import ScoreView
+
+LOSSES = {
+    "loss_d": "discriminators",
+    "loss_ge": "generator and encoder",
+    "loss_g": "generator",
+    "loss": "loss",
+    "validation": "score of the validation rows",
+}
+METRICS = {
+    "precision": "Precision",
+    "recall": "Recall",
+    "f1": "F1",
+    "auroc": "AUROC",
+    "average_precision": "Average precision",
+}
+INVERTED = "On KDD99 the attacks are the normal class, as in the paper: 'anomalies' here are ordinary connections."
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is of a run of `alad reproduce`, complete or not."""
+    return (folder / "result.json").is_file() or (folder / "config.json").is_file()
+
+
+def run_page(folder: Path, top: int) -> Page:
+    """Collect what a page tells of a run.
+
+    Args:
+        folder: of the run, `<out>/<dataset>/<method>/[class<k>/]seed<s>`.
+        top: test rows to list.
+
+    Raises:
+        DataError: the run is not complete, or a file of it is damaged.
+    """
+    result = results.read_run(folder)
+    name = f"{paper.DATASET_NAMES.get(result['dataset'], result['dataset'])}, {result['method']}, seed {result['seed']}"
+    history = plots.read_history(folder / "history.jsonl") if (folder / "history.jsonl").exists() else []
+    losses = {
+        title: ([record["epoch"] for record in history if key in record], [r[key] for r in history if key in r])
+        for key, title in LOSSES.items()
+        if any(key in record for record in history)
+    }
+    missing = {"losses": "The folder of this run has no history.jsonl, so its losses are not known."}
+    view: ScoreView | None = None
+    rows: list[AnomalousRow] = []
+    if (folder / "scores.npz").exists():
+        view, rows = _scores(folder / "scores.npz", result, top)
+    else:
+        missing["scores"] = "The folder of this run has no scores.npz, which published results leave out."
+    return Page(
+        title=f"Run of the paper's protocol: {name}",
+        facts=_facts(result),
+        losses=losses,
+        scores=view,
+        metrics=_metrics(result),
+        rows=rows,
+        missing=missing,
+        notes=[
+            f"Made by alad report from the run {folder}. Nothing in this page comes from a network.",
+            "Precision, recall and F1 flag the share of test rows that the paper flags (Section V-A).",
+            *([INVERTED] if result["dataset"] == "kdd99" else []),
+        ],
+    )
+
+
+def _facts(result: dict[str, Any]) -> list[tuple[str, object]]:
+    optional = {
+        "Anomalies among them": result.get("n_anomalies"),
+        "Share flagged": result.get("top_fraction"),
+        "Normal class": result["settings"].get("normal_class"),
+        "Stand-in for the data": result.get("stand_in"),
+    }
+    settings = ", ".join(f"{name} {value}" for name, value in result["settings"].items() if value is not None)
+    return [
+        ("Training rows", f"{result['n_train']:,}"),
+        ("Test rows", f"{result['n_test']:,}"),
+        *((name, value) for name, value in optional.items() if value is not None),
+        ("Epochs", result["epochs"]),
+        ("Time", f"{result['seconds']:g} s"),
+        ("Settings", settings),
+    ]
+
+
+def _metrics(result: dict[str, Any]) -> tuple[list[str], list[list[object]]]:
+    """A row for each score, the paper's mean over its runs below it where there is one."""
+    rows: list[list[object]] = []
+    for score, values in result["scores"].items():
+        rows.append([score, *(f"{values[metric]:.4f}" for metric in METRICS)])
+        printed = paper.printed(result["dataset"], result["method"], score)
+        if printed:
+            means = (f"{printed[metric].mean:.4f}" if metric in printed else "" for metric in METRICS)
+            rows.append([f"{score}, the paper's mean", *means])
+    return ["Score", *METRICS.values()], rows
+
+
+def _scores(path: Path, result: dict[str, Any], top: int) -> tuple[ScoreView, list[AnomalousRow]]:
+    """The test rows by the run's first score, and those with the largest."""
+    try:
+        arrays = archives.arrays(path)
+        name = next(iter(result["scores"]))
+        scores, anomalous = arrays[name].astype(np.float64), arrays["y_test"] == 1
+        if scores.shape != anomalous.shape or not len(scores) or not np.isfinite(scores).all():
+            raise ValueError(f"scores of shape {scores.shape} for labels of shape {anomalous.shape}, or not finite")
+    except (OSError, KeyError, StopIteration, *archives.DAMAGE) as error:
+        raise DataError(f"Expected the scores of a run in {path}. Received: {one_line(error)}.") from error
+    flagged = n_flagged(len(scores), result.get("top_fraction") or max(float(anomalous.mean()), 1 / len(scores)))
+    cut = np.partition(scores, len(scores) - flagged)[len(scores) - flagged]
+    view = ScoreView(scores, float(np.nextafter(cut, -np.inf)), anomalous, f"test rows by the score {name!r}")
+    order = np.argsort(-scores, kind="stable")[:top]
+    kinds = ("normal", "anomalous")
+    return view, [AnomalousRow(f"test row {k + 1}", float(scores[k]), None, kinds[int(anomalous[k])]) for k in order]

@@ -1,0 +1,36 @@
+"""Spectral normalisation by tensorflow-addons; the only module that imports it."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import tensorflow as tf
+
+from alad_tf.model.spectral_norm import SpectralNormalized
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", UserWarning)  # its end-of-life notice; the versions are pinned
+    import tensorflow_addons as tfa
+
+
+@tf.keras.utils.register_keras_serializable(package="alad_tf")
+class AddonsSpectralNormalization(SpectralNormalized, tfa.layers.SpectralNormalization):
+    """The layer of tensorflow-addons, extended to layers on pairs: a list of two inputs.
+
+    Of several replicas, which all see the same W, the first one's u is kept.
+    """
+
+    def add_weight(self, *args: Any, **kwargs: Any) -> tf.Variable:
+        """Create u."""
+        return super().add_weight(*args, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA, **kwargs)
+
+    def build(self, input_shape: Any) -> None:
+        """Build the wrapped layer, and u."""
+        if not isinstance(input_shape, list):
+            return super().build(input_shape)
+        self.layer.build(input_shape)
+        self.layer.built = True
+        super().build([None, *self.layer.kernel.shape[:-1]])
+        self.input_spec = None
+        return None

@@ -1,0 +1,33 @@
+"""Cells that a model expects: reconstructed features in the units of the columns."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+
+
+def expected_cells(transformer: ColumnTransformer, x_hat: np.ndarray) -> pd.DataFrame:
+    """The cells that reconstructed features stand for: numbers in their units, of categories the most likely one.
+
+    Args:
+        transformer: a fitted one of `preprocessing.of_columns`.
+        x_hat: [n, d] its features, reconstructed.
+
+    Returns:
+        A frame of n rows with the columns of the transformer.
+    """
+    cells: dict[str, np.ndarray] = {}
+    for part, columns in ((name, columns) for name, _, columns in transformer.transformers_ if name != "remainder"):
+        fitted, features = transformer.named_transformers_[part], x_hat[:, transformer.output_indices_[part]]
+        if part == "numeric":
+            scaler = fitted.named_steps["scale"]
+            numbers = scaler.inverse_transform(features) if hasattr(scaler, "inverse_transform") else features
+            cells.update({name: numbers[:, k] for k, name in enumerate(columns)})
+            continue
+        start = 0
+        for name, categories in zip(columns, fitted.categories_):
+            likely = features[:, start : start + len(categories)].argmax(axis=1)
+            cells[name] = categories[likely]
+            start += len(categories)
+    return pd.DataFrame(cells)

@@ -1,0 +1,177 @@
+"""Distribution of each training column, kept with a model, and the drift of new rows against it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import chi2
+
+from alad_tf.columns.schema import Columns
+from alad_tf.errors import DataError
+from alad_tf.report.page import Drift
+
+LEVELS = np.linspace(0.0, 1.0, 51)  # of the quantiles that a profile keeps
+TENTHS = np.arange(0.1, 0.95, 0.1)
+RARE = 0.01  # categories with a smaller share of the training rows are one bin
+MOST_COLUMNS = 4000  # of a profile; a wider table has none
+BY_CHANCE = 0.001
+SMOOTHING = 0.5  # rows added to each bin, so that an empty one has a finite PSI
+
+
+def describe(cells: pd.DataFrame, columns: Columns) -> dict[str, Any]:
+    """Profile of training cells as JSON: of numbers the rows up to each quantile, of categories the rows of each.
+
+    Args:
+        cells: what `Columns.training_rows` returns.
+        columns: its schema.
+    """
+    if len(columns.names) > MOST_COLUMNS:
+        return {}
+    numeric, categorical = {}, {}
+    for name in columns.numeric:
+        values = np.sort(cells[name].dropna().to_numpy(np.float64))
+        edges = np.unique(np.quantile(values, LEVELS, method="lower"))
+        numeric[name] = {
+            "edges": edges.tolist(),
+            "up_to": np.searchsorted(values, edges, side="right").tolist(),
+            "missing": int(len(cells) - len(values)),
+        }
+    for name in columns.categorical:
+        known = cells[name].dropna()
+        counts = {str(value): int(count) for value, count in known.value_counts().items()}
+        categorical[name] = {"counts": counts, "missing": int(len(cells) - len(known))}
+    return {"numeric": numeric, "categorical": categorical}
+
+
+class DriftCounter:
+    """Counts new rows by the bins of a profile, a chunk at a time.
+
+    Args:
+        profile: what `describe` returned.
+
+    Raises:
+        DataError: the profile is damaged.
+    """
+
+    def __init__(self, profile: dict[str, Any]) -> None:
+        try:
+            self._numbers = {name: _NumberBins(**bins) for name, bins in profile["numeric"].items()}
+            self._texts = {name: _TextBins(**bins) for name, bins in profile["categorical"].items()}
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise DataError(f"Expected the profile of training rows. Received: damaged: {error!r:.200}.") from error
+
+    def add(self, cells: pd.DataFrame) -> None:
+        """Count the cells of a chunk, what `Columns.scoring_rows` returns."""
+        for name, numbers in self._numbers.items():
+            numbers.add(cells[name].to_numpy(np.float64))
+        for name, texts in self._texts.items():
+            texts.add(cells[name])
+
+    def drift(self) -> list[Drift]:
+        """The columns, the one with most drift first."""
+        found = [numbers.drift(name) for name, numbers in self._numbers.items()]
+        found += [texts.drift(name) for name, texts in self._texts.items()]
+        return sorted(found, key=lambda drift: -drift.psi)
+
+
+class _NumberBins:
+    """Counts of a column of numbers up to each edge, in the training rows and in new ones."""
+
+    def __init__(self, edges: list[float], up_to: list[int], missing: int) -> None:
+        self.edges, self.up_to, self.missing = np.array(edges, np.float64), np.array(up_to, np.int64), int(missing)
+        if not len(self.edges) == len(self.up_to) > 0 or not (np.diff(self.edges) > 0).all():
+            raise ValueError("edges that do not rise")
+        self.new = np.zeros(len(self.edges) + 2, np.int64)  # below the first edge, up to each edge, above the last
+        self.new_missing = 0
+
+    def add(self, values: np.ndarray) -> None:
+        known = values[~np.isnan(values)]
+        self.new_missing += len(values) - len(known)
+        places = np.where(known < self.edges[0], 0, np.searchsorted(self.edges, known, side="left") + 1)
+        self.new += np.bincount(places, minlength=len(self.new))
+
+    def drift(self, name: str) -> Drift:
+        trained = np.concatenate([[0], np.diff(self.up_to, prepend=0), [0]])
+        last = np.unique(np.searchsorted(self.up_to, TENTHS * self.up_to[-1]))  # last edge of each tenth
+        starts = np.unique([0, 1, *(last + 2), len(trained) - 1])
+        before, now = (np.add.reduceat(counts, starts) for counts in (trained, self.new))
+        psi, by_chance = _psi([*before, self.missing], [*now, self.new_missing])
+        shares = [np.cumsum(counts) / max(counts.sum(), 1) for counts in (trained, self.new)]
+        ks = float(np.abs(shares[0] - shares[1]).max()) if self.new.sum() else None
+        words = [
+            f"median {self._median(counts):.4g}{_missing(missing, counts.sum())}" if counts.sum() else "no value"
+            for counts, missing in ((trained, self.missing), (self.new, self.new_missing))
+        ]
+        return Drift(name, "numeric", psi, by_chance, ks, *words)
+
+    def _median(self, counts: np.ndarray) -> float:
+        place = int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
+        return float(self.edges[min(max(place - 1, 0), len(self.edges) - 1)])
+
+
+class _TextBins:
+    """Counts of the categories of a column, in the training rows and in new ones."""
+
+    def __init__(self, counts: dict[str, int], missing: int) -> None:
+        self.counts, self.missing = {str(name): int(count) for name, count in counts.items()}, int(missing)
+        self.new: Counter[str] = Counter()
+        self.new_missing = self.unseen = 0
+
+    def add(self, values: pd.Series) -> None:
+        known = values.dropna()
+        self.new_missing += len(values) - len(known)
+        for name, count in known.value_counts().items():
+            if str(name) in self.counts:
+                self.new[str(name)] += int(count)
+            else:
+                self.unseen += int(count)
+
+    def drift(self, name: str) -> Drift:
+        rows = sum(self.counts.values())
+        common = [category for category, count in self.counts.items() if count >= RARE * rows]
+        before, now = ([counts[category] for category in common] for counts in (self.counts, self.new))
+        total = sum(self.new.values())
+        psi, by_chance = _psi(
+            [*before, rows - sum(before), 0, self.missing],
+            [*now, total - sum(now), self.unseen, self.new_missing],
+        )
+        words = [_most_common(counts, missing) for counts, missing in ((self.counts, self.missing), (self.new, 0))]
+        if self.unseen:
+            words[1] += f"; never seen in training: {self.unseen / (total + self.unseen):.1%}"
+        words[1] += _missing(self.new_missing, total + self.unseen)
+        return Drift(name, "categorical", psi, by_chance, None, *words)
+
+
+def _psi(before: list[int], now: list[int]) -> tuple[float, float]:
+    """Population stability index of two counts by bin, and the value that it exceeds by chance with `BY_CHANCE`.
+
+    Sum of (q - p) ln(q / p) over the bins that hold a row. Without drift it is, divided by 1/n + 1/m, about chi-squared
+    with one degree of freedom less than bins.
+    """
+    both = np.array([before, now], np.float64)
+    both = both[:, both.sum(axis=0) > 0]
+    n, m = both.sum(axis=1)
+    if not n or not m or both.shape[1] < 2:
+        return 0.0, 0.0
+    p, q = (counts + SMOOTHING for counts in both)
+    p, q = p / p.sum(), q / q.sum()
+    chance = float(chi2.isf(BY_CHANCE, both.shape[1] - 1)) * (1 / n + 1 / m)
+    return float(((q - p) * np.log(q / p)).sum()), chance
+
+
+def _most_common(counts: dict[str, int], missing: int) -> str:
+    total = sum(counts.values())
+    if not total:
+        return "no known category"
+    name = max(counts, key=lambda category: counts[category])
+    return (
+        f"{len([c for c in counts.values() if c])} categories, most often {name!r:.40} ({counts[name] / total:.1%})"
+        + (_missing(missing, total))
+    )
+
+
+def _missing(missing: int, known: int) -> str:
+    return f", missing {missing / (missing + known):.1%}" if missing else ""

@@ -1,0 +1,249 @@
+"""`alad report`: a page about a model folder and, where they are given, about rows that it scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from alad_tf.columns.schema import Kind, as_text, require
+from alad_tf.errors import DataError
+from alad_tf.estimator import thresholds
+from alad_tf.report.page import AnomalousRow, Cell, Page
+from alad_tf.report.score_view import ScoreView
+from alad_tf.tabular import readers
+from alad_tf.tabular.dialects import ANY
+from alad_tf.tabular.expected import expected_cells
+from alad_tf.tabular.fit import settled
+from alad_tf.tabular.labels import Labels
+from alad_tf.tabular.model import CHUNK_ROWS, Model, bar, trained_on
+from alad_tf.tabular.profiles import DriftCounter
+
+CELLS = 5  # columns that a row's line of the page names
+OLD_FOLDER = "This model folder was written by an earlier version, which did not keep {}. Fit the model anew for them."
+NO_ROWS = "No rows were given: `alad report MODEL ROWS` adds this part."
+ONLY_SCORES = "{} lacks the model's columns ({}), so only its scores are shown."
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows that a page is about.
+
+    Args:
+        path: a file with the model's columns, or a file with scores that `alad score` wrote.
+        labels: which of them are normal, for metrics.
+        id_column: a column that names the rows; None: they are numbered from 1.
+        top: most anomalous rows to list.
+    """
+
+    path: Path
+    labels: Labels | None = None
+    id_column: str | None = None
+    top: int = 25
+
+
+def model_page(folder: Path, rows: Rows | None = None) -> Page:
+    """Collect what a page tells of a model folder and of rows.
+
+    Raises:
+        DataError: the folder or the rows cannot be used.
+        SettingsError: a column of labels or of names that the file does not have.
+    """
+    model = Model.load(folder)
+    page = Page(
+        title=f"ALAD on {model.data['file']}",
+        facts=_facts(model),
+        columns={"numeric columns": model.columns.numeric, "categorical columns": model.columns.categorical},
+        losses=_losses(model),
+        missing={"losses": OLD_FOLDER.format("the losses of each epoch")},
+        notes=[f"Made by alad report from the model folder {folder}. Nothing in this page comes from a network."],
+    )
+    if rows is None:
+        missing = {**page.missing, **dict.fromkeys(("rows", "drift"), NO_ROWS)}
+        reference = model.estimator.reference_scores_
+        view = ScoreView(reference, model.estimator.threshold_, None, f"{model.estimator.reference_} of the model")
+        return replace(page, scores=view, missing=missing)
+    _, usual = trained_on(folder)
+    dialect = settled(rows.path, ANY, usual, model.columns.sources)
+    present = readers.columns(rows.path, dialect)
+    beside = [name for name in (rows.id_column, rows.labels and rows.labels.column) if name]
+    require(present, beside, "--id, --label")
+    lacking = [name for name in model.columns.sources if name not in present]
+    if lacking and "score" not in present:
+        raise DataError(
+            f"Expected the model's columns, or scores of `alad score`, in {rows.path}. Received: no {lacking[0]!r} "
+            f"and no 'score'; its columns are {', '.join(present[:8])}{' ...' if len(present) > 8 else ''}."
+        )
+    scan = _Scan(model, rows, lacking)
+    with bar("scoring") as advance:
+        kinds: dict[str, Kind] = {**dict.fromkeys(beside, "text"), **model.columns.kinds()}
+        if lacking:
+            kinds["score"] = "number"
+        only = [name for name in present if name in kinds]
+        for frame in readers.chunks(rows.path, CHUNK_ROWS, only=only, kinds=kinds, advance=advance, dialect=dialect):
+            scan.add(frame)
+    return scan.onto(page)
+
+
+class _Scan:
+    """What a pass over the rows of a file keeps of them: all scores, the most anomalous rows, counts for drift."""
+
+    def __init__(self, model: Model, rows: Rows, lacking: list[str]) -> None:
+        self._model, self._rows, self._lacking = model, rows, lacking
+        self._scores: list[np.ndarray] = []
+        self._anomalous: list[np.ndarray] = []
+        self._top = pd.DataFrame()
+        self._invalid = 0
+        profile = {} if lacking else model.data.get("profile", {})
+        self._drift = DriftCounter(profile) if profile else None
+
+    def add(self, frame: pd.DataFrame) -> None:
+        """Score and count a chunk of rows."""
+        if self._lacking:
+            scores = frame["score"].to_numpy(np.float64)
+            valid = np.isfinite(scores) & (np.abs(scores) < thresholds.LARGEST)
+        else:
+            scored, _ = self._model.scored(frame)
+            scores, valid = scored["score"].to_numpy(np.float64), scored["is_valid"].to_numpy(bool)
+            if self._drift is not None:
+                self._drift.add(self._model.columns.scoring_rows(frame)[0])
+        self._invalid += int((~valid).sum())
+        self._scores.append(scores[valid])
+        if self._rows.labels is not None:
+            self._anomalous.append(self._rows.labels.is_anomaly(frame)[valid])
+        kept = frame[valid].assign(**{_SCORE: scores[valid]}).nlargest(self._rows.top, _SCORE)
+        self._top = pd.concat([self._top, kept]).nlargest(self._rows.top, _SCORE) if len(self._top) else kept
+
+    def onto(self, page: Page) -> Page:
+        """The page with these rows on it."""
+        scores = np.concatenate(self._scores) if self._scores else np.empty(0)
+        if not len(scores):
+            raise DataError(f"Expected rows that can be scored in {self._rows.path}. Received: none.")
+        labels = self._rows.labels
+        view = ScoreView(
+            scores,
+            self._model.estimator.threshold_,
+            None if labels is None else np.concatenate(self._anomalous),
+            f"rows of {self._rows.path.name}",
+        )
+        rows, contributions = self._anomalous_rows()
+        missing = dict(page.missing)
+        notes = [*page.notes, f"Rows: {self._rows.path}."]
+        if self._invalid:
+            notes.append(f"{self._invalid} rows with missing or infinite cells have no score and are left out.")
+        if self._lacking:
+            notes.append(ONLY_SCORES.format(self._rows.path, ", ".join(self._lacking[:5])))
+            missing["drift"] = notes[-1]
+        elif self._drift is None:
+            missing["drift"] = OLD_FOLDER.format("the distribution of the training rows' columns")
+        return replace(
+            page,
+            title=f"{page.title}: {self._rows.path.name}",
+            scores=view,
+            metrics=_metrics(view, missing),
+            rows=rows,
+            contributions=contributions,
+            drift=self._drift.drift() if self._drift else (),
+            missing=missing,
+            notes=notes,
+        )
+
+    def _anomalous_rows(self) -> tuple[list[AnomalousRow], dict[str, float]]:
+        """The most anomalous rows, and the mean contribution of each column over them, largest first."""
+        frame, model = self._top, self._model
+        explained: list[list[Cell]] = [[] for _ in range(len(frame))]
+        contributions: dict[str, float] = {}
+        if not self._lacking:
+            shares = _contributions(model, frame)
+            means = shares.mean(axis=0).sort_values(ascending=False)
+            contributions = {str(name): float(share) for name, share in means.items()}
+            x, _, _ = model.features(frame)
+            cells, _ = model.columns.scoring_rows(frame)
+            expected = expected_cells(model.transformer, model.estimator.reconstruct(x))
+            for number, row in enumerate(explained):
+                for name, share in shares.iloc[number].nlargest(CELLS).items():
+                    value, usual = (_shown(of[name].iloc[number]) for of in (cells, expected))
+                    row.append(Cell(str(name), value, usual, float(share)))
+        names = frame.index + 1 if self._rows.id_column is None else as_text(frame[self._rows.id_column])
+        labels = [""] * len(frame) if self._rows.labels is None else as_text(frame[self._rows.labels.column])
+        scores = frame[_SCORE].to_numpy()
+        p_values = thresholds.p_values(scores.astype(np.float32), model.estimator.reference_scores_)
+        return [
+            AnomalousRow(str(name), float(score), float(p), str(label), cells)
+            for name, score, p, label, cells in zip(names, scores, p_values, labels, explained)
+        ], contributions
+
+
+_SCORE = "\0score"  # a name that no column of a file has
+
+
+def _contributions(model: Model, frame: pd.DataFrame) -> pd.DataFrame:
+    """Part of each column [n, columns] in the deviations of the rows."""
+    names = model.columns.names
+    scored, _ = model.scored(frame, len(names))
+    shares = np.zeros((len(frame), len(names)))
+    places = {name: place for place, name in enumerate(names)}
+    for k in range(1, len(names) + 1):
+        for number, (name, share) in enumerate(zip(scored[f"feature_{k}"], scored[f"share_{k}"])):
+            shares[number, places[name]] = share
+    return pd.DataFrame(shares, columns=names)
+
+
+def _shown(value: Any) -> str:
+    if pd.isna(value):
+        return "missing"
+    return f"{value:.6g}" if isinstance(value, (float, np.floating)) else str(value)
+
+
+def _metrics(view: ScoreView, missing: dict[str, str]) -> tuple[list[str], list[list[object]]] | None:
+    values = view.metrics()
+    if values is None:
+        if view.anomalous is not None:
+            missing["metrics"] = "The rows are all normal, or all anomalous, by label: metrics need both kinds."
+        return None
+    names = {"auroc": "AUROC", "average_precision": "Average precision", "precision": "Precision at the threshold"}
+    names.update(recall="Recall at the threshold", f1="F1 at the threshold")
+    return ["Metric", "Value"], [[title, f"{values[name]:.4f}"] for name, title in names.items()]
+
+
+def _facts(model: Model) -> list[tuple[str, object]]:
+    data, estimator = model.data, model.estimator
+    rule = estimator.threshold_rule_
+    of = "" if rule["scores"] == "none" else f" of the {rule['scores']}"
+    label = data["label"]
+    return [
+        ("Training rows", f"{data['rows']:,} of {data['file']}"),
+        ("Held out of them", _held_out(estimator)),
+        ("Columns", f"{len(model.columns.numeric)} numeric, {len(model.columns.categorical)} categorical"),
+        ("Features", estimator.n_features_in_),
+        ("Left out", ", ".join(data["dropped"]) or "none"),
+        (
+            "Normal rows",
+            f"{label['column']} is {' or '.join(label['normal'])}" if label else "all (no label was given)",
+        ),
+        ("Architecture", estimator.table_.name),
+        ("Score", estimator.score_name),
+        ("Threshold", f"{estimator.threshold_:.6g}; {rule['rule'].replace('_', ' ')} {rule['value']:g}{of}"),
+        ("Seed", estimator.seed_),
+        ("Time of training", f"{data['seconds']:g} s"),
+    ]
+
+
+def _held_out(estimator: Any) -> str:
+    held_out = len(estimator.reference_scores_)
+    return "none" if estimator.reference_ == "training rows" else f"{held_out:,}, for p-values"
+
+
+def _losses(model: Model) -> dict[str, tuple[list[float], list[float]]]:
+    names = {"loss_d": "discriminators", "loss_ge": "generator and encoder", "val_score": "score of held-out rows"}
+    history = model.estimator.history_
+    if len(history.get("loss_d", ())) < 2 <= model.estimator.table_.epochs:
+        return {}
+    return {
+        title: (list(range(1, len(history[name]) + 1)), list(map(float, history[name])))
+        for name, title in names.items()
+        if name in history and name != "val_score"
+    }

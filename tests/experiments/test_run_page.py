@@ -1,0 +1,53 @@
+"""`alad report` of a run of the paper's protocol."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command import run
+from conftest import CHECKOUT
+
+from alad_tf.errors import DataError
+from alad_tf.experiments.run_page import is_run, run_page
+from alad_tf.metrics import n_flagged
+
+TOY = CHECKOUT / "tests" / "last_release" / "results" / "toy" / "ALAD" / "seed0"
+PUBLISHED = CHECKOUT / "results" / "published" / "kdd99" / "ALAD" / "seed0"
+
+
+def test_run_with_scores() -> None:
+    page = run_page(TOY, top=7)
+    result = json.loads((TOY / "result.json").read_text())
+    with np.load(TOY / "scores.npz") as arrays:
+        scores, labels = arrays["features"], arrays["y_test"]
+    assert page.scores is not None and page.losses
+    flagged = int((page.scores.scores > page.scores.threshold).sum())
+    assert flagged == n_flagged(len(scores), result["top_fraction"])
+    values = page.scores.metrics()
+    assert values is not None and values["f1"] == pytest.approx(result["scores"]["features"]["f1"], abs=1e-12)
+    assert [row.label for row in page.rows] == [("normal", "anomalous")[k] for k in labels[np.argsort(-scores)[:7]]]
+
+
+def test_published_run_has_no_scores(tmp_path: Path) -> None:
+    assert is_run(PUBLISHED) and not is_run(tmp_path)
+    page = run_page(PUBLISHED, top=7)
+    assert page.scores is None and "scores.npz" in page.missing["scores"]
+    assert page.metrics is not None and len(page.metrics[1]) == 8  # four scores, the paper's below each
+    assert any("attacks are the normal class" in note for note in page.notes)
+
+
+def test_command(tmp_path: Path) -> None:
+    assert run("report", TOY, "--output", tmp_path / "run.html") == 0
+    assert "Toy, ALAD, seed 0" in (tmp_path / "run.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("name", "content"), [("result.json", "{}"), ("result.json", "["), ("scores.npz", "x")])
+def test_damaged_runs_are_refused(tmp_path: Path, name: str, content: str) -> None:
+    shutil.copytree(TOY, tmp_path / "run")
+    (tmp_path / "run" / name).write_text(content)
+    with pytest.raises(DataError, match=name):
+        run_page(tmp_path / "run", top=5)

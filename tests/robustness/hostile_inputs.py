@@ -1,0 +1,302 @@
+"""Inputs without an end or a shape: what `alad` says of each, with its CPU time and peak memory.
+
+    python tests/robustness/hostile_inputs.py                # prints the table
+    python tests/robustness/hostile_inputs.py --write-table  # writes it to docs/faults.md
+
+Each case is the real command in a process of its own, up to the first step of a training, which a stand-in replaces:
+where the rows are good, the line says what was read. Peak memory includes Python and the libraries of the readers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import types
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(CHECKOUT / "tests"))  # called as a script
+
+# isort: split
+
+import numpy as np  # noqa: E402
+
+from alad_tf.cli import main as command_line  # noqa: E402
+from alad_tf.errors import AladError  # noqa: E402
+from alad_tf.tabular import fit, readers, score  # noqa: E402, F401  # imported before the processes are forked
+from alad_tf.tabular.dialects import Dialect  # noqa: E402
+
+SECONDS, MEGABYTES = 60.0, 1000  # of CPU time and of peak memory that a case may take
+PAGE = CHECKOUT / "docs" / "faults.md"
+BEGIN, END = "<!-- inputs -->\n", "<!-- end of inputs -->\n"
+Make = Callable[[Path], Sequence[object]]
+FIT = ("fit", "rows.csv", "--model", "model")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a case."""
+
+    name: str
+    code: int
+    seconds: float
+    megabytes: float
+    lines: list[str]
+
+    @property
+    def problem(self) -> str:
+        """What must not be; "" where all is well."""
+        if self.code not in (0, 1) or len([line for line in self.lines if "warning" not in line]) != 1:
+            return f"exit code {self.code}, {len(self.lines)} lines"
+        if any(len(line) > 2000 for line in self.lines):
+            return "a long line"
+        if any("Traceback" in line for line in self.lines):
+            return "a traceback"
+        return "" if self.seconds <= SECONDS and self.megabytes <= MEGABYTES else "too much time or memory"
+
+
+class Reading(AladError):  # noqa: N818  # no fault
+    """The rows are good."""
+
+
+class StandIn:
+    """In the place of ALAD: the training begins."""
+
+    def __init__(self, **options: object) -> None: ...
+
+    def fit(self, x: np.ndarray, validation: float | None) -> None:
+        """Say what was read."""
+        raise Reading(f"read: {x.shape[0]} rows, {x.shape[1]} features")
+
+
+CASES: dict[str, Make] = {}
+
+
+def case(name: str) -> Callable[[Make], Make]:
+    """Register a case."""
+
+    def register(make: Make) -> Make:
+        CASES[name] = make
+        return make
+
+    return register
+
+
+def text(name: str, content: str | bytes, arguments: Sequence[object] = FIT) -> None:
+    """A case that is a file with this content."""
+
+    def make(folder: Path) -> Sequence[object]:
+        (folder / "rows.csv").write_bytes(content.encode() if isinstance(content, str) else content)
+        return arguments
+
+    CASES[name] = make
+
+
+def table(*cells: str, name: str = "a") -> str:
+    """Two columns; the last rows of the first hold the cells."""
+    rows = [f"{k}.5,{k % 7}" for k in range(10)] + [f"{cell},1" for cell in cells]
+    return "\n".join([f"{name},b", *rows]) + "\n"
+
+
+# Files that are none ----------------------------------------------------------------------------------------------
+
+for device in ("zero", "urandom", "full", "tty"):
+
+    @case(f"/dev/{device} under the name rows.csv")
+    def _(folder: Path, device: str = device) -> Sequence[object]:
+        (folder / "rows.csv").symlink_to(f"/dev/{device}")
+        return FIT
+
+
+@case("FIFO that nobody writes to")
+def _(folder: Path) -> Sequence[object]:
+    os.mkfifo(folder / "rows.csv")
+    return FIT
+
+
+@case("folder named rows.csv")
+def _(folder: Path) -> Sequence[object]:
+    (folder / "rows.csv").mkdir()
+    return FIT
+
+
+@case("link to itself")
+def _(folder: Path) -> Sequence[object]:
+    (folder / "rows.csv").symlink_to("rows.csv")
+    return FIT
+
+
+@case("sparse file of 1 TB named rows.npy")
+def _(folder: Path) -> Sequence[object]:
+    np.save(folder / "rows.npy", np.zeros((3, 2)))
+    os.truncate(folder / "rows.npy", 1 << 40)
+    return ("fit", "rows.npy", "--model", "model")
+
+
+# The output is the input ------------------------------------------------------------------------------------------
+
+SCORE = ("score", "rows.csv", "--model", "model", "--overwrite", "--output")
+
+
+@case("output equal to input")
+def _(folder: Path) -> Sequence[object]:
+    (folder / "rows.csv").write_text(table())
+    return (*SCORE, "./rows.csv")
+
+
+@case("output is a hard link to the input")
+def _(folder: Path) -> Sequence[object]:
+    (folder / "rows.csv").write_text(table())
+    os.link(folder / "rows.csv", folder / "scored.csv")
+    return (*SCORE, "scored.csv")
+
+
+@case("output is a symbolic link to the input")
+def _(folder: Path) -> Sequence[object]:
+    (folder / "rows.csv").write_text(table())
+    (folder / "scored.csv").symlink_to("rows.csv")
+    return (*SCORE, "scored.csv")
+
+
+# Files that change while they are read ----------------------------------------------------------------------------
+
+
+def changing(name: str, change: Callable[[Path], object]) -> None:
+    """A case of 6 MB whose file is changed after its header was read."""
+
+    def make(folder: Path) -> Sequence[object]:
+        path = folder / "rows.csv"
+        path.write_text("a,b\n" + "1.25,2.5\n" * 700_000)
+        columns = readers.columns
+
+        def then_change(path: Path, dialect: Dialect | None = None) -> list[str]:
+            names = columns(path, dialect)
+            if len(names) == 2 and readers.columns is then_change:
+                signal.signal(signal.SIGALRM, lambda number, frame: change(path))
+                signal.setitimer(signal.ITIMER_REAL, 0.001)
+            return names
+
+        readers.columns = then_change
+        return FIT
+
+    CASES[name] = make
+
+
+changing("file that is cut at a line end while it is read", lambda path: os.truncate(path, 4 + 9 * 300_000))
+changing("file that grows while it is read", lambda path: path.open("a").write("1,2\n"))
+changing("file that is replaced while it is read", lambda path: os.replace(shutil.copy(path, f"{path}.new"), path))
+
+# Shapes without bound ---------------------------------------------------------------------------------------------
+
+
+@case("open quote in 126 MB")
+def _(folder: Path) -> Sequence[object]:
+    with open(folder / "rows.csv", "w") as file:
+        file.write('a,b\n1,2\n"')
+        for _ in range(126):
+            file.write("1.25,2.5\n" * 116_500)
+    return FIT
+
+
+text("header of a million names", ",".join(f"c{k}" for k in range(1_000_000)) + "\n1\n")
+text("header of 65,536 names, a row", ",".join(f"c{k}" for k in range(65_536)) + "\n" + ",".join(["1"] * 65_536) + "\n")
+text("cell of 3 MB in a column of text", table("1").replace("1,1\n", "x" * 3_000_000 + ",1\n"))
+text("cell of 5 MB", table("x" * 5_000_000))
+text("line without an end, 20 MB", "a,b\n" + "1" * 20_000_000)
+text("a million empty lines", "a,b\n" + "\n" * 1_000_000)
+text("random bytes of 5 MB", random.Random(0).randbytes(5_000_000))
+
+# Encodings and cells ----------------------------------------------------------------------------------------------
+
+text("UTF-16 with its mark", table("1").encode("utf-16"))
+text("UTF-16 without a mark", table("1").encode("utf-16-le"))
+text("UTF-8 with its mark", table("1").encode("utf-8-sig"))
+text("NUL bytes in a cell", table("1\0"))
+text("1e309", table("1e309"))
+text("-1e309", table("-1e309"))
+text("1e-400", table("1e-400"))
+text("nan as text", table("nan"))
+text("inf as text", table("inf"))
+text("Infinity as text", table("Infinity"))
+text("hexadecimal 0x10", table("0x10"))
+text("underscores 1_000", table("1_000"))
+text("Arabic digits", table("١٢٣"))
+text("fullwidth digits", table("１２３"))
+text("thousands separator in quotes", table('"1,000"'))
+text("thousands separator without quotes", table("1,000"))
+text("decimal comma in quotes", table('"1,5"'))
+text("number of 400 digits", table("9" * 400))
+text("spaces around a number", table(" 1 "))
+text("plus sign", table("+1"))
+text("lone carriage returns as line ends", table("1").replace("\n", "\r"))
+
+
+# One case ---------------------------------------------------------------------------------------------------------
+
+
+def outcome(name: str) -> Outcome:
+    """Call the command of a case in a process of its own."""
+    folder = Path(tempfile.mkdtemp())
+    process = os.fork()
+    if process == 0:
+        _child(folder, CASES[name])
+    _, status, usage = os.wait4(process, 0)
+    said = (folder / "said").read_text(errors="replace")
+    shutil.rmtree(folder)
+    seconds = usage.ru_utime + usage.ru_stime
+    return Outcome(name, os.waitstatus_to_exitcode(status), seconds, usage.ru_maxrss / 1024, said.splitlines())
+
+
+def _child(folder: Path, make: Make) -> None:
+    code = 70
+    try:
+        resource.setrlimit(resource.RLIMIT_CPU, (int(SECONDS), int(SECONDS) + 1))
+        stand_in = types.ModuleType("alad_tf.estimator.alad")
+        stand_in.ALAD = StandIn  # type: ignore[attr-defined]
+        sys.modules["alad_tf.estimator.alad"] = stand_in
+        os.chdir(folder)
+        arguments = [str(argument) for argument in make(folder)]
+        said = os.open("said", os.O_WRONLY | os.O_CREAT)
+        os.dup2(said, 1)
+        os.dup2(said, 2)
+        code = command_line.main(arguments)
+        sys.stdout.flush()
+    finally:
+        os._exit(code)
+
+
+def rows(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """The lines of the table."""
+    yield "| input | exit code | CPU s | peak MB | message |"
+    yield "| --- | --- | --- | --- | --- |"
+    for found in outcomes:
+        message = next((line for line in found.lines if "error" in line), found.lines[-1] if found.lines else "")
+        shown = message.replace("alad: error: ", "").replace("|", "&#124;").replace("<", "&lt;").replace("`", "")
+        good = shown.startswith("read: ")
+        shown = shown if len(shown) <= 200 else f"{shown[:197]}..."
+        yield f"| {found.name} | {0 if good else found.code} | {found.seconds:.1f} | {found.megabytes:.0f} | {shown} |"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write-table", action="store_true", help="write the table to docs/faults.md")
+    options = parser.parse_args()
+    found = [outcome(name) for name in CASES]
+    lines = "\n".join(rows(found))
+    if options.write_table:
+        head, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
+        PAGE.write_text(f"{head}{BEGIN}\n{lines}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")
+    else:
+        print(lines)
+    problems = [f"{one.name}: {one.problem}: {one.lines[-3:]}" for one in found if one.problem]
+    print(f"{len(found)} cases; problems: {len(problems)}", *problems, sep="\n")
+    sys.exit(bool(problems))

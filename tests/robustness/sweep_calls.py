@@ -1,0 +1,218 @@
+"""Break off commands at each of their system calls that change files, and see that nothing is lost.
+
+    python tests/robustness/sweep_calls.py --out DIR             # hours; goes on where it was stopped
+    python tests/robustness/sweep_calls.py --out DIR --only fit --calls rename fsync
+    python tests/robustness/sweep_calls.py --out DIR --write-table
+
+One run under strace counts the calls of a command. Then, for each call in turn, the command is killed there, and the
+call fails with EIO, ENOSPC or EACCES in turn (with --every-error: with each). The command has to end by the kill, with
+one line on standard error and exit code 1, or complete; what is under final names has to be whole or as before; and the
+same command, called again, has to end with the bits of a command that nobody disturbed and leave no temporary file.
+Every rename, fsync, unlink and rmdir is broken off, and of writes and closes a sample that is spread over the command.
+Needs Linux and strace.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(CHECKOUT / "tests"))  # called as a script
+
+# isort: split
+
+import traced  # noqa: E402
+from sweep_jobs import JOBS, Bits, Job, leftovers  # noqa: E402
+from traced import Point  # noqa: E402
+
+KILL = "SIGKILL"
+ERRORS = ("EIO", "ENOSPC", "EACCES")
+SAMPLED = ("write", "close")
+SAMPLE = 12  # points of a call that is sampled
+PAGE = CHECKOUT / "docs" / "faults.md"
+BEGIN, END = "<!-- sweep -->\n", "<!-- end of sweep -->\n"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one call that was broken off."""
+
+    job: str
+    call: str
+    number: int
+    effect: str
+    end: str  # "killed", "refused", "complete"
+    message: str
+    problem: str  # "" where all is well
+
+    @property
+    def key(self) -> tuple[str, str, int, str]:
+        return self.job, self.call, self.number, self.effect
+
+
+class Sweep:
+    """The cases of one job.
+
+    Args:
+        job: the command.
+        folder: for what it writes; complete results of earlier jobs are below it.
+    """
+
+    def __init__(self, job: Job, folder: Path) -> None:
+        self.job, self.folder = job, folder
+        self.counts: dict[str, int] = {}
+        self.whole: Bits = {}
+
+    def trace(self) -> None:
+        """Complete the command once, count its calls, and keep its bits."""
+        place = self._fresh(self.folder / self.job.name)
+        ended = traced.run(self.job.work, place, self._log(), ["-e", f"trace={','.join(traced.CALLS)}"])
+        if ended.code:
+            raise RuntimeError(f"{self.job.name}: {ended}")
+        self.counts = traced.count(self._log().with_suffix(".trace"))
+        self.whole = self.job.bits(place)
+
+    def points(self, calls: Iterable[str]) -> Iterator[Point]:
+        """All points of a call, or a sample that is spread evenly and holds the first and the last one."""
+        for call in calls:
+            last = self.counts[call]
+            chosen: Iterable[int] = range(1, last + 1)
+            if call in SAMPLED and last > SAMPLE:
+                chosen = sorted({1 + round(k * (last - 1) / (SAMPLE - 1)) for k in range(SAMPLE)})
+            for number in chosen:
+                yield Point(call, number)
+
+    def case(self, point: Point, effect: str) -> Outcome:
+        """Break off the command at a point, call it again, and judge both."""
+        place = self._fresh(self.folder / "case")
+        ended = traced.run(self.job.work, place, self._log(), traced.inject(point, effect))
+        end, problem = self._judged(ended, effect), ""
+        try:
+            self.job.bits(place)
+        except Exception as error:
+            problem = f"half-written: {error}"
+        again = traced.run(self.job.work, place, self._log().with_name("again"))
+        problem = (end if end.startswith("?") else "") or problem or self._judged_again(again, place)
+        lines = ended.err.strip().splitlines()
+        return Outcome(self.job.name, *point, effect, end[:200], lines[-1][:300] if lines else "", problem[:500])
+
+    def _judged(self, ended: traced.Ended, effect: str) -> str:
+        """How a command ended; begins with a question mark where it should not have ended so."""
+        if ended.code == -9 and effect == KILL:
+            return "killed"
+        if "Traceback" in ended.err or ended.code not in (0, 1):
+            return f"? {ended.code}: {ended.err.strip()[-400:]}"
+        if ended.code == 0:
+            return "complete"
+        errors = [line for line in ended.err.splitlines() if re.match(r"alad: error: ", line)]
+        return "refused" if len(errors) == 1 else f"? {len(errors)} lines of errors: {ended.err!r}"
+
+    def _judged_again(self, again: traced.Ended, place: Path) -> str:
+        if again.code:
+            return f"the same command ended with {again.code}: {again.err.strip()[-300:]}"
+        try:
+            bits = self.job.bits(place)
+        except Exception as error:
+            return f"half-written by the same command: {error}"
+        different = sorted(name for name in {*bits, *self.whole} if bits.get(name) != self.whole.get(name))
+        if different:
+            return f"other bits in {different}"
+        left = leftovers(place)
+        return f"left over: {left}" if left else ""
+
+    def _fresh(self, place: Path) -> Path:
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
+        self.job.prepare(place, self.folder)
+        return place
+
+    def _log(self) -> Path:
+        return self.folder / "log"
+
+
+class Record:
+    """Outcomes in a file of JSON lines, to go on from."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        found = [Outcome(**json.loads(line)) for line in lines]
+        self.outcomes = list({outcome.key: outcome for outcome in found}.values())
+
+    def add(self, outcome: Outcome) -> None:
+        """Keep an outcome."""
+        self.outcomes.append(outcome)
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(outcome)) + "\n")
+
+
+def sweep(folder: Path, record: Record, names: Iterable[str], calls: Iterable[str], every: bool) -> None:
+    """Make all cases of the jobs that are not in the record yet."""
+    done = {outcome.key for outcome in record.outcomes}
+    needed = [name for name in JOBS if any(name in JOBS[chosen].needs for chosen in names)]
+    for name in dict.fromkeys([*needed, *names]):
+        job = Sweep(JOBS[name], folder)
+        job.trace()
+        if name not in names:
+            continue
+        print(name, job.counts, flush=True)
+        for point in job.points(calls):
+            for effect in (KILL, *(ERRORS if every else [ERRORS[point.number % len(ERRORS)]])):
+                if (name, *point, effect) in done:
+                    continue
+                outcome = job.case(point, effect)
+                record.add(outcome)
+                print(*outcome.key, outcome.end[:60], outcome.problem, flush=True)
+
+
+def table(outcomes: Iterable[Outcome]) -> str:
+    """A row for each command and call."""
+    lines = [
+        "| command | call | points | cases | killed | one line, exit code 1 | completed | faults |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    rows: dict[tuple[str, str], list[Outcome]] = {}
+    for outcome in outcomes:
+        rows.setdefault((outcome.job, outcome.call), []).append(outcome)
+    for (job, call), found in sorted(rows.items(), key=lambda row: (list(JOBS).index(row[0][0]), row[0][1])):
+        ends = Counter(outcome.end for outcome in found)
+        points, problems = len({outcome.number for outcome in found}), sum(bool(outcome.problem) for outcome in found)
+        numbers = (points, len(found), ends["killed"], ends["refused"], ends["complete"], problems)
+        lines.append(f"| {job} | {call} | {' | '.join(map(str, numbers))} |")
+    return "\n".join(lines) + "\n"
+
+
+def write_table(outcomes: Iterable[Outcome]) -> None:
+    """Put the table into the page of faults."""
+    head, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
+    tail = rest.split(END)[1]
+    PAGE.write_text(f"{head}{BEGIN}\n{table(outcomes)}\n{END}{tail}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder of outcomes.jsonl, to go on from")
+    parser.add_argument("--only", nargs="+", choices=list(JOBS), default=list(JOBS))
+    parser.add_argument("--calls", nargs="+", choices=traced.CALLS, default=list(traced.CALLS))
+    parser.add_argument("--every-error", action="store_true", help="each error at each call, not one in turn")
+    parser.add_argument("--write-table", action="store_true", help="write docs/faults.md from the outcomes, and end")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    kept = Record(options.out / "outcomes.jsonl")
+    if options.write_table:
+        write_table(kept.outcomes)
+        sys.exit()
+    if not traced.available():
+        sys.exit("strace is not here, or may not trace processes")
+    with tempfile.TemporaryDirectory() as temporary:
+        sweep(Path(temporary), kept, options.only, options.calls, options.every_error)
+    sys.exit(any(outcome.problem for outcome in kept.outcomes))

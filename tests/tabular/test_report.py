@@ -1,0 +1,124 @@
+"""`alad report` of a model of `alad fit`, one of the last release, a scored file, and calls that it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from command import refused, run
+from pages import Elements
+
+from alad_tf.errors import DataError
+from alad_tf.estimator.alad import ALAD
+from alad_tf.tabular.fit import Preparation, fit_file
+from alad_tf.tabular.labels import Labels
+from alad_tf.tabular.report import Rows, model_page
+
+OLD = Path(__file__).parents[1] / "last_release"
+LABELS = Labels("kind", ("normal",))
+
+
+def table(rows: int, seed: int) -> pd.DataFrame:
+    random = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "amount": random.normal(size=rows),
+            "<b>country": random.choice(["de", "fr"], rows),
+            "kind": np.where(np.arange(rows) % 10 == 0, "fraud", "normal"),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    table(120, 0).to_csv(folder / "train.csv", index=False)
+    new = table(60, 1)
+    new.loc[10, ["amount", "<b>country"]] = [40.0, "<script>alert(1)</script>"]
+    new.loc[11, "amount"] = np.nan
+    new.to_csv(folder / "new.csv", index=False)
+    options = {"epochs": 2, "batch_size": 32, "random_state": 0}
+    fit_file(folder / "train.csv", folder / "model", preparation=Preparation(labels=LABELS), options=options)
+    return folder
+
+
+def test_page_of_a_model_and_rows(folder: Path) -> None:
+    page = model_page(folder / "model", Rows(folder / "new.csv", LABELS, top=5))
+    assert {name: len(epochs) for name, (epochs, _) in page.losses.items()} == {
+        "discriminators": 2,
+        "generator and encoder": 2,
+    }
+    assert page.scores is not None and len(page.scores.scores) == 59
+    assert page.metrics is not None and [row[0] for row in page.metrics[1]][:2] == ["AUROC", "Average precision"]
+    assert "1 rows with missing or infinite cells" in " ".join(page.notes)
+    first = page.rows[0]
+    assert (first.name, first.label) == ("11", "fraud")
+    assert [cell.column for cell in first.cells] == ["amount", "<b>country"]
+    assert first.cells[0].value == "40" and first.cells[1].value == "<script>alert(1)</script>"
+    assert first.cells[1].expected in ("de", "fr")
+    assert sum(cell.share for cell in first.cells) == pytest.approx(1.0, abs=1e-5)
+    assert sum(page.contributions.values()) == pytest.approx(1.0, abs=1e-5)
+    assert {drift.column for drift in page.drift} == {"amount", "<b>country"}
+    assert len(page.rows) == 5 and np.all(np.diff([row.score for row in page.rows]) <= 0)
+
+
+def test_history_is_kept_in_the_model_folder(folder: Path) -> None:
+    history = ALAD.load(folder / "model").history_
+    assert {len(values) for values in history.values()} == {2}
+    assert {"loss_d", "loss_ge"} <= set(history)
+
+
+def test_page_without_rows(folder: Path) -> None:
+    page = model_page(folder / "model")
+    assert page.scores is not None and page.metrics is None and not page.rows
+    assert set(page.missing) >= {"rows", "drift"}
+
+
+def test_command_writes_one_page(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = folder / "report.html"
+    assert run("report", folder / "model", folder / "new.csv", "--output", output, "--label", "kind",
+               "--normal", "normal") == 0  # fmt: skip
+    assert capsys.readouterr().out == f"report: {output}\n"
+    text = Elements(output.read_text(encoding="utf-8")).text
+    assert "<script>alert(1)</script>" in text and "<b>country" in text
+
+
+def test_page_of_a_folder_of_the_last_release() -> None:
+    """It has neither losses by epoch nor distributions of its columns."""
+    page = model_page(OLD / "model", Rows(OLD / "rows.csv"))
+    assert not page.losses and not page.drift and len(page.rows) == 25
+    assert all("earlier version" in page.missing[part] for part in ("losses", "drift"))
+
+
+def test_page_of_a_file_with_scores_alone() -> None:
+    page = model_page(OLD / "model", Rows(OLD / "scored.csv"))
+    assert page.scores is not None and len(page.scores.scores) == 50
+    assert not page.contributions and "lacks the model's columns" in page.missing["drift"]
+
+
+def test_calls_that_are_refused(folder: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    model, rows, new = folder / "model", folder / "new.csv", tmp_path / "page.html"
+    (tmp_path / "old.html").write_text("kept")
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    cases = {
+        ("--output", tmp_path / "page.pdf"): "in .html",
+        ("--output", tmp_path / "old.html"): "--overwrite",
+        ("--output", model / "page.html"): "outside",
+        (tmp_path / "other.csv", "--output", new): "no 'amount'",
+        ("--output", new, "--id", "amount"): "ROWS",
+        (rows, "--output", new, "--id", "nobody"): "nobody",
+        (rows, "--output", new, "--label", "kind"): "--normal",
+        (tmp_path / "none.csv", "--output", new): "none.csv",
+    }
+    for arguments, words in cases.items():
+        assert words in refused(capfd, "report", model, *arguments)
+    assert "model folder" in refused(capfd, "report", tmp_path / "nothing", "--output", new)
+    assert not new.exists() and (tmp_path / "old.html").read_text() == "kept"
+
+
+def test_rows_without_a_score_are_refused(folder: Path, tmp_path: Path) -> None:
+    table(3, 0).assign(amount=np.nan).to_csv(tmp_path / "empty.csv", index=False)
+    with pytest.raises(DataError, match="can be scored"):
+        model_page(folder / "model", Rows(tmp_path / "empty.csv"))
