@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from itertools import repeat
 from numbers import Integral, Real
@@ -194,12 +194,7 @@ class ALAD(FittedALAD):
         X, held_out = self._hold_out(X, validation)
         if state is None:
             self.center_, self.scale_ = fit_scaling(None if self.encoder_ else self.scaling, X)
-        constants = constant_features(X, self._names())
-        if constants:
-            warnings.warn(constants, ConstantFeatureWarning, stacklevel=2)
-        kind = np.float32 if self.scaling is None else X.dtype.type
-        for line in filter(None, map(coarse_feature, self._names(), X.T, repeat(kind))):
-            warnings.warn(line, CoarseWarning, stacklevel=2)
+        _warn_of_features(X, self._names(), np.float32 if self.scaling is None else X.dtype.type)
         self.n_samples_fit_ = len(X)
         self.table_ = choose_table(
             self.architecture,
@@ -216,10 +211,7 @@ class ALAD(FittedALAD):
             self._use_reference(self._score(held_out), "validation rows")
         self._learn_usual(X if held_out is None else held_out)
         self.seconds_ = time.monotonic() - started
-        reason = collapse(self.history_, self.training_scores_)
-        if reason:
-            remedy = "Its scores are of no use. Take another seed, a smaller learning rate or more rows."
-            warnings.warn(f"Training has collapsed: {reason}. {remedy}", ConvergenceWarning, stacklevel=2)
+        _warn_of_collapse(self.history_, self.training_scores_)
         return self
 
     def _encoded(self, X: Any) -> Any:
@@ -346,6 +338,22 @@ class ALAD(FittedALAD):
 
     def _more_tags(self) -> dict[str, bool]:
         return {"requires_y": False}
+
+
+def _warn_of_features(X: np.ndarray, names: Sequence[str], kind: type[np.floating[Any]]) -> None:
+    """Warn of features of X [n, d] that hold one value, or that numbers of a kind cannot tell apart."""
+    constants = constant_features(X, names)
+    if constants:
+        warnings.warn(constants, ConstantFeatureWarning, stacklevel=3)
+    for line in filter(None, map(coarse_feature, names, X.T, repeat(kind))):
+        warnings.warn(line, CoarseWarning, stacklevel=3)
+
+
+def _warn_of_collapse(history: History, scores: np.ndarray) -> None:
+    reason = collapse(history, scores)
+    if reason:
+        remedy = "Its scores are of no use. Take another seed, a smaller learning rate or more rows."
+        warnings.warn(f"Training has collapsed: {reason}. {remedy}", ConvergenceWarning, stacklevel=3)
 
 
 def _renamed(deprecated: dict[str, Any], score_name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Callable
 
@@ -74,6 +75,25 @@ def train(
     log = resumed.log
     watched = _Watched(trainer.scoring_networks, watchers, epochs, log.history)
     early = EarlyStopping(patience, log.best, max(log.epoch - 1, 0))
+    means = partial(_mean_scores, scorer, validation, score)
+    _take_steps(trainer, epochs, resumed, watched, early, patience, means, verbose)
+    if resumed.best is not None:
+        set_arrays(trainer.scoring_networks, resumed.best)
+    return watched.end_training()
+
+
+def _take_steps(
+    trainer: Trainer,
+    epochs: int,
+    resumed: Resumed,
+    watched: _Watched,
+    early: EarlyStopping,
+    patience: int | None,
+    mean_scores: Callable[[], dict[str, float]],
+    verbose: bool,
+) -> None:
+    """Take the steps that are left, and end each epoch with its mean losses and scores."""
+    log = resumed.log
     steps = epochs * trainer.steps_per_epoch
     if log.epoch < epochs and not early.ended:
         watched.begin_epoch(log.epoch)
@@ -82,7 +102,7 @@ def train(
     for chunk in with_progress_bar(taken, steps, "ALAD", verbose, log.step):
         log.step = chunk.step
         if chunk.means is not None:
-            logs = {**chunk.means, **_mean_scores(scorer, validation, score)}
+            logs = {**chunk.means, **mean_scores()}
             if patience is not None and early.update(log.epoch, chunk.step, logs["val_l2"]):
                 log.best, resumed.best = early.best, get_arrays(trainer.scoring_networks)
             if watched.end_epoch(log.epoch, logs):
@@ -91,9 +111,6 @@ def train(
             if log.epoch < epochs and not early.ended:
                 watched.begin_epoch(log.epoch)
         resumed.keep(trainer)
-    if resumed.best is not None:
-        set_arrays(trainer.scoring_networks, resumed.best)
-    return watched.end_training()
 
 
 @dataclass

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,9 @@ from alad_tf.tabular.labels import Labels, describe_metrics
 from alad_tf.tabular.model import CHUNK_ROWS, Model, bar, require_columns
 from alad_tf.tabular.summary import describe_fit
 from alad_tf.typing import Document, Options
+
+if TYPE_CHECKING:
+    from alad_tf.estimator.alad import ALAD
 
 logger = logging.getLogger(__name__)
 
@@ -101,11 +105,7 @@ def fit_file(
     )
     chosen = encoder.columns
     judge = None if test is None or labels is None else _Test(test, chosen, labels, dialect)
-    from alad_tf.estimator.alad import ALAD  # TensorFlow is imported once the rows are known to be good
-
-    estimator = ALAD(scaling=None, verbose=int(sys.stderr.isatty()), **(options or {}))
-    with logged_warnings():
-        estimator.fit(encoder.training_features(cells), validation=validation or None, checkpoint=checkpoint_of(folder))
+    estimator = _trained(encoder.training_features(cells), validation, checkpoint_of(folder), options or {})
     if false_positive_rate is not None:
         estimator.set_threshold(false_positive_rate=false_positive_rate)
     data = {"file": path.name, "rows": len(frame), **preparation.described(), "dialect": dialect.to_document()}
@@ -119,6 +119,14 @@ def fit_file(
         lines.append(judge.metrics(model))
     model.save(folder)
     return "\n".join([*lines, f"model: {folder}"])
+
+
+def _trained(x: np.ndarray, validation: float, checkpoint: Path, options: Options) -> ALAD:
+    from alad_tf.estimator.alad import ALAD  # TensorFlow is imported once the rows are known to be good
+
+    estimator = ALAD(scaling=None, verbose=int(sys.stderr.isatty()), **options)
+    with logged_warnings():
+        return estimator.fit(x, validation=validation or None, checkpoint=checkpoint)
 
 
 def _require_options(

@@ -81,14 +81,19 @@ def score_file(
     scoring = _Scoring(model, layout, labels, explain)
     with bar("scoring") as advance:
         tables = ordered(scoring.tables(path, dialect, chunk_rows, advance), layout.score, top, sort)
-        first = next(tables, None)
-        if first is None:
-            raise DataError(f"Expected rows to score in {path}. Received: none.")
-        with writers.writing(output, first.schema, writers.Style.of(dialect, raw_text)) as write:
-            write(first)
-            for table in tables:
-                write(table)
+        _write(tables, path, output, writers.Style.of(dialect, raw_text))
     return "\n".join([*scoring.lines(), *([] if output == writers.STANDARD_OUTPUT else [f"scores: {output}"])])
+
+
+def _write(tables: Iterator[pa.Table], path: Path, output: Path, style: writers.Style) -> None:
+    """Write the scored rows of a file, of which there have to be some (DataError)."""
+    first = next(tables, None)
+    if first is None:
+        raise DataError(f"Expected rows to score in {path}. Received: none.")
+    with writers.writing(output, first.schema, style) as write:
+        write(first)
+        for table in tables:
+            write(table)
 
 
 class _Scoring:

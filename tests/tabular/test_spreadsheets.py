@@ -8,7 +8,7 @@ import pytest
 from alad_tf.tabular import spreadsheets
 
 FORMULAS = ["=cmd|'/c calc'!A1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "=", "-", "+nan", "-x"]
-HARMLESS = ["", "a", "1=1", "-1", "+1", "-1.5e-3", "-.5", "'=1", " =1", "0"]
+HARMLESS = ["", "a", "1=1", "-1", "+1", "-1.5e-3", "-1,5", "-.5", "'=1", " =1", "0"]
 
 
 @pytest.mark.parametrize("text", FORMULAS)

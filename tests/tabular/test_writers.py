@@ -32,7 +32,9 @@ def read_back(content: bytes, style: Style) -> pd.DataFrame:
     return pd.read_csv(io.BytesIO(content), sep=style.sep, decimal=style.decimal, keep_default_na=False, na_values=[""])
 
 
-@pytest.mark.parametrize("style", [Style(), Style(";", ","), Style("\t", ","), Style("|")])
+@pytest.mark.parametrize(
+    "style", [Style(raw_text=True), Style(";", ",", True), Style("\t", ",", True), Style("|", ".", True)]
+)
 @pytest.mark.parametrize("begin", [0, 1, 5])
 @pytest.mark.parametrize("rows", [1, 3, 12])
 def test_lines_of_csv(style: Style, begin: int, rows: int) -> None:
