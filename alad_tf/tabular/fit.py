@@ -47,6 +47,12 @@ class Preparation:
     impute: bool = False
     labels: Labels | None = None
 
+    def encoder(self, frame: pd.DataFrame) -> tuple[Encoder, pd.DataFrame]:
+        """`Encoder.fit` of the training rows."""
+        return Encoder.fit(
+            frame, categorical=self.categorical, numeric=self.numeric, scaling=self.scaling, impute=self.impute
+        )
+
     def described(self) -> Document:
         """The preparation as the model folder stores it."""
         labels = self.labels
@@ -96,13 +102,7 @@ def fit_file(
     started = time.monotonic()
     dialect = settled(path, dialect)
     frame = _normal_rows(path, preparation, dialect)
-    encoder, cells = Encoder.fit(
-        frame,
-        categorical=preparation.categorical,
-        numeric=preparation.numeric,
-        scaling=preparation.scaling,
-        impute=preparation.impute,
-    )
+    encoder, cells = preparation.encoder(frame)
     chosen = encoder.columns
     judge = None if test is None or labels is None else _Test(test, chosen, labels, dialect)
     estimator = _trained(encoder.training_features(cells), validation, checkpoint_of(folder), options or {})
