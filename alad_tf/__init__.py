@@ -8,6 +8,7 @@ Folders, in the direction of imports:
     baselines     Section V-B: the methods beside ALAD
     tabular       tables of rows in files: `alad fit`, `score`, `inspect`
     estimator     ALAD for scikit-learn
+    columns       columns of a table, and the features made of them
     model         Figure 1 and Section IV: networks, losses, training, scores
     data          Table I: raw files and splits
     report        tables and figures: ours beside the paper's

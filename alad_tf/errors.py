@@ -39,3 +39,10 @@ def visible(text: object) -> str:
     Also escaped are characters that reverse the direction of text, and half characters, which no terminal shows.
     """
     return _UNSEEN.sub(lambda found: repr(found[0])[1:-1], str(text))
+
+
+def shown(message: object) -> str:
+    """The first line of a message or of bytes, cut to a readable length."""
+    text = message.decode("utf-8", "replace") if isinstance(message, bytes) else str(message)
+    line = (text.strip().splitlines() or [""])[0]
+    return line if len(line) <= 120 else line[:117] + "..."

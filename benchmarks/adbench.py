@@ -76,7 +76,7 @@ def alad(rows: Halves, seed: int) -> Scores:
     from alad_tf.options import ROW_SCORES
 
     model = ALAD(random_state=seed, scaling=None, verbose=0).fit(rows.x_train)
-    return {f"ALAD {name}": model.set_params(score=name).anomaly_score(rows.x_test) for name in ROW_SCORES}
+    return {f"ALAD {name}": model.set_params(score_name=name).anomaly_score(rows.x_test) for name in ROW_SCORES}
 
 
 def pyod_alad(rows: Halves, seed: int) -> Scores:

@@ -30,7 +30,7 @@ TABLES = {"imputed": (True, "standard"), "strict": (False, "minmax"), "unscaled"
 def array_model() -> ALAD:
     """Not to be changed."""
     with eagerly():
-        return ALAD(TINY, score="features", jit=False, random_state=3, verbose=0).fit(X)
+        return ALAD(TINY, score_name="features", jit=False, random_state=3, verbose=0).fit(X)
 
 
 @cache

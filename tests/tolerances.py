@@ -244,7 +244,7 @@ def of_estimator(model: ALAD, rows: np.ndarray, *, single: bool = False) -> dict
     scaled = (finite - model.center_) / model.scale_
     size = largest(scaled) + single * largest(model.center_ / model.scale_)
     bounds = of_scores(model.networks_, scaled.astype(np.float32), Work(4, size))
-    if model.score == "neighbours":
+    if model.score_name == "neighbours":
         bounds["neighbours"] = _of_neighbours(model, finite, bounds["l2"], bound(4, size))
     return bounds
 
@@ -266,7 +266,7 @@ def _of_neighbours(model: ALAD, rows: np.ndarray, l2: float, cell: float) -> flo
 def of_table(model: Model, frame: pd.DataFrame) -> float:
     """Return the bound of the score of a file's rows, missing cells and new categories included."""
     x, _, _ = model.features(frame)
-    return of_estimator(model.estimator, x)[model.estimator.score]
+    return of_estimator(model.estimator, x)[model.estimator.score_name]
 
 
 def assert_scores(actual: Any, expected: Any, bounds: dict[str, float]) -> None:

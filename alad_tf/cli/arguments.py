@@ -15,7 +15,7 @@ from alad_tf.paths import default_out
 
 Decorated = TypeVar("Decorated", bound=Union[Callable[..., object], click.Command])
 
-FILES = ".csv, .tsv (also .gz), .parquet, .feather, .npy or .npz"
+FILES = ".csv, .tsv, .jsonl (also .gz), .xlsx, .parquet (also a folder), .feather, .npy or .npz; - for standard input"
 TABULAR = tuple(name for name, protocol in PROTOCOLS.items() if protocol.metric == "f1")
 OF_TABLES = tuple(name for name in PROTOCOLS if name != "toy")  # data sets of Tables II to VIII
 GOES_ON = "run the same command again to resume: finished runs are kept, the others continue from their last checkpoint"

@@ -26,25 +26,45 @@ from alad_tf.cli.arguments import (
     one_of,
     option,
 )
-from alad_tf.cli.terminal import say
+from alad_tf.cli.terminal import say, tell
 from alad_tf.errors import SettingsError
 from alad_tf.options import ROW_SCORES
 
 if TYPE_CHECKING:
+    from alad_tf.tabular.dialects import Dialect
     from alad_tf.tabular.labels import Labels
 
 COLUMNS = "Columns"
+READING = "How the file is read"
+FOUND = "found in the file"
 TRAINING = "Training"
 DECISION = "Scores and threshold"
 
 
+def reading(function: Any) -> Any:
+    """Add the options of how a file is read."""
+    for add in (
+        option("--sheet", click.STRING, "NAME", "of an Excel file", show_default="the first", group=READING),
+        flag("--no-header", "the first row is data; columns are named x0, x1, ...", group=READING),
+        option(
+            "--encoding", click.STRING, "NAME", "of text, such as utf-8 or latin-1", show_default=FOUND, group=READING
+        ),
+        option("--decimal", one_of((".", ",")), ".|,", "decimal mark", show_default=FOUND, group=READING),
+        option("--sep", click.STRING, "CHAR", "separator of cells; tab for a tab", show_default=FOUND, group=READING),
+    ):
+        function = add(function)
+    return function
+
+
 @click.command(
     cls=Command,
-    interrupted="no model was written",
+    interrupted="no model was written; the same command goes on with the training",
     exclusive=[("contamination", "false_positive_rate")],
     examples="""
 alad fit train.csv --model model
 alad fit train.csv --model model --drop id --categorical country --impute
+alad fit export.csv --model model --sep ';' --decimal , --encoding latin-1
+alad fit book.xlsx --model model --sheet 2026 --no-header
 alad fit all.parquet --model model --label kind --normal benign --test test.parquet
 alad fit train.csv --model model --epochs 20 --validation 0.2 --false-positive-rate 0.01 --seed 0
 """,
@@ -65,6 +85,7 @@ alad fit train.csv --model model --epochs 20 --validation 0.2 --false-positive-r
     show_default=True,
     group=COLUMNS,
 )
+@reading
 @labels("train on normal rows only and leave the column out", group=COLUMNS)
 @option("--test", PATH, "FILE", "labelled rows, to print AUROC and other metrics", group=COLUMNS)
 @option(
@@ -135,9 +156,12 @@ alad fit train.csv --model model --epochs 20 --validation 0.2 --false-positive-r
 def fit(data: Path, model: Path, **given: Any) -> None:
     """Train on a file of your own rows and write a model folder.
 
-    Trains on all rows, or with --label on the normal ones. Columns of numbers are numeric, the others categorical.
+    Trains on all rows, or with --label on the normal ones. Columns of numbers are numeric, the others categorical,
+    and dates become calendar features. Interrupted or killed, the same command goes on from the checkpoint in
+    DIR.training.
     """
     from alad_tf.tabular.fit import Preparation, fit_file
+    from alad_tf.tabular.standard_input import local
 
     preparation = Preparation(
         drop=list(given["drop"]),
@@ -147,24 +171,26 @@ def fit(data: Path, model: Path, **given: Any) -> None:
         impute=given["impute"],
         labels=labels_of(given["label"], given["normal"]),
     )
-    names = ("architecture", "epochs", "batch_size", "learning_rate", "patience", "log_dir", "score", "contamination")
+    names = ("architecture", "epochs", "batch_size", "learning_rate", "patience", "log_dir", "contamination")
     options = {name: given[name] for name in names if given[name] is not None}
+    options["score_name"] = given["score"]
     if given["seed"] is not None:
         options["random_state"] = given["seed"]
     options["spectral_norm"] = None if given["no_spectral_norm"] else given["spectral_norm"]
     options["latent_discriminator"] = not given["no_dzz"]
-    say(
-        fit_file(
-            data,
+    with local(data) as path:
+        report = fit_file(
+            path,
             model,
             preparation=preparation,
+            dialect=_dialect(given),
             test=given["test"],
             validation=given["validation"],
             false_positive_rate=given["false_positive_rate"],
             options=options,
             overwrite=given["overwrite"],
         )
-    )
+    say(report)
 
 
 @click.command(
@@ -173,14 +199,19 @@ def fit(data: Path, model: Path, **given: Any) -> None:
     examples="""
 alad score new.csv --model model --output scored.csv
 alad score new.parquet --model model --output scored.parquet --explain 5
+alad score new.csv --model model --output worst.csv --top 100 --explain 3
+zcat new.csv.gz | alad score - --model model --output - > scored.csv
 alad score new.csv --model model --output scored.csv --id customer --label kind --normal benign
 alad score folder --engine ray --model served/fraud --output scores
 """,
 )
 @argument("data", PATH, "DATA", f"rows to score: {FILES}")
 @option("--model", PATH, "DIR", "folder that `alad fit` wrote", required=True)
-@option("--output", PATH, "FILE", "new file, in .csv or .parquet", required=True)
+@option("--output", PATH, "FILE", "new file, in .csv, .parquet or .feather; - for standard output", required=True)
 @flag("--overwrite", "replace an existing output")
+@flag("--scores-only", "leave out the columns of DATA")
+@option("--top", POSITIVE, "K", "the K rows with the largest scores only, largest first")
+@flag("--sort", "largest scores first; all rows are then in memory")
 @option("--explain", NOT_NEGATIVE, "K", "columns to name for each row", default=0, show_default=True)
 @option("--chunk-rows", POSITIVE, "N", "rows in memory at a time", default=16384, show_default=True)
 @option(
@@ -190,15 +221,16 @@ alad score folder --engine ray --model served/fraud --output scores
     "score a folder of .parquet files on Ray Data, with a model that `alad export` wrote",
 )
 @option("--workers", POSITIVE, "N", "processes of --engine", show_default="the number of cores")
-@option("--id", click.STRING, "COL", "column to copy in place of row numbers")
+@option("--id", click.STRING, "COL", "column to begin with in place of row numbers")
 @flag("--raw-text", "write text to .csv as it is; otherwise text like =1+1 gets an apostrophe, for spreadsheets")
+@reading
 @labels("print AUROC and other metrics")
 def score(data: Path, model: Path, output: Path, **given: Any) -> None:
     """Score a file of rows with a model folder.
 
-    Columns are matched by name, in any order. Output: row (from 1) or the --id column, score (larger is more
-    anomalous), p_value, is_anomaly, is_valid (False: a missing or infinite cell; such a row has the largest score), and
-    with --explain the columns that are reconstructed worst, each with its share.
+    Columns are matched by name, in any order. Output: row (from 1) or the --id column, all columns of DATA, score
+    (larger is more anomalous), p_value, is_anomaly, is_valid (False: a missing or infinite cell; such a row has no
+    score) and its reason, and with --explain the columns that are reconstructed worst, each with its share.
     """
     if given["engine"] is not None:
         _score_folder(data, model, output, given)
@@ -206,27 +238,32 @@ def score(data: Path, model: Path, output: Path, **given: Any) -> None:
     if given["workers"] is not None:
         raise SettingsError("Expected --workers with --engine only. Received: it alone.")
     from alad_tf.tabular.score import score_file
+    from alad_tf.tabular.standard_input import local
 
-    report = score_file(
-        data,
-        model,
-        output,
-        explain=given["explain"],
-        chunk_rows=given["chunk_rows"],
-        id_column=given["id"],
-        labels=labels_of(given["label"], given["normal"]),
-        overwrite=given["overwrite"],
-        raw_text=given["raw_text"],
-    )
-    say(report)
+    with local(data) as path:
+        report = score_file(
+            path,
+            model,
+            output,
+            explain=given["explain"],
+            chunk_rows=given["chunk_rows"],
+            id_column=given["id"],
+            labels=labels_of(given["label"], given["normal"]),
+            dialect=_dialect(given),
+            scores_only=given["scores_only"],
+            top=given["top"],
+            sort=given["sort"],
+            overwrite=given["overwrite"],
+            raw_text=given["raw_text"],
+        )
+    (tell if str(output) == "-" else say)(report)
 
 
 def _score_folder(data: Path, model: Path, output: Path, given: dict[str, Any]) -> None:
     from alad_tf.serving import ray_data
 
-    named = [
-        f"--{name.replace('_', '-')}" for name in ("explain", "id", "label", "overwrite", "raw_text") if given[name]
-    ]
+    without = ("explain", "id", "label", "overwrite", "raw_text", "scores_only", "top", "sort", "no_header")
+    named = [f"--{name.replace('_', '-')}" for name in (*without, "sep", "decimal", "encoding", "sheet") if given[name]]
     if named:
         raise SettingsError(f"Expected --engine with --model, --output and --workers. Received: {', '.join(named)}.")
     say(ray_data.score_folder(data, model, output, workers=given["workers"]))
@@ -255,6 +292,14 @@ def labels_of(column: str | None, normal: tuple[str, ...]) -> Labels | None:
         given = "--normal" if normal else "--label"
         raise SettingsError(f"Expected both --label COL and --normal VALUE. Received: {given} alone.")
     return None if column is None else Labels(column, normal)
+
+
+def _dialect(given: dict[str, Any]) -> Dialect:
+    """Return how the call says that the file is read."""
+    from alad_tf.tabular.dialects import Dialect
+
+    header = False if given["no_header"] else None
+    return Dialect(given["sep"], given["decimal"], given["encoding"], header, given["sheet"])
 
 
 FAMILY = (fit, score, inspect)

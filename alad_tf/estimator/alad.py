@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from itertools import repeat
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -17,20 +20,16 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 import architectures
-from alad_tf.errors import ConstantFeatureWarning, SettingsError
+from alad_tf.columns.coarse import CoarseWarning, coarse_feature
+from alad_tf.columns.encoder import Encoder, is_mixed
+from alad_tf.errors import AladError, ConstantFeatureWarning, SettingsError
 from alad_tf.estimator import custom_networks, tensorboard
 from alad_tf.estimator.architecture import choose_table
-from alad_tf.estimator.callbacks import History, collapse, train
+from alad_tf.estimator.callbacks import History, Resumed, collapse, train
+from alad_tf.estimator.checkpoint import Checkpoint, settings_of
 from alad_tf.estimator.fitted import FittedALAD
 from alad_tf.estimator.network_detector import CONSTRAINTS
-from alad_tf.estimator.validation import (
-    CoarseWarning,
-    coarse_feature,
-    constant_features,
-    fit_scaling,
-    hold_out,
-    require_finite,
-)
+from alad_tf.estimator.validation import constant_features, fit_scaling, hold_out, require_finite
 from alad_tf.model import networks
 from alad_tf.model.alad_trainer import Trainer
 from alad_tf.model.networks import Networks
@@ -55,10 +54,12 @@ class ALAD(FittedALAD):
         spectral_norm: "paper", "tfa" or None; see `networks.build`.
         latent_discriminator: False leaves out Dzz.
         ema_decay: decay of the average of the weights that scores; None: the weights themselves score.
-        score: "neighbours" (mean distance of (x, x - G(E(x))) to the nearest training rows, a score of this package),
-            or the paper's: "features" (Algorithm 1), "l1", "l2" or "logits" (Section V-F).
+        score_name: which score A(x) is: "neighbours" (mean distance of (x, x - G(E(x))) to the nearest training rows, a
+            score of this package), or one of the paper's: "features" (Algorithm 1), "l1", "l2" or "logits" (Section
+            V-F). `score`, its name in earlier releases, is deprecated.
         contamination: share of the training rows above the threshold that `fit` sets, in (0, 0.5].
         scaling: "standard" (mean 0, variance 1), "minmax" ([0, 1]) or None, of each feature on the training rows.
+        impute: allow missing cells in frames with mixed columns, as `alad fit --impute`.
         networks: custom Keras models instead of a table: {"G", "E", "Dxz", "Dxx"} and, except in the ablation, "Dzz".
             Training starts from copies of them, weights included.
         patience: epochs without a better reconstruction of the validation rows before training stops and restores the
@@ -89,7 +90,9 @@ class ALAD(FittedALAD):
         usual_: what is usual for each feature on the held-out rows, or else on the training rows; `explain` uses it.
         threshold_: rows with a larger A(x) are outliers; threshold_rule_ says where it comes from; offset_ is
             -threshold_, as in scikit-learn.
-        n_features_in_, feature_names_in_: as in scikit-learn.
+        n_features_in_, feature_names_in_: as in scikit-learn; of the features that mixed columns are encoded to.
+        encoder_: columns and preprocessing of a frame with mixed columns; None for numbers alone.
+        seconds_: that the last `fit` took.
     """
 
     _parameter_constraints: dict[str, list[object]] = {  # noqa: RUF012 (scikit-learn's name and place)
@@ -97,7 +100,8 @@ class ALAD(FittedALAD):
         "spectral_norm": [StrOptions({kind for kind in SPECTRAL_NORMS if kind}), None],
         "latent_discriminator": ["boolean"],
         "ema_decay": [Interval(Real, 0, 1, closed="neither"), None],
-        "score": [StrOptions(set(ROW_SCORES))],
+        "score_name": [StrOptions(set(ROW_SCORES))],
+        "impute": ["boolean"],
         "networks": [dict, None],
         "patience": [Interval(Integral, 1, None, closed="left"), None],
         "log_dir": [str, Path, None],
@@ -117,9 +121,10 @@ class ALAD(FittedALAD):
         spectral_norm: str | None = "paper",
         latent_discriminator: bool = True,
         ema_decay: float | None = 0.999,
-        score: str = "neighbours",
+        score_name: str = "neighbours",
         contamination: float = 0.1,
         scaling: str | None = "standard",
+        impute: bool = False,
         networks: dict[str, tf.keras.Model] | None = None,
         patience: int | None = None,
         log_dir: str | Path | None = None,
@@ -128,6 +133,7 @@ class ALAD(FittedALAD):
         jit: bool | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 1,
+        **deprecated: Any,
     ) -> None:
         self.architecture = architecture
         self.epochs = epochs
@@ -136,9 +142,10 @@ class ALAD(FittedALAD):
         self.spectral_norm = spectral_norm
         self.latent_discriminator = latent_discriminator
         self.ema_decay = ema_decay
-        self.score = score
+        self.score_name = _renamed(deprecated, score_name)
         self.contamination = contamination
         self.scaling = scaling
+        self.impute = impute
         self.networks = networks
         self.patience = patience
         self.log_dir = log_dir
@@ -155,36 +162,39 @@ class ALAD(FittedALAD):
         *,
         validation: npt.ArrayLike | None = None,
         callbacks: Iterable[tf.keras.callbacks.Callback] = (),
+        checkpoint: Path | str | None = None,
     ) -> ALAD:
         """Train on the rows of X [n, d] and set the threshold from their scores.
 
         Args:
-            X: array or frame of finite numbers.
+            X: array or frame of finite numbers, or a frame with columns of text, categories, dates, true and false: its
+                columns are then encoded as `alad fit` does (`encoder_`), and new frames likewise.
             y: ignored.
             validation: normal rows [m, d] that are not trained on, or the share of X to hold out: for early stopping
                 and for `p_value`.
             callbacks: Keras callbacks, see `callbacks.train`.
+            checkpoint: folder for the state of the training, stored once a minute and on Ctrl-C. The same call goes on
+                from it with the same bits. It is gone once the training is complete; not for `warm_start`.
 
         Raises:
             ValueError: an option outside its range, fewer than two rows, NaN or infinity, columns that do not fit.
             AladError: training diverged.
         """
         self._validate_params()
+        started = time.monotonic()
         state = getattr(self, "training_state_", None) if self.warm_start else None
+        kept = None if checkpoint is None else Checkpoint(Path(checkpoint))
+        if state is None:
+            X = self._encoded(X)
         X = self._numbers(X, reset=state is None, least=2)
         require_finite(X, self._names(), "to train on")
         if state is None:
-            self.seed_ = _seed(self.random_state)
+            self.seed_ = _seed(self.random_state, kept)
             self.history_: History = {}
         X, held_out = self._hold_out(X, validation)
         if state is None:
-            self.center_, self.scale_ = fit_scaling(self.scaling, X)
-        constants = constant_features(X, self._names())
-        if constants:
-            warnings.warn(constants, ConstantFeatureWarning, stacklevel=2)
-        kind = np.float32 if self.scaling is None else X.dtype.type
-        for line in filter(None, map(coarse_feature, self._names(), X.T, repeat(kind))):
-            warnings.warn(line, CoarseWarning, stacklevel=2)
+            self.center_, self.scale_ = fit_scaling(None if self.encoder_ else self.scaling, X)
+        _warn_of_features(X, self._names(), np.float32 if self.scaling is None else X.dtype.type)
         self.n_samples_fit_ = len(X)
         self.table_ = choose_table(
             self.architecture,
@@ -194,17 +204,42 @@ class ALAD(FittedALAD):
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
         )
-        self._train(X, held_out, state, callbacks)
+        self._train(X, held_out, state, callbacks, kept)
         self._choose_references(X)
         self._use_training_scores(self._score(X))
         if held_out is not None:
             self._use_reference(self._score(held_out), "validation rows")
         self._learn_usual(X if held_out is None else held_out)
-        reason = collapse(self.history_, self.training_scores_)
-        if reason:
-            remedy = "Its scores are of no use. Take another seed, a smaller learning rate or more rows."
-            warnings.warn(f"Training has collapsed: {reason}. {remedy}", ConvergenceWarning, stacklevel=2)
+        self.seconds_ = time.monotonic() - started
+        _warn_of_collapse(self.history_, self.training_scores_)
         return self
+
+    def _encoded(self, X: Any) -> Any:
+        """A frame with mixed columns as features of an encoder that is fitted on it; anything else as it is."""
+        self.encoder_ = self.data_ = None
+        if not is_mixed(X):
+            return X
+        self.encoder_, cells = Encoder.fit(X, scaling=self.scaling or "none", impute=self.impute)
+        return self.encoder_.training_features(cells)
+
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        """Options that are not their defaults; a table by its name."""
+        defaults = {name: option.default for name, option in inspect.signature(type(self)).parameters.items()}
+        options = {
+            name: value
+            for name, value in self.get_params(deep=False).items()
+            if type(value) is not type(defaults[name]) or value != defaults[name]
+        }
+        if isinstance(self.architecture, Alad):
+            options["architecture"] = self.architecture.name
+        return f"ALAD({', '.join(f'{name}={value!r}' for name, value in options.items() if name != 'networks')})"
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a pickle, also of an earlier release, with another name of an option."""
+        if "score" in state:
+            state = {**state, "score_name": state["score"], "impute": False}
+            del state["score"]
+        super().__setstate__(state)
 
     def _train(
         self,
@@ -212,27 +247,53 @@ class ALAD(FittedALAD):
         held_out: np.ndarray | None,
         state: dict[str, np.ndarray] | None,
         callbacks: Iterable[tf.keras.callbacks.Callback],
+        checkpoint: Checkpoint | None,
     ) -> None:
         """Train fresh networks, or resume from a state; the networks that score are set before the first step."""
         trainer = self._trainer(X)
         if state is not None:
             trainer.set_arrays(state)
         self._use(trainer.scoring_networks)
-        history = train(
+        resumed = Resumed()
+        if checkpoint is not None:
+            settings = settings_of(self, X, held_out)
+            resumed = Resumed(*checkpoint.restore(trainer, settings), checkpoint)
+        interrupted = nullcontext() if checkpoint is None else checkpoint.interrupted_between_chunks()
+        try:
+            with interrupted:
+                history = self._history_of(trainer, X, held_out, callbacks, resumed)
+        except AladError:
+            if checkpoint is not None:
+                checkpoint.remove()  # it would diverge again
+            raise
+        self.history_ = {name: [*self.history_.get(name, ()), *values] for name, values in history.items()}
+        if self.warm_start:
+            self.training_state_ = trainer.get_arrays()
+        if checkpoint is not None:
+            checkpoint.remove()
+
+    def _history_of(
+        self,
+        trainer: Trainer,
+        X: np.ndarray,
+        held_out: np.ndarray | None,
+        callbacks: Iterable[tf.keras.callbacks.Callback],
+        resumed: Resumed,
+    ) -> History:
+        """Take the steps of the training; return losses and validation scores by epoch."""
+        return train(
             trainer,
             self.table_.epochs,
             self._scorer,
-            score=self.score,
+            score=self.score_name,
             validation=None if held_out is None else self._scaled(held_out),
             patience=self.patience,
             callbacks=callbacks,
             log_dir=self.log_dir,
             pictures=self._pictures(X if held_out is None else held_out),
             verbose=bool(self.verbose),
+            resumed=resumed,
         )
-        self.history_ = {name: [*self.history_.get(name, ()), *values] for name, values in history.items()}
-        if self.warm_start:
-            self.training_state_ = trainer.get_arrays()
 
     def _trainer(self, X: np.ndarray) -> Trainer:
         steps = self.table_.epochs * (len(X) // self.table_.batch_size)
@@ -279,8 +340,36 @@ class ALAD(FittedALAD):
         return {"requires_y": False}
 
 
-def _seed(random_state: int | np.random.RandomState | None) -> int:
-    """The seed itself, or one drawn from the random state."""
+def _warn_of_features(X: np.ndarray, names: Sequence[str], kind: type[np.floating[Any]]) -> None:
+    """Warn of features of X [n, d] that hold one value, or that numbers of a kind cannot tell apart."""
+    constants = constant_features(X, names)
+    if constants:
+        warnings.warn(constants, ConstantFeatureWarning, stacklevel=3)
+    for line in filter(None, map(coarse_feature, names, X.T, repeat(kind))):
+        warnings.warn(line, CoarseWarning, stacklevel=3)
+
+
+def _warn_of_collapse(history: History, scores: np.ndarray) -> None:
+    reason = collapse(history, scores)
+    if reason:
+        remedy = "Its scores are of no use. Take another seed, a smaller learning rate or more rows."
+        warnings.warn(f"Training has collapsed: {reason}. {remedy}", ConvergenceWarning, stacklevel=3)
+
+
+def _renamed(deprecated: dict[str, Any], score_name: str) -> str:
+    """The name of the score, also where it is given under the option's old name (TypeError for any other option)."""
+    unknown = [name for name in deprecated if name != "score"]
+    if unknown:
+        raise TypeError(f"ALAD() got an unexpected keyword argument {unknown[0]!r}")
+    if "score" in deprecated:
+        warnings.warn("ALAD(score=...) is now ALAD(score_name=...).", FutureWarning, stacklevel=3)
+    return deprecated.get("score", score_name)
+
+
+def _seed(random_state: int | np.random.RandomState | None, checkpoint: Checkpoint | None = None) -> int:
+    """The seed itself, or that of the training that a checkpoint continues, or one drawn from the random state."""
     if isinstance(random_state, Integral):
         return int(random_state)
+    if checkpoint is not None and checkpoint.seed is not None:
+        return checkpoint.seed
     return int(check_random_state(random_state).randint(2**31 - 1))

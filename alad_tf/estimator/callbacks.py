@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Callable
 
 import numpy as np
 import tensorflow as tf
 
+from alad_tf.estimator.checkpoint import Checkpoint, Log
 from alad_tf.estimator.tensorboard import BOARD_RECORDS, TensorBoardWriter
 from alad_tf.model.alad_trainer import Trainer
 from alad_tf.model.networks import Networks
 from alad_tf.model.scores import Scorer
 from alad_tf.model.training_loop import EarlyStopping, chunks, with_progress_bar
+from alad_tf.model.weights import get_arrays, set_arrays
 
 REMEDY = "Scale the features (scaling='standard'), or take a smaller learning rate or another seed."
 COLLAPSED_LOSS = 0.01  # of one discriminator, whose loss at a draw is 2 log 2
@@ -35,6 +38,7 @@ def train(
     log_dir: Path | str | None = None,
     pictures: Callable[[], np.ndarray] | None = None,
     verbose: bool = False,
+    resumed: Resumed | None = None,
 ) -> History:
     """Train for a number of epochs, or until patience ends or a callback stops the training.
 
@@ -54,6 +58,7 @@ def train(
         log_dir: folder for TensorBoard.
         pictures: draws [k, height, width, channels] in [0, 1] for TensorBoard.
         verbose: draw a progress bar.
+        resumed: the checkpoint to keep, and the log and best weights to go on from.
 
     Returns:
         name -> what callbacks received, one value per epoch.
@@ -66,23 +71,66 @@ def train(
     if log_dir is not None:
         every = math.ceil(epochs / BOARD_RECORDS)
         watchers.append(TensorBoardWriter(trainer.scoring_networks, log_dir, every, pictures))
-    watched, early = _Watched(trainer.scoring_networks, watchers, epochs), EarlyStopping(patience)
-    best_weights: list[np.ndarray] | None = None
-    steps, epoch = epochs * trainer.steps_per_epoch, 0
-    watched.begin_epoch(epoch)
-    taken = chunks(trainer, steps, period=trainer.steps_per_epoch, early=early, remedy=REMEDY)
-    for chunk in with_progress_bar(taken, steps, "ALAD", verbose):
-        if chunk.means is None:
-            continue
-        logs = {**chunk.means, **_mean_scores(scorer, validation, score)}
-        if patience is not None and early.update(epoch, chunk.step, logs["val_l2"]):
-            best_weights = watched.model.get_weights()
-        if watched.end_epoch(epoch, logs):
-            break
-        epoch += 1
-        if epoch < epochs and not early.ended:
-            watched.begin_epoch(epoch)
-    return watched.end_training(best_weights)
+    resumed = resumed or Resumed()
+    log = resumed.log
+    watched = _Watched(trainer.scoring_networks, watchers, epochs, log.history)
+    early = EarlyStopping(patience, log.best, max(log.epoch - 1, 0))
+    means = partial(_mean_scores, scorer, validation, score)
+    _take_steps(trainer, epochs, resumed, watched, early, patience, means, verbose)
+    if resumed.best is not None:
+        set_arrays(trainer.scoring_networks, resumed.best)
+    return watched.end_training()
+
+
+def _take_steps(
+    trainer: Trainer,
+    epochs: int,
+    resumed: Resumed,
+    watched: _Watched,
+    early: EarlyStopping,
+    patience: int | None,
+    mean_scores: Callable[[], dict[str, float]],
+    verbose: bool,
+) -> None:
+    """Take the steps that are left, and end each epoch with its mean losses and scores."""
+    log = resumed.log
+    steps = epochs * trainer.steps_per_epoch
+    if log.epoch < epochs and not early.ended:
+        watched.begin_epoch(log.epoch)
+    period = trainer.steps_per_epoch
+    taken = chunks(trainer, steps, first=log.step, period=period, sums=log.sums, early=early, remedy=REMEDY)
+    for chunk in with_progress_bar(taken, steps, "ALAD", verbose, log.step):
+        log.step = chunk.step
+        if chunk.means is not None:
+            logs = {**chunk.means, **mean_scores()}
+            if patience is not None and early.update(log.epoch, chunk.step, logs["val_l2"]):
+                log.best, resumed.best = early.best, get_arrays(trainer.scoring_networks)
+            if watched.end_epoch(log.epoch, logs):
+                break
+            log.epoch += 1
+            if log.epoch < epochs and not early.ended:
+                watched.begin_epoch(log.epoch)
+        resumed.keep(trainer)
+
+
+@dataclass
+class Resumed:
+    """Where a training begins: at its beginning, or at a checkpoint, which is kept up to date.
+
+    Args:
+        log: of the training so far.
+        best: weights of the best epoch so far.
+        checkpoint: None: none is kept.
+    """
+
+    log: Log = field(default_factory=Log)
+    best: dict[str, np.ndarray] | None = None
+    checkpoint: Checkpoint | None = None
+
+    def keep(self, trainer: Trainer) -> None:
+        """Store a checkpoint, if one is due."""
+        if self.checkpoint is not None:
+            self.checkpoint.save_if_due(trainer, self.log, self.best)
 
 
 def _mean_scores(scorer: Scorer, validation: np.ndarray | None, score: str) -> dict[str, float]:
@@ -121,10 +169,12 @@ class _WatchedModel(tf.keras.Model):
 class _Watched:
     """Keras callbacks of a training, and the history that they receive."""
 
-    def __init__(self, networks: Networks, callbacks: list[tf.keras.callbacks.Callback], epochs: int) -> None:
+    def __init__(
+        self, networks: Networks, callbacks: list[tf.keras.callbacks.Callback], epochs: int, history: History
+    ) -> None:
         self.model = _WatchedModel(networks)
         self.model.stop_training = False
-        self._history: defaultdict[str, list[float]] = defaultdict(list)
+        self._history = history
         self._callbacks = tf.keras.callbacks.CallbackList(callbacks, model=self.model, epochs=epochs, verbose=0)
         self._callbacks.on_train_begin()
 
@@ -135,13 +185,11 @@ class _Watched:
     def end_epoch(self, epoch: int, logs: dict[str, float]) -> bool:
         """Keep and hand on the logs of an epoch; return whether a callback stops the training."""
         for name, value in logs.items():
-            self._history[name].append(value)
+            self._history.setdefault(name, []).append(value)
         self._callbacks.on_epoch_end(epoch, logs)
         return bool(self.model.stop_training)
 
-    def end_training(self, best_weights: list[np.ndarray] | None) -> History:
-        """Restore the best weights, if any, tell the callbacks, and return the history."""
-        if best_weights is not None:
-            self.model.set_weights(best_weights)
+    def end_training(self) -> History:
+        """Tell the callbacks, and return the history."""
         self._callbacks.on_train_end()
         return dict(self._history)

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import tensorflow as tf
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from alad_tf.columns.encoder import Encoder
 from alad_tf.errors import DataError, SettingsError
-from alad_tf.estimator import explanations, persistence, thresholds
+from alad_tf.estimator import explanations, persistence, plots, thresholds
 from alad_tf.estimator.network_detector import NetworkDetector
 from alad_tf.estimator.sklearn_versions import validated_rows
 from alad_tf.estimator.validation import first_text, require_finite
+from alad_tf.io import model_folder
 from alad_tf.model import inference, neighbours
 from alad_tf.model.networks import Networks
 from alad_tf.model.scores import BLOCK_ROWS, Scorer
 from alad_tf.typing import Document
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Self = TypeVar("Self", bound="FittedALAD")
 MOST_USUAL = 1 << 16  # rows from which it is learnt what is usual
@@ -31,13 +32,17 @@ MOST_USUAL = 1 << 16  # rows from which it is learnt what is usual
 class FittedALAD(NetworkDetector):
     """Scores, reconstructions, explanations and persistence of trained networks; see `ALAD` for the attributes."""
 
-    score: str
+    score_name: str
     networks_: Networks
+    table_: Any
+    history_: dict[str, list[float]]
     _scorer: Scorer
     n_features_in_: int
     seed_: int
     references_: np.ndarray
     usual_: explanations.Usual
+    encoder_: Encoder | None = None
+    data_: dict[str, Any] | None = None  # what the model folder of a loaded model says of its training file
 
     # Scores -------------------------------------------------------------------------------------------------------
 
@@ -143,19 +148,59 @@ class FittedALAD(NetworkDetector):
         """Dzz: (z, z') -> (logits [n, 1], features); None without it."""
         return self._model("Dzz")
 
+    # Looking at it ------------------------------------------------------------------------------------------------
+
+    def sample(self, n: int = 1, random_state: int | np.random.RandomState | None = None) -> np.ndarray:
+        """Rows that the generator makes, G(z) with z from N(0, I), in the units of X (or features of a mixed frame).
+
+        Returns:
+            [n, d] float64.
+        """
+        check_is_fitted(self, "networks_")
+        if not isinstance(n, Integral) or n < 1:
+            raise SettingsError(f"Expected a number of rows of at least 1. Received: {n!r}.")
+        z = check_random_state(random_state).standard_normal((int(n), self.table_.latent_dim)).astype(np.float32)
+        rows: np.ndarray = np.asarray(self.networks_.G(z, training=False)) * self.scale_ + self.center_
+        return rows
+
+    def plot_history(self, ax: Any = None) -> Any:
+        """Draw losses and validation scores by epoch on Axes of matplotlib, new ones by default; returns them."""
+        check_is_fitted(self, "history_")
+        return plots.draw_history(self.history_, ax)
+
+    def plot_scores(self, X: Any = None, ax: Any = None) -> Any:
+        """Draw histograms of the reference scores and of the scores of X, if given, with the threshold; returns Axes.
+
+        Args:
+            X: rows [m, d], or a frame.
+            ax: Axes of matplotlib; None: new ones.
+        """
+        check_is_fitted(self, "training_scores_")
+        scores = {self.reference_: self.reference_scores_}
+        if X is not None:
+            scores["X"] = self.anomaly_score(X)
+        return plots.draw_scores(scores, self.threshold_, ax)
+
     # On disk ------------------------------------------------------------------------------------------------------
 
-    def save(self, folder: Path | str, documents: Document | None = None) -> None:
+    def save(self, folder: Path | str, documents: Document | None = None, *, overwrite: bool = False) -> None:
         """Write a model folder: JSON, weights and a manifest of SHA-256 sums; nothing is pickled.
 
         Args:
-            folder: new, or a model folder to replace.
+            folder: new, or with `overwrite` a model folder to replace.
             documents: further JSON documents of the folder, by name.
+            overwrite: replace a model folder that is there.
 
         Raises:
-            SettingsError: the folder is there and is no model folder; the networks are custom ones.
+            SettingsError: the folder is there, or is no model folder; the networks are custom ones.
         """
         check_is_fitted(self, "training_scores_")
+        if model_folder.is_model_folder(Path(folder)) and not overwrite:
+            raise SettingsError(
+                f"Expected a new folder for the model. Received: {folder}, a model. Pass overwrite=True to replace it."
+            )
+        if self.encoder_ is not None:
+            documents = {**persistence.of_encoder(self), **(documents or {})}
         persistence.write(self, folder, documents or {})
 
     def save_keras(self, folder: Path | str) -> None:
@@ -190,6 +235,8 @@ class FittedALAD(NetworkDetector):
 
     def _numbers(self, X: npt.ArrayLike, reset: bool = False, least: int = 1) -> np.ndarray:
         """X as [n, d] floats with the columns of training; NaN and infinity are allowed."""
+        if self.encoder_ is not None and isinstance(X, pd.DataFrame) and not reset:
+            X = self.encoder_.every_feature(X)
         try:
             return validated_rows(
                 self,
@@ -206,6 +253,8 @@ class FittedALAD(NetworkDetector):
             raise DataError(f"Expected numbers. Received: {place}. Encode or drop that column.") from error
 
     def _names(self) -> list[str]:
+        if self.encoder_ is not None:
+            return self.encoder_.names
         names = getattr(self, "feature_names_in_", None)
         return [f"x{k}" for k in range(self.n_features_in_)] if names is None else names.tolist()
 
@@ -215,14 +264,14 @@ class FittedALAD(NetworkDetector):
         return _bounded(np.concatenate(blocks))
 
     def _scored(self, X: np.ndarray) -> np.ndarray:
-        if self.score == "neighbours":
+        if self.score_name == "neighbours":
             return neighbours.score(self._points(X), self.references_)
-        scores: np.ndarray = self._scorer(self._scaled(X))[self.score]
+        scores: np.ndarray = self._scorer(self._scaled(X))[self.score_name]
         return scores
 
     def _choose_references(self, X: np.ndarray) -> None:
         """Keep the training rows that the score "neighbours" measures distances to."""
-        if self.score == "neighbours":
+        if self.score_name == "neighbours":
             kept = neighbours.choose(len(X), self.n_features_in_, self.seed_)
             self.references_ = _bounded(self._points(X[kept]))
 

@@ -14,6 +14,7 @@ import sklearn
 import tensorflow as tf
 
 from alad_tf._version import __version__
+from alad_tf.columns.encoder import Encoder
 from alad_tf.errors import DataError, SettingsError, one_line
 from alad_tf.estimator.explanations import Usual
 from alad_tf.io import model_folder
@@ -53,7 +54,7 @@ def write(model: ALAD, folder: Path | str, documents: Document) -> None:
         "usual": vars(model.usual),
         "history": {name: np.asarray(values, np.float64) for name, values in model.history_.items()},
     }
-    if model.score == "neighbours":
+    if model.score_name == "neighbours":
         arrays["references"] = {"points": model.references_}
     if model.warm_start:
         arrays["training"] = model.training_state_
@@ -73,15 +74,41 @@ def reading(folder: Path | str) -> Iterator[tuple[Options, Options]]:
     documents, arrays = model_folder.read(Path(folder))
     try:
         document = documents["model"]
-        yield _options(document), _state(document, arrays)
+        state = _state(document, arrays)
+        if "preprocessing" in documents:
+            state["encoder_"], state["data_"] = Encoder.from_documents(documents), documents.get("data")
+            if len(state["encoder_"].names) != state["n_features_in_"]:
+                raise ValueError("columns that make another number of features than the networks have")
+        yield _options(document), state
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(
             f"Expected a model of ALAD in {folder}. Received: one that does not fit together: {one_line(error)}."
         ) from error
 
 
+def of_encoder(model: ALAD) -> Document:
+    """Documents of an estimator that was fitted on mixed columns, as `alad fit` writes them."""
+    assert model.encoder_ is not None
+    documents = model.encoder_.to_documents()
+    if model.data_ is not None:
+        return {**documents, "data": model.data_}
+    categories = documents["preprocessing"]["categorical"]
+    counts = [len(values["values"]) + len(values["missing"]) for values in categories.get("categories", [])]
+    data = {
+        "file": "a DataFrame",
+        "rows": model.n_samples_fit_,
+        "dropped": [],
+        "label": None,
+        "scaling": documents["preprocessing"]["scaling"],
+        "categories": dict(zip(categories["columns"], counts)),
+        "seconds": round(model.seconds_, 1),
+    }
+    return {**documents, "data": data}
+
+
 def _document(model: ALAD) -> Document:
     settings = {name: value for name, value in model.get_params().items() if name not in NOT_STORED}
+    settings["score"] = settings.pop("score_name")  # as earlier releases name it
     names = getattr(model, "feature_names_in_", None)
     return {
         "table": asdict(model.table_),
@@ -112,7 +139,13 @@ def _options(document: Document) -> Options:
     foreign = set(settings) & set(NOT_STORED)
     if foreign:
         raise ValueError(f"settings with {', '.join(sorted(foreign))}")
-    return {**settings, "architecture": rows.alad(document["table"]), "random_state": int(document["seed"])}
+    settings = {name: value for name, value in settings.items() if name != "score"}
+    return {
+        **settings,
+        "score_name": document["settings"]["score"],
+        "architecture": rows.alad(document["table"]),
+        "random_state": int(document["seed"]),
+    }
 
 
 def _state(document: Document, arrays: Arrays) -> Options:

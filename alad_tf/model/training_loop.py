@@ -110,9 +110,9 @@ def chunks(
         yield Chunk(step, count, losses, means)
 
 
-def with_progress_bar(taken: Iterable[Chunk], steps: int, title: str, shown: bool) -> Iterator[Chunk]:
-    """Pass chunks on and draw a progress bar of their steps, with the mean losses of the last period."""
-    with tqdm(total=steps, desc=title, unit="step", mininterval=1.0, disable=not shown) as bar:
+def with_progress_bar(taken: Iterable[Chunk], steps: int, title: str, shown: bool, first: int = 0) -> Iterator[Chunk]:
+    """Pass chunks on and draw a bar of their steps, from `first` on, with the time left and the last mean losses."""
+    with tqdm(total=steps, initial=first, desc=title, unit="step", mininterval=1.0, disable=not shown) as bar:
         for chunk in taken:
             bar.update(chunk.steps)
             if chunk.means is not None:

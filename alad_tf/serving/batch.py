@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pandas as pd
 import tensorflow as tf
 
+from alad_tf.columns.schema import as_text
 from alad_tf.errors import DataError
 from alad_tf.serving import versions
-from alad_tf.tabular.schema import as_text
 from alad_tf.typing import Arrays, Document
 
 CHUNK_ROWS = 4096  # in one call: what it computes stays in the caches

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from alad_tf.columns import preprocessing
 from alad_tf.model.networks import as_input
 from alad_tf.serving.signatures import LARGEST, Detector
-from alad_tf.tabular import preprocessing
 from alad_tf.typing import Document
 
 Arrays = dict[str, np.ndarray]

@@ -8,6 +8,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from alad_tf.columns import preprocessing
 from alad_tf.data import loading
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.estimator import thresholds
@@ -19,7 +20,6 @@ from alad_tf.io import model_folder
 from alad_tf.model.networks import Networks
 from alad_tf.options import SCORES
 from alad_tf.serving.signatures import Detector
-from alad_tf.tabular import preprocessing
 from alad_tf.typing import Document, Rule
 
 
@@ -74,9 +74,9 @@ def load(
         )
     documents, _ = model_folder.read(path)
     estimator = ALAD.load(path)
-    if score not in (None, estimator.score):
+    if score not in (None, estimator.score_name):
         raise SettingsError(
-            f"Expected the model's score, {estimator.score}, which its threshold is of. Received: {score}."
+            f"Expected the model's score, {estimator.score_name}, which its threshold is of. Received: {score}."
         )
     if threshold is not None or contamination is not None:
         estimator.set_threshold(value=threshold, contamination=contamination)
@@ -99,11 +99,11 @@ def of_estimator(estimator: ALAD, prepared: Document | None = None) -> Source:
     """Make a source of a fitted estimator and the document of its preprocessing, if any."""
     detector = Detector(
         estimator.networks_,
-        estimator.score,
+        estimator.score_name,
         estimator.threshold_,
         estimator.center_,
         estimator.scale_,
-        estimator.references_ if estimator.score == "neighbours" else None,
+        estimator.references_ if estimator.score_name == "neighbours" else None,
         getattr(estimator, "usual_", None),
         prepared,
     )

@@ -13,9 +13,10 @@ from typing import IO, NamedTuple
 import numpy as np
 import pandas as pd
 
+from alad_tf.columns.schema import Kind
 from alad_tf.errors import DataError
 from alad_tf.io import archives
-from alad_tf.tabular.formats import Advance, Kind, listed, require_width
+from alad_tf.tabular.formats import Advance, listed, require_width
 
 
 class _Array(NamedTuple):

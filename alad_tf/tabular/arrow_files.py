@@ -14,7 +14,7 @@ import pyarrow.parquet
 from alad_tf.errors import DataError
 from alad_tf.io import archives
 from alad_tf.tabular import feather_footer
-from alad_tf.tabular.formats import Advance, Kind
+from alad_tf.tabular.formats import Advance
 
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 4}  # in memory
 
@@ -25,10 +25,8 @@ def parquet_columns(path: Path) -> list[str]:
         return _without_index(file.schema_arrow.names)
 
 
-def parquet_chunks(
-    path: Path, rows: int, wanted: list[str], kinds: Mapping[str, Kind], report: Advance
-) -> Iterator[pd.DataFrame]:
-    """Read the rows of a Parquet file in frames of `rows`; see `readers.chunks`."""
+def parquet_tables(path: Path, rows: int, wanted: list[str], report: Advance) -> Iterator[tuple[pa.Table, int]]:
+    """Read the rows of a Parquet file in Arrow tables of `rows`; see `readers.tables`."""
     with pyarrow.parquet.ParquetFile(path) as file:
         _require_sound_footer(path, file.metadata)
         types = {field.name: field.type for field in file.schema_arrow}
@@ -37,7 +35,7 @@ def parquet_chunks(
     with pyarrow.parquet.ParquetFile(path, read_dictionary=text) as file:
         batches = file.iter_batches(rows, columns=wanted, use_threads=False)
         for table, first in regrouped(_decoded(path, batches, types), rows):
-            yield frame_of(path, table, first)
+            yield table, first
             report((first + len(table)) / file.metadata.num_rows)
 
 
@@ -88,10 +86,8 @@ def feather_columns(path: Path) -> list[str]:
         return _without_index(pa.ipc.open_file(file).schema.names)
 
 
-def feather_chunks(
-    path: Path, rows: int, wanted: list[str], kinds: Mapping[str, Kind], report: Advance
-) -> Iterator[pd.DataFrame]:
-    """Read the rows of a Feather file in frames of `rows`; see `readers.chunks`. One record batch is in memory."""
+def feather_tables(path: Path, rows: int, wanted: list[str], report: Advance) -> Iterator[tuple[pa.Table, int]]:
+    """Read the rows of a Feather file in Arrow tables of `rows`; see `readers.tables`. One batch is in memory."""
     archives.require_bounded(path, feather_footer.unpacked_size(path))
     with pa.OSFile(str(path)) as file:
         reader = pa.ipc.open_file(file)
@@ -104,8 +100,7 @@ def feather_chunks(
                 yield batch
                 report((number + 1) / count)
 
-        for table, first in regrouped(batches(), rows):
-            yield frame_of(path, table, first)
+        yield from regrouped(batches(), rows)
 
 
 def _without_index(names: list[str]) -> list[str]:

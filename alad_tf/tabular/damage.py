@@ -13,17 +13,18 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from alad_tf.errors import DataError
-from alad_tf.tabular.formats import BLOCK_BYTES, shown
+from alad_tf.errors import DataError, shown
+from alad_tf.tabular.formats import BLOCK_BYTES
 
 
 @contextmanager
-def reported(path: Path, names: list[str] | None = None) -> Iterator[None]:
+def reported(path: Path, names: list[str] | None = None, header: bool = True) -> Iterator[None]:
     """Turn what libraries raise while `path` is read into a DataError of one line.
 
     Args:
         path: the file that is read.
         names: of its columns, so that a message can name one.
+        header: whether its first row holds the names.
 
     Raises:
         DataError: the file is missing, cut, damaged, too large for memory or of another format.
@@ -39,14 +40,14 @@ def reported(path: Path, names: list[str] | None = None) -> Iterator[None]:
     except MemoryError as error:
         raise DataError(f"Expected rows that fit in memory. Received: {path}. Train on a part of them.") from error
     except (pa.ArrowException, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise DataError(_explained(path, str(error), names)) from error
+        raise DataError(_explained(path, str(error), names, header)) from error
 
 
-def _explained(path: Path, message: str, names: list[str] | None) -> str:
+def _explained(path: Path, message: str, names: list[str] | None, header: bool) -> str:
     """Explain a message of Arrow or NumPy; neither has attributes for the row and the column of an error."""
     cell = re.search(r"In CSV column #(\d+):(?: Row #(\d+):)? CSV conversion error to (\w+): (.*)", message, re.S)
     if cell and names:
-        column, row = names[int(cell[1])], f", row {int(cell[2]) - 1}" if cell[2] else ""
+        column, row = names[int(cell[1])], f", row {int(cell[2]) - header}" if cell[2] else ""
         if "UTF8" in cell[4]:
             return f"Expected text in UTF-8 in {path}. Received: other bytes in column {column!r}{row}."
         value = cell[4].replace("invalid value ", "")

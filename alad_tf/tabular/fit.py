@@ -7,24 +7,29 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from sklearn.compose import ColumnTransformer
 
+from alad_tf.columns.coarse import CoarseWarning
+from alad_tf.columns.encoder import Encoder
+from alad_tf.columns.schema import Columns, Kind, as_text, require
 from alad_tf.errors import ConstantFeatureWarning, DataError, SettingsError
-from alad_tf.estimator.validation import CoarseWarning
 from alad_tf.io import model_folder
-from alad_tf.tabular import preprocessing, profiles, readers
-from alad_tf.tabular.formats import Kind
+from alad_tf.tabular import profiles, readers
+from alad_tf.tabular.dialects import ANY, Dialect
 from alad_tf.tabular.labels import Labels, describe_metrics
-from alad_tf.tabular.model import CHUNK_ROWS, Model, bar, read_chunks, require_columns
-from alad_tf.tabular.schema import Columns, as_text, column_warnings, require
+from alad_tf.tabular.model import CHUNK_ROWS, Model, bar, require_columns
+from alad_tf.tabular.summary import describe_fit
 from alad_tf.typing import Document, Options
+
+if TYPE_CHECKING:
+    from alad_tf.estimator.alad import ALAD
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +47,12 @@ class Preparation:
     impute: bool = False
     labels: Labels | None = None
 
+    def encoder(self, frame: pd.DataFrame) -> tuple[Encoder, pd.DataFrame]:
+        """`Encoder.fit` of the training rows."""
+        return Encoder.fit(
+            frame, categorical=self.categorical, numeric=self.numeric, scaling=self.scaling, impute=self.impute
+        )
+
     def described(self) -> Document:
         """The preparation as the model folder stores it."""
         labels = self.labels
@@ -57,6 +68,7 @@ def fit_file(
     folder: Path,
     *,
     preparation: Preparation = Preparation(),
+    dialect: Dialect = ANY,
     test: Path | None = None,
     validation: float = VALIDATION,
     false_positive_rate: float | None = None,
@@ -65,10 +77,13 @@ def fit_file(
 ) -> str:
     """Train on the rows of a file and write a model folder; warnings are logged.
 
+    A training that was interrupted goes on from its checkpoint (`checkpoint_of`) when it is called in the same way.
+
     Args:
         path: the training rows, in one of `formats.FORMATS`.
         folder: the model folder, new.
         preparation: which columns are used, and how.
+        dialect: how the file is read; what it leaves open is found in the file.
         test: rows with the label column of the preparation, for metrics; nothing is chosen by them.
         validation: share of the rows that are not trained on, for p-values and early stopping; 0: none.
         false_positive_rate: set the threshold by the rows held out, instead of by the options' contamination.
@@ -85,32 +100,33 @@ def fit_file(
     labels = preparation.labels
     _require_options(labels, test, validation, false_positive_rate)
     started = time.monotonic()
-    frame = _normal_rows(path, preparation)
-    chosen = Columns.infer(
-        frame, categorical=preparation.categorical, numeric=preparation.numeric, impute=preparation.impute
-    )
-    _require_test_columns(test, chosen, labels)
-    cells = chosen.training_rows(frame)
-    for line in column_warnings(cells, frame, scaled=preparation.scaling != "none"):
-        logger.warning("%s", line)
-    transformer = preprocessing.of_columns(chosen, scaling=preparation.scaling).fit(cells)
-    from alad_tf.estimator.alad import ALAD  # TensorFlow is imported once the rows are known to be good
-
-    estimator = ALAD(scaling=None, verbose=int(sys.stderr.isatty()), **(options or {}))
-    with logged_warnings():
-        estimator.fit(_numbers(transformer, cells), validation=validation or None)
+    dialect = settled(path, dialect)
+    frame = _normal_rows(path, preparation, dialect)
+    encoder, cells = preparation.encoder(frame)
+    chosen = encoder.columns
+    judge = None if test is None or labels is None else _Test(test, chosen, labels, dialect)
+    estimator = _trained(encoder.training_features(cells), validation, checkpoint_of(folder), options or {})
     if false_positive_rate is not None:
         estimator.set_threshold(false_positive_rate=false_positive_rate)
-    data = {"file": path.name, "rows": len(frame), **preparation.described()}
+    data = {"file": path.name, "rows": len(frame), **preparation.described(), "dialect": dialect.to_document()}
     data["categories"] = {name: int(cells[name].nunique()) for name in chosen.categorical}
     data["profile"] = profiles.describe(cells, chosen)
     data["seconds"] = round(time.monotonic() - started, 1)
-    model = Model(estimator, chosen, transformer, data)
+    model = Model(estimator, chosen, encoder.transformer, data)
     lines = [f"trained on {len(frame)} rows of {path} in {data['seconds']:g} s; seed {estimator.seed_}"]
-    if test is not None and labels is not None:
-        lines.append(_judged(model, test, labels))
+    lines += describe_fit(model)
+    if judge is not None:
+        lines.append(judge.metrics(model))
     model.save(folder)
     return "\n".join([*lines, f"model: {folder}"])
+
+
+def _trained(x: np.ndarray, validation: float, checkpoint: Path, options: Options) -> ALAD:
+    from alad_tf.estimator.alad import ALAD  # TensorFlow is imported once the rows are known to be good
+
+    estimator = ALAD(scaling=None, verbose=int(sys.stderr.isatty()), **options)
+    with logged_warnings():
+        return estimator.fit(x, validation=validation or None, checkpoint=checkpoint)
 
 
 def _require_options(
@@ -123,27 +139,55 @@ def _require_options(
         raise SettingsError("Expected rows held out (--validation) for a false-positive rate. Received: none.")
 
 
-def _require_test_columns(test: Path | None, chosen: Columns, labels: Labels | None) -> None:
-    """Refuse a test file that lacks columns, before the training."""
-    if test is not None and labels is not None:
-        require_columns(test, chosen)
-        require(readers.columns(test), [labels.column], "--label")
+def checkpoint_of(folder: Path) -> Path:
+    """Where the checkpoint of a training is that will write a model folder: beside it, until it is there."""
+    return folder.with_name(f"{folder.name}.training")
 
 
-def _normal_rows(path: Path, preparation: Preparation) -> pd.DataFrame:
+def settled(path: Path, asked: Dialect, usual: Dialect | None = None, expected: Collection[str] = ()) -> Dialect:
+    """`readers.settle`, and say what is remarkable about the file."""
+    dialect = readers.settle(path, asked, usual, expected)
+    for line, is_warning in readers.remarks(path, dialect):
+        logger.log(logging.WARNING if is_warning else logging.INFO, "%s", line)
+    return dialect
+
+
+class _Test:
+    """A file of labelled rows; one that lacks columns is refused at once."""
+
+    def __init__(self, path: Path, chosen: Columns, labels: Labels, usual: Dialect) -> None:
+        self._path, self._labels = path, labels
+        self._dialect = readers.settle(path, usual=usual, expected=chosen.sources)
+        present = readers.columns(path, self._dialect)
+        require_columns(path, chosen, present)
+        require(present, [labels.column], "--label")
+
+    def metrics(self, model: Model) -> str:
+        """Metrics of a model on the rows of the file."""
+        found, kept = [], []
+        kinds: dict[str, Kind] = {self._labels.column: "text", **model.columns.kinds()}
+        for frame in readers.chunks(self._path, CHUNK_ROWS, only=kinds, kinds=kinds, dialect=self._dialect):
+            found.append(self._labels.is_anomaly(frame))
+            kept.append(model.scored(frame)[0]["score"].to_numpy())
+        if not found:
+            raise DataError(f"Expected rows to test on in {self._path}. Received: none.")
+        return describe_metrics(np.concatenate(found), np.concatenate(kept))
+
+
+def _normal_rows(path: Path, preparation: Preparation, dialect: Dialect) -> pd.DataFrame:
     """The rows and the columns to train on."""
     labels = preparation.labels
     named = {"--drop": preparation.drop, "--categorical": preparation.categorical, "--numeric": preparation.numeric}
     if labels is not None:
         named["--label"] = (labels.column,)
-    present = readers.columns(path)
+    present = readers.columns(path, dialect)
     for option, names in named.items():
         require(present, names, option)
     kinds: dict[str, Kind] = dict.fromkeys(preparation.numeric, "number")
     kinds.update(dict.fromkeys(preparation.categorical, "text"))
     kinds.update(dict.fromkeys(named.get("--label", ()), "text"))
     with bar("reading") as advance:
-        frame = readers.read(path, kinds=kinds, advance=advance)
+        frame = readers.read(path, kinds=kinds, advance=advance, dialect=dialect)
     if labels is not None:
         normal = ~labels.is_anomaly(frame)
         if not normal.any():
@@ -154,32 +198,6 @@ def _normal_rows(path: Path, preparation: Preparation) -> pd.DataFrame:
             )
         frame = frame[normal].drop(columns=labels.column)
     return frame.drop(columns=[name for name in preparation.drop if name in frame.columns])
-
-
-def _numbers(transformer: ColumnTransformer, cells: pd.DataFrame) -> np.ndarray:
-    """Rows to train on as float32, which they have to fit in."""
-    with np.errstate(over="ignore"):
-        x = transformer.transform(cells).astype(np.float32)
-    bad = np.argwhere(~np.isfinite(x))
-    if len(bad):
-        row, feature = bad[0]
-        column = preprocessing.columns_of_features(transformer)[feature]
-        raise DataError(
-            f"Expected numbers that float32 holds in column {column!r}, row {cells.index[row] + 1}. Received: "
-            f"{cells[column].iloc[row]!r}. Choose another --scaling, or drop the column."
-        )
-    return x
-
-
-def _judged(model: Model, path: Path, labels: Labels) -> str:
-    """Metrics on the rows of a test file."""
-    found, kept = [], []
-    for frame in read_chunks(path, model.columns, [labels.column], CHUNK_ROWS, None):
-        found.append(labels.is_anomaly(frame))
-        kept.append(model.scored(frame)[0]["score"].to_numpy())
-    if not found:
-        raise DataError(f"Expected rows to test on in {path}. Received: none.")
-    return describe_metrics(np.concatenate(found), np.concatenate(kept))
 
 
 def _require_new_folder(folder: Path, overwrite: bool) -> None:

@@ -5,30 +5,49 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Callable, Literal
+from typing import Callable
 
-from alad_tf.errors import DataError
+from alad_tf.errors import DataError, shown
 
-FORMATS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".feather", ".npy", ".npz")
+FORMATS = (
+    ".csv",
+    ".csv.gz",
+    ".tsv",
+    ".tsv.gz",
+    ".parquet",
+    ".feather",
+    ".xlsx",
+    ".jsonl",
+    ".jsonl.gz",
+    ".npy",
+    ".npz",
+)
+TEXT = (".csv", ".tsv")
+BY_CELLS = (".xlsx", ".jsonl")
+FOLDER = "folder of .parquet"
 BLOCK_BYTES = 1 << 22  # of text parsed at a time; a line has to fit
 MAX_COLUMNS = 1 << 16
 MAX_CHUNK_ROWS = 2**31 - 1  # the largest batch that Arrow can count
-Kind = Literal["number", "text"]
 Advance = Callable[[float], None]
 
 
 def format_of(path: Path) -> str:
-    """The suffix of `FORMATS` that the name of a file has, without .gz.
+    """The suffix of `FORMATS` that the name of a file has, without .gz; `FOLDER` for a folder.
 
     Raises:
-        DataError: another suffix; a folder, a FIFO or a device under the name.
+        DataError: another suffix; a FIFO or a device under the name.
     """
-    name = path.name.lower()
+    if path.is_dir():
+        return FOLDER
+    name = path.name.lower().replace(".ndjson", ".jsonl").replace(".txt", ".csv")
     for suffix in FORMATS:
         if name.endswith(suffix):
             _require_plain_file(path)
             return suffix.replace(".gz", "")
-    raise DataError(f"Expected a file of rows. Received: {path}. Allowed: names that end in {', '.join(FORMATS)}.")
+    raise DataError(
+        f"Expected a file of rows. Received: {path}. Allowed: names that end in {', '.join(FORMATS)}, and folders of "
+        ".parquet files."
+    )
 
 
 def _require_plain_file(path: Path) -> None:
@@ -37,8 +56,6 @@ def _require_plain_file(path: Path) -> None:
         mode = path.stat().st_mode
     except OSError:
         return
-    if stat.S_ISDIR(mode):
-        raise DataError(f"Expected a file. Received: the folder {path}.")
     if not stat.S_ISREG(mode):
         kind = "pipe" if stat.S_ISFIFO(mode) else "socket" if stat.S_ISSOCK(mode) else "device"
         raise DataError(f"Expected a file. Received: {path}, a {kind}. Write its content to a file first.")
@@ -54,10 +71,3 @@ def listed(names: Iterable[str]) -> str:
     """The first names of a list and how many more there are, for a message."""
     every = list(names)
     return ", ".join(map(shown, every[:8])) + (f" and {len(every) - 8} more" if len(every) > 8 else "")
-
-
-def shown(message: object) -> str:
-    """The first line of a message or of bytes, cut to a readable length."""
-    text = message.decode("utf-8", "replace") if isinstance(message, bytes) else str(message)
-    line = (text.strip().splitlines() or [""])[0]
-    return line if len(line) <= 120 else line[:117] + "..."

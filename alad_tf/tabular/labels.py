@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from alad_tf import metrics
-from alad_tf.tabular.schema import as_text
+from alad_tf.columns.schema import as_text
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,14 @@ import pandas as pd
 from sklearn.compose import ColumnTransformer
 from tqdm import tqdm
 
+from alad_tf.columns import preprocessing
+from alad_tf.columns.encoder import Encoder
+from alad_tf.columns.schema import Columns
 from alad_tf.errors import DataError, visible
 from alad_tf.estimator import explanations, thresholds
 from alad_tf.io import model_folder
-from alad_tf.tabular import preprocessing, readers
-from alad_tf.tabular.formats import Advance, Kind
-from alad_tf.tabular.schema import Columns
+from alad_tf.tabular.dialects import Dialect
+from alad_tf.tabular.formats import Advance
 from alad_tf.typing import Document, Rule
 
 if TYPE_CHECKING:
@@ -49,12 +51,10 @@ class Model:
             _inspected(documents)
         from alad_tf.estimator.alad import ALAD
 
-        model = cls(
-            ALAD.load(folder),
-            Columns.from_document(documents["columns"]),
-            preprocessing.from_document(documents["preprocessing"]),
-            documents["data"],
-        )
+        estimator = ALAD.load(folder)
+        encoder = estimator.encoder_
+        assert encoder is not None, "the folder has its documents"
+        model = cls(estimator, encoder.columns, encoder.transformer, documents["data"])
         model._require_one_table(folder)
         return model
 
@@ -70,11 +70,10 @@ class Model:
     def save(self, folder: Path) -> None:
         """Write the model folder; it appears under its name when it is complete."""
         documents = {
-            "columns": self.columns.to_document(),
-            "preprocessing": preprocessing.to_document(self.transformer),
+            **Encoder(self.columns, self.transformer).to_documents(),
             "data": self.data,
         }
-        self.estimator.save(folder, documents=documents)
+        self.estimator.save(folder, documents=documents, overwrite=True)
 
     def features(self, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
         """Preprocess the rows of a table.
@@ -82,13 +81,7 @@ class Model:
         Returns:
             (x [v, d] float32 of the valid rows, valid [n] bool, cells of unknown category by column)
         """
-        cells, valid = self.columns.scoring_rows(frame)
-        cells = cells[valid]
-        if not len(cells):
-            return np.empty((0, self.estimator.n_features_in_), np.float32), valid, {}
-        with np.errstate(over="ignore"):
-            x = self.transformer.transform(cells).astype(np.float32)
-        return x, valid, preprocessing.unknown_categories(self.transformer, cells)
+        return Encoder(self.columns, self.transformer).features(frame)
 
     def scored(self, frame: pd.DataFrame, top: int = 0) -> tuple[pd.DataFrame, dict[str, int]]:
         """Score the rows of a table and list cells of unseen categories by column.
@@ -145,21 +138,26 @@ class Model:
         return explained
 
 
-def read_chunks(
-    path: Path, wanted: Columns, beside: list[str], rows: int, advance: Advance | None
-) -> Iterator[pd.DataFrame]:
-    """Read a file in chunks of rows: the wanted columns, and others beside them."""
-    require_columns(path, wanted)
-    kinds: dict[str, Kind] = {**dict.fromkeys(beside, "text"), **dict.fromkeys(wanted.categorical, "text")}
-    kinds.update(dict.fromkeys(wanted.numeric, "number"))
-    only = list(dict.fromkeys([*wanted.names, *beside]))
-    return readers.chunks(path, rows, only=only, kinds=kinds, advance=advance)
+def trained_on(folder: Path) -> tuple[Columns, Dialect]:
+    """The columns of a model folder, and how its training file was read; nothing else is loaded.
+
+    Raises:
+        DataError: as `Model.load`.
+    """
+    documents, _ = model_folder.read(folder)
+    _require_documents(documents, folder)
+    with _sound(folder):
+        return Columns.from_document(documents["columns"]), _dialect(documents["data"])
 
 
-def require_columns(path: Path, wanted: Columns) -> None:
-    """Refuse a file that lacks wanted columns."""
-    present = readers.columns(path)
-    missing = [name for name in wanted.names if name not in present]
+def _dialect(data: Document) -> Dialect:
+    """How the training file was read; folders of earlier releases do not say it."""
+    return Dialect.from_document(data["dialect"]) if "dialect" in data else Dialect()
+
+
+def require_columns(path: Path, wanted: Columns, present: list[str]) -> None:
+    """Refuse a file of present columns that lacks wanted ones."""
+    missing = [name for name in wanted.sources if name not in present]
     if missing:
         raise DataError(
             f"Expected the model's columns in {path}. Received: no {', '.join(missing[:8])}"
@@ -189,10 +187,12 @@ def _inspected(documents: Document) -> dict[str, object]:
     model, data = documents["model"], documents["data"]
     chosen = Columns.from_document(documents["columns"])
     preprocessing.from_document(documents["preprocessing"])
+    read_as = _dialect(data).described()
     categories = ", ".join(f"{name} ({count})" for name, count in data["categories"].items())
     label = data["label"] and f"column {data['label']['column']!r}, normal: {', '.join(data['label']['normal'])}"
     return {
         "trained on": f"{data['rows']} rows of {data['file']}, {data['seconds']:g} s",
+        **({"read as": read_as} if read_as else {}),
         "label": label or "none",
         "dropped": ", ".join(data["dropped"]) or "none",
         "numeric": f"{len(chosen.numeric)}: {', '.join(chosen.numeric)}" if chosen.numeric else "none",

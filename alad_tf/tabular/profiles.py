@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2
 
+from alad_tf.columns.schema import Columns
 from alad_tf.errors import DataError
 from alad_tf.report.page import Drift
-from alad_tf.tabular.schema import Columns
 
 LEVELS = np.linspace(0.0, 1.0, 51)  # of the quantiles that a profile keeps
 TENTHS = np.arange(0.1, 0.95, 0.1)

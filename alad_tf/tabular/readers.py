@@ -1,32 +1,99 @@
-"""Tables of rows in files: CSV, TSV, Parquet, Feather and NumPy arrays become pandas frames, whole or chunk by chunk.
+"""Tables of rows in files of many formats become pandas frames, whole or chunk by chunk.
 
-Rows are numbered from 1 in messages: in a text file, row 1 is the line after the header. A damaged file is refused in
-one line that names it; no row is ever guessed. Files are read in bounded blocks and never mapped into memory, so that a
-file that is cut while it is read is refused like any other damaged one.
+Rows are numbered from 1 in messages: in a text file with a header, row 1 is the line after it. A damaged file is
+refused in one line that names it; no row is ever guessed. Files are read in bounded blocks and never mapped into
+memory, so that a file that is cut while it is read is refused like any other damaged one.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable
+from typing import Callable, NamedTuple
 
 import pandas as pd
+import pyarrow as pa
 
-from alad_tf.errors import DataError
-from alad_tf.tabular import array_files, arrow_files, damage, text_files
-from alad_tf.tabular.formats import MAX_CHUNK_ROWS, Advance, Kind, format_of, listed, require_width
+from alad_tf.columns.schema import Kind, as_text
+from alad_tf.errors import DataError, SettingsError
+from alad_tf.tabular import (
+    array_files,
+    arrow_files,
+    damage,
+    dialects,
+    excel_files,
+    json_files,
+    parquet_folders,
+    text_files,
+)
+from alad_tf.tabular.dialects import ANY, Dialect
+from alad_tf.tabular.formats import (
+    BY_CELLS,
+    FOLDER,
+    MAX_CHUNK_ROWS,
+    TEXT,
+    Advance,
+    format_of,
+    listed,
+    require_width,
+)
 from alad_tf.tabular.steady import steady
 
+Numbered = Iterator[tuple[pa.Table, int]]
 
-def read(path: Path, *, kinds: Mapping[str, Kind] | None = None, advance: Advance | None = None) -> pd.DataFrame:
+
+class _Format(NamedTuple):
+    """The readers of a format: names of columns; frames or, where the file has types, Arrow tables."""
+
+    columns: Callable[[Path, Dialect], list[str]]
+    chunks: Callable[[Path, Dialect, int, list[str], Mapping[str, Kind], Advance], Iterator[pd.DataFrame]] | None = None
+    tables: Callable[[Path, int, list[str], Advance], Numbered] | None = None
+
+
+def settle(path: Path, asked: Dialect = ANY, usual: Dialect | None = None, expected: Collection[str] = ()) -> Dialect:
+    """Find in a file how it is to be read.
+
+    Args:
+        path: the file.
+        asked: what is given; a part that its format does not have is refused.
+        usual: what is taken where the file allows it, such as the dialect of the training file.
+        expected: columns that the file should have.
+
+    Raises:
+        SettingsError: a part of a dialect that is not allowed, or that the format does not have.
+        DataError: as `read`.
+    """
+    asked, kind = asked.checked(), format_of(path)
+    given = {name for name, value in asked.to_document().items() if value is not None}
+    foreign = given - _PARTS.get(kind, set())
+    if foreign:
+        options = ", ".join("--no-header" if name == "header" else f"--{name}" for name in sorted(foreign))
+        raise SettingsError(f"Expected options that fit the format of {path}. Received: {options}.")
+    usual = usual or ANY
+    with damage.reported(path):
+        if kind in TEXT:
+            return text_files.settle(path, asked, usual, expected)
+    if kind == ".xlsx":
+        header = asked.header is not False and (asked.header is not None or usual.header is not False)
+        return Dialect(header=header, sheet=asked.sheet or usual.sheet)
+    return ANY
+
+
+def read(
+    path: Path,
+    *,
+    kinds: Mapping[str, Kind] | None = None,
+    advance: Advance | None = None,
+    dialect: Dialect | None = None,
+) -> pd.DataFrame:
     """Read all rows of a file.
 
     Args:
-        path: the file; its suffix, one of `formats.FORMATS`, names its format.
+        path: the file; its suffix, one of `formats.FORMATS`, names its format. Or a folder of .parquet files.
         kinds: of columns whose kind is known; the others of a text file are numbers where all their cells are.
         advance: called with the share of the file that has been read.
+        dialect: of `settle`; None: it is found in the file.
 
     Returns:
         A frame numbered from 0. Cells that are empty or say NA, NaN, null and the like are missing.
@@ -34,12 +101,15 @@ def read(path: Path, *, kinds: Mapping[str, Kind] | None = None, advance: Advanc
     Raises:
         DataError: unknown format; a file that is missing, empty, damaged or holds no table; a header with a name twice.
     """
-    names = columns(path)
-    with damage.reported(path, names), steady(path):
-        if format_of(path) in (".csv", ".tsv"):
-            frame = text_files.read(path, names, kinds or {}, advance)
+    dialect = dialect or settle(path)
+    every = _every_column(path, dialect)
+    names = _named(path, every)
+    with damage.reported(path, every, dialect.header is not False), steady(path):
+        if format_of(path) in TEXT:
+            frame = text_files.read(path, dialect, names, kinds or {}, advance)
         else:
-            frames = list(chunks(path, 1 << 16, advance=advance))
+            size = MAX_CHUNK_ROWS if format_of(path) in BY_CELLS else 1 << 16  # types are those of all their cells
+            frames = list(chunks(path, size, advance=advance, dialect=dialect))
             frame = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=names)
     if not len(frame):
         raise DataError(f"Expected rows of data in {path}. Received: the columns {listed(names)}, and no row.")
@@ -53,15 +123,17 @@ def chunks(
     only: Iterable[str] | None = None,
     kinds: Mapping[str, Kind] | None = None,
     advance: Advance | None = None,
+    dialect: Dialect | None = None,
 ) -> Iterator[pd.DataFrame]:
     """Read the rows of a file in frames of at most `rows`, in order, holding a few of them in memory at a time.
 
     Args:
-        path: the file; its suffix, one of `formats.FORMATS`, names its format.
+        path: as in `read`.
         rows: of a frame.
         only: columns to read; all of them by default.
         kinds: of columns; those of a text file that are not named are inferred from its first block.
         advance: called with the share of the file that has been read.
+        dialect: as in `read`.
 
     Yields:
         Frames whose index goes on from one to the next.
@@ -69,46 +141,158 @@ def chunks(
     Raises:
         DataError: as `read`, on reaching the damage; a column of `only` that the file does not have.
     """
-    names = columns(path)
+    dialect = dialect or settle(path)
+    names = columns(path, dialect)
     wanted = names if only is None else list(only)
+    with _reading(path, dialect, wanted):
+        yield from _chunks(path, dialect, min(rows, MAX_CHUNK_ROWS), wanted, kinds or {}, advance or _unreported)
+
+
+def tables(
+    path: Path,
+    rows: int,
+    *,
+    only: Iterable[str],
+    kinds: Mapping[str, Kind],
+    advance: Advance | None = None,
+    dialect: Dialect | None = None,
+) -> Iterator[tuple[pa.Table, pd.DataFrame]]:
+    """Read the rows of a file as they are written, and some of its columns as numbers and text.
+
+    Args:
+        path, rows, advance, dialect: as in `chunks`.
+        only: columns of the tables.
+        kinds: columns of the frames, and their kinds.
+
+    Yields:
+        (table, frame) of the same rows. Cells of text, Excel and JSON files are text in the table, as they are written;
+        those of other files have the types of the file.
+
+    Raises:
+        DataError: as `chunks`.
+    """
+    dialect = dialect or settle(path)
+    kept, rows, report = list(only), min(rows, MAX_CHUNK_ROWS), advance or _unreported
+    wanted = list(dict.fromkeys([*kept, *kinds]))
+    with _reading(path, dialect, wanted):
+        if format_of(path) in TEXT:
+            for table, first in text_files.tables(path, dialect, rows, wanted, report):
+                yield table.select(kept), text_files.typed(path, dialect, table, first, kinds)
+            return
+        read_tables = _FORMATS[format_of(path)].tables
+        if read_tables is not None:
+            for table, first in read_tables(path, rows, wanted, report):
+                yield table.select(kept), arrow_files.frame_of(path, table.select(list(kinds)), first)
+            return
+        for frame in _chunks(path, dialect, rows, wanted, kinds, report):
+            as_it_is = as_text if format_of(path) in BY_CELLS else pd.Series  # a type of cells may change on the way
+            arrays = {name: pa.array(as_it_is(frame[name]), from_pandas=True) for name in kept}
+            yield pa.table(arrays), frame[list(kinds)]
+
+
+def _chunks(
+    path: Path, dialect: Dialect, rows: int, wanted: list[str], kinds: Mapping[str, Kind], report: Advance
+) -> Iterator[pd.DataFrame]:
+    reader = _FORMATS[format_of(path)]
+    if reader.chunks is not None:
+        yield from reader.chunks(path, dialect, rows, wanted, kinds, report)
+    elif reader.tables is not None:
+        for table, first in reader.tables(path, rows, wanted, report):
+            yield arrow_files.frame_of(path, table, first)
+
+
+@contextmanager
+def _reading(path: Path, dialect: Dialect, wanted: list[str]) -> Iterator[None]:
+    """Refuse columns that the file does not have, and report its damage."""
+    every = _every_column(path, dialect)
+    names = _named(path, every)
     missing = [name for name in wanted if name not in names]
     if missing:
         raise DataError(f"Expected the columns {listed(missing)} in {path}. Received: {listed(names)}.")
-    report = advance or (lambda share: None)
-    with damage.reported(path, names), steady(path):
-        yield from _CHUNKS[format_of(path)](path, min(rows, MAX_CHUNK_ROWS), wanted, kinds or {}, report)
+    with damage.reported(path, every, dialect.header is not False), steady(path):
+        yield
 
 
-def columns(path: Path) -> list[str]:
-    """Read the names of a file's columns, in order; those of a NumPy array are x0, x1, ...
+def _unreported(share: float) -> None:
+    """No one asked for the share that has been read."""
+
+
+def columns(path: Path, dialect: Dialect | None = None) -> list[str]:
+    """Read the names of a file's columns, in order; those of an array and of a file without a header are x0, x1, ...
+
+    A first column without a name is an index, and none of them.
 
     Raises:
         DataError: as `read`.
     """
+    dialect = dialect or settle(path)
+    return _named(path, _every_column(path, dialect))
+
+
+def remarks(path: Path, dialect: Dialect) -> Iterator[tuple[str, bool]]:
+    """What a user should know about how a file is read, one line each, and whether it is a warning."""
+    settings = dialect.described()
+    if settings:
+        yield f"{path.name}: {settings}", False
+    every = _every_column(path, dialect)
+    if every[0] == "":
+        yield f"{path.name}: column 1 has no name and is left out as an index", False
     kind = format_of(path)
+    if kind == ".xlsx" and dialect.sheet is None:
+        titles = excel_files.sheets(path)
+        if len(titles) > 1:
+            yield f"{path.name}: sheet {titles[0]!r} is read, not {listed(titles[1:])}; --sheet names another", True
+    if kind in (*TEXT, ".xlsx") and dialect.header is not False and dialects.looks_like_data(every):
+        yield f"the first row of {path.name} looks like data: {listed(every)}; if it is, pass --no-header", True
+
+
+def _every_column(path: Path, dialect: Dialect) -> list[str]:
     with damage.reported(path):
-        names = _COLUMNS[kind](path)
+        names = _FORMATS[format_of(path)].columns(path, dialect)
         require_width(path, len(names))
-    doubled = sorted(name for name, count in Counter(names).items() if count > 1)
-    if doubled or "" in names:
-        problem = f"{listed(doubled)} more than once" if doubled else f"no name for column {names.index('') + 1}"
-        raise DataError(f"Expected a name of its own for each column of {path}. Received: {problem}.")
     return names
 
 
-_COLUMNS: dict[str, Callable[[Path], list[str]]] = {
-    ".csv": text_files.columns,
-    ".tsv": text_files.columns,
-    ".parquet": arrow_files.parquet_columns,
-    ".feather": arrow_files.feather_columns,
-    ".npy": array_files.array_columns,
-    ".npz": array_files.archive_columns,
+def _named(path: Path, every: list[str]) -> list[str]:
+    """The columns with a name, without an index in the first place that has none."""
+    names = every[1:] if every[:1] == [""] and len(every) > 1 else every
+    doubled = dialects.repeated(names)
+    if doubled or "" in names:
+        problem = f"{listed(doubled)} more than once" if doubled else f"no name for column {every.index('', 1) + 1}"
+        hint = " If its first row is data, pass --no-header." if dialects.looks_like_data(names) else ""
+        raise DataError(f"Expected a name of its own for each column of {path}. Received: {problem}.{hint}")
+    return names
+
+
+def _plain(
+    columns: Callable[[Path], list[str]],
+    chunks: Callable[[Path, int, list[str], Mapping[str, Kind], Advance], Iterator[pd.DataFrame]] | None = None,
+    tables: Callable[[Path, int, list[str], Advance], Numbered] | None = None,
+) -> _Format:
+    """A format that is read in one way only."""
+    return _Format(
+        lambda path, dialect: columns(path),
+        None
+        if chunks is None
+        else lambda path, dialect, rows, wanted, kinds, report: chunks(path, rows, wanted, kinds, report),
+        tables,
+    )
+
+
+_TEXT = _Format(text_files.columns, text_files.chunks)
+_FORMATS = {
+    ".csv": _TEXT,
+    ".tsv": _TEXT,
+    ".xlsx": _Format(excel_files.columns, excel_files.chunks),
+    ".jsonl": _plain(json_files.columns, json_files.chunks),
+    ".parquet": _plain(arrow_files.parquet_columns, tables=arrow_files.parquet_tables),
+    FOLDER: _plain(parquet_folders.columns, tables=parquet_folders.tables),
+    ".feather": _plain(arrow_files.feather_columns, tables=arrow_files.feather_tables),
+    ".npy": _plain(array_files.array_columns, array_files.array_chunks),
+    ".npz": _plain(array_files.archive_columns, array_files.archive_chunks),
 }
-_CHUNKS: dict[str, Callable[[Path, int, list[str], Mapping[str, Kind], Advance], Iterator[pd.DataFrame]]] = {
-    ".csv": text_files.chunks,
-    ".tsv": text_files.chunks,
-    ".parquet": arrow_files.parquet_chunks,
-    ".feather": arrow_files.feather_chunks,
-    ".npy": array_files.array_chunks,
-    ".npz": array_files.archive_chunks,
+_PARTS = {
+    ".csv": {"sep", "decimal", "encoding", "header"},
+    ".tsv": {"sep", "decimal", "encoding", "header"},
+    ".xlsx": {"header", "sheet"},
 }

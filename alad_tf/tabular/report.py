@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,17 +9,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from alad_tf.columns.schema import Kind, as_text, require
 from alad_tf.errors import DataError
 from alad_tf.estimator import thresholds
 from alad_tf.report.page import AnomalousRow, Cell, Page
 from alad_tf.report.score_view import ScoreView
 from alad_tf.tabular import readers
+from alad_tf.tabular.dialects import ANY
 from alad_tf.tabular.expected import expected_cells
-from alad_tf.tabular.formats import Kind
+from alad_tf.tabular.fit import settled
 from alad_tf.tabular.labels import Labels
-from alad_tf.tabular.model import CHUNK_ROWS, Model, bar
+from alad_tf.tabular.model import CHUNK_ROWS, Model, bar, trained_on
 from alad_tf.tabular.profiles import DriftCounter
-from alad_tf.tabular.schema import as_text, require
 
 CELLS = 5  # columns that a row's line of the page names
 OLD_FOLDER = "This model folder was written by an earlier version, which did not keep {}. Fit the model anew for them."
@@ -66,10 +66,12 @@ def model_page(folder: Path, rows: Rows | None = None) -> Page:
         reference = model.estimator.reference_scores_
         view = ScoreView(reference, model.estimator.threshold_, None, f"{model.estimator.reference_} of the model")
         return replace(page, scores=view, missing=missing)
-    present = readers.columns(rows.path)
+    _, usual = trained_on(folder)
+    dialect = settled(rows.path, ANY, usual, model.columns.sources)
+    present = readers.columns(rows.path, dialect)
     beside = [name for name in (rows.id_column, rows.labels and rows.labels.column) if name]
     require(present, beside, "--id, --label")
-    lacking = [name for name in model.columns.names if name not in present]
+    lacking = [name for name in model.columns.sources if name not in present]
     if lacking and "score" not in present:
         raise DataError(
             f"Expected the model's columns, or scores of `alad score`, in {rows.path}. Received: no {lacking[0]!r} "
@@ -77,15 +79,13 @@ def model_page(folder: Path, rows: Rows | None = None) -> Page:
         )
     scan = _Scan(model, rows, lacking)
     with bar("scoring") as advance:
-        kinds: dict[str, Kind] = dict.fromkeys((*model.columns.categorical, *beside), "text")
-        kinds.update(dict.fromkeys(("score",) if lacking else model.columns.numeric, "number"))
-        for frame in readers.chunks(rows.path, CHUNK_ROWS, only=_wanted(present, kinds), kinds=kinds, advance=advance):
+        kinds: dict[str, Kind] = {**dict.fromkeys(beside, "text"), **model.columns.kinds()}
+        if lacking:
+            kinds["score"] = "number"
+        only = [name for name in present if name in kinds]
+        for frame in readers.chunks(rows.path, CHUNK_ROWS, only=only, kinds=kinds, advance=advance, dialect=dialect):
             scan.add(frame)
     return scan.onto(page)
-
-
-def _wanted(present: list[str], kinds: Mapping[str, Kind]) -> list[str]:
-    return [name for name in present if name in kinds]
 
 
 class _Scan:
@@ -161,10 +161,11 @@ class _Scan:
             means = shares.mean(axis=0).sort_values(ascending=False)
             contributions = {str(name): float(share) for name, share in means.items()}
             x, _, _ = model.features(frame)
+            cells, _ = model.columns.scoring_rows(frame)
             expected = expected_cells(model.transformer, model.estimator.reconstruct(x))
             for number, row in enumerate(explained):
                 for name, share in shares.iloc[number].nlargest(CELLS).items():
-                    value, usual = (_shown(cells[name].iloc[number]) for cells in (frame, expected))
+                    value, usual = (_shown(of[name].iloc[number]) for of in (cells, expected))
                     row.append(Cell(str(name), value, usual, float(share)))
         names = frame.index + 1 if self._rows.id_column is None else as_text(frame[self._rows.id_column])
         labels = [""] * len(frame) if self._rows.labels is None else as_text(frame[self._rows.labels.column])
@@ -224,7 +225,7 @@ def _facts(model: Model) -> list[tuple[str, object]]:
             f"{label['column']} is {' or '.join(label['normal'])}" if label else "all (no label was given)",
         ),
         ("Architecture", estimator.table_.name),
-        ("Score", estimator.score),
+        ("Score", estimator.score_name),
         ("Threshold", f"{estimator.threshold_:.6g}; {rule['rule'].replace('_', ' ')} {rule['value']:g}{of}"),
         ("Seed", estimator.seed_),
         ("Time of training", f"{data['seconds']:g} s"),

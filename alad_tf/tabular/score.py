@@ -1,29 +1,28 @@
-"""`alad score`: score the rows of a file."""
+"""`alad score`: the rows of a file as they are, with their scores beside them."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet
 
+from alad_tf.columns.schema import Kind, require
 from alad_tf.errors import DataError, SettingsError
-from alad_tf.io import atomic, model_folder
-from alad_tf.tabular import readers, spreadsheets
+from alad_tf.io import model_folder
+from alad_tf.tabular import readers, writers
+from alad_tf.tabular.dialects import ANY, Dialect
+from alad_tf.tabular.fit import settled
+from alad_tf.tabular.formats import Advance
 from alad_tf.tabular.labels import Labels, describe_metrics
-from alad_tf.tabular.model import CHUNK_ROWS, Model, bar, read_chunks
-from alad_tf.tabular.schema import as_text, require
+from alad_tf.tabular.model import CHUNK_ROWS, Model, bar, require_columns, trained_on
+from alad_tf.tabular.scored_table import Layout, ordered
 
 logger = logging.getLogger(__name__)
-
-OUTPUTS = (".csv", ".parquet")
 
 
 def score_file(
@@ -35,19 +34,28 @@ def score_file(
     chunk_rows: int = CHUNK_ROWS,
     id_column: str | None = None,
     labels: Labels | None = None,
+    dialect: Dialect = ANY,
+    scores_only: bool = False,
+    top: int | None = None,
+    sort: bool = False,
     overwrite: bool = False,
     raw_text: bool = False,
 ) -> str:
     """Score the rows of a file, a chunk at a time, and write them to a file that appears once it is complete.
 
     Args:
-        path: the rows, in one of `formats.FORMATS`; columns are matched by name, others ignored.
+        path: the rows, in one of `formats.FORMATS`; columns are matched by name.
         folder: the model folder.
-        output: a name in .csv or .parquet: row (numbered from 1) or the id column, then what `Model.scored` returns.
+        output: a name in one of `writers.OUTPUTS`, or `writers.STANDARD_OUTPUT`: row (numbered from 1) or the id
+            column, the columns of the file, then what `Model.scored` returns and the reason for rows without a score.
         explain: columns to name for each row.
         chunk_rows: rows in memory at a time.
-        id_column: a column to copy instead of row numbers.
+        id_column: a column to begin with instead of row numbers.
         labels: of rows whose kind is known, for metrics.
+        dialect: how the file is read; what it leaves open is as in training where that fits, or found in the file.
+        scores_only: leave out the columns of the file.
+        top: write the rows with the largest scores only, largest first.
+        sort: write the largest scores first; all rows are then in memory.
         overwrite: replace an output that is there.
         raw_text: write text to .csv as it is; otherwise what a spreadsheet would run as a formula gets an apostrophe.
 
@@ -58,40 +66,88 @@ def score_file(
         AladError: wrong options, a file or a folder that cannot be used; nothing is then under the output's name.
     """
     _require_output(output, path, folder, overwrite)
+    columns, usual = trained_on(folder)
+    dialect = settled(path, dialect, usual, columns.sources)
+    present = readers.columns(path, dialect)
     beside = [name for name in (id_column, labels.column if labels else None) if name]
-    present = _require_columns(path, beside, id_column, explain)
+    require(present, beside, "--id, --label")
+    require_columns(path, columns, present)
     model = Model.load(folder)
-    if explain > len(model.columns.names):
-        most = len(model.columns.names)
-        raise SettingsError(f"Expected at most the {most} columns to explain by. Received: {explain}.")
-    ignored = _unknown_columns(model, present, beside)
-    if ignored:
-        names = ", ".join(ignored[:8])
-        logger.warning("%d columns that the model does not know are ignored: %s", len(ignored), names)
-    counts, found, kept = _Counts(), [], []
-    with ExitStack() as stack:
-        advance = stack.enter_context(bar("scoring"))
-        write = stack.enter_context(_writer(output, _schema(id_column, explain), raw_text))
-        for frame in read_chunks(path, model.columns, beside, chunk_rows, advance):
-            scored, unknown = model.scored(frame, explain)
-            counts.add(scored, unknown)
-            if labels:
-                found.append(labels.is_anomaly(frame))
-                kept.append(scored["score"].to_numpy())
-            ids = as_text(frame[id_column]) if id_column else frame.index + 1
-            scored.insert(0, id_column or "row", ids)
-            write(scored)
-        if not counts.rows:
-            raise DataError(f"Expected rows to score in {path}. Received: none.")
-    metrics = [describe_metrics(np.concatenate(found), np.concatenate(kept))] if labels else []
-    first, *others = counts.lines(model)
-    return "\n".join([first, *metrics, *others, f"scores: {output}"])
+    if explain > len(columns.names):
+        raise SettingsError(f"Expected at most the {len(columns.names)} columns to explain by. Received: {explain}.")
+    _say_unknown_columns(model, present, beside)
+    kept = [] if scores_only else [name for name in present if name != id_column]
+    layout = Layout(kept, id_column, as_text=writers.format_of(output) == ".csv")
+    scoring = _Scoring(model, layout, labels, explain)
+    with bar("scoring") as advance:
+        tables = ordered(scoring.tables(path, dialect, chunk_rows, advance), layout.score, top, sort)
+        _write(tables, path, output, writers.Style.of(dialect, raw_text))
+    return "\n".join([*scoring.lines(), *([] if output == writers.STANDARD_OUTPUT else [f"scores: {output}"])])
+
+
+def _write(tables: Iterator[pa.Table], path: Path, output: Path, style: writers.Style) -> None:
+    """Write the scored rows of a file, of which there have to be some (DataError)."""
+    first = next(tables, None)
+    if first is None:
+        raise DataError(f"Expected rows to score in {path}. Received: none.")
+    with writers.writing(output, first.schema, style) as write:
+        write(first)
+        for table in tables:
+            write(table)
+
+
+class _Scoring:
+    """Scores of the rows of a file, and what is counted on the way."""
+
+    def __init__(self, model: Model, layout: Layout, labels: Labels | None, explain: int) -> None:
+        self._model, self._layout, self._labels, self._explain = model, layout, labels, explain
+        self._counts = _Counts()
+        self._anomaly: list[np.ndarray] = []
+        self._scores: list[np.ndarray] = []
+
+    def tables(self, path: Path, dialect: Dialect, rows: int, advance: Advance) -> Iterator[pa.Table]:
+        """Yield the rows of the output, a chunk at a time."""
+        kinds: dict[str, Kind] = {self._labels.column: "text"} if self._labels else {}
+        kinds.update(self._model.columns.kinds())
+        source = self._layout.source
+        schema = None
+        for table, frame in readers.tables(path, rows, only=source, kinds=kinds, advance=advance, dialect=dialect):
+            scored, unknown = self._model.scored(frame, self._explain)
+            self._counts.add(scored, unknown)
+            if self._labels:
+                self._anomaly.append(self._labels.is_anomaly(frame))
+                self._scores.append(scored["score"].to_numpy())
+            invalid = ~scored["is_valid"].to_numpy()
+            reasons = self._model.columns.reasons(frame[invalid]) if invalid.any() else []
+            joined = self._layout.joined(table, frame, scored, reasons)
+            schema = schema or joined.schema
+            yield joined.cast(schema)
+
+    def lines(self) -> list[str]:
+        """The report on all rows."""
+        first, *others = self._counts.lines(self._model)
+        metrics = []
+        if self._labels:
+            metrics = [describe_metrics(np.concatenate(self._anomaly), np.concatenate(self._scores))]
+        return [first, *metrics, *others]
+
+
+def _say_unknown_columns(model: Model, present: list[str], beside: list[str]) -> None:
+    """Warn of columns of a file that the model neither uses nor left out when it was trained."""
+    label = model.data["label"]
+    left_out = [*model.data["dropped"], *(column.name for column in model.columns.dates)]
+    known = {*model.columns.sources, *beside, *left_out, *([label["column"]] if label else [])}
+    unknown = [name for name in present if name not in known]
+    if unknown:
+        names = ", ".join(unknown[:8])
+        logger.warning("%d columns that the model does not know are ignored: %s", len(unknown), names)
 
 
 def _require_output(output: Path, path: Path, folder: Path, overwrite: bool) -> None:
     """Refuse an output that is no new table, or under whose name something would be lost (SettingsError)."""
-    if not output.name.lower().endswith(OUTPUTS):
-        raise SettingsError(f"Expected an output in {' or '.join(OUTPUTS)}. Received: {output}.")
+    writers.format_of(output)
+    if output == writers.STANDARD_OUTPUT:
+        return
     if model_folder.is_model_folder(output.parent) or folder.resolve() in output.resolve().parents:
         raise SettingsError(
             f"Expected an output outside the model folder, where it would damage the model. Received: {output}."
@@ -104,25 +160,9 @@ def _require_output(output: Path, path: Path, folder: Path, overwrite: bool) -> 
         )
 
 
-def _require_columns(path: Path, beside: list[str], id_column: str | None, explain: int) -> list[str]:
-    """The columns of the file, which has those that are asked for beside the model's (SettingsError)."""
-    if id_column in _schema(None, explain).names[1:]:
-        raise SettingsError(f"Expected an --id column under a name of its own. Received: {id_column}, an output's.")
-    present = readers.columns(path)
-    require(present, beside, "--id, --label")
-    return present
-
-
 def _is_same(one: Path, other: Path) -> bool:
     """Whether two names are of one file, also through symbolic and hard links."""
     return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
-
-
-def _unknown_columns(model: Model, present: list[str], beside: list[str]) -> list[str]:
-    """Columns of a file that the model neither uses nor left out when it was trained."""
-    label = model.data["label"]
-    known = {*model.columns.names, *beside, *model.data["dropped"], *([label["column"]] if label else [])}
-    return [name for name in present if name not in known]
 
 
 @dataclass
@@ -145,34 +185,7 @@ class _Counts:
         share = self.anomalies / self.rows
         lines = [f"{self.rows} rows, {self.anomalies} anomalies ({share:.2%}) above {model.estimator.threshold_:.6g}"]
         if self.invalid:
-            lines.append(f"{self.invalid} rows with missing or infinite cells: largest score, is_valid False")
+            lines.append(f"{self.invalid} rows with missing or infinite cells: no score, is_valid False")
         for name, count in self.unknown.items():
             lines.append(f"{count} cells of column {name!r} hold categories that training did not have")
         return lines
-
-
-def _schema(id_column: str | None, explain: int) -> pa.Schema:
-    first = (id_column, pa.string()) if id_column else ("row", pa.int64())
-    fixed = [("score", pa.float32()), ("p_value", pa.float64()), ("is_anomaly", pa.bool_()), ("is_valid", pa.bool_())]
-    top = [(f"{name}_{k + 1}", kind) for k in range(explain) for name, kind in _EXPLANATION]
-    return pa.schema([first, *fixed, *top])
-
-
-_EXPLANATION = (("feature", pa.string()), ("share", pa.float32()))
-
-
-@contextmanager
-def _writer(output: Path, schema: pa.Schema, raw_text: bool) -> Iterator[Callable[[pd.DataFrame], None]]:
-    """Write frames one after the other to a file that gets its name at the end."""
-    atomic.remove_leftovers(output.parent, [output.name])
-    with atomic.replacing(output) as temporary:
-        if output.suffix.lower() == ".parquet":
-            with pyarrow.parquet.ParquetWriter(temporary, schema) as writer:
-                yield lambda frame: writer.write_table(pa.Table.from_pandas(frame, schema, preserve_index=False))
-        else:
-            names = schema.names if raw_text else spreadsheets.neutral_names(schema.names)
-            with open(temporary, "w", encoding="utf-8", newline="") as file:
-                pd.DataFrame(columns=names).to_csv(file, index=False)
-                yield lambda frame: (frame if raw_text else spreadsheets.neutral_cells(frame)).to_csv(
-                    file, index=False, header=False
-                )

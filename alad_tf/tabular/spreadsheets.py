@@ -7,12 +7,13 @@ Injection). Numbers stay as they are, also those with a sign in a column of text
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
-import pandas as pd
+import pyarrow as pa
+import pyarrow.compute
 
 _FIRST = ("=", "+", "-", "@", "\t", "\r")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_FORMULA = r"^[=+\-@\t\r]"
+_NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def neutral(text: str) -> str:
@@ -20,16 +21,9 @@ def neutral(text: str) -> str:
     return f"'{text}" if text.startswith(_FIRST) and not _NUMBER.fullmatch(text) else text
 
 
-def neutral_names(names: Iterable[str]) -> list[str]:
-    """Names of columns as `neutral`."""
-    return [neutral(name) for name in names]
-
-
-def neutral_cells(frame: pd.DataFrame) -> pd.DataFrame:
-    """A frame whose cells of text are as `neutral`; missing ones and numbers are left."""
-    text = {
-        name: column.map(lambda cell: neutral(cell) if isinstance(cell, str) else cell)
-        for name, column in frame.items()
-        if column.dtype == object
-    }
-    return frame.assign(**text)
+def neutral_column(cells: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of text whose cells are as `neutral`; missing ones are left."""
+    marked = pa.compute.fill_null(pa.compute.match_substring_regex(cells, _FORMULA), False)
+    if not pa.compute.any(marked).as_py():
+        return cells
+    return pa.chunked_array([[cell and neutral(cell) for cell in cells.to_pylist()]], cells.type)

@@ -1,36 +1,68 @@
-"""CSV and TSV files, packed or not, by Arrow's reader; quotes are checked on the way."""
+"""CSV, TSV and other separated text, packed or not, by Arrow's reader; quotes are checked on the way."""
 
 from __future__ import annotations
 
 import csv
 import gzip
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.csv
 
-from alad_tf.errors import DataError
+from alad_tf.columns.schema import Kind
+from alad_tf.errors import DataError, shown
 from alad_tf.io import archives
+from alad_tf.tabular import dialects, encodings
 from alad_tf.tabular.arrow_files import frame_of, regrouped
-from alad_tf.tabular.formats import BLOCK_BYTES, Advance, Kind, format_of, shown
+from alad_tf.tabular.dialects import Dialect
+from alad_tf.tabular.formats import BLOCK_BYTES, Advance, format_of
 from alad_tf.tabular.quotes import QuoteCheck
 
 _ARROW_TYPES = {"number": pa.float64(), "text": pa.string()}
+_SAMPLE_BYTES = 1 << 18  # read at a time until there are SAMPLE_LINES
+_MARK = "\ufeff"
+_NULLS = pa.array(pyarrow.csv.ConvertOptions().null_values)
 
 
-def columns(path: Path) -> list[str]:
-    """Names of the columns, from the first line.
+def settle(path: Path, asked: Dialect, usual: Dialect, expected: Collection[str] = ()) -> Dialect:
+    """Find in the file what `asked` leaves open of its dialect.
+
+    Args:
+        path: the file.
+        asked: what is given.
+        usual: what is taken where the file allows it, such as the dialect of the training file.
+        expected: names that the header has, if the dialect is the right one.
+    """
+    encoding = asked.encoding
+    if encoding is None:
+        one_byte = usual.encoding if usual.encoding and not usual.encoding.startswith("utf") else None
+        with _opened(path, Dialect(encoding=encodings.UTF8)) as file:
+            encoding = encodings.detect(file, one_byte)
+    header = (asked.header, usual.header) != (None, False) and asked.header is not False
+    asked = replace(asked, encoding=encoding, header=header)
+    text = [line.decode("utf-8", "replace") for line in _first_lines(path, asked, dialects.SAMPLE_LINES)]
+    text[:1] = [line.removeprefix(_MARK) for line in text[:1]]
+    chosen = dialects.found(text, usual.sep or _named_separator(path), asked, expected if header else ())
+    if asked.decimal is None and usual.decimal and chosen.sep == usual.sep:
+        chosen = replace(chosen, decimal=usual.decimal)
+    return chosen
+
+
+def columns(path: Path, dialect: Dialect) -> list[str]:
+    """Names of the columns, from the first line, or x0, x1, ... where there is no header.
 
     Raises:
-        DataError: the first line is no header of names in UTF-8.
+        DataError: the first line is no row of text.
     """
-    with _opened(path) as file:
-        first = file.readline(BLOCK_BYTES)
-    if len(first) == BLOCK_BYTES and first[-1:] != b"\n":
+    first = b"".join(_first_lines(path, dialect, 1))
+    if len(first) >= BLOCK_BYTES and first[-1:] != b"\n":
         raise DataError(f"Expected a header of at most {BLOCK_BYTES} bytes in {path}. Received: a longer first line.")
     first = first.removeprefix(b"\xef\xbb\xbf")
     if not first.strip():
@@ -40,50 +72,103 @@ def columns(path: Path) -> list[str]:
     if b"\0" in first:
         raise DataError(f"Expected text in {path}. Received: binary data. Its name has to say its format.")
     try:
-        (names,) = csv.reader([first.decode("utf-8")], delimiter=_delimiter(path), strict=True)
+        (names,) = csv.reader([first.decode("utf-8")], delimiter=dialect.sep or ",", strict=True)
     except (UnicodeDecodeError, csv.Error, ValueError) as error:
         raise DataError(f"Expected a header of names in UTF-8 on line 1 of {path}. Received: {error}.") from error
-    other = next((mark for mark in ";\t|," if mark != _delimiter(path) and mark in names[0]), None)
-    if len(names) == 1 and other:
-        hint = "Name it .tsv" if other == "\t" else "Separate them by commas, or by tabs in a .tsv file"
-        raise DataError(f"Expected columns in {path}. Received: one, named {names[0]!r}. {hint}.")
-    return names
+    return names if dialect.header is not False else dialects.numbered(len(names))
 
 
-def read(path: Path, names: list[str], kinds: Mapping[str, Kind], advance: Advance | None) -> pd.DataFrame:
+def read(
+    path: Path, dialect: Dialect, names: list[str], kinds: Mapping[str, Kind], advance: Advance | None
+) -> pd.DataFrame:
     """Read all rows; a column whose kind is not given is one of numbers where all its cells are numbers."""
-    with _opened(path, advance) as unpacked:
-        file = _Checked(path, unpacked)
-        table = pyarrow.csv.read_csv(file, *_options(path, names, kinds))
+    with _opened(path, dialect, advance) as unpacked:
+        file = _Checked(path, unpacked, dialect)
+        table = pyarrow.csv.read_csv(file, *_options(path, dialect, names, kinds))
         file.finish()
     return frame_of(path, table, 0)
 
 
 def chunks(
-    path: Path, rows: int, wanted: list[str], kinds: Mapping[str, Kind], report: Advance
+    path: Path, dialect: Dialect, rows: int, wanted: list[str], kinds: Mapping[str, Kind], report: Advance
 ) -> Iterator[pd.DataFrame]:
     """Read the wanted columns in frames of `rows`; see `readers.chunks`."""
-    with _opened(path, report) as unpacked:
-        file = _Checked(path, unpacked)
-        for table, first in regrouped(pyarrow.csv.open_csv(file, *_options(path, wanted, kinds)), rows):
-            yield frame_of(path, table, first)
+    for table, first in _tables(path, dialect, rows, _options(path, dialect, wanted, kinds), report):
+        yield frame_of(path, table, first)
+
+
+def tables(
+    path: Path, dialect: Dialect, rows: int, wanted: list[str], report: Advance
+) -> Iterator[tuple[pa.Table, int]]:
+    """Read the wanted columns as they are written, every cell text; see `readers.tables`."""
+    options = _options(path, dialect, wanted, dict.fromkeys(wanted, "text"), missing=False)
+    yield from _tables(path, dialect, rows, options, report)
+
+
+def typed(path: Path, dialect: Dialect, table: pa.Table, first: int, kinds: Mapping[str, Kind]) -> pd.DataFrame:
+    """The cells of a table of `tables` as numbers and text of given kinds, in a frame that is numbered from `first`."""
+    columns = {}
+    for name, kind in kinds.items():
+        cells = table.column(name)
+        trimmed = pa.compute.utf8_trim_whitespace(cells) if kind == "number" else cells
+        present = pa.compute.invert(pa.compute.is_in(trimmed, _NULLS))
+        cells = pa.compute.case_when(pa.compute.make_struct(present), trimmed)  # if_else is wrong on parts of arrays
+        columns[name] = _numbers(path, dialect, cells, name, first) if kind == "number" else cells
+    return frame_of(path, pa.table(columns), first)
+
+
+def _numbers(path: Path, dialect: Dialect, cells: pa.ChunkedArray, name: str, first: int) -> pa.ChunkedArray:
+    text = cells
+    if dialect.decimal == ",":  # a point is then no part of a number
+        text = pa.compute.replace_substring(pa.compute.replace_substring(text, ".", "?"), ",", ".")
+    try:
+        return text.cast(pa.float64())
+    except pa.ArrowInvalid as error:
+        numbers = pd.to_numeric(text.to_pandas(), errors="coerce")
+        bad = np.flatnonzero(numbers.isna() & ~np.asarray(text.is_null()))
+        row = bad[0] if len(bad) else 0
+        raise DataError(
+            f"Expected a number in column {name!r}, row {first + row + 1} of {path}. Received: "
+            f"{shown(repr(cells[row].as_py()))}"
+        ) from error
+
+
+def _tables(path: Path, dialect: Dialect, rows: int, options: Any, report: Advance) -> Iterator[tuple[pa.Table, int]]:
+    with _opened(path, dialect, report) as unpacked:
+        file = _Checked(path, unpacked, dialect)
+        yield from regrouped(pyarrow.csv.open_csv(file, *options), rows)
         file.finish()
 
 
-def _delimiter(path: Path) -> str:
+def _named_separator(path: Path) -> str:
     return "\t" if format_of(path) == ".tsv" else ","
 
 
+def _first_lines(path: Path, dialect: Dialect, count: int) -> list[bytes]:
+    """The first complete lines of a text in UTF-8, or what there is of them in BLOCK_BYTES."""
+    content = b""
+    with _opened(path, dialect) as file:
+        while content.count(b"\n") < count and len(content) < BLOCK_BYTES:
+            block = file.read(_SAMPLE_BYTES)
+            if not block:
+                break
+            content += block
+    return content.splitlines(keepends=True)[:count]
+
+
 def _options(
-    path: Path, names: list[str], kinds: Mapping[str, Kind]
+    path: Path, dialect: Dialect, names: list[str], kinds: Mapping[str, Kind], missing: bool = True
 ) -> tuple[pyarrow.csv.ReadOptions, pyarrow.csv.ParseOptions, pyarrow.csv.ConvertOptions]:
+    given = None if dialect.header is not False else columns(path, dialect)
     return (
-        pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),  # one thread: errors then say the row
-        pyarrow.csv.ParseOptions(delimiter=_delimiter(path), newlines_in_values=True),
+        # one thread: errors then say the row
+        pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES, column_names=given),
+        pyarrow.csv.ParseOptions(delimiter=dialect.sep or ",", newlines_in_values=True),
         pyarrow.csv.ConvertOptions(
             column_types={name: _ARROW_TYPES[kinds[name]] for name in names if name in kinds},
             include_columns=names,
-            strings_can_be_null=True,
+            decimal_point=dialect.decimal or ".",
+            strings_can_be_null=missing,
             true_values=[],  # a column of true and false stays as it is written
             false_values=[],
         ),
@@ -91,13 +176,21 @@ def _options(
 
 
 @contextmanager
-def _opened(path: Path, advance: Advance | None = None) -> Iterator[BinaryIO]:
-    """The text of a file, unpacked as it is read."""
+def _opened(path: Path, dialect: Dialect, advance: Advance | None = None) -> Iterator[BinaryIO]:
+    """The text of a file in UTF-8, unpacked as it is read."""
+    with unpacked(path, advance) as file:
+        in_utf8 = dialect.encoding in (None, encodings.UTF8)
+        yield file if in_utf8 else encodings.Transcoded(file, dialect.encoding or "")  # type: ignore[misc]
+
+
+@contextmanager
+def unpacked(path: Path, advance: Advance | None = None) -> Iterator[BinaryIO]:
+    """The bytes of a file, unpacked as they are read."""
     with open(path, "rb") as raw:
         counted = cast(BinaryIO, _Counting(raw, path.stat().st_size, advance)) if advance else raw
         if path.name.lower().endswith(".gz"):
-            with _Unpacked(path, counted) as unpacked:
-                yield unpacked  # type: ignore[misc]
+            with _Unpacked(path, counted) as file:
+                yield file  # type: ignore[misc]
         else:
             yield counted
 
@@ -105,9 +198,9 @@ def _opened(path: Path, advance: Advance | None = None) -> Iterator[BinaryIO]:
 class _Checked:
     """Text for Arrow's reader, which refuses quotes that are left open and so swallow rows."""
 
-    def __init__(self, path: Path, file: BinaryIO) -> None:
+    def __init__(self, path: Path, file: BinaryIO, dialect: Dialect) -> None:
         self._file = file
-        self._quotes = QuoteCheck(path, _delimiter(path))
+        self._quotes = QuoteCheck(path, dialect.sep or ",")
         self.closed = False
 
     def read(self, size: int = -1) -> bytes:

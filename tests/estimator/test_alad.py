@@ -68,8 +68,6 @@ def frame(x: np.ndarray) -> pd.DataFrame:
 
 NEW_FRAME = frame(NEW)
 
-NOT_CALLABLE = "`score` is a parameter, which of the paper's four scores is A(x), and no method"
-EXCEPTIONS = {"check_fit_score_takes_y": NOT_CALLABLE, "check_pipeline_consistency": NOT_CALLABLE}
 ROUNDING = ("check_methods_subset_invariance", "check_methods_sample_order_invariance")
 
 
@@ -80,8 +78,6 @@ QUICK = ALAD(epochs=1, jit=False, verbose=0, spectral_norm=None, latent_discrimi
 @parametrize_with_checks([QUICK])
 def test_scikit_learn_conventions(estimator: ALAD, check: Any, request: pytest.FixtureRequest) -> None:
     name = check.func.__name__
-    if name in EXCEPTIONS:
-        request.applymarker(pytest.mark.xfail(reason=EXCEPTIONS[name], raises=TypeError, strict=True))
     if name in ROUNDING:  # and on which processor: the check allows 1e-7
         reason = "float32 products round differently for another number of rows, by some 1e-6 of a score"
         request.applymarker(pytest.mark.xfail(reason=reason, raises=AssertionError, strict=False))
@@ -111,7 +107,7 @@ def test_scores_and_their_signs() -> None:
 
 @pytest.mark.parametrize("score", ["features", "l1", "l2", "logits"])
 def test_score_is_the_one_asked_for(score: str) -> None:
-    model = make(score=score, epochs=1).fit(X)
+    model = make(score_name=score, epochs=1).fit(X)
     expected = model._scorer(((X - model.center_) / model.scale_).astype(np.float32))[score]
     np.testing.assert_array_equal(np.sort(expected), model.training_scores_)
 
@@ -278,7 +274,7 @@ class Watcher(tf.keras.callbacks.Callback):
 
 def test_callbacks_get_losses_and_can_stop() -> None:
     watcher = Watcher(stop_at=2)
-    model = make(epochs=4, score="l1").fit(X, validation=NEW, callbacks=[watcher])
+    model = make(epochs=4, score_name="l1").fit(X, validation=NEW, callbacks=[watcher])
     assert len(watcher.logs) == 2
     assert {"loss_d", "loss_ge", "Dxz", "Dxx", "Dzz", "val_score", "val_l2"} <= set(watcher.logs[0])
     assert model.history_ == {name: [logs[name] for logs in watcher.logs] for name in watcher.logs[0]}
@@ -439,7 +435,7 @@ def test_pipeline_and_set_output() -> None:
 def test_grid_search() -> None:
     y = np.where(np.arange(40) % 4 < 3, 1, -1)  # both in each fold
     x = X + 1000.0 * (y == -1)[:, None]
-    search = GridSearchCV(make(), {"score": ["l1", "logits"], "epochs": [1]}, scoring="roc_auc", cv=2)
+    search = GridSearchCV(make(), {"score_name": ["l1", "logits"], "epochs": [1]}, scoring="roc_auc", cv=2)
     search.fit(x, y)
     assert len(search.cv_results_["params"]) == 2 and np.isfinite(search.best_score_)
 
@@ -563,8 +559,10 @@ def test_other_input_that_is_refused() -> None:
         make().fit(X[:1])
     x = frame(X).astype(object)
     x.loc[4, "weight"] = "heavy"
-    with pytest.raises(DataError, match="Expected numbers. Received: 'heavy' in row 4, column 'weight'"):
+    with pytest.raises(DataError, match="categories in column 'weight'. Received: 'heavy' in row 5"):
         make().fit(x)
+    with pytest.raises(DataError, match="Expected numbers. Received: 'heavy' in row 4, column 'weight'"):
+        fitted().anomaly_score(x)
     with pytest.raises(SettingsError, match="Expected a batch of at most the 40 training rows. Received: 41"):
         make(batch_size=41).fit(X)
     with pytest.raises(NotFittedError):
@@ -574,7 +572,7 @@ def test_other_input_that_is_refused() -> None:
 @pytest.mark.parametrize(
     "option",
     [
-        {"score": "auc"}, {"epochs": 0}, {"learning_rate": 0.0}, {"contamination": 0.0}, {"scaling": "robust"},
+        {"score_name": "auc"}, {"epochs": 0}, {"learning_rate": 0.0}, {"contamination": 0.0}, {"scaling": "robust"},
         {"architecture": "mnist"}, {"spectral_norm": "power"}, {"ema_decay": 1.0}, {"patience": 0}, {"batch_size": 0},
     ],
     ids=str,

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
+from alad_tf.columns.coarse import coarse_feature
 from alad_tf.errors import DataError
 from alad_tf.estimator import validation
 
@@ -80,7 +81,7 @@ SPREAD = np.arange(100.0)  # standard deviation 28.9
     ],
 )
 def test_features_that_lose_differences(column: np.ndarray, kind: type[np.floating], coarse: bool) -> None:
-    line = validation.coarse_feature("time", column, kind)
+    line = coarse_feature("time", column, kind)
     assert (line is not None) == coarse
     if line:
         assert line.startswith("column 'time' loses differences: near ") and "Subtract" in line

@@ -112,9 +112,9 @@ fit_of("train.csv", "<html>\n", "Expected rows in train.csv. Received: a page of
 fit_of("train.csv", b"a\0,b\n1,2\n", "Expected text in train.csv. Received: binary data", "binary data named .csv")
 fit_of(
     "train.csv",
-    b"a,b\n1,\xff\n",
+    "ü,b\n1,".encode() + b"\xff\n",
     "in column 'b' of train.csv. Received: bytes that are no UTF-8 text",
-    "text in another encoding",
+    "damaged text",
 )
 fit_of(
     "train.csv",

@@ -34,11 +34,11 @@ import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet
 
+from alad_tf.columns.schema import Kind
 from alad_tf.errors import AladError
 from alad_tf.io import model_folder
 from alad_tf.io.manifest import entry
 from alad_tf.tabular import readers as readers_module
-from alad_tf.tabular.formats import Kind
 from alad_tf.tabular.readers import chunks
 
 SECONDS = 20.0  # that one call may take

@@ -33,6 +33,7 @@ import numpy as np  # noqa: E402
 from alad_tf.cli import main as command_line  # noqa: E402
 from alad_tf.errors import AladError  # noqa: E402
 from alad_tf.tabular import fit, readers, score  # noqa: E402, F401  # imported before the processes are forked
+from alad_tf.tabular.dialects import Dialect  # noqa: E402
 
 SECONDS, MEGABYTES = 60.0, 1000  # of CPU time and of peak memory that a case may take
 PAGE = CHECKOUT / "docs" / "faults.md"
@@ -177,8 +178,8 @@ def changing(name: str, change: Callable[[Path], object]) -> None:
         path.write_text("a,b\n" + "1.25,2.5\n" * 700_000)
         columns = readers.columns
 
-        def then_change(path: Path) -> list[str]:
-            names = columns(path)
+        def then_change(path: Path, dialect: Dialect | None = None) -> list[str]:
+            names = columns(path, dialect)
             if len(names) == 2 and readers.columns is then_change:
                 signal.signal(signal.SIGALRM, lambda number, frame: change(path))
                 signal.setitimer(signal.ITIMER_REAL, 0.001)

@@ -75,7 +75,9 @@ def test_rows_without_preprocessing() -> None:
 def test_features_that_have_names() -> None:
     names = list("abcde")
     with eagerly():
-        model = ALAD(TINY, score="features", jit=False, random_state=3, verbose=0).fit(pd.DataFrame(X, columns=names))
+        model = ALAD(TINY, score_name="features", jit=False, random_state=3, verbose=0).fit(
+            pd.DataFrame(X, columns=names)
+        )
     scorer = BatchScorer(export(sources.of_estimator(model), folder() / "named"))
     batch = dict(zip(names, ROWS.T))
     close = of_estimator(model, ROWS)["features"]

@@ -57,7 +57,7 @@ def test_scores_are_those_of_the_package(rows: int) -> None:
         "is_valid": ((rows,), "bool"),
     }
     if rows:
-        close = of_estimator(model, x)[model.score]
+        close = of_estimator(model, x)[model.score_name]
         np.testing.assert_allclose(answer["score"], model.anomaly_score(x), rtol=0.0, atol=close)
         clear = np.abs(answer["score"] - model.threshold_) > close
         np.testing.assert_array_equal(answer["is_anomaly"][clear], model.predict(x)[clear] == -1)

@@ -17,18 +17,16 @@ from command import refused, run
 from tolerances import bound, of_estimator
 
 from alad_tf import metrics, paths
+from alad_tf.columns import preprocessing
+from alad_tf.columns.schema import Columns
 from alad_tf.data import kdd99
 from alad_tf.estimator.alad import ALAD
-from alad_tf.tabular import fit as fit_module
-from alad_tf.tabular import preprocessing
 from alad_tf.tabular.model import Model
-from alad_tf.tabular.schema import Columns
 
 pytestmark = pytest.mark.minutes(2)
 
 KDD99 = "kddcup.data_10_percent.gz"
 REAL = paths.data_folders()[0]
-LARGEST = np.finfo(np.float32).max
 QUICK = ["--epochs", "1", "--seed", "3"]
 
 
@@ -64,13 +62,18 @@ def score(trained: Path, rows: pd.DataFrame, *options: object, name: str = "new.
     return pd.read_parquet(output)
 
 
+def scores_only(trained: Path, rows: pd.DataFrame, *options: object) -> pd.DataFrame:
+    """As `score`, without the columns of the rows."""
+    return score(trained, rows, "--scores-only", *options)
+
+
 def close(trained: Path, rows: pd.DataFrame) -> float:
     """The bound of a score, and of a share of |x - G(E(x))| in the sum of them."""
     model = Model.load(trained / "model")
     x = model.features(rows)[0]
     l1 = np.abs((x - model.estimator.reconstruct(x)) / model.estimator.scale_).sum(axis=1)
     bounds = of_estimator(model.estimator, x)
-    return max(bounds[model.estimator.score], 2.0 * bounds["l1"] / float(l1.min()))
+    return max(bounds[model.estimator.score_name], 2.0 * bounds["l1"] / float(l1.min()))
 
 
 # Fitting ----------------------------------------------------------------------------------------------------------
@@ -93,7 +96,7 @@ def test_only_json_and_arrays(trained: Path) -> None:
 OPTIONS = [
     ("--epochs 2", {"epochs": 2}),
     ("--architecture kdd99", {"architecture": "kdd99"}),
-    ("--score l1", {"score": "l1"}),
+    ("--score l1", {"score_name": "l1"}),
     ("--contamination 0.3", {"contamination": 0.3}),
     ("--batch-size 7", {"batch_size": 7}),
     ("--learning-rate 0.01", {"learning_rate": 0.01}),
@@ -116,7 +119,7 @@ def test_options_reach_the_estimator(
 ) -> None:
     received: dict[str, Any] = {}
 
-    def fit(self: ALAD, x: np.ndarray, validation: float | None = None) -> None:
+    def fit(self: ALAD, x: np.ndarray, validation: float | None = None, checkpoint: Path | None = None) -> None:
         received.update(self.get_params(), validation=validation, shape=x.shape)
         raise StopError
 
@@ -149,7 +152,7 @@ def test_columns_and_validation(
         seen["columns"] = chosen
         return of_columns(chosen, scaling=scaling)
 
-    def fit(self: ALAD, x: np.ndarray, validation: float | None = None) -> None:
+    def fit(self: ALAD, x: np.ndarray, validation: float | None = None, checkpoint: Path | None = None) -> None:
         seen["validation"] = validation
         raise StopError
 
@@ -168,7 +171,7 @@ def test_scaling_reaches_the_rows(
 ) -> None:
     seen: list[np.ndarray] = []
 
-    def fit(self: ALAD, x: np.ndarray, validation: float | None = None) -> None:
+    def fit(self: ALAD, x: np.ndarray, validation: float | None = None, checkpoint: Path | None = None) -> None:
         seen.append(x)
         raise StopError
 
@@ -224,7 +227,7 @@ def test_seed(tmp_path: Path, trained: Path) -> None:
 
 
 def test_warnings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    def fit(self: ALAD, x: np.ndarray, validation: float | None = None) -> None:
+    def fit(self: ALAD, x: np.ndarray, validation: float | None = None, checkpoint: Path | None = None) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(ALAD, "fit", fit)
@@ -233,7 +236,7 @@ def test_warnings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest
     lines = capfd.readouterr().err.splitlines()
     assert any("'flat' is constant: 7.0" in line for line in lines)
     assert any("'label' is trained on" in line and "--label" in line for line in lines)
-    assert lines[-1] == "alad: interrupted; no model was written"
+    assert lines[-1] == "alad: interrupted; no model was written; the same command goes on with the training"
     assert not (tmp_path / "model").exists()
 
 
@@ -245,9 +248,10 @@ def test_scores_are_the_estimators(trained: Path) -> None:
     scored = score(trained, rows)
     model = Model.load(trained / "model")
     x = model.transformer.transform(rows).astype(np.float32)
-    assert list(scored.columns) == ["row", "score", "p_value", "is_anomaly", "is_valid"]
+    assert list(scored.columns) == ["row", *rows, "score", "p_value", "is_anomaly", "is_valid", "reason"]
+    pd.testing.assert_frame_equal(scored[list(rows)], rows.astype({"id": str}), check_exact=True)
     assert scored["row"].tolist() == list(range(1, 41))
-    close = of_estimator(model.estimator, x)[model.estimator.score]
+    close = of_estimator(model.estimator, x)[model.estimator.score_name]
     np.testing.assert_allclose(scored["score"], model.estimator.anomaly_score(x), rtol=0.0, atol=close)
     assert np.array_equal(scored["p_value"], model.estimator.p_value(x))
     assert np.array_equal(scored["is_anomaly"], model.estimator.predict(x) == -1)
@@ -257,7 +261,7 @@ def test_scores_are_the_estimators(trained: Path) -> None:
 @pytest.mark.parametrize("rows", [1, 7, 40, 1000])
 def test_chunks_make_no_difference(trained: Path, rows: int) -> None:
     options = ["--explain", 2, "--chunk-rows"]
-    whole, parts = (score(trained, mixed(40, seed=1), *options, chunk) for chunk in (40, rows))
+    whole, parts = (scores_only(trained, mixed(40, seed=1), *options, chunk) for chunk in (40, rows))
     pd.testing.assert_frame_equal(whole, parts, rtol=0.0, atol=close(trained, mixed(40, seed=1)))
 
 
@@ -284,8 +288,10 @@ def test_formats_and_order_of_columns_make_no_difference(trained: Path, tmp_path
         shuffled.to_feather(path)
     else:
         shuffled.to_csv(path, index=False, sep="\t" if suffix == ".tsv" else ",")
-    assert run("score", path, "--model", trained / "model", "--output", tmp_path / "scored.csv") == 0
-    expected, received = score(trained, rows), pd.read_csv(tmp_path / "scored.csv")
+    output = tmp_path / "scored.csv"
+    assert run("score", path, "--model", trained / "model", "--output", output, "--scores-only") == 0
+    expected, received = scores_only(trained, rows), pd.read_csv(output, sep="\t" if suffix == ".tsv" else ",")
+    received["reason"] = received["reason"].astype(object).where(received["reason"].notna(), None)
     pd.testing.assert_frame_equal(received, expected, check_dtype=False, rtol=0.0, atol=close(trained, rows))
 
 
@@ -308,7 +314,7 @@ def test_ignored_columns_are_named(trained: Path, capfd: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize("options", [[], ["--explain", 3], ["--chunk-rows", 10**30]])
 def test_one_row(trained: Path, options: list[Any]) -> None:
-    one = score(trained, mixed(40, seed=1)[:1], *options)
+    one = scores_only(trained, mixed(40, seed=1)[:1], *options)
     expected = score(trained, mixed(40, seed=1)).loc[0, "score"]
     assert len(one) == 1 and abs(one.loc[0, "score"] - expected) <= close(trained, mixed(40, seed=1))
 
@@ -319,21 +325,22 @@ def test_id_column(trained: Path) -> None:
 
 
 def test_rows_that_are_not_valid(trained: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """They are marked and have the largest score; the others have the scores that they have without them."""
+    """They are marked and have no score; the others have the scores that they have without them."""
     rows = mixed(8)
     bad = rows.copy()
     bad.loc[1, "size"], bad.loc[3, "weight"], bad.loc[4, "color"], bad.loc[6, "size"] = np.nan, np.inf, None, -np.inf
-    scored, clean = score(trained, bad, "--explain", 3), score(trained, rows, "--explain", 3)
+    scored, clean = scores_only(trained, bad, "--explain", 3), scores_only(trained, rows, "--explain", 3)
     assert scored["is_valid"].tolist() == [True, False, True, False, False, True, False, True]
     flagged = scored[~scored["is_valid"]]
-    assert (flagged["score"] == LARGEST).all() and flagged["is_anomaly"].all()
+    assert flagged["score"].isna().all() and flagged["is_anomaly"].all()
+    assert flagged["reason"].tolist() == ["missing: size", "infinite: weight", "missing: color", "infinite: size"]
     assert flagged[["feature_1", "share_1", "feature_3"]].isna().all(axis=None)
-    assert (flagged["p_value"] == scored["p_value"].min()).all()
+    assert flagged["p_value"].isna().all() and scored.loc[scored["is_valid"], "reason"].isna().all()
     others = scored["is_valid"].to_numpy()
     pd.testing.assert_frame_equal(scored[others], clean[others], rtol=0.0, atol=close(trained, rows))
     assert "4 rows with missing or infinite cells" in capfd.readouterr().out
     nothing = score(trained, bad.iloc[[1, 3]], "--explain", 1)
-    assert (nothing["score"] == LARGEST).all() and not nothing["is_valid"].any()
+    assert nothing["score"].isna().all() and not nothing["is_valid"].any()
 
 
 def test_missing_cells_of_a_model_that_imputes(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -371,7 +378,7 @@ def test_explanations_name_columns(trained: Path) -> None:
     model = Model.load(trained / "model")
     x = model.transformer.transform(rows).astype(np.float32)
     worst = model.estimator.explain(x, top=5)
-    by_column = worst.assign(feature=worst["feature"].map(dict(zip(["x0", "x1"], ["size", "weight"]))).fillna("color"))
+    by_column = worst.assign(feature=worst["feature"].where(worst["feature"].isin(["size", "weight"]), "color"))
     differences = by_column["difference"].abs().groupby([by_column["row"], by_column["feature"]]).sum().unstack()
     usual = pd.Series(model.estimator.usual.error).groupby(["size", "weight", "color", "color", "color"]).sum()
     shares = (differences / usual).apply(lambda row: row / row.sum(), axis=1)
@@ -508,7 +515,7 @@ def test_wrong_options_of_fit(
 def test_a_place_that_cannot_be_written_is_refused_before_training(
     trained: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    monkeypatch.setattr(fit_module, "_normal_rows", lambda *_: pytest.fail("the rows were read"))
+    monkeypatch.setattr("alad_tf.tabular.readers.settle", lambda *_: pytest.fail("the rows were read"))
     line = refused(capfd, "fit", trained / "train.csv", "--model", trained / place)
     assert "Errno" in line
 
@@ -593,8 +600,9 @@ def test_model_folder_that_is_there(trained: Path, tmp_path: Path, capfd: pytest
         (mixed(5), "--explain 4", "3 4"),
         (mixed(5), "--explain -1", "--explain '-1'"),
         (mixed(5), "--chunk-rows 0", "--chunk-rows '0'"),
-        (mixed(5).assign(score=1), "--id score", "--id score own"),
-        (mixed(5).assign(feature_2=1), "--id feature_2 --explain 2", "--id feature_2 own"),
+        (mixed(5), "--top 0", "--top '0'"),
+        (mixed(5), "--sheet x", "--sheet new.csv"),
+        (mixed(5), "--sep ab", "separator ab"),
     ],
 )
 def test_rows_or_options_that_cannot_be_scored(
@@ -611,7 +619,7 @@ def test_rows_or_options_that_cannot_be_scored(
 def test_output_of_unknown_format(trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str) -> None:
     arguments = ["--model", trained / "model", "--output", tmp_path / name]
     line = refused(capfd, "score", trained / "new.csv", *arguments)
-    assert name in line and ".csv or .parquet" in line
+    assert name in line and ".csv, .parquet or .feather" in line
 
 
 def test_output_over_the_input(trained: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -634,7 +642,9 @@ def test_damaged_or_foreign_model(trained: Path, tmp_path: Path, capfd: pytest.C
     elif fault == "added":
         (model / "more.json").write_text("{}")
     elif fault == "of an array":
-        Model.load(model).estimator.save(model)
+        estimator = Model.load(model).estimator
+        estimator.encoder_ = None
+        estimator.save(model, overwrite=True)
     else:
         shutil.rmtree(model)
         if fault == "foreign":

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from alad_tf.columns import preprocessing
+from alad_tf.columns.schema import Columns
 from alad_tf.estimator.alad import ALAD
-from alad_tf.tabular import preprocessing
 from alad_tf.tabular.model import Model
-from alad_tf.tabular.schema import Columns
 
 NUMBERS = ["a", "b", "c", "d"]
 

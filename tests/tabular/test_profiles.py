@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from alad_tf.columns.schema import Columns
 from alad_tf.errors import DataError
 from alad_tf.report.page import Drift
 from alad_tf.tabular import profiles
-from alad_tf.tabular.schema import Columns
 
 COLUMNS = Columns(("a", "constant", "whole"), ("kind",), True)
 

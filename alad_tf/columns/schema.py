@@ -6,21 +6,22 @@ from 1 in messages.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass
 from numbers import Real
-from typing import SupportsFloat
+from typing import Literal, SupportsFloat
 
 import numpy as np
 import pandas as pd
 
-from alad_tf.errors import DataError, SettingsError
-from alad_tf.estimator.validation import coarse_feature
-from alad_tf.tabular.formats import shown
+from alad_tf.columns import dates
+from alad_tf.columns.dates import DateColumn
+from alad_tf.errors import DataError, SettingsError, shown
 from alad_tf.typing import Document
 
+Kind = Literal["number", "text"]
 MAX_CATEGORIES = 1000  # of a column: each becomes a feature
-LABEL_NAMES = ("label", "labels", "target", "class", "y", "is_anomaly", "anomaly", "outlier")
+_BOOLEANS = {"true": "True", "1": "True", "false": "False", "0": "False"}
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,15 @@ class Columns:
         numeric: names of the columns of numbers.
         categorical: names of the columns of categories, whose cells are compared as text.
         impute: missing cells are allowed. If not, training refuses them and scoring marks their rows as not valid.
+        dates: columns of dates and times; the features that are made of them are among the numeric columns.
+        booleans: names of the categorical columns of true and false, which files write in many ways.
     """
 
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
     impute: bool = False
+    dates: tuple[DateColumn, ...] = ()
+    booleans: tuple[str, ...] = ()
 
     @classmethod
     def infer(
@@ -45,8 +50,11 @@ class Columns:
         categorical: Iterable[str] = (),
         numeric: Iterable[str] = (),
         impute: bool = False,
+        calendar: bool = False,
     ) -> Columns:
         """Infer the columns of a frame: numbers are numeric, others categorical, unless named otherwise.
+
+        With `calendar`, dates and times become calendar features (`dates`); without, they are refused.
 
         Raises:
             SettingsError: a name that the frame does not have, or that is given as both kinds.
@@ -57,26 +65,46 @@ class Columns:
         require(frame.columns, named, "kind")
         both = sorted({*numeric} & {*categorical})
         if both:
-            raise SettingsError(
-                f"Expected one kind for a column. Received: {_listed(both)} as numeric and categorical."
-            )
-        if not len(frame.columns):
+            raise SettingsError(f"Expected one kind for a column. Received: {listed(both)} as numeric and categorical.")
+        found = {name: dates.find(name, frame[name]) for name in frame.columns if calendar and name not in named}
+        of_dates = tuple(column for column in found.values() if column is not None)
+        features = [feature for column in of_dates for feature in column.features]
+        taken = sorted({*features} & {*frame.columns})
+        if taken:
+            raise DataError(f"Expected other names than those of calendar features. Received: {listed(taken)}.")
+        kinds = {name: named.get(name) or _kind(name, frame[name]) for name in frame.columns if not found.get(name)}
+        numbers = [name for name, kind in kinds.items() if kind == "number"]
+        text = [name for name, kind in kinds.items() if kind == "text"]
+        if not numbers + features + text:
             raise DataError("Expected columns to learn from. Received: none.")
-        kinds = {name: named.get(name) or _kind(name, frame[name]) for name in frame.columns}
-        return cls(
-            tuple(name for name, kind in kinds.items() if kind == "number"),
-            tuple(name for name, kind in kinds.items() if kind == "text"),
-            impute,
-        )
+        booleans = tuple(name for name in text if name not in named and _is_boolean(frame[name]))
+        return cls((*numbers, *features), tuple(text), impute, of_dates, booleans)
 
     @property
     def names(self) -> list[str]:
-        """All columns: the numeric ones, then the categorical ones."""
+        """All columns that are scaled or encoded: the numeric ones, then the categorical ones."""
         return [*self.numeric, *self.categorical]
+
+    @property
+    def sources(self) -> list[str]:
+        """The columns that a table must have: dates in place of the calendar features made of them."""
+        made = {feature for column in self.dates for feature in column.features}
+        used = [column.name for column in self.dates if column.parts]
+        return [*(name for name in self.names if name not in made), *used]
+
+    def kinds(self) -> dict[str, Kind]:
+        """How a text file of such a table is read: numbers as numbers, everything else as text."""
+        return {name: "number" if name in self.numeric else "text" for name in self.sources}
 
     def to_document(self) -> Document:
         """The columns as a JSON object."""
-        return {**asdict(self), "numeric": list(self.numeric), "categorical": list(self.categorical)}
+        return {
+            "numeric": list(self.numeric),
+            "categorical": list(self.categorical),
+            "impute": self.impute,
+            "dates": [column.to_document() for column in self.dates],
+            "booleans": list(self.booleans),
+        }
 
     @classmethod
     def from_document(cls, document: Document) -> Columns:
@@ -86,10 +114,18 @@ class Columns:
             DataError: the document is damaged.
         """
         try:
-            columns = cls(tuple(document["numeric"]), tuple(document["categorical"]), document["impute"])
-        except (KeyError, TypeError) as error:
+            columns = cls(
+                tuple(document["numeric"]),
+                tuple(document["categorical"]),
+                document["impute"],
+                tuple(DateColumn.from_document(column) for column in document.get("dates", [])),
+                tuple(document.get("booleans", [])),
+            )
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DataError(f"Expected the columns of a model. Received: a damaged document: {error!r}.") from error
-        if not all(isinstance(name, str) for name in columns.names) or not isinstance(columns.impute, bool):
+        made = {feature for column in columns.dates for feature in column.features}
+        sound = all(isinstance(name, str) for name in columns.names) and isinstance(columns.impute, bool)
+        if not sound or not made <= {*columns.numeric} or not {*columns.booleans} <= {*columns.categorical}:
             raise DataError("Expected the columns of a model. Received: names or settings of another type.")
         return columns
 
@@ -133,36 +169,30 @@ class Columns:
             valid &= ~cells.isna().any(axis=1).to_numpy()
         return cells, valid
 
+    def reasons(self, frame: pd.DataFrame) -> list[str]:
+        """Why each row of a table is not valid: its columns with a missing or an infinite cell; [n], empty if none."""
+        cells = self._cells(frame)
+        found = [""] * len(cells)
+        for name in self.names:
+            bad = {"missing": cells[name].isna() if not self.impute else pd.Series(False, cells.index)}
+            if name in self.numeric:
+                bad["infinite"] = np.isinf(cells[name])
+            for what, rows in bad.items():
+                for row in np.flatnonzero(rows):
+                    found[row] += f"{'; ' if found[row] else ''}{what}: {name}"
+        return found
+
     def _cells(self, frame: pd.DataFrame) -> pd.DataFrame:
-        missing = [name for name in self.names if name not in frame.columns]
+        missing = [name for name in self.sources if name not in frame.columns]
         if missing:
-            raise DataError(f"Expected the columns {_listed(missing)}. Received: {_listed(map(str, frame.columns))}.")
-        numbers = {name: _as_numbers(frame[name]) for name in self.numeric}
-        return pd.DataFrame({**numbers, **{name: as_text(frame[name]) for name in self.categorical}}, index=frame.index)
-
-
-def column_warnings(cells: pd.DataFrame, frame: pd.DataFrame, scaled: bool) -> Iterator[str]:
-    """Warnings about the training cells, one line each.
-
-    Columns that never change; names that labels usually have; numbers that differ by less than floating-point numbers
-    can tell.
-
-    Args:
-        cells: `Columns.training_rows` of the frame.
-        frame: the rows as they were read; whole numbers above 2^53 are exact there.
-        scaled: whether numbers are centered before they become float32.
-    """
-    for name in cells.columns:
-        numbers = frame[name].to_numpy()
-        kind = np.float64 if scaled else np.float32
-        coarse = coarse_feature(name, numbers, kind) if numbers.dtype.kind in "iuf" else None
-        if coarse:
-            yield coarse
-            continue
-        if name.lower() in LABEL_NAMES:
-            yield f"column {name!r} is trained on; if it is a label, name it with --label or --drop it"
-        if (cells[name].isna() if cells[name].isna().any() else cells[name]).nunique() == 1:
-            yield f"column {name!r} is constant: {cells[name].iloc[0]!r} in all rows"
+            raise DataError(f"Expected the columns {listed(missing)}. Received: {listed(map(str, frame.columns))}.")
+        made = {name: cells for column in self.dates for name, cells in column.cells(frame.get(column.name)).items()}
+        numbers = {name: made[name] if name in made else _as_numbers(frame[name]) for name in self.numeric}
+        text = {
+            name: as_boolean(frame[name]) if name in self.booleans else as_text(frame[name])
+            for name in self.categorical
+        }
+        return pd.DataFrame({**numbers, **text}, index=frame.index)
 
 
 def require(present: Iterable[str], named: Iterable[str], what: str) -> None:
@@ -175,7 +205,7 @@ def require(present: Iterable[str], named: Iterable[str], what: str) -> None:
     unknown = [name for name in named if name not in present]
     if unknown:
         raise SettingsError(
-            f"Expected columns of the data ({what}). Received: {_listed(unknown)}. Allowed: {_listed(present)}."
+            f"Expected columns of the data ({what}). Received: {listed(unknown)}. Allowed: {listed(present)}."
         )
 
 
@@ -241,6 +271,16 @@ def as_text(column: pd.Series) -> pd.Series:
     return pd.Series(cells, column.index, dtype=object, name=column.name)
 
 
+def as_boolean(column: pd.Series) -> pd.Series:
+    """Cells of true and false, 1 and 0, as the text True and False; others as `as_text`."""
+    return as_text(column).map(lambda cell: _BOOLEANS.get(cell.lower(), cell), na_action="ignore")
+
+
+def _is_boolean(column: pd.Series) -> bool:
+    present = column.dropna()
+    return bool(len(present)) and set(as_text(present).str.lower()) <= {"true", "false"}
+
+
 def _text(cell: object) -> str:
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
 
@@ -259,6 +299,7 @@ def _refuse(bad: pd.Series, column: pd.Series, expected: str, advice: str = "") 
     )
 
 
-def _listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
+    """The first names of a list and how many more there are, for a message."""
     every = list(names)
     return ", ".join(every[:8]) + (f" and {len(every) - 8} more" if len(every) > 8 else "")

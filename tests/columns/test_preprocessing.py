@@ -16,9 +16,9 @@ from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import StandardScaler
 
+from alad_tf.columns import preprocessing
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.options import SCALING_NAMES
-from alad_tf.tabular import preprocessing
 
 FRAME = pd.DataFrame(
     {"n": [1.0, 2.0, 4.0, 5.0], "t": ["b", "a", "b", "b"], "i": [10, 20, 30, 40], "f": [True, False, True, True]}

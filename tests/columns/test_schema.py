@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from alad_tf.columns import schema
+from alad_tf.columns.schema import Columns
 from alad_tf.errors import DataError, SettingsError
-from alad_tf.tabular import schema
-from alad_tf.tabular.schema import Columns
 
 FRAME = pd.DataFrame({"n": [1.0, 2.5, 3.0], "i": [1, 2, 3], "t": ["u", "v", "u"], "f": [True, False, True]})
 BOTH = Columns(("n", "i"), ("t",))
@@ -31,7 +31,7 @@ def test_kinds_follow_from_types() -> None:
     frame = FRAME.assign(
         c=pd.Categorical([1, 2, 1]), s=pd.array(["a", "b", None], "string"), m=pd.array([1, 2, None], "Int64")
     )
-    assert Columns.infer(frame) == Columns(("n", "i", "m"), ("t", "f", "c", "s"))
+    assert Columns.infer(frame) == Columns(("n", "i", "m"), ("t", "f", "c", "s"), booleans=("f",))
 
 
 def test_named_kinds_win() -> None:
@@ -180,36 +180,6 @@ def test_scoring_refuses() -> None:
         BOTH.scoring_rows(replaced("n", 1, "many"))
     with pytest.raises(DataError, match=r"columns i, t\. Received: n, f"):
         BOTH.scoring_rows(FRAME[["n", "f"]])
-
-
-# Warnings ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["label", "Label", "target", "class", "y", "is_anomaly"])
-def test_a_label_left_in(name: str) -> None:
-    cells = pd.DataFrame({name: [0, 1], "n": [1.0, 2.0]})
-    (line,) = schema.column_warnings(cells, cells, scaled=True)
-    assert repr(name) in line and "--label" in line
-
-
-def test_constant_columns() -> None:
-    cells = pd.DataFrame({"a": [1.0, 1.0], "b": ["u", "u"], "c": [1.0, 2.0], "d": [1.0, np.nan]})
-    lines = list(schema.column_warnings(cells, cells, scaled=True))
-    assert len(lines) == 2
-    assert "'a' is constant: 1.0" in lines[0] and "'b' is constant: 'u'" in lines[1]
-
-
-def test_whole_numbers_that_float64_cannot_tell_apart_are_coarse_and_not_constant() -> None:
-    frame = pd.DataFrame({"id": 2**60 + np.arange(4), "n": np.arange(4.0)})
-    (line,) = schema.column_warnings(frame.astype(float), frame, scaled=True)
-    assert line.startswith("column 'id' loses differences: near 1.15e+18 float64 steps by 256")
-
-
-def test_numbers_that_only_float32_cannot_tell_apart_need_scaling() -> None:
-    frame = pd.DataFrame({"time": 1e9 + np.arange(4)})
-    assert list(schema.column_warnings(frame, frame, scaled=True)) == []
-    (line,) = schema.column_warnings(frame, frame, scaled=False)
-    assert line.startswith("column 'time' loses differences: near 1e+09 float32 steps by 64")
 
 
 # Numbers with a few words among them ------------------------------------------------------------------------------

@@ -15,9 +15,9 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 
+from alad_tf.columns.schema import Columns
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.options import SCALING_NAMES
-from alad_tf.tabular.schema import Columns
 from alad_tf.typing import Document
 
 _SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler}
@@ -123,7 +123,7 @@ def to_document(transformer: ColumnTransformer) -> Document:
             document["categorical"] = {"columns": columns, "categories": [_values(c) for c in encoder.categories_]}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SettingsError(
-            f"Expected a fitted transformer of alad_tf.tabular.preprocessing.column_transformer. Received: {error}."
+            f"Expected a fitted transformer of alad_tf.columns.preprocessing.column_transformer. Received: {error}."
         ) from error
     return document
 

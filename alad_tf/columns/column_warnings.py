@@ -1,0 +1,74 @@
+"""Warnings about the rows to train on: columns that seldom help a detector, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from alad_tf.columns.coarse import coarse_feature
+from alad_tf.columns.schema import listed
+
+LABEL_NAMES = ("label", "labels", "target", "class", "y", "is_anomaly", "anomaly", "outlier")
+FEW_ROWS = 100
+DISTINCT_ROWS = 20  # from here on, cells that are all distinct are no chance
+NEARLY_ALL = 0.995  # share of the rows that hold one value
+MOST_CODES = 20
+ROWS_A_CODE = 10
+
+
+def column_warnings(cells: pd.DataFrame, frame: pd.DataFrame, scaled: bool) -> Iterator[str]:
+    """Warnings about training cells, one line each.
+
+    Few rows; columns that never or hardly ever change, that name the row, or that may be codes; names of labels;
+    numbers that differ by less than floating-point numbers can tell.
+
+    Args:
+        cells: `Columns.training_rows` of the frame.
+        frame: the rows as they were read; whole numbers above 2^53 are exact there.
+        scaled: whether numbers are centered before they become float32.
+    """
+    if len(cells) < max(FEW_ROWS, 2 * cells.shape[1]):
+        yield (
+            f"{len(cells)} rows of {cells.shape[1]} columns are few to train on; expect scores that differ from seed "
+            "to seed"
+        )
+    kinds: dict[str, list[str]] = {"nearly": [], "distinct": [], "codes": []}
+    for name in cells.columns:
+        numbers = frame[name].to_numpy()
+        coarse = numbers.dtype.kind in "iuf" and coarse_feature(name, numbers, np.float64 if scaled else np.float32)
+        if coarse:
+            yield coarse
+            continue
+        if name.lower() in LABEL_NAMES:
+            yield f"column {name!r} is trained on; if it is a label, name it with --label or --drop it"
+        kind = _kind(cells[name])
+        if kind == "constant":
+            yield f"column {name!r} is constant: {cells[name].iloc[0]!r} in all rows"
+        elif kind:
+            kinds[kind].append(repr(name))
+    if kinds["nearly"]:
+        yield f"one value in at least {NEARLY_ALL:.1%} of the rows: {listed(kinds['nearly'])}"
+    if kinds["distinct"]:
+        yield f"another value in each row: {listed(kinds['distinct'])}; a column that names the row is one to --drop"
+    if kinds["codes"]:
+        yield (
+            f"few whole numbers: {listed(kinds['codes'])}; if they are codes and no amounts, name them with "
+            "--categorical"
+        )
+
+
+def _kind(column: pd.Series) -> str | None:
+    """What may be wrong with a column, in one word of the above."""
+    counts = column.value_counts(dropna=False)
+    if len(counts) == 1:
+        return "constant"
+    if counts.iloc[0] >= NEARLY_ALL * len(column):
+        return "nearly"
+    whole = column.dtype == object or bool((column.dropna() % 1 == 0).all())
+    if whole and len(counts) == len(column) >= DISTINCT_ROWS:
+        return "distinct"
+    if column.dtype == np.float64 and whole and 3 <= len(counts) <= min(MOST_CODES, len(column) // ROWS_A_CODE):
+        return "codes"
+    return None

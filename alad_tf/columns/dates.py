@@ -1,0 +1,143 @@
+"""Columns of dates and times become calendar features: numbers for the month, day, weekday and hour.
+
+A part is used where the training rows span at least two of its cycles: of a file of one winter, the month would make
+every row of the summer anomalous. Dates themselves are no feature, for those of new rows lie outside the training rows.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from typing import Any, Callable
+
+import numpy as np
+import pandas as pd
+
+from alad_tf.errors import DataError
+
+ISO, TIME, UNCLEAR = "ISO", "time", "unclear"
+_CLOCK = r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?"
+_PATTERNS = {
+    re.compile(rf"\d{{4}}-\d{{2}}-\d{{2}}([ T]{_CLOCK}(Z|[+-]\d{{2}}:?\d{{2}})?)?"): (ISO,),
+    re.compile(_CLOCK): (TIME,),
+    re.compile(rf"\d{{1,2}}\.\d{{1,2}}\.\d{{4}}( {_CLOCK})?"): ("%d.%m.%Y",),
+    re.compile(rf"\d{{1,2}}/\d{{1,2}}/\d{{4}}( {_CLOCK})?"): ("%m/%d/%Y", "%d/%m/%Y"),
+    re.compile(rf"\d{{4}}/\d{{1,2}}/\d{{1,2}}( {_CLOCK})?"): ("%Y/%m/%d",),
+}
+_CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f")
+FORMATS = (ISO, TIME, UNCLEAR, *(day + clock for days in _PATTERNS.values() for day in days for clock in _CLOCKS))
+_PARTS: dict[str, tuple[int, Callable[[Any], Any]]] = {  # days of two cycles, and the number
+    "month": (730, lambda when: when.dt.month),
+    "day": (62, lambda when: when.dt.day),
+    "weekday": (14, lambda when: when.dt.weekday),
+    "hour": (2, lambda when: when.dt.hour + when.dt.minute / 60 + when.dt.second / 3600),
+}
+
+
+@dataclass(frozen=True)
+class DateColumn:
+    """A column of dates or times.
+
+    Args:
+        name: of the column.
+        format: "ISO", "time", "unclear" or one of strptime, for cells that are text.
+        parts: of the calendar that are features, of "month", "day", "weekday" (Monday is 0) and "hour"; may be none.
+    """
+
+    name: str
+    format: str
+    parts: tuple[str, ...]
+
+    @property
+    def features(self) -> list[str]:
+        """Names of the numeric columns that are made of it."""
+        return [f"{self.name}.{part}" for part in self.parts]
+
+    def describe(self) -> str:
+        """What becomes of the column, in one line."""
+        if self.features:
+            return f"column {self.name!r}: dates and times become {', '.join(self.features)}"
+        if self.format == UNCLEAR:
+            return f"column {self.name!r} is left out: its dates may be month/day or day/month; write them YYYY-MM-DD"
+        return f"column {self.name!r} is left out: its dates span less than two weeks, or two days of times"
+
+    def cells(self, column: pd.Series) -> dict[str, pd.Series]:
+        """The numeric columns, float64; NaN where the cell is missing.
+
+        Raises:
+            DataError: a cell that is no date or time of the format.
+        """
+        if not self.parts:
+            return {}
+        when = parsed(column, self.format)
+        bad = np.flatnonzero(when.isna() & column.notna())
+        if len(bad):
+            wanted = {ISO: "YYYY-MM-DD", TIME: "HH:MM"}.get(self.format, self.format)
+            raise DataError(
+                f"Expected a date or time ({wanted}) in column {self.name!r}, row {column.index[bad[0]] + 1}. "
+                f"Received: {str(column.iloc[bad[0]])!r:.100}."
+            )
+        return {feature: _PARTS[part][1](when).astype(np.float64) for feature, part in zip(self.features, self.parts)}
+
+    def to_document(self) -> dict[str, Any]:
+        """The column as a JSON object."""
+        return {**asdict(self), "parts": list(self.parts)}
+
+    @classmethod
+    def from_document(cls, document: Any) -> DateColumn:
+        """The inverse of `to_document`; KeyError, TypeError or ValueError for a damaged document."""
+        column = cls(document["name"], document["format"], tuple(document["parts"]))
+        if not isinstance(column.name, str) or column.format not in FORMATS or not set(column.parts) <= set(_PARTS):
+            raise ValueError(f"a column of dates in another form, {document!r:.80}")
+        return column
+
+
+def find(name: str, column: pd.Series) -> DateColumn | None:
+    """The column of dates that a column is; None for another one."""
+    format = _format(column)
+    if format is None:
+        return None
+    if format == TIME:
+        return DateColumn(name, format, ("hour",))
+    if format == UNCLEAR:
+        return DateColumn(name, format, ())
+    when = parsed(column, format).dropna()
+    days = (when.max() - when.min()) / pd.Timedelta(days=1)
+    clock = bool((when != when.dt.normalize()).any())
+    parts = tuple(part for part, (span, _) in _PARTS.items() if days >= span and (clock or part != "hour"))
+    return DateColumn(name, format, parts)
+
+
+def parsed(column: pd.Series, format: str) -> pd.Series:
+    """Cells as datetime64 without a zone (UTC where they have one); NaT for those that are not of the format."""
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return column.dt.tz_convert("UTC").dt.tz_localize(None) if column.dt.tz is not None else column
+    text = column.astype(object).where(column.notna()).map(str, na_action="ignore")
+    if format == TIME:
+        text = "1970-01-01 " + text
+    chosen = "ISO8601" if format in (ISO, TIME) else format
+    return pd.to_datetime(text, format=chosen, utc=True, errors="coerce").dt.tz_localize(None)
+
+
+def _format(column: pd.Series) -> str | None:
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return ISO if column.notna().any() else None
+    if not pd.api.types.is_object_dtype(column) and not pd.api.types.is_string_dtype(column):
+        return None
+    present = column.dropna()
+    if not len(present) or pd.api.types.infer_dtype(present) not in ("string", "date", "datetime", "time"):
+        return None
+    text = present.astype(str)
+    for pattern, days in _PATTERNS.items():
+        if pattern.fullmatch(text.iloc[0]) and text.str.fullmatch(pattern).all():
+            return _fitting(text, days)
+    return None
+
+
+def _fitting(text: pd.Series, days: tuple[str, ...]) -> str | None:
+    """The one format that all cells have; `UNCLEAR` where they have two."""
+    if days[0] in (ISO, TIME):
+        return days[0] if parsed(text, days[0]).notna().all() else None
+    formats = [day + clock for day in days for clock in _CLOCKS]
+    fitting = [format for format in formats if parsed(text, format).notna().all()]
+    return None if not fitting else fitting[0] if len(fitting) == 1 else UNCLEAR

@@ -1,0 +1,168 @@
+"""Checkpoints of `ALAD.fit`: an interrupted or killed training goes on with the same bits.
+
+A checkpoint is a folder in the form of a model folder, replaced in one step: the arrays of the trainer, the weights of
+the best epoch, and the log of the training.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from alad_tf._version import __version__
+from alad_tf.errors import DataError, SettingsError
+from alad_tf.io import model_folder
+from alad_tf.model.alad_trainer import Trainer
+
+if TYPE_CHECKING:
+    from alad_tf.estimator.alad import ALAD
+
+logger = logging.getLogger(__name__)
+
+SECONDS = 60.0  # between two checkpoints
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass
+class Log:
+    """What a training has gathered beside its weights, as JSON.
+
+    Args:
+        step: number of steps taken.
+        epoch: number of complete epochs.
+        sums: sums of the losses over the epoch so far.
+        history: name -> values, one for each complete epoch.
+        best: epoch, step and validation score of the best epoch.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    history: dict[str, list[float]] = field(default_factory=dict)
+    best: dict[str, float] | None = None
+
+
+def settings_of(model: ALAD, X: np.ndarray, held_out: np.ndarray | None) -> dict[str, Any]:
+    """What the bits of a training depend on, as JSON."""
+    names = ("spectral_norm", "latent_discriminator", "ema_decay", "scaling", "patience", "jit")
+    return {
+        **{name: getattr(model, name) for name in names},
+        "architecture, epochs, batch size or learning rate": repr(model.table_),
+        "seed": model.seed_,
+        "rows": [hashlib.sha256(x.tobytes()).hexdigest() for x in (X, held_out) if x is not None],
+        "versions": [__version__, tf.__version__, np.__version__],
+    }
+
+
+class Checkpoint:
+    """The checkpoint of one training.
+
+    Args:
+        folder: where it is; gone once the training is complete and `remove` is called.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._settings: dict[str, Any] = {}
+        self._saved = time.monotonic()
+        self.asked = False
+        self._documents, self._arrays = self._read()
+
+    @property
+    def seed(self) -> int | None:
+        """Seed of the training that it continues; None: there is none."""
+        return self._documents["settings"]["seed"] if self._documents else None
+
+    def restore(self, trainer: Trainer, settings: dict[str, Any]) -> tuple[Log, Arrays | None]:
+        """Set the state of a trainer, and return the log and the weights of the best epoch.
+
+        Args:
+            trainer: of the same settings and rows.
+            settings: what the training depends on, as JSON; kept with the checkpoint.
+
+        Raises:
+            SettingsError: the checkpoint is of other settings.
+        """
+        self._settings = settings
+        if not self._documents:
+            return Log(), None
+        before = self._documents["settings"]
+        other = sorted(name for name in {*before, *settings} if before.get(name) != settings.get(name))
+        if other:
+            raise SettingsError(
+                f"Expected the call of the training that was interrupted, whose checkpoint is {self.folder}. Received: "
+                f"other {', '.join(other)}. Repeat that call, or remove the folder to begin anew."
+            )
+        log = Log(**self._documents["log"])
+        trainer.set_arrays(self._arrays["state"])
+        trainer.step.assign(log.step)
+        logger.info("the training goes on after %d epochs, at step %d", log.epoch, log.step)
+        return log, self._arrays.get("best")
+
+    def save_if_due(self, trainer: Trainer, log: Log, best: Arrays | None) -> None:
+        """Store the state once in a while, and when the process is asked to end.
+
+        Raises:
+            KeyboardInterrupt: it was asked to; the state is stored.
+        """
+        if not self.asked and time.monotonic() - self._saved < SECONDS:
+            return
+        arrays = {"state": trainer.get_arrays(), **({} if best is None else {"best": best})}
+        model_folder.write(self.folder, {"settings": self._settings, "log": asdict(log)}, arrays)
+        self._saved = time.monotonic()
+        if self.asked:
+            raise KeyboardInterrupt
+
+    def remove(self) -> None:
+        """Remove the folder, if there is one."""
+        if model_folder.is_model_folder(self.folder):
+            shutil.rmtree(self.folder)
+
+    @contextmanager
+    def interrupted_between_chunks(self) -> Iterator[None]:
+        """Let Ctrl-C and SIGTERM end the training after a chunk of steps; a second one ends it at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is signal.default_int_handler]
+
+        def ask(number: int, frame: Any) -> None:
+            if self.asked:
+                signal.default_int_handler(number, frame)
+            self.asked = True
+
+        for number in numbers:
+            signal.signal(number, ask)
+        try:
+            yield
+        finally:
+            for number in numbers:
+                signal.signal(number, signal.default_int_handler)
+
+    def _read(self) -> tuple[dict[str, Any], dict[str, Arrays]]:
+        if not self.folder.exists():
+            return {}, {}
+        try:
+            documents, arrays = model_folder.read(self.folder)
+            Log(**documents["log"])
+            int(documents["settings"]["seed"])
+            return documents, {"state": arrays["state"], **arrays}
+        except (DataError, KeyError, TypeError, ValueError) as error:
+            if not model_folder.is_model_folder(self.folder):
+                raise SettingsError(
+                    f"Expected a checkpoint of a training in {self.folder}. Received: something else. Remove it."
+                ) from error
+            logger.warning("damaged checkpoint in %s: the training begins anew", self.folder)
+            return {}, {}

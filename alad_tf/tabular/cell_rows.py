@@ -1,0 +1,22 @@
+"""Rows of Python cells as frames, for formats that are read cell by cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import pandas as pd
+
+
+def frames(rows: Iterable[Sequence[Any]], names: Sequence[str], count: int) -> Iterator[pd.DataFrame]:
+    """Gather rows of cells to frames of `count` rows, the last one shorter, numbered from 0 on."""
+    remaining, first = iter(rows), 0
+    while True:
+        cells = list(islice(remaining, count))
+        if not cells:
+            return
+        frame = pd.DataFrame(cells, columns=list(names), dtype=object).infer_objects()
+        frame.index = pd.RangeIndex(first, first + len(cells))
+        first += len(cells)
+        yield frame

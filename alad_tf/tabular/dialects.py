@@ -1,0 +1,198 @@
+"""How a file of rows is read: separator, decimal mark, encoding, header and sheet, given or found in the file.
+
+What is found depends on the content alone, never on the machine: the same text is read the same way everywhere.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from alad_tf.errors import DataError, SettingsError
+from alad_tf.tabular import encodings
+
+SEPARATORS = (",", ";", "\t", "|")
+SAMPLE_LINES = 200
+_SHOWN = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_COMMA_NUMBER = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
+_POINT_NUMBER = re.compile(r"\s*[+-]?\d*\.\d+([eE][+-]?\d+)?\s*")
+_THOUSANDS = re.compile(r"\s*[+-]?[1-9]\d{0,2}(,\d{3})+\s*")
+_DATE = re.compile(r"\s*(\d{4}-\d\d?-\d\d?|\d\d?[./]\d\d?[./]\d{2,4})([ T].*)?")
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a file is read; None where it is to be found in the file.
+
+    Args:
+        sep: separator of the cells of a text file, one character.
+        decimal: decimal mark of its numbers, "." or ",".
+        encoding: of the text.
+        header: whether the first row holds the names of the columns; those of a file without are x0, x1, ...
+        sheet: of an Excel file; None: the first.
+    """
+
+    sep: str | None = None
+    decimal: str | None = None
+    encoding: str | None = None
+    header: bool | None = None
+    sheet: str | None = None
+
+    def checked(self) -> Dialect:
+        """The same, with the encoding in lower case.
+
+        Raises:
+            SettingsError: a separator of several characters, another decimal mark, an unknown encoding.
+        """
+        sep = "\t" if self.sep in ("\\t", "tab") else self.sep
+        if sep is not None and (len(sep) != 1 or not sep.isascii() or sep in '"\r\n\0' or sep.isalnum()):
+            raise SettingsError(
+                f'Expected a separator of one character, such as "," or ";" or tab. Received: {self.sep!r}.'
+            )
+        if self.decimal not in (None, ".", ","):
+            raise SettingsError(f'Expected "." or "," as decimal mark. Received: {self.decimal!r}.')
+        if sep is not None and sep == self.decimal:
+            raise SettingsError(f"Expected a separator other than the decimal mark. Received: {sep!r} for both.")
+        encoding = None if self.encoding is None else encodings.require_known(self.encoding)
+        return replace(self, sep=sep, encoding=encoding)
+
+    def over(self, other: Dialect | None) -> Dialect:
+        """This dialect, with what it leaves open from another one."""
+        if other is None:
+            return self
+        return Dialect(*(mine if mine is not None else theirs for mine, theirs in zip(_values(self), _values(other))))
+
+    def described(self) -> str:
+        """What departs from comma, point, UTF-8 and a header, in words; empty where nothing does."""
+        parts = []
+        if self.sep not in (None, ","):
+            parts.append(f"separated by {_SHOWN.get(self.sep or '', repr(self.sep))}")
+        if self.decimal == ",":
+            parts.append("decimal commas")
+        if self.encoding not in (None, encodings.UTF8):
+            parts.append(f"encoding {self.encoding}")
+        if self.header is False:
+            parts.append("no header, columns x0, x1, ...")
+        if self.sheet is not None:
+            parts.append(f"sheet {self.sheet!r}")
+        return ", ".join(parts)
+
+    def to_document(self) -> dict[str, Any]:
+        """The dialect as a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_document(cls, document: Any) -> Dialect:
+        """The inverse of `to_document`.
+
+        Raises:
+            DataError: the document is damaged.
+        """
+        kinds = {"sep": str, "decimal": str, "encoding": str, "header": bool, "sheet": str}
+        sound = isinstance(document, dict) and set(document) == set(kinds)
+        if not sound or not all(document[name] is None or type(document[name]) is kinds[name] for name in kinds):
+            raise DataError(f"Expected how a model's file was read. Received: {document!r:.100}.")
+        try:
+            return cls(**document).checked()
+        except SettingsError as error:
+            raise DataError(f"Expected how a model's file was read. Received: {document!r:.100}.") from error
+
+
+ANY = Dialect()  # everything is found in the file
+
+
+def _values(dialect: Dialect) -> Iterable[Any]:
+    return (dialect.sep, dialect.decimal, dialect.encoding, dialect.header, dialect.sheet)
+
+
+def separator(lines: Sequence[str], usual: str, expected: Iterable[str] = ()) -> str:
+    """The separator of lines of text: the one that gives every line the same cells, two or more of them.
+
+    Args:
+        lines: the first ones of a text, a header among them or not.
+        usual: the separator that the file's name says; it wins where others fit as well, and where none does.
+        expected: names of columns; the first separator whose header has them all wins.
+    """
+    order = [usual, *(mark for mark in SEPARATORS if mark != usual)]
+    wanted = set(expected)
+    found = {mark: _records(lines, mark) for mark in order}
+    if wanted:
+        for mark in order:
+            if found[mark] and wanted <= set(found[mark][0]):
+                return mark
+    return max(order, key=lambda mark: (*_fit(found[mark]), -order.index(mark)))
+
+
+def _records(lines: Sequence[str], mark: str) -> list[list[str]]:
+    try:
+        return [record for record in csv.reader(lines, delimiter=mark) if record]
+    except csv.Error:
+        return []
+
+
+def _fit(records: list[list[str]]) -> tuple[float, float]:
+    """How well a separator fits: share of records as long as the first, and share of cells with no other mark."""
+    if not records or len(records[0]) < 2:
+        return 0.0, 0.0
+    width = len(records[0])
+    cells = [cell for record in records for cell in record]
+    clean = sum(not any(mark in cell for mark in SEPARATORS) or bool(_COMMA_NUMBER.fullmatch(cell)) for cell in cells)
+    return sum(len(record) == width for record in records) / len(records), clean / len(cells)
+
+
+def decimal_mark(records: Iterable[Sequence[str]]) -> str:
+    """The decimal mark: a comma where a cell is a number with one, and none has a point.
+
+    A comma before groups of three digits may be one of thousands, and decides nothing.
+    """
+    commas = points = False
+    for record in records:
+        for cell in record:
+            commas = commas or bool(_COMMA_NUMBER.fullmatch(cell) and not _THOUSANDS.fullmatch(cell))
+            points = points or bool(_POINT_NUMBER.fullmatch(cell))
+    return "," if commas and not points else "."
+
+
+def found(lines: Sequence[str], usual: str, asked: Dialect, expected: Iterable[str] = ()) -> Dialect:
+    """The dialect of a text, whose encoding is known: what is asked for, and the rest as the lines say."""
+    sep = asked.sep if asked.sep is not None else separator(lines, usual, expected)
+    decimal = asked.decimal
+    if decimal is None or (decimal == sep and asked.sep is None):
+        decimal = "." if sep == "," else decimal_mark(_records(lines, sep)[1 if asked.header is not False else 0 :])
+    return replace(asked, sep=sep, decimal=decimal, header=asked.header is not False)
+
+
+def looks_like_data(names: Sequence[str]) -> bool:
+    """Whether a header seems to be a row of data: half of its cells are numbers or dates, or it has one twice.
+
+    Names that count the columns (0, 1, 2, ...) are those of a table that was an array.
+    """
+    counts = [[str(k + first) for k in range(len(names))] for first in (0, 1)]
+    if list(names) in counts:
+        return False
+    values = sum(_is_value(name) for name in names)
+    return bool(names) and values > 0 and 2 * values >= len(names)
+
+
+def _is_value(name: str) -> bool:
+    if _DATE.fullmatch(name) or _COMMA_NUMBER.fullmatch(name):
+        return True
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True
+
+
+def numbered(width: int) -> list[str]:
+    """Names of the columns of a file without a header: x0, x1, ..."""
+    return [f"x{number}" for number in range(width)]
+
+
+def repeated(names: Iterable[str]) -> list[str]:
+    """The names that occur more than once."""
+    return sorted(name for name, count in Counter(names).items() if count > 1)

@@ -1,0 +1,105 @@
+"""Excel files (.xlsx) by openpyxl: one sheet, row by row. Formulas count as the values that Excel stored for them."""
+
+from __future__ import annotations
+
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pandas as pd
+import pyarrow.csv
+
+from alad_tf.columns.schema import Kind
+from alad_tf.errors import DataError
+from alad_tf.io import archives
+from alad_tf.tabular import cell_rows, dialects
+from alad_tf.tabular.dialects import Dialect
+from alad_tf.tabular.formats import Advance, listed
+
+_ERRORS = ("#N/A", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!")
+_MISSING = {"", *_ERRORS, *pyarrow.csv.ConvertOptions().null_values}
+
+
+def sheets(path: Path) -> list[str]:
+    """Names of the sheets with cells, in order."""
+    with _workbook(path) as workbook:
+        return [sheet.title for sheet in workbook.worksheets]
+
+
+def columns(path: Path, dialect: Dialect) -> list[str]:
+    """Names of the columns, from the first row, or x0, x1, ... where there is no header."""
+    with _sheet(path, dialect) as sheet:
+        first = next(_rows(sheet), None)
+    if first is None:
+        raise DataError(f"Expected a header and rows in {path}. Received: a sheet without cells.")
+    if dialect.header is False:
+        return dialects.numbered(len(first))
+    return ["" if cell is None else str(cell) for cell in first]
+
+
+def chunks(
+    path: Path, dialect: Dialect, rows: int, wanted: list[str], kinds: Mapping[str, Kind], report: Advance
+) -> Iterator[pd.DataFrame]:
+    """Read the rows in frames of `rows`; see `readers.chunks`."""
+    names = columns(path, dialect)
+    places = [names.index(name) for name in wanted]
+    with _sheet(path, dialect) as sheet:
+        yield from cell_rows.frames(_cells(path, dialect, _rows(sheet), len(names), places), wanted, rows)
+    report(1.0)
+
+
+def _cells(
+    path: Path, dialect: Dialect, rows: Iterator[list[Any]], width: int, places: list[int]
+) -> Iterator[list[Any]]:
+    if dialect.header is not False:
+        next(rows)
+    for number, row in enumerate(rows, 1):
+        if len(row) > width:
+            raise DataError(f"Expected {width} columns in row {number} of {path}. Received: {len(row)}.")
+        row += [None] * (width - len(row))
+        yield [row[place] for place in places]
+
+
+@contextmanager
+def _workbook(path: Path) -> Iterator[Any]:
+    with open(path, "rb") as file:
+        with zipfile.ZipFile(file) as archive:
+            archives.require_bounded(path, sum(member.file_size for member in archive.infolist()))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of styles and extensions that openpyxl leaves out
+            workbook = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
+        try:
+            yield workbook
+        finally:
+            workbook.close()
+
+
+@contextmanager
+def _sheet(path: Path, dialect: Dialect) -> Iterator[Any]:
+    with _workbook(path) as workbook:
+        titles = [sheet.title for sheet in workbook.worksheets]
+        if not titles or (dialect.sheet is not None and dialect.sheet not in titles):
+            wanted = "a sheet" if dialect.sheet is None else f"the sheet {dialect.sheet!r}"
+            raise DataError(f"Expected {wanted} in {path}. Received: {listed(titles) or 'none'}.")
+        sheet = workbook[dialect.sheet or titles[0]]
+        sheet.reset_dimensions()  # what some programs write there is wrong
+        yield sheet
+
+
+def _rows(sheet: Any) -> Iterator[list[Any]]:
+    """Cells of the rows, without the empty ones at their ends and after the last row."""
+    empty = 0
+    for cells in sheet.iter_rows(values_only=True):
+        row = [None if isinstance(cell, str) and cell.strip() in _MISSING else cell for cell in cells]
+        while row and row[-1] is None:
+            row.pop()
+        if not row:
+            empty += 1
+            continue
+        yield from ([] for _ in range(empty))
+        empty = 0
+        yield row

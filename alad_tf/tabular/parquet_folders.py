@@ -1,0 +1,56 @@
+"""Folders of Parquet files with the same columns, as Spark and pandas write them; read in the order of their names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from alad_tf.errors import DataError
+from alad_tf.tabular import arrow_files
+from alad_tf.tabular.formats import Advance, format_of, listed
+
+
+def columns(folder: Path) -> list[str]:
+    """Names of the columns, which all files have."""
+    first, *others = files(folder)
+    names = arrow_files.parquet_columns(first)
+    for path in others:
+        found = arrow_files.parquet_columns(path)
+        if sorted(found) != sorted(names):
+            differing = listed(sorted({*found} ^ {*names}))
+            raise DataError(f"Expected the columns of {first} in {path}. Received: a difference in {differing}.")
+    return names
+
+
+def tables(folder: Path, rows: int, wanted: list[str], report: Advance) -> Iterator[tuple[Any, int]]:
+    """Read the rows of one file after the other; see `readers.tables`. The last table of a file may be shorter."""
+    found = files(folder)
+    before = 0
+    for number, path in enumerate(found):
+        count = 0
+        for table, first in arrow_files.parquet_tables(path, rows, wanted, _part(report, number, len(found))):
+            count = first + len(table)
+            yield table, before + first
+        before += count
+
+
+def files(folder: Path) -> list[Path]:
+    """The Parquet files of a folder; hidden files and those that begin with _ do not belong to the table.
+
+    Raises:
+        DataError: there is none, or there are folders in it, whose names would be part of the table.
+    """
+    visible = [path for path in sorted(folder.iterdir()) if path.name[0] not in "._"]
+    below = [path.name for path in visible if path.is_dir()]
+    found = [path for path in visible if path.name.lower().endswith(".parquet") and not path.is_dir()]
+    if below or not found:
+        received = f"folders in it, {listed(below)}" if below else "none"
+        raise DataError(f"Expected .parquet files in the folder {folder}. Received: {received}.")
+    for path in found:
+        format_of(path)
+    return found
+
+
+def _part(report: Advance, number: int, count: int) -> Advance:
+    return lambda share: report((number + share) / count)

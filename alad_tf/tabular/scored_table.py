@@ -1,0 +1,145 @@
+"""Scored rows as tables: the columns of the file, with row numbers before them and scores behind, in an order."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute
+
+logger = logging.getLogger(__name__)
+
+OVERFLOW = "a number beyond the range of float32"
+_OF_INVALID_ROWS = ("score", "p_value")  # empty for them
+SPARE_ROWS = 1 << 16  # gathered before the largest scores are picked out again
+
+
+class Layout:
+    """The columns of an output, in order: row numbers or an id, the columns of the file, scores.
+
+    A column of the scores whose name the file has too gets the prefix alad_, and a warning says so.
+
+    Args:
+        kept: columns of the file to keep.
+        id_column: column of the file to begin with; None: row numbers.
+        as_text: cells will be written as text: columns that have no text, such as lists, are left out.
+    """
+
+    def __init__(self, kept: Sequence[str], id_column: str | None, as_text: bool) -> None:
+        self._kept, self._id, self._as_text = list(kept), id_column, as_text
+        self._said = False
+
+    @property
+    def score(self) -> str:
+        """Name of the column of scores."""
+        return _free("score", self.source)
+
+    @property
+    def source(self) -> list[str]:
+        """The columns of the file that the output has."""
+        return [*([self._id] if self._id else []), *self._kept]
+
+    def joined(self, table: pa.Table, frame: pd.DataFrame, scored: pd.DataFrame, reasons: Sequence[str]) -> pa.Table:
+        """A table of the output.
+
+        Args:
+            table: rows as they are in the file, with the columns `source`.
+            frame: the same rows as numbers and text.
+            scored: their scores, of `Model.scored`.
+            reasons: why a row that is not valid is not, for each such row.
+        """
+        left_out = [name for name in self._kept if self._as_text and not _has_text(table.schema.field(name).type)]
+        columns = {name: self._cells(table, frame, name) for name in self.source if name not in left_out}
+        ours = _scores(scored, reasons)
+        names = {name: _free(name, self.source) for name in ["row", *ours]}
+        if self._id is None:
+            columns = {names["row"]: pa.array(scored.index + 1, pa.int64()), **columns}
+        self._say_once(left_out, names)
+        return pa.table({**columns, **{names[name]: cells for name, cells in ours.items()}})
+
+    def _cells(self, table: pa.Table, frame: pd.DataFrame, name: str) -> pa.ChunkedArray | pa.Array:
+        """A column as it is in the file; numbers of a text file as numbers where the output has types."""
+        column = table.column(name)
+        if pa.types.is_dictionary(column.type):
+            return column.cast(column.type.value_type)
+        if not self._as_text and pa.types.is_string(column.type) and name in frame and frame[name].dtype == np.float64:
+            return pa.array(frame[name], from_pandas=True)
+        return column
+
+    def _say_once(self, left_out: Sequence[str], names: dict[str, str]) -> None:
+        renamed = [f"{mine} as {other}" for mine, other in names.items() if mine != other]
+        if self._id is not None:
+            renamed = [line for line in renamed if not line.startswith("row ")]
+        if renamed and not self._said:
+            logger.warning("the file has columns with names of scores, which are written as %s", ", ".join(renamed))
+        if left_out and not self._said:
+            logger.warning("columns without text are left out: %s", ", ".join(left_out))
+        self._said = True
+
+
+def _scores(scored: pd.DataFrame, reasons: Sequence[str]) -> dict[str, pa.Array]:
+    """The columns of scores; a row that is not valid has no score, and a reason."""
+    valid = scored["is_valid"].to_numpy()
+    columns = {}
+    for name in scored.columns:
+        cells = scored[name].to_numpy()
+        kind = pa.string() if cells.dtype == object else None
+        columns[name] = pa.array(cells, kind, mask=~valid if name in _OF_INVALID_ROWS else None, from_pandas=True)
+        if name == "is_valid":
+            told = np.full(len(scored), None, object)
+            told[~valid] = [reason or OVERFLOW for reason in reasons]
+            columns["reason"] = pa.array(told, pa.string())
+    return columns
+
+
+def _has_text(kind: pa.DataType) -> bool:
+    return not (pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _free(name: str, taken: Sequence[str]) -> str:
+    while name in taken:
+        name = f"alad_{name}"
+    return name
+
+
+def ordered(tables: Iterable[pa.Table], score: str, top: int | None, sort: bool) -> Iterator[pa.Table]:
+    """Tables in the order of the file, or, with `top` or `sort`, one with the largest scores first.
+
+    Args:
+        tables: of a layout.
+        score: name of the column of scores.
+        top: rows with the largest scores to keep; the others, and those without a score, are left out.
+        sort: keep all; rows without a score come last. All are in memory.
+    """
+    if top is None and not sort:
+        yield from tables
+        return
+    waiting: list[pa.Table] = []
+    count = 0
+    for table in tables:
+        table = table.cast(pa.schema([_large(field) for field in table.schema]))  # texts of all rows, in one array
+        waiting.append(table)
+        count += len(table)
+        if top is not None and count >= 2 * top + SPARE_ROWS:
+            waiting = [_largest_first(waiting, score, top)]
+            count = len(waiting[0])
+    if waiting:
+        yield _largest_first(waiting, score, top)
+
+
+def _large(field: pa.Field) -> pa.Field:
+    return field.with_type(pa.large_string()) if pa.types.is_string(field.type) else field
+
+
+def _largest_first(tables: Sequence[pa.Table], score: str, top: int | None) -> pa.Table:
+    """Rows by score, largest first; equal ones in the order of the file."""
+    table = pa.concat_tables(tables)
+    scores = table.column(score)
+    if top is not None:
+        rows = pa.compute.is_valid(scores)
+        table, scores = table.filter(rows), scores.filter(rows)
+    order = pa.compute.sort_indices(pa.table({"score": scores}), [("score", "descending")], null_placement="at_end")
+    return table.take(order if top is None else order[:top])

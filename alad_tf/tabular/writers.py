@@ -1,0 +1,158 @@
+"""Tables of rows are written chunk by chunk: CSV, Parquet and Feather files, and CSV to standard output.
+
+All cells of all outputs pass through `Writer.write` as an Arrow table.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, Callable, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.parquet
+
+from alad_tf.errors import SettingsError
+from alad_tf.io import atomic
+from alad_tf.tabular import spreadsheets
+from alad_tf.tabular.dialects import Dialect
+
+OUTPUTS = (".csv", ".parquet", ".feather")
+STANDARD_OUTPUT = Path("-")
+
+Write = Callable[[pa.Table], None]
+
+
+class Style(NamedTuple):
+    """How numbers and cells are written as text.
+
+    Args:
+        sep: separator of the cells.
+        decimal: decimal mark of numbers.
+        raw_text: whether text is written as it is; otherwise as `spreadsheets.neutral`.
+    """
+
+    sep: str = ","
+    decimal: str = "."
+    raw_text: bool = False
+
+    @classmethod
+    def of(cls, dialect: Dialect, raw_text: bool = False) -> Style:
+        """The style of a file that is read in a dialect."""
+        return cls(dialect.sep or ",", dialect.decimal or ".", raw_text)
+
+
+def format_of(output: Path) -> str:
+    """The suffix of `OUTPUTS` that an output has; standard output is CSV.
+
+    Raises:
+        SettingsError: another one.
+    """
+    if output == STANDARD_OUTPUT:
+        return ".csv"
+    suffix = output.suffix.lower()
+    if suffix not in OUTPUTS or output.name.lower() == suffix:
+        allowed = f"{', '.join(OUTPUTS[:-1])} or {OUTPUTS[-1]}, or - for standard output"
+        raise SettingsError(f"Expected an output in {allowed}. Received: {output}.")
+    return suffix
+
+
+@contextmanager
+def writing(output: Path, schema: pa.Schema, style: Style) -> Iterator[Write]:
+    """Write tables one after the other to a file that gets its name at the end, or to standard output.
+
+    Args:
+        output: a name in one of `OUTPUTS`, or `STANDARD_OUTPUT`.
+        schema: of all tables.
+        style: of CSV.
+    """
+    if output == STANDARD_OUTPUT:
+        with _text(sys.stdout.buffer, schema, style) as write:
+            yield write
+        sys.stdout.buffer.flush()
+        return
+    atomic.remove_leftovers(output.parent, [output.name])
+    with atomic.replacing(output) as temporary, _FORMATS[format_of(output)](temporary, schema, style) as write:
+        yield write
+
+
+@contextmanager
+def _csv(path: Path, schema: pa.Schema, style: Style) -> Iterator[Write]:
+    with open(path, "wb") as file, _text(file, schema, style) as write:
+        yield write
+
+
+@contextmanager
+def _text(file: BinaryIO, schema: pa.Schema, style: Style) -> Iterator[Write]:
+    header = pa.table([pa.array([name]) for name in schema.names], names=schema.names)
+    file.write(lines(header, style))
+
+    def write(table: pa.Table) -> None:
+        file.write(lines(table, style))
+
+    yield write
+
+
+@contextmanager
+def _parquet(path: Path, schema: pa.Schema, style: Style) -> Iterator[Write]:
+    with pyarrow.parquet.ParquetWriter(path, schema) as writer:
+        yield writer.write_table
+
+
+@contextmanager
+def _feather(path: Path, schema: pa.Schema, style: Style) -> Iterator[Write]:
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema) as writer:
+        yield writer.write_table
+
+
+_FORMATS: dict[str, Callable[[Path, pa.Schema, Style], Any]] = {
+    ".csv": _csv,
+    ".parquet": _parquet,
+    ".feather": _feather,
+}
+
+
+def lines(table: pa.Table, style: Style) -> bytes:
+    """The rows of a table as lines of CSV in UTF-8, a cell in quotes only where it needs them."""
+    if not len(table):
+        return b""
+    cells: Sequence[Any] = [_cells(column, style) for column in table.columns]
+    ended = _joined(_joined(*cells, style.sep), "\n", "")
+    return b"".join(_content(chunk) for chunk in ended.chunks)
+
+
+def _joined(*cells: Any) -> Any:
+    """Join texts row by row; the last one stands between them."""
+    texts = [pa.scalar(cell, pa.large_string()) if isinstance(cell, str) else cell for cell in cells]
+    return pa.compute.binary_join_element_wise(*texts)
+
+
+def _content(array: Any) -> bytes:
+    """All texts of an array behind each other, as they lie in its buffer."""
+    offsets = memoryview(array.buffers()[1]).cast("q")
+    begin, end = offsets[array.offset], offsets[array.offset + len(array)]
+    return bytes(memoryview(array.buffers()[2])[begin:end])
+
+
+def _cells(column: Any, style: Style) -> Any:
+    """The cells of a column as text; a missing one is empty."""
+    if pa.types.is_boolean(column.type):
+        column = pa.compute.if_else(column, "True", "False")
+    text = column.cast(pa.large_string())
+    if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
+        text = pa.compute.replace_substring(text, ".", style.decimal) if style.decimal != "." else text
+    elif pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        text = _quoted(text if style.raw_text else spreadsheets.neutral_column(text), style)
+    return pa.compute.fill_null(text, "")
+
+
+def _quoted(text: Any, style: Style) -> Any:
+    mark = "|".join("\\" + character for character in style.sep) + '|["\r\n]'
+    special = pa.compute.match_substring_regex(text, mark)
+    if not pa.compute.any(special).as_py():
+        return text
+    doubled = pa.compute.replace_substring(text, '"', '""')
+    return pa.compute.case_when(pa.compute.make_struct(special), _joined('"', doubled, '"', ""), text)

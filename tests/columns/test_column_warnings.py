@@ -1,0 +1,76 @@
+"""Columns that seldom help are named before the training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from alad_tf.columns.column_warnings import column_warnings
+
+
+def warned(frame: pd.DataFrame, scaled: bool = True) -> list[str]:
+    """The warnings about rows that are their own cells, whole numbers as float64."""
+    cells = frame.assign(**{name: column.astype(float) for name, column in frame.select_dtypes("number").items()})
+    return list(column_warnings(cells, frame, scaled))
+
+
+def lines(**columns: Any) -> list[str]:
+    """The warnings about 400 rows with a column that is as it should be."""
+    good = np.random.default_rng(0).normal(size=400)
+    return warned(pd.DataFrame({"good": good, **columns}))
+
+
+@pytest.mark.parametrize("name", ["label", "Label", "target", "class", "y", "is_anomaly"])
+def test_a_label_left_in(name: str) -> None:
+    (line,) = lines(**{name: np.arange(400.0) % 2})
+    assert repr(name) in line and "--label" in line
+
+
+def test_constant_columns() -> None:
+    one, two = lines(a=1.0, b="u", d=[1.0, np.nan] * 200)
+    assert "'a' is constant: 1.0" in one and "'b' is constant: 'u'" in two
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        ([0.0] * 398 + [1.0, 2.0], "99.5% of the rows: 'c'"),
+        (np.arange(400.0), "another value in each row: 'c' --drop"),
+        ([f"n{k}" for k in range(400)], "another value in each row: 'c' --drop"),
+        ([10.0, 20.0, 99.0, 7.0] * 100, "few whole numbers: 'c' --categorical"),
+    ],
+)
+def test_columns_that_seldom_help(column: Any, words: str) -> None:
+    (line,) = lines(c=column)
+    assert all(word in line for word in words.split())
+
+
+@pytest.mark.parametrize(
+    "column",
+    [[0.0] * 397 + [1.0] * 3, np.arange(400.0) + 0.5, [1.0, 2.0] * 200, np.arange(400.0) // 2, ["u", "v"] * 200],
+)
+def test_columns_that_are_as_they_should_be(column: Any) -> None:
+    assert lines(c=column) == []
+
+
+def test_few_rows() -> None:
+    good = np.random.default_rng(0).normal(size=(99, 2))
+    (line,) = warned(pd.DataFrame(good, columns=["a", "b"]))
+    assert line.startswith("99 rows of 2 columns are few")
+    wide = np.random.default_rng(0).normal(size=(150, 76))
+    assert len(warned(pd.DataFrame(wide, columns=[f"c{k}" for k in range(76)]))) == 1
+
+
+def test_whole_numbers_that_float64_cannot_tell_apart_are_coarse_and_not_constant() -> None:
+    (line,) = lines(id=2**60 + np.arange(400))
+    assert line.startswith("column 'id' loses differences: near 1.15e+18 float64 steps by 256")
+
+
+def test_numbers_that_only_float32_cannot_tell_apart_need_scaling() -> None:
+    frame = pd.DataFrame({"time": 1e9 + 0.5 + np.arange(400)})
+    assert warned(frame) == []
+    (line,) = warned(frame, scaled=False)
+    assert line.startswith("column 'time' loses differences: near 1e+09 float32 steps by 64")

@@ -1,0 +1,124 @@
+"""A training that is interrupted goes on with the same bits; a checkpoint of another training is refused."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from reference import TINY, draw
+
+from alad_tf.errors import AladError, SettingsError
+from alad_tf.estimator import checkpoint as checkpoint_module
+from alad_tf.estimator.alad import ALAD
+from alad_tf.io import model_folder
+from alad_tf.model import training_loop
+
+X, NEW = draw(0, 40, 5).astype(np.float64), draw(1, 30, 5).astype(np.float64)
+
+
+@pytest.fixture(autouse=True)
+def eager() -> Iterator[None]:
+    """Few steps: tracing them would take longer than taking them. Ctrl-C is not ignored, as it is in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+    signal.signal(signal.SIGINT, before)
+
+
+def make(**options: Any) -> ALAD:
+    return ALAD(**{"architecture": TINY, "jit": False, "epochs": 4, "random_state": 3, "verbose": 0, **options})
+
+
+def interrupted_at(monkeypatch: pytest.MonkeyPatch, step: int, number: int = signal.SIGINT) -> None:
+    """Send a signal after a step, as Ctrl-C does."""
+    chunks = training_loop.chunks
+
+    def with_signal(*arguments: Any, **options: Any) -> Iterator[training_loop.Chunk]:
+        for chunk in chunks(*arguments, **options):
+            if chunk.step == step:
+                os.kill(os.getpid(), number)
+            yield chunk
+
+    monkeypatch.setattr("alad_tf.estimator.callbacks.chunks", with_signal)
+
+
+@pytest.mark.parametrize("step", [1, 3, 4, 8])
+@pytest.mark.parametrize("patience", [None, 2])
+def test_same_bits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, step: int, patience: int | None) -> None:
+    """Interrupted inside an epoch and at its end, with the weights of the best epoch to remember."""
+    monkeypatch.setattr(training_loop, "CHUNK_STEPS", 1)
+    options: dict[str, Any] = {"patience": patience, "learning_rate": 0.3 if patience else None}
+    whole = make(**options).fit(X, validation=NEW)
+    with monkeypatch.context() as patch:
+        interrupted_at(patch, step)
+        with pytest.raises(KeyboardInterrupt):
+            make(**options).fit(X, validation=NEW, checkpoint=tmp_path / "state")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert model_folder.is_model_folder(tmp_path / "state")
+    resumed = make(**{**options, "random_state": None}).fit(X, validation=NEW, checkpoint=tmp_path / "state")
+    assert not list(tmp_path.iterdir())
+    assert resumed.history_ == whole.history_ and resumed.seed_ == 3
+    np.testing.assert_array_equal(resumed.anomaly_score(NEW), whole.anomaly_score(NEW))
+
+
+@pytest.fixture
+def state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The checkpoint of a training that was interrupted."""
+    with monkeypatch.context() as patch:
+        interrupted_at(patch, 5)
+        with pytest.raises(KeyboardInterrupt):
+            make().fit(X, checkpoint=tmp_path / "state")
+    return tmp_path / "state"
+
+
+@pytest.mark.parametrize(
+    ("options", "rows", "words"),
+    [
+        ({"epochs": 5}, X, "other architecture, epochs"),
+        ({"random_state": 4}, X, "other seed"),
+        ({"scaling": None}, X, "other scaling"),
+        ({}, X + 1.0, "other rows"),
+    ],
+)
+def test_another_training_is_refused(state: Path, options: dict[str, Any], rows: np.ndarray, words: str) -> None:
+    with pytest.raises(SettingsError, match=f"{words}.*remove the folder to begin anew"):
+        make(**options).fit(rows, checkpoint=state)
+    assert state.exists()
+
+
+def test_a_damaged_checkpoint_is_not_used(state: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (state / "state.npz").write_bytes(b"")
+    again = make().fit(X, checkpoint=state)
+    assert "damaged checkpoint" in caplog.text
+    np.testing.assert_array_equal(again.anomaly_score(NEW), make().fit(X).anomaly_score(NEW))
+
+
+def test_a_folder_that_is_no_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(SettingsError, match="something else"):
+        make().fit(X, checkpoint=tmp_path)
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_one_is_stored_once_in_a_while(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """So that a killed process loses no more than that; and none is left of a training that diverges."""
+    monkeypatch.setattr(checkpoint_module, "SECONDS", 0.0)
+    seen: list[bool] = []
+
+    def chunks(*arguments: Any, **options: Any) -> Iterator[training_loop.Chunk]:
+        for chunk in training_loop.chunks(*arguments, **options):
+            yield chunk
+            seen.append(model_folder.is_model_folder(tmp_path / "state"))
+        raise AladError("it diverged")
+
+    monkeypatch.setattr("alad_tf.estimator.callbacks.chunks", chunks)
+    with pytest.raises(AladError, match="diverged"):
+        make().fit(X, checkpoint=tmp_path / "state")
+    assert seen and all(seen) and not (tmp_path / "state").exists()

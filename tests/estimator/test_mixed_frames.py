@@ -1,0 +1,154 @@
+"""Frames with mixed columns: `ALAD.fit` is `alad fit`, and a loaded model takes the frame that it was trained on."""
+
+from __future__ import annotations
+
+import pickle
+from functools import cache
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from command import run
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+
+from alad_tf.errors import DataError, SettingsError
+from alad_tf.estimator.alad import ALAD
+from alad_tf.tabular.model import Model
+
+pytestmark = pytest.mark.minutes(1)
+
+
+def rows(count: int, seed: int = 0) -> pd.DataFrame:
+    random = np.random.default_rng(seed)
+    size = random.normal(0.0, 1.0, count)
+    return pd.DataFrame(
+        {
+            "size": size,
+            "weight": 2 * size + 1,
+            "color": pd.Categorical(random.choice(["red", "blue"], count)),
+            "when": pd.date_range("2020-01-01", periods=count, freq="7h"),
+            "ok": random.choice([True, False], count),
+        }
+    )
+
+
+@cache
+def fitted() -> ALAD:
+    """Not to be changed."""
+    return ALAD(epochs=1, random_state=3, verbose=0, jit=False).fit(rows(120), validation=0.1)
+
+
+def test_the_same_as_the_command(tmp_path: Path) -> None:
+    """Bit for bit: scores, threshold, p-values."""
+    rows(120).to_parquet(tmp_path / "train.parquet")
+    arguments = ["--model", tmp_path / "model", "--epochs", 1, "--seed", 3]
+    assert run("fit", tmp_path / "train.parquet", *arguments) == 0
+    loaded, new = ALAD.load(tmp_path / "model"), rows(30, seed=1)
+    np.testing.assert_array_equal(loaded.anomaly_score(new), fitted().anomaly_score(new))
+    np.testing.assert_array_equal(loaded.p_value(new), fitted().p_value(new))
+    assert loaded.threshold_ == fitted().threshold_
+    np.testing.assert_array_equal(loaded.predict(new), fitted().predict(new))
+    shuffled = new[["ok", "weight", "color", "when", "size"]].assign(more=1)
+    np.testing.assert_array_equal(loaded.anomaly_score(shuffled), fitted().anomaly_score(new))
+
+
+def test_folder_of_a_mixed_frame(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """`alad score` and `alad inspect` take a model that Python made."""
+    new = rows(30, seed=1)
+    fitted().save(tmp_path / "model")
+    new.to_parquet(tmp_path / "new.parquet")
+    assert run("inspect", tmp_path / "model") == 0
+    assert "4: size, weight, when.weekday, when.hour" in capfd.readouterr().out
+    arguments = ["--model", tmp_path / "model", "--output", tmp_path / "scored.parquet"]
+    assert run("score", tmp_path / "new.parquet", *arguments) == 0
+    scored = pd.read_parquet(tmp_path / "scored.parquet")["score"]
+    np.testing.assert_array_equal(scored, fitted().anomaly_score(new))
+    again, _ = Model.load(tmp_path / "model").scored(new)
+    np.testing.assert_array_equal(again["score"], scored)
+
+
+def test_save_overwrites_only_when_it_is_told_to(tmp_path: Path) -> None:
+    fitted().save(tmp_path / "model")
+    with pytest.raises(SettingsError, match="a model. Pass overwrite=True"):
+        fitted().save(tmp_path / "model")
+    fitted().save(tmp_path / "model", overwrite=True)
+
+
+def test_new_rows_and_copies() -> None:
+    new = rows(30, seed=1)
+    expected = fitted().anomaly_score(new)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted())).anomaly_score(new), expected)
+    assert clone(fitted()).encoder_ is None
+    bad = new.copy()
+    bad.loc[4, "size"] = np.nan
+    scores, valid = fitted().score_rows(bad)
+    assert np.flatnonzero(~valid).tolist() == [4]
+    np.testing.assert_array_equal(scores[valid], expected[valid])
+    with pytest.raises(DataError, match="NaN in row 4"):
+        fitted().anomaly_score(bad)
+    with pytest.raises(DataError, match="columns color"):
+        fitted().anomaly_score(new.drop(columns="color"))
+    told = fitted().explain(new, top=3)
+    assert set(told["feature"]) <= set(fitted().encoder_.names)  # type: ignore[union-attr]
+
+
+def test_frames_that_cannot_be_trained_on() -> None:
+    with pytest.raises(DataError, match="names of columns that are text. Received: 0"):
+        ALAD(verbose=0).fit(pd.DataFrame({0: ["a", "b"]}))
+    frame = rows(20).astype({"color": object})
+    frame.loc[2, "color"] = None
+    with pytest.raises(DataError, match="column 'color', row 3"):
+        ALAD(verbose=0).fit(frame)
+
+
+def test_numbers_are_as_before() -> None:
+    """Frames of numbers, also as objects, are no mixed frames."""
+    frame = rows(60)[["size", "weight"]]
+    models = [ALAD(epochs=1, random_state=3, verbose=0, jit=False).fit(x) for x in (frame, frame.astype(object))]
+    assert all(model.encoder_ is None and model.n_features_in_ == 2 for model in models)
+    np.testing.assert_array_equal(models[0].anomaly_score(frame), models[1].anomaly_score(frame))
+
+
+# What people expect of an estimator -------------------------------------------------------------------------------
+
+
+def test_old_name_of_the_score() -> None:
+    with pytest.warns(FutureWarning, match="score_name"):
+        model = ALAD(score="l1")
+    assert model.score_name == "l1" and "score" not in model.get_params() and not hasattr(model, "score")
+    with pytest.raises(TypeError, match="unexpected keyword argument 'scor'"):
+        ALAD(scor="l1")
+
+
+def test_grid_search() -> None:
+    """With a metric of scikit-learn that needs decision_function, on labels that fit does not see."""
+    frame, y = rows(60), np.where(np.arange(60) % 6 == 0, -1, 1)
+    model = ALAD(epochs=1, random_state=0, verbose=0, jit=False)
+    search = GridSearchCV(model, {"score_name": ["l1", "features"]}, scoring="roc_auc", cv=2, error_score="raise")
+    assert 0.0 <= search.fit(frame, y).best_score_ <= 1.0
+
+
+def test_repr_is_short() -> None:
+    assert repr(ALAD(epochs=3, score_name="l1")) == "ALAD(epochs=3, score_name='l1')"
+    assert repr(ALAD(fitted().table_)) == "ALAD(architecture='tabular')"
+
+
+def test_samples() -> None:
+    made = fitted().sample(5, random_state=0)
+    assert made.shape == (5, fitted().n_features_in_) and np.isfinite(made).all() and np.ptp(made) > 0
+    np.testing.assert_array_equal(made, fitted().sample(5, random_state=0))
+    with pytest.raises(SettingsError, match="at least 1"):
+        fitted().sample(0)
+
+
+def test_plots() -> None:
+    matplotlib.use("Agg")
+    ax = fitted().plot_history()
+    assert {line.get_label() for line in ax.lines} == {"loss_d", "loss_ge", "val_score"}
+    assert fitted().plot_history(ax) is ax
+    ax = fitted().plot_scores(rows(30, seed=1))
+    assert {text.get_text() for text in ax.get_legend().get_texts()} == {"threshold", "validation rows", "X"}
+    matplotlib.pyplot.close("all")

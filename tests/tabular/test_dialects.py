@@ -1,0 +1,189 @@
+"""How a text file is written is found in its content, the same everywhere, and what is given wins."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from alad_tf.errors import DataError, SettingsError
+from alad_tf.tabular import dialects, encodings, readers
+from alad_tf.tabular.dialects import Dialect
+
+ROWS = pd.DataFrame({"größe": [1.5, -2.25, 1e-3], "Anzahl": [1, 20, 300], "Ort": ["Köln", "Bad, Ems", 'a;"b'] * 1})
+
+
+def written(path: Path, text: str, encoding: str = "utf-8") -> Path:
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+@pytest.mark.parametrize("sep", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("decimal", [".", ","])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "cp1252", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("name", ["rows.csv", "rows.tsv"])
+def test_every_way_of_writing_gives_the_same_rows(
+    tmp_path: Path, sep: str, decimal: str, encoding: str, name: str
+) -> None:
+    if sep == decimal:
+        return
+    rows = ROWS.replace("Köln", "Köln €") if encoding == "cp1252" else ROWS
+    path = written(tmp_path / name, rows.to_csv(index=False, sep=sep, decimal=decimal), encoding)
+    found = readers.settle(path)
+    assert (found.sep, found.decimal, found.header) == (sep, decimal, True)
+    assert found.encoding == {"utf-8-sig": "utf-8"}.get(encoding, encoding)
+    pd.testing.assert_frame_equal(readers.read(path), rows)
+    pd.testing.assert_frame_equal(pd.concat(readers.chunks(path, 2, dialect=found)), rows)
+
+
+def test_packed_text_is_looked_at_too(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv.gz"
+    path.write_bytes(gzip.compress(ROWS.to_csv(index=False, sep=";", decimal=",").encode("latin-1")))
+    pd.testing.assert_frame_equal(readers.read(path), ROWS)
+
+
+def test_what_is_given_wins(tmp_path: Path) -> None:
+    path = written(tmp_path / "rows.csv", "a;b\n1,5;é\n", "latin-1")
+    assert readers.settle(path, Dialect(sep=",")).sep == ","
+    assert readers.columns(path, readers.settle(path, Dialect(sep=","))) == ["a;b"]
+    assert readers.settle(path, Dialect(encoding="CP1250")).encoding == "cp1250"
+    assert readers.read(path, dialect=readers.settle(path, Dialect(decimal=".")))["a"].tolist() == ["1,5"]
+    with pytest.raises(DataError, match="'utf-8'|UTF-8"):
+        readers.read(path, kinds={"b": "text"}, dialect=readers.settle(path, Dialect(encoding="utf-8")))
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (Dialect(sep=";;"), "one character"),
+        (Dialect(sep='"'), "one character"),
+        (Dialect(decimal="x"), "decimal mark"),
+        (Dialect(sep=",", decimal=","), "other than the decimal mark"),
+        (Dialect(encoding="klingon"), "encoding that Python knows"),
+        (Dialect(encoding="base64"), "encoding that Python knows"),
+        (Dialect(sheet="one"), "fit the format .* --sheet"),
+    ],
+)
+def test_what_may_not_be_given(tmp_path: Path, asked: Dialect, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        readers.settle(written(tmp_path / "rows.csv", "a,b\n1,2\n"), asked)
+
+
+def test_parts_that_a_format_does_not_have(tmp_path: Path) -> None:
+    ROWS.to_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(SettingsError, match="--no-header, --sep"):
+        readers.settle(tmp_path / "rows.parquet", Dialect(sep=",", header=False))
+
+
+def test_a_model_reads_new_files_as_its_training_file(tmp_path: Path) -> None:
+    usual, names = Dialect(";", ",", "cp1250", True), ["a", "b"]
+    same = written(tmp_path / "same.csv", "a;b\n1;x\n")
+    assert readers.settle(same, usual=usual, expected=names).decimal == ","  # no number here says so
+    other = written(tmp_path / "other.csv", "b,a\nŁ,1.5\n", "cp1250")
+    found = readers.settle(other, usual=usual, expected=names)
+    assert (found.sep, found.decimal, found.encoding) == (",", ".", "cp1250")
+    utf8 = written(tmp_path / "utf8.csv", "a;b\n1,5;Ł\n")
+    assert readers.settle(utf8, usual=usual, expected=names).encoding == "utf-8"
+    plain = written(tmp_path / "plain.csv", "1;2\n3;4\n")
+    assert readers.settle(plain, usual=Dialect(";", header=False)).header is False
+
+
+@pytest.mark.parametrize(
+    ("lines", "sep"),
+    [
+        (["a;b\n", "1,5;2,5\n", "3,5;4,5\n"], ";"),
+        (["1,5;2,5\n", "3,5;4,5\n"], ";"),
+        (["a,b\n", "x;y,1\n", "u;v,2\n"], ","),
+        (["a\tb,c\n", "1\t2,5\n"], "\t"),
+        (["a,b\n", "1,2\n", "3\n"], ","),
+        (["a\n", "1\n"], ","),
+        (["a|b\n", '"x|y"|1\n'], "|"),
+        ([], ","),
+    ],
+)
+def test_separators(lines: list[str], sep: str) -> None:
+    assert dialects.separator(lines, ",") == sep
+
+
+@pytest.mark.parametrize(
+    ("cells", "mark"),
+    [(["1,5"], ","), (["1,500"], "."), (["1,500", "2,25"], ","), (["1,5", "2.5"], "."), (["x,y", "3"], ".")],
+)
+def test_decimal_marks(cells: list[str], mark: str) -> None:
+    assert dialects.decimal_mark([cells]) == mark
+
+
+def test_damaged_utf8_is_no_other_encoding() -> None:
+    assert encodings.detect(io.BytesIO("Köln".encode() + b"\xff")) == "utf-8"
+    assert encodings.detect(io.BytesIO("öö".encode()[:-1])) == "utf-8"
+    assert encodings.detect(io.BytesIO(b"a" * (1 << 23) + b"\xe9")) == "latin-1"
+    assert encodings.detect(io.BytesIO(b"\x81\x80")) == "latin-1"
+    assert encodings.detect(io.BytesIO(codecs.BOM_UTF32_LE)) == "utf-32"
+
+
+def test_bytes_that_are_not_in_the_encoding(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes("a,b\n1,2\n".encode("utf-16")[:-1])
+    with pytest.raises(DataError, match=r"rows.csv.*utf-16"):
+        readers.read(path)
+
+
+# Headers ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("names", "data"),
+    [
+        (["5.1", "3.5", "setosa"], True),
+        (["2020-01-02", "a", "b"], False),
+        (["2020-01-02", "7"], True),
+        (["0", "1", "2"], False),
+        (["1", "2"], False),
+        (["1", "1"], True),
+        (["a", "b"], False),
+        (["2019", "2020", "name"], True),
+    ],
+)
+def test_headers_that_look_like_data(names: list[str], data: bool) -> None:
+    assert dialects.looks_like_data(names) == data
+
+
+def test_no_header(tmp_path: Path) -> None:
+    path = written(tmp_path / "rows.csv", "1.5,x\n2.5,y\nseven,z\n")
+    dialect = readers.settle(path, Dialect(header=False))
+    assert readers.columns(path, dialect) == ["x0", "x1"] and len(readers.read(path, dialect=dialect)) == 3
+    with pytest.raises(DataError, match="column 'x0', row 3"):
+        readers.read(path, dialect=dialect, kinds={"x0": "number"})
+    (line,) = readers.remarks(path, dialect)
+    assert "no header, columns x0, x1" in line[0]
+
+
+def test_a_header_of_data_is_warned_of(tmp_path: Path) -> None:
+    path = written(tmp_path / "rows.csv", "1.5,x\n2.5,y\n")
+    assert [warning for _, warning in readers.remarks(path, readers.settle(path))] == [True]
+
+
+def test_the_index_of_pandas_is_left_out_with_a_word(tmp_path: Path) -> None:
+    ROWS[::-1].to_csv(tmp_path / "rows.csv")
+    ROWS.to_excel(tmp_path / "rows.xlsx")
+    for name in ("rows.csv", "rows.xlsx"):
+        path = tmp_path / name
+        assert readers.columns(path) == list(ROWS)
+        (line,) = readers.remarks(path, readers.settle(path))
+        assert line == (f"{name}: column 1 has no name and is left out as an index", False)
+    assert readers.read(tmp_path / "rows.csv")["Ort"].tolist() == ROWS["Ort"].tolist()[::-1]
+    path = written(tmp_path / "bad.csv", ",a,b\n0,1,x\n1,two,y\n")
+    with pytest.raises(DataError, match="column 'a', row 2"):
+        readers.read(path, kinds={"a": "number"})
+
+
+def test_documents() -> None:
+    dialect = Dialect(";", ",", "latin-1", False, "one")
+    assert Dialect.from_document(dialect.to_document()) == dialect
+    for document in ({}, None, {**dialect.to_document(), "sep": 3}, {**dialect.to_document(), "encoding": "x"}):
+        with pytest.raises(DataError, match="how a model's file was read"):
+            Dialect.from_document(document)

@@ -1,0 +1,172 @@
+"""Excel files, JSON Lines and folders of Parquet files."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import openpyxl
+import pandas as pd
+import pytest
+
+from alad_tf.errors import DataError
+from alad_tf.tabular import readers
+from alad_tf.tabular.dialects import Dialect
+
+
+def refused(path: Path, dialect: Dialect | None = None) -> str:
+    with pytest.raises(DataError) as error:
+        readers.read(path, dialect=dialect)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def workbook(path: Path, **sheets: Sequence[Sequence[object]]) -> Path:
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for title, rows in sheets.items():
+        sheet = book.create_sheet(title)
+        for row in rows:
+            sheet.append(row)
+    book.save(path)
+    return path
+
+
+# Excel ------------------------------------------------------------------------------------------------------------
+
+
+def test_cells_of_excel(tmp_path: Path) -> None:
+    when = datetime.datetime(2020, 1, 2, 3, 4)
+    rows: list[list[object]] = [
+        ["n", "t", "b", "d"],
+        [1, "x", True, when],
+        [2.5, "NA", False, when],
+        [None, "#N/A", True, when],
+        [None],
+    ]
+    frame = readers.read(workbook(tmp_path / "rows.xlsx", one=rows))
+    assert frame["n"].tolist()[:2] == [1.0, 2.5] and np.isnan(frame["n"][2]) and len(frame) == 3
+    assert frame["t"][0] == "x" and frame["t"].isna().tolist() == [False, True, True]
+    assert frame["b"].tolist() == [True, False, True] and frame["d"].tolist() == [when] * 3
+
+
+def test_sheets(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "rows.xlsx", one=[["a"], [1]], two=[["b"], [2]])
+    first = readers.settle(path)
+    assert readers.columns(path, first) == ["a"]
+    (line,) = readers.remarks(path, first)
+    assert line == ("rows.xlsx: sheet 'one' is read, not two; --sheet names another", True)
+    second = readers.settle(path, Dialect(sheet="two"))
+    assert readers.read(path, dialect=second)["b"].tolist() == [2]
+    assert "Expected the sheet 'three'" in refused(path, Dialect(sheet="three"))
+
+
+def test_excel_without_a_header(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "rows.xlsx", one=[[1, "x"], [2, "y"]])
+    assert "looks like data" in next(readers.remarks(path, readers.settle(path)))[0]
+    frame = readers.read(path, dialect=readers.settle(path, Dialect(header=False)))
+    assert list(frame.columns) == ["x0", "x1"] and frame["x1"].tolist() == ["x", "y"]
+
+
+def test_excel_that_is_no_table(tmp_path: Path) -> None:
+    assert "without cells" in refused(workbook(tmp_path / "empty.xlsx", one=[]))
+    assert "2 columns in row 1" in refused(workbook(tmp_path / "long.xlsx", one=[["a", "b"], [1, 2, 3]]))
+    whole = workbook(tmp_path / "rows.xlsx", one=[["a", "b"], *[[k, "x" * 20] for k in range(200)]]).read_bytes()
+    for content in (b"", b"a,b\n1,2\n", whole[: len(whole) // 2]):
+        (tmp_path / "cut.xlsx").write_bytes(content)
+        assert "cut.xlsx" in refused(tmp_path / "cut.xlsx")
+
+
+# JSON Lines -------------------------------------------------------------------------------------------------------
+
+
+def test_objects_may_lack_keys(tmp_path: Path) -> None:
+    rows = [{"a": 1, "b": "x"}, {}, {"b": None, "a": 2.5, "c": True}]
+    (tmp_path / "rows.ndjson").write_text("\n\n".join(map(json.dumps, rows)))
+    frame = readers.read(tmp_path / "rows.ndjson")
+    assert list(frame.columns) == ["a", "b", "c"] and frame["a"].tolist()[::2] == [1.0, 2.5]
+    assert frame.isna().sum().tolist() == [1, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"a": 1}\n{"a": 2\n', "JSON on line 2"),
+        ('{"a": 1}\n[2]\n', "an object on line 2"),
+        ('{"a": 1}\n{"a": {}}\n', "column 'a', row 2 an object"),
+        ('{"a": []}\n', "column 'a', row 1 a list"),
+        ("{}\n", "no key"),
+        ("[" * 100_000, "JSON on line 1"),
+        ('{"a": "\xff"}\n', "JSON on line 1"),
+    ],
+)
+def test_lines_that_are_no_rows(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "rows.jsonl").write_text(text, encoding="latin-1")
+    message = refused(tmp_path / "rows.jsonl")
+    assert all(word in message for word in words.split()) and "rows.jsonl" in message
+
+
+def test_a_key_that_comes_late(tmp_path: Path) -> None:
+    """Columns are known from the first 4 MiB."""
+    (tmp_path / "rows.jsonl").write_text('{"a": 1}\n' * 1_000_000 + '{"b": 1}\n')
+    with pytest.raises(DataError, match="in row 1000001. Received: 'b'"):
+        for _ in readers.chunks(tmp_path / "rows.jsonl", 100_000):
+            pass
+
+
+# Folders ----------------------------------------------------------------------------------------------------------
+
+
+def test_folder_of_parquet(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"a": np.arange(7.0), "b": list("uvwxyzz")})
+    rows[:3].to_parquet(tmp_path / "part-0.parquet")
+    rows.loc[3:, ["b", "a"]].to_parquet(tmp_path / "part-1.parquet")
+    (tmp_path / "_SUCCESS").write_text("")
+    (tmp_path / ".part.crc").write_text("")
+    pd.testing.assert_frame_equal(readers.read(tmp_path), rows)
+    parts = list(readers.chunks(tmp_path, 2))
+    assert pd.concat(parts).index.tolist() == list(range(7)) and max(map(len, parts)) == 2
+    shares: list[float] = []
+    readers.read(tmp_path, advance=shares.append)
+    assert shares == sorted(shares) and shares[-1] == 1.0
+
+
+def test_folders_that_are_no_table(tmp_path: Path) -> None:
+    pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "0.parquet")
+    pd.DataFrame({"b": [1]}).to_parquet(tmp_path / "1.parquet")
+    assert "1.parquet" in refused(tmp_path) and "a, b" in refused(tmp_path)
+    (tmp_path / "year=2020").mkdir()
+    assert "folders in it, year=2020" in refused(tmp_path)
+
+
+# As they are ------------------------------------------------------------------------------------------------------
+
+
+def test_tables_keep_what_is_written(tmp_path: Path) -> None:
+    """Text files: every cell as it is; the frame beside it has numbers and missing cells."""
+    (tmp_path / "rows.csv").write_text("a;b\n007;NA\n 1,50;x\n;\n")
+    ((table, frame),) = readers.tables(tmp_path / "rows.csv", 9, only=["b", "a"], kinds={"a": "number", "b": "text"})
+    assert table.to_pydict() == {"b": ["NA", "x", ""], "a": ["007", " 1,50", ""]}
+    assert frame["a"].tolist()[:2] == [7.0, 1.5] and frame.isna().sum().tolist() == [1, 2]
+    (tmp_path / "bad.csv").write_text("a;b\n1,5;1\n2;2\n3.5;3\n")
+    dialect = readers.settle(tmp_path / "bad.csv", Dialect(decimal=","))
+    with pytest.raises(DataError, match="column 'a', row 3 of .*'3.5'"):
+        list(readers.tables(tmp_path / "bad.csv", 1, only=[], kinds={"a": "number"}, dialect=dialect))
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet", ".feather", ".xlsx"])
+def test_tables_of_other_formats(tmp_path: Path, suffix: str) -> None:
+    path, rows = tmp_path / f"rows{suffix}", pd.DataFrame({"a": [1, 2, 3], "b": ["x", None, "z"]})
+    if suffix == ".jsonl":
+        rows.to_json(path, orient="records", lines=True)
+    else:
+        getattr(rows, {".parquet": "to_parquet", ".feather": "to_feather", ".xlsx": "to_excel"}[suffix])(path)
+    parts = list(readers.tables(path, 2, only=["b", "a"], kinds={"a": "number"}))
+    together = [cell for table, _ in parts for cell in table.to_pydict()["a"]]
+    typed = suffix in (".parquet", ".feather")
+    assert [str(cell) for cell in together] == ["1", "2", "3"] and isinstance(together[0], int) == typed
+    assert [cell for table, _ in parts for cell in table.to_pydict()["b"]] == ["x", None, "z"]
+    assert pd.concat(frame for _, frame in parts)["a"].tolist() == [1, 2, 3]

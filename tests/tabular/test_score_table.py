@@ -1,0 +1,110 @@
+"""`alad fit` and `alad score` on a file as a spreadsheet in Germany writes it, and on others like it."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from command import run
+
+from alad_tf.tabular.dialects import Dialect
+from alad_tf.tabular.model import Model, trained_on
+
+pytestmark = pytest.mark.minutes(1)
+
+GERMAN = {"sep": ";", "decimal": ",", "encoding": "latin-1"}
+
+
+def rows(count: int, seed: int = 0) -> pd.DataFrame:
+    random = np.random.default_rng(seed)
+    size = random.normal(0.0, 1.0, count)
+    when = pd.date_range("2020-01-01", periods=count, freq="7h")
+    return pd.DataFrame(
+        {
+            "Größe": size,
+            "Gewicht": 2 * size + 1,
+            "Farbe": random.choice(["rot", "grün"], count),
+            "Tag": when.strftime("%d.%m.%Y %H:%M"),
+            "ok": random.choice(["true", "false"], count),
+            "Notiz": [f"{k}; {k}" for k in range(count)],
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("german")
+    rows(120).to_csv(folder / "train.csv", **GERMAN)
+    arguments = ["--model", folder / "model", "--drop", "Notiz", "--epochs", 1, "--seed", 3]
+    assert run("fit", folder / "train.csv", *arguments) == 0
+    new = rows(30, seed=1)
+    new.loc[4, "Größe"] = np.nan
+    new.to_csv(folder / "new.csv", **GERMAN)
+    return folder
+
+
+def score(trained: Path, source: Path, output: Path, *options: object) -> None:
+    assert run("score", source, "--model", trained / "model", "--output", output, *options) == 0
+
+
+def test_how_the_file_was_read_is_kept(trained: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    columns, dialect = trained_on(trained / "model")
+    assert dialect == Dialect(";", ",", "latin-1", True)
+    assert columns.sources == ["Größe", "Gewicht", "Farbe", "ok", "Tag"]
+    assert run("inspect", trained / "model") == 0
+    assert "separated by semicolons, decimal commas, encoding latin-1" in capfd.readouterr().out
+
+
+def test_the_table_comes_back_as_it_was(trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    score(trained, trained / "new.csv", tmp_path / "scored.csv")
+    told = capfd.readouterr()
+    assert "1 rows with missing or infinite cells" in told.out
+    assert "new.csv: column 1 has no name and is left out as an index" in told.err
+    before = [line.split(";", 1)[1] for line in (trained / "new.csv").read_text(encoding="latin-1").splitlines()]
+    after = (tmp_path / "scored.csv").read_text(encoding="utf-8").splitlines()
+    assert after[0] == f"row;{before[0]};score;p_value;is_anomaly;is_valid;reason"
+    assert all(line.startswith(f"{k};{text};") for k, (text, line) in enumerate(zip(before[1:], after[1:]), 1))
+    assert after[5].endswith(";;;True;False;missing: Größe")
+
+
+def test_other_formats_have_the_same_scores(trained: Path, tmp_path: Path) -> None:
+    score(trained, trained / "new.csv", tmp_path / "scored.csv", "--scores-only")
+    expected = pd.read_csv(tmp_path / "scored.csv", sep=";", decimal=",")["score"].to_numpy(np.float32)
+    table = pd.read_csv(trained / "new.csv", index_col=0, **GERMAN)
+    typed = table.assign(Tag=pd.to_datetime(table["Tag"], format="%d.%m.%Y %H:%M"))
+    typed.to_parquet(tmp_path / "new.parquet")
+    typed.to_excel(tmp_path / "new.xlsx")
+    table.to_json(tmp_path / "new.jsonl", orient="records", lines=True)
+    table.to_csv(tmp_path / "new.csv")
+    for name in ("new.parquet", "new.xlsx", "new.jsonl", "new.csv"):
+        score(trained, tmp_path / name, tmp_path / f"{name}.feather", "--chunk-rows", 30)
+        scored = pd.read_feather(tmp_path / f"{name}.feather")
+        np.testing.assert_array_equal(scored["score"].to_numpy(), expected)
+        assert scored["Notiz"].tolist() == table["Notiz"].tolist() and scored["Größe"].dtype == np.float64
+
+
+def test_standard_input_and_output(
+    trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score(trained, trained / "new.csv", tmp_path / "scored.csv", "--top", 3)
+    capfd.readouterr()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO((trained / "new.csv").read_bytes())))
+    score(trained, Path("-"), Path("-"), "--top", 3)
+    told = capfd.readouterr()
+    assert told.out == (tmp_path / "scored.csv").read_text() and "30 rows" in told.err
+    assert len(told.out.splitlines()) == 4
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    assert run("score", "-", "--model", trained / "model", "--output", "-") == 1
+    assert "standard input" in capfd.readouterr().err
+
+
+def test_the_model_takes_the_frame(trained: Path) -> None:
+    frame = rows(30, seed=1)
+    scored, unknown = Model.load(trained / "model").scored(frame.assign(ok=frame["ok"] == "true"))
+    again, _ = Model.load(trained / "model").scored(frame)
+    pd.testing.assert_frame_equal(scored, again)
+    assert scored["is_valid"].all() and unknown == {}
