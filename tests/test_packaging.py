@@ -73,7 +73,7 @@ def test_wheel_holds_the_published_results(contents: dict[str, bytes]) -> None:
 def test_wheel_holds_nothing_else(contents: dict[str, bytes]) -> None:
     assert {name.split("/")[0] for name in contents} == {"alad_tf", "architectures", f"alad_tf-{__version__}.dist-info"}
     for name in contents:
-        assert name.endswith((".py", ".typed", ".json", ".jsonl")) or ".dist-info/" in name
+        assert name.endswith((".py", ".typed", ".json", ".jsonl", ".html")) or ".dist-info/" in name
 
 
 def test_metadata(contents: dict[str, bytes], metadata: Message) -> None:

@@ -28,7 +28,7 @@ OPTIONS: list[dict[str, Any]] = [
 
 def make(seed: int, **options: Any) -> ALAD:
     return ALAD(
-        **{"architecture": TINY, "score": "features", "jit": False, "random_state": seed, "verbose": 0, **options}
+        **{"architecture": TINY, "score_name": "features", "jit": False, "random_state": seed, "verbose": 0, **options}
     )
 
 
