@@ -28,7 +28,7 @@ SHORTER = {"fit": ["--epochs", "2"], "reproduce": ["--epochs", "1", "--runs", "1
 NOT_RUN = {("reproduce", "kdd99"), ("reproduce", "arrhythmia"), ("tables", "--budget")}
 README = CHECKOUT / "README.md"
 # Of pytest, of pip-audit, and of the scripts in benchmarks/ and tests/.
-OTHER_OPTIONS = {"--write-table", "--strict", "--json", "--kills", "--seconds"}
+OTHER_OPTIONS = {"--stack", "--write-table", "--strict", "--json", "--kills", "--seconds"}
 # Figures in running text: page -> data set (or a part of it), method, score, metric.
 QUOTED = {
     "README.md": """
@@ -144,7 +144,9 @@ def test_own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert auroc and float(auroc[1]) > 0.9
     assert "391 rows" in score and "numeric        30" in inspect
     columns = list(pd.read_csv("scored.csv").columns)
-    assert columns[5:] == [f"{name}_{k}" for k in (1, 2, 3) for name in ("feature", "share")]
+    assert columns[0] == "mean smoothness" and "score" in columns[30:]
+    explained = [name for name in columns if name.startswith(("feature_", "share_"))]
+    assert explained == [f"{name}_{k}" for k in (1, 2, 3) for name in ("feature", "share")]
 
 
 @pytest.mark.slow
@@ -159,7 +161,7 @@ def test_own_data_on_kdd99(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.slow
 def test_tune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     outputs = run_page("tune.md", "", tmp_path, monkeypatch)
-    assert "'score'" in capsys.readouterr().out
+    assert "'score_name'" in capsys.readouterr().out
     assert [line.split()[1] for line in outputs] == ["show", "fit", "inspect", "fit", "fit"]
     show, _, inspect, by_l2, _ = outputs.values()
     assert "Table XI for 30 features" in show and "AUROC" in by_l2

@@ -71,7 +71,7 @@ def test_what_is_refused(run_dir: Path, tmp_path: Path) -> None:
         sources.load(run_dir, score="l3")
     with small(), pytest.raises(SettingsError, match="Expected a finite threshold. Received: nan"):
         sources.load(run_dir, threshold=float("nan"))
-    with pytest.raises(SettingsError, match="Expected the model's score, features"):
+    with pytest.raises(SettingsError, match="Expected the model's score, neighbours"):
         sources.load(table_folder("imputed"), score="l1")
     with pytest.raises(DataError, match="which is neither"):
         sources.load(tmp_path)
