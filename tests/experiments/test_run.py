@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import small_run
 
-from alad_tf import metrics
+from alad_tf import metrics, stack
 from alad_tf.data import base, loading
 from alad_tf.errors import AladError, DataError, SettingsError
 from alad_tf.experiments import run
@@ -118,6 +118,7 @@ def test_result(made: Made) -> None:
         "n_anomalies": 100,
         "top_fraction": 100 / 2148,
         "settings": dataclasses.asdict(settings()),
+        "stack": stack.described(),
         "scores": {name: metrics.evaluate(split.y_test, stored[name], 100 / 2148) for name in SCORES},
     }
     assert set(result["scores"]["l1"]) == {"precision", "recall", "f1", "auroc", "average_precision"}

@@ -185,7 +185,7 @@ def test_wrapper_names_the_kinds() -> None:
     assert spectral_norm.wrapper(None)(layer) is layer
     assert type(spectral_norm.wrapper("paper")(layer)) is spectral_norm.SpectralNormalization
     assert isinstance(spectral_norm.wrapper("tfa")(layer), spectral_norm.SpectralNormalized)
-    with pytest.raises(ValueError, match="Received: 'weights'. Allowed: paper, tfa, None"):
+    with pytest.raises(ValueError, match="Received: 'weights'. Allowed: paper, tfa, released, None"):
         spectral_norm.wrapper("weights")
 
 

@@ -71,7 +71,7 @@ def manifest_is_JSON_of_something_else(scene: Scene) -> Arguments:
     return INSPECT
 
 
-@fault(MODEL, "Expected a model folder of format 1 in model. Received: format 9. Read it with the version")
+@fault(MODEL, "Expected a model folder of format 1 or 2 in model. Received: format 9. Read it with the version")
 def model_is_of_a_newer_format(scene: Scene) -> Arguments:
     path = scene.model() / "manifest.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 9}))
