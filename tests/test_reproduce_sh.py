@@ -21,6 +21,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from uv import find_uv_bin
 
+from alad_tf import stack
+
 CHECKOUT = Path(__file__).resolve().parents[1]
 TOOLS = "bash cat cksum flock grep readlink rm sed sh".split()
 UV = Path(find_uv_bin())
@@ -381,7 +383,8 @@ def test_no_network_is_said_in_one_line(machine: Machine) -> None:
     assert (code, output) == (1, "") and "Traceback" not in errors
     version = ".".join(map(str, sys.version_info[:3]))
     first, second = errors.splitlines()
-    assert first == f"reproduce.sh: installing the locked packages into .venv with Python {version}"
+    installing = f"reproduce.sh: installing the locked packages into .venv with Python {version}"
+    assert first == f"{installing}: {stack.name()} stack"
     expected = "reproduce.sh: Expected a network: the first call downloads about 600 MB of packages. Received: "
     assert second.startswith(expected) and "refused" in second
     assert machine.good("toy") == GOOD
@@ -501,7 +504,10 @@ def test_lock_file_holds_what_setup_cfg_asks_for(python: str, part: str) -> None
 def test_pythons_of_reproduce_sh_are_those_of_setup_cfg() -> None:
     settings = configparser.ConfigParser()
     settings.read(CHECKOUT / "setup.cfg")
-    assert f"ALAD_PYTHON:-{settings['options']['python_requires']}}}" in (CHECKOUT / "reproduce.sh").read_text()
+    least, _, below = settings["options"]["python_requires"].partition(",")
+    pythons = re.search(r'^pythons=\("(.*?),(.*?)" "(.*?),(.*?)"\)', (CHECKOUT / "reproduce.sh").read_text(), re.M)
+    assert pythons and (pythons[1], pythons[4]) == (least, below)
+    assert pythons[2].lstrip("<") == pythons[3].lstrip(">=")  # no Python between the stacks
 
 
 def test_licences_are_those_of_the_locked_packages() -> None:
