@@ -72,7 +72,7 @@ MUTATIONS = [
     losses("Dzz: encoding of data in the fake pair", '"Dzz": (z, z_tilde)', '"Dzz": (z, z_hat)'),
     losses("Dzz left out", "for name in real if name in networks.models]", 'for name in real if name in networks.models and name != "Dzz"]'),
     losses("encoder in inference mode", "z_hat = networks.E(x, training=True)", "z_hat = networks.E(x, training=False)"),
-    joint_calls("discriminators in inference mode", "network([_joined(members) for members in zip(*batches)], training=True)", "network([_joined(members) for members in zip(*batches)], training=False)"),
+    joint_calls("discriminators in inference mode", "for members in zip(*batches)]), training=True)", "for members in zip(*batches)]), training=False)"),
     joint_calls("answers of two batches swapped", "return tf.split(outputs, len(batches))", "return tf.split(outputs, len(batches))[::-1]"),
     joint_calls("batches joined across batch norm", "return False\n", "return True\n"),
     scores("features: L2 in place of L1", "tf.norm(f_real - f_fake, ord=1", "tf.norm(f_real - f_fake, ord=2"),
