@@ -144,7 +144,7 @@ def test_own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert auroc and float(auroc[1]) > 0.9
     assert "391 rows" in score and "numeric        30" in inspect
     columns = list(pd.read_csv("scored.csv").columns)
-    assert columns[:2] == ["row", "mean smoothness"] and "score" in columns[30:]
+    assert columns[:2] == ["row", "mean radius"] and "score" in columns[30:]
     explained = [name for name in columns if name.startswith(("feature_", "share_"))]
     assert explained == [f"{name}_{k}" for k in (1, 2, 3) for name in ("feature", "share")]
 
