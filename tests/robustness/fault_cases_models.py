@@ -34,9 +34,15 @@ for _name in MODEL_FILES:
         return SCORE
 
 
-@fault(MODEL, "a folder without its manifest.json|list of the files|is damaged")
+def _another_sum(manifest: bytes) -> bytes:
+    """The first digit of the first file's sum is another; the bit in the middle differs between machines."""
+    before, key, rest = manifest.partition(b'"sha256": "')
+    return before + key + (b"1" if rest[:1] == b"0" else b"0") + rest[1:]
+
+
+@fault(MODEL, "is damaged. Copy it again")
 def bit_of_the_manifest_is_another(scene: Scene) -> Arguments:
-    scene.model({"manifest.json": flipped})
+    scene.model({"manifest.json": _another_sum})
     return SCORE
 
 
