@@ -37,7 +37,7 @@ def report(model: Path, rows: Path | None, output: Path, **given: Any) -> None:
     columns by contribution, drift against the training rows, and metrics where there are labels.
     """
     from alad_tf.experiments import run_page
-    from alad_tf.io import page_file
+    from alad_tf.io import atomic, page_file
     from alad_tf.report.page import render
     from alad_tf.tabular.report import Rows, model_page
 
@@ -51,7 +51,7 @@ def report(model: Path, rows: Path | None, output: Path, **given: Any) -> None:
         raise SettingsError("Expected ROWS with --label, --normal and --id. Received: none.")
     else:
         page = model_page(model, None if rows is None else Rows(rows, labelled, given["id"], given["top"]))
-    page_file.write(output, render(page))
+    atomic.write_text(output, render(page))
     say(f"report: {output}")
 
 

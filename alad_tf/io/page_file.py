@@ -21,12 +21,4 @@ def require(output: Path, *inputs: Path | None, overwrite: bool) -> None:
             raise SettingsError(f"Expected an output outside {path}. Received: {output}.")
     if output.is_dir():
         raise SettingsError(f"Expected a file to write. Received: the folder {output}.")
-    if (output.exists() or output.is_symlink()) and not overwrite:
-        raise SettingsError(
-            f"Expected a new output. Received: {output}, which is there. Pass --overwrite to replace it."
-        )
-
-
-def write(output: Path, page: str) -> None:
-    """Write a page; it appears under its name when it is complete."""
-    atomic.write_text(output, page)
+    atomic.require_new(output, overwrite)

@@ -12,7 +12,6 @@ from typing import Any
 import tensorflow as tf
 
 KERAS_3 = not issubclass(tf.keras.layers.Layer, tf.Module)
-STACK = "current" if KERAS_3 else "paper"
 FIRST_REPLICA = "only_first_replica" if KERAS_3 else tf.VariableAggregation.ONLY_FIRST_REPLICA
 
 

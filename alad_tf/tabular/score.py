@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from alad_tf.columns.schema import Kind, require
 from alad_tf.errors import DataError, SettingsError
-from alad_tf.io import model_folder
+from alad_tf.io import atomic, model_folder
 from alad_tf.tabular import readers, writers
 from alad_tf.tabular.dialects import ANY, Dialect
 from alad_tf.tabular.fit import settled
@@ -154,10 +154,7 @@ def _require_output(output: Path, path: Path, folder: Path, overwrite: bool) -> 
         )
     if output.is_dir() or _is_same(output, path):
         raise SettingsError(f"Expected an output other than the rows to score. Received: {output}.")
-    if (output.exists() or output.is_symlink()) and not overwrite:
-        raise SettingsError(
-            f"Expected a new output. Received: {output}, which is there. Pass --overwrite to replace it."
-        )
+    atomic.require_new(output, overwrite)
 
 
 def _is_same(one: Path, other: Path) -> bool:
