@@ -26,7 +26,7 @@ find_uv() { # sets uv: the one on the PATH, else the locked one, installed into 
         fail "Expected uv, or Python 3.8 or newer with venv and a network to install uv. Received: $message"
 }
 install() { # OPTIONS: the locked packages, then alad_tf, into the environment; a full path must not hold line breaks
-    set -- "$@" --python "$venv" --build-constraints "$lock"
+    set -- "$@" --python "$venv" --build-constraints "$lock" --compile-bytecode
     "$uv" pip install "$@" --require-hashes -r <(sed "/^# end of $part/q" "$lock") &&
         "$uv" --directory "$root" pip install "$@" --no-deps --editable .
 }
