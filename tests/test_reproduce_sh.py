@@ -455,7 +455,7 @@ def test_alad_python_chooses(ready: Machine) -> None:
 # ------------------------------------------------------------------------------------------- the files themselves
 
 
-@pytest.mark.parametrize("script", ["reproduce.sh", "requirements/lock.sh", ".ci/run"])
+@pytest.mark.parametrize("script", ["reproduce.sh", "requirements/lock.sh", ".ci/run", ".ci/current"])
 def test_scripts_are_sound_bash(script: str) -> None:
     path = CHECKOUT / script
     assert os.access(path, os.X_OK)
@@ -512,7 +512,8 @@ def test_pythons_of_reproduce_sh_are_those_of_setup_cfg() -> None:
 
 def test_licences_are_those_of_the_locked_packages() -> None:
     page = (CHECKOUT / "requirements/licences.md").read_text()
-    rows = re.findall(r"^\| ([a-z0-9.-]+) \| ([0-9][^ ]*) \| (.+) \|$", page, re.M)
+    rows = re.findall(r"^\| ([a-z0-9.-]+) \| ([0-9][^ ]*) \| (both|paper|current) \| (.+) \|$", page, re.M)
     versions = {(requirement.name, str(requirement.specifier)) for requirement in locked("test")}
-    assert len(rows) > 100 and all((name, f"=={version}") in versions for name, version, _ in rows)
-    assert not [row for row in rows if row[2] == "not declared" or re.search(r"\b[AL]?GPL", row[2])]
+    assert len(rows) > 100 and all((name, f"=={version}") in versions for name, version, _, _ in rows)
+    assert {("tensorflow", "paper"), ("tensorflow", "current")} <= {(name, stack) for name, _, stack, _ in rows}
+    assert not [row for row in rows if row[3] == "not declared" or re.search(r"\b[AL]?GPL", row[3])]
