@@ -34,9 +34,31 @@ def top_fraction_metrics(y: np.ndarray, scores: np.ndarray, top_fraction: float)
     threshold = np.partition(scores, len(y) - flagged)[len(y) - flagged]
     above, tied = scores > threshold, scores == threshold
     hits = y[above].sum() + (flagged - above.sum()) * y[tied].mean()
-    precision, recall = float(hits / flagged), float(hits / y.sum())
+    return _precision_recall_f1(float(hits), flagged, int(y.sum()))
+
+
+def threshold_metrics(y: np.ndarray, scores: np.ndarray, threshold: float) -> dict[str, float]:
+    """Precision, recall and F1 when the rows with a score above the threshold are flagged as anomalies.
+
+    Precision is 0 when no row is flagged.
+
+    Args:
+        y: [n] 1 for an anomaly, 0 for a normal row.
+        scores: [n] larger = more anomalous.
+        threshold: a score.
+
+    Raises:
+        ValueError: as `top_fraction_metrics`.
+    """
+    y, scores = _checked(y, scores)
+    flagged = scores > threshold
+    return _precision_recall_f1(int(y[flagged].sum()), int(flagged.sum()), int(y.sum()))
+
+
+def _precision_recall_f1(hits: float, flagged: int, anomalies: int) -> dict[str, float]:
+    precision, recall = hits / max(flagged, 1), hits / anomalies
     f1 = 2 * precision * recall / (precision + recall) if hits else 0.0
-    return {"precision": precision, "recall": recall, "f1": float(f1)}
+    return {"precision": precision, "recall": recall, "f1": f1}
 
 
 def evaluate(y: np.ndarray, scores: np.ndarray, top_fraction: float) -> dict[str, float]:

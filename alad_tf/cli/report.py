@@ -37,11 +37,13 @@ def report(model: Path, rows: Path | None, output: Path, **given: Any) -> None:
     columns by contribution, drift against the training rows, and metrics where there are labels.
     """
     from alad_tf.experiments import run_page
-    from alad_tf.io import atomic, page_file
+    from alad_tf.io import atomic, outputs
     from alad_tf.report.page import render
     from alad_tf.tabular.report import Rows, model_page
 
-    page_file.require(output, model, rows, overwrite=given["overwrite"])
+    if output.suffix.lower() not in (".html", ".htm"):
+        raise SettingsError(f"Expected an output in .html. Received: {output}.")
+    outputs.require_new(output, given["overwrite"], model, rows)
     labelled = labels_of(given["label"], given["normal"])
     if run_page.is_run(model):
         if rows is not None or labelled or given["id"]:

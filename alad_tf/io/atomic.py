@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from alad_tf.errors import SettingsError
 from alad_tf.io import locks
 
 _CURRENT, _RENAME_EXCHANGE = -100, 2  # of <fcntl.h> and <linux/fs.h>: paths from the current folder; swap them
@@ -107,14 +106,6 @@ def _remove_if_dead(path: Path) -> None:
         return
     finally:
         os.close(handle)
-
-
-def require_new(output: Path, overwrite: bool) -> None:
-    """Refuse a name under which something is there that may not be replaced (SettingsError)."""
-    if (output.exists() or output.is_symlink()) and not overwrite:
-        raise SettingsError(
-            f"Expected a new output. Received: {output}, which is there. Pass --overwrite to replace it."
-        )
 
 
 def write_text(path: Path, text: str) -> None:

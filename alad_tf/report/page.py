@@ -97,18 +97,16 @@ def render(page: Page) -> str:
         ("contributions", "Columns by contribution", _contributions(page.contributions, len(page.rows))),
         ("drift", "Drift against the training rows", _drift(page.drift) if page.drift else ""),
     ]
-    shown = []
+    links, shown = [], []
     for name, heading, body in sections:
         if body or name in page.missing:
             content = body or f'<p class="missing">{svg.text(page.missing[name], 1000)}</p>'
+            links.append(f'<a href="#{name}">{heading}</a>')
             shown.append(f'<section id="{name}"><h2>{heading}</h2>{content}</section>')
-    links = " ".join(
-        f'<a href="#{name}">{heading}</a>' for name, heading, body in sections if body or name in page.missing
-    )
     notes = "".join(f"<p>{svg.text(note, 1000)}</p>" for note in page.notes)
     template = Template(resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
     return template.substitute(
-        title=svg.text(page.title), links=links, sections="\n".join(shown), notes=notes, steps=steps
+        title=svg.text(page.title), links=" ".join(links), sections="\n".join(shown), notes=notes, steps=steps
     )
 
 

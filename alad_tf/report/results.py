@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -271,33 +271,34 @@ def _mean_std(values: Sequence[float]) -> Document:
 
 
 def _read_result(path: Path, dataset: str, method: str, seed: int) -> Document:
-    try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, RecursionError, ValueError) as error:
-        raise _unusable(path, str(error)) from error
-    if isinstance(result, dict) and result.get("method") == earlier_name(method):
+    result = _read_object(path)
+    if result.get("method") == earlier_name(method):
         result["method"] = method  # moved by this version
-    fault = _fault(result, {"dataset": dataset, "method": method, "seed": seed})
-    if fault:
-        raise _unusable(path, fault)
-    return dict(result)
+    return _sound(path, result, {"dataset": dataset, "method": method, "seed": seed})
 
 
-def read_run(folder: Path) -> dict[str, Any]:
+def read_run(folder: Path) -> Document:
     """The result of the run in a folder, wherever the folder is. Raises DataError as `load_results`."""
     path = folder / "result.json"
+    result = _read_object(path)
+    return _sound(path, result, {key: result.get(key, "?") for key in ("dataset", "method", "seed")})
+
+
+def _read_object(path: Path) -> Document:
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, RecursionError, ValueError) as error:
         raise _unusable(path, str(error)) from error
-    fault = _fault(result, {key: result[key] for key in ("dataset", "method", "seed")} if _named(result) else {})
-    if fault or not _named(result):
-        raise _unusable(path, fault or "no data set, method or seed")
-    return dict(result)
+    if not isinstance(result, dict):
+        raise _unusable(path, "not a JSON object")
+    return result
 
 
-def _named(result: object) -> bool:
-    return isinstance(result, dict) and all(key in result for key in ("dataset", "method", "seed"))
+def _sound(path: Path, result: Document, expected: Document) -> Document:
+    fault = _fault(result, expected)
+    if fault:
+        raise _unusable(path, fault)
+    return result
 
 
 def _unusable(path: Path, reason: str) -> DataError:
@@ -306,10 +307,8 @@ def _unusable(path: Path, reason: str) -> DataError:
     )
 
 
-def _fault(result: object, expected: Document) -> str | None:
+def _fault(result: Document, expected: Document) -> str | None:
     """The first thing wrong with the content of a result.json, or None."""
-    if not isinstance(result, dict):
-        return "not a JSON object"
     needed = (*expected, "epochs", "n_train", "n_test", "seconds", "settings", "scores")
     missing = [key for key in needed if key not in result]
     if missing:

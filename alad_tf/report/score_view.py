@@ -47,16 +47,8 @@ class ScoreView:
         """AUROC, average precision, and precision, recall and F1 at the threshold; None without both kinds."""
         if self.anomalous is None or self.anomalous.all() or not self.anomalous.any():
             return None
-        flagged = self.scores > self.threshold
-        hits = int((flagged & self.anomalous).sum())
-        precision, recall = hits / max(int(flagged.sum()), 1), hits / int(self.anomalous.sum())
-        f1 = 2 * precision * recall / (precision + recall) if hits else 0.0
-        return {
-            **metrics.ranking(self.anomalous.astype(np.uint8), self.scores),
-            "precision": precision,
-            "recall": recall,
-            "f1": f1,
-        }
+        y = self.anomalous.astype(np.uint8)
+        return {**metrics.ranking(y, self.scores), **metrics.threshold_metrics(y, self.scores, self.threshold)}
 
     def chart(self) -> tuple[str, str]:
         """(histogram as SVG, the slider's steps as JSON that is safe inside a script element)."""

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from alad_tf.columns.schema import Kind, require
 from alad_tf.errors import DataError, SettingsError
-from alad_tf.io import atomic, model_folder
+from alad_tf.io import outputs
 from alad_tf.tabular import readers, writers
 from alad_tf.tabular.dialects import ANY, Dialect
 from alad_tf.tabular.fit import settled
@@ -144,22 +144,10 @@ def _say_unknown_columns(model: Model, present: list[str], beside: list[str]) ->
 
 
 def _require_output(output: Path, path: Path, folder: Path, overwrite: bool) -> None:
-    """Refuse an output that is no new table, or under whose name something would be lost (SettingsError)."""
+    """Check the format of the output, and that writing it loses nothing (SettingsError)."""
     writers.format_of(output)
-    if output == writers.STANDARD_OUTPUT:
-        return
-    if model_folder.is_model_folder(output.parent) or folder.resolve() in output.resolve().parents:
-        raise SettingsError(
-            f"Expected an output outside the model folder, where it would damage the model. Received: {output}."
-        )
-    if output.is_dir() or _is_same(output, path):
-        raise SettingsError(f"Expected an output other than the rows to score. Received: {output}.")
-    atomic.require_new(output, overwrite)
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    """Whether two names are of one file, also through symbolic and hard links."""
-    return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
+    if output != writers.STANDARD_OUTPUT:
+        outputs.require_new(output, overwrite, path, folder)
 
 
 @dataclass

@@ -236,7 +236,7 @@ def text_in_a_column_of_numbers_when_scoring(scene: Scene) -> Arguments:
     return SCORE
 
 
-@fault(ROWS, "Expected a new output. Received: scored.csv, which is there")
+@fault(ROWS, "Expected a new output. Received: scored.csv, which exists")
 def output_is_there(scene: Scene) -> Arguments:
     scene.model()
     (scene.folder / "scored.csv").write_text("mine")

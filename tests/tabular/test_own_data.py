@@ -624,7 +624,7 @@ def test_output_of_unknown_format(trained: Path, tmp_path: Path, capfd: pytest.C
 
 def test_output_over_the_input(trained: Path, capfd: pytest.CaptureFixture[str]) -> None:
     arguments = ["--model", trained / "model", "--output", trained / "new.csv", "--overwrite"]
-    assert "other than the rows to score" in refused(capfd, "score", trained / "new.csv", *arguments)
+    assert "other than the input" in refused(capfd, "score", trained / "new.csv", *arguments)
     assert len(pd.read_csv(trained / "new.csv")) == 40
 
 
@@ -697,7 +697,7 @@ def test_output_that_is_the_input(trained: Path, tmp_path: Path, capfd: pytest.C
         output = tmp_path / "link" / "new.csv"
     before = rows.read_bytes()
     arguments = ["--model", trained / "model", "--output", output, "--overwrite"]
-    assert "other than the rows to score" in refused(capfd, "score", rows, *arguments)
+    assert "other than the input" in refused(capfd, "score", rows, *arguments)
     assert rows.read_bytes() == before
 
 

@@ -1,0 +1,42 @@
+"""Output files: names under which nothing would be lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alad_tf.errors import SettingsError
+from alad_tf.io import model_folder
+
+
+def require_new(output: Path, overwrite: bool, *inputs: Path | None) -> None:
+    """Check that an output file can be written without damage to the inputs, a model folder or an existing file.
+
+    Args:
+        output: the file to write.
+        overwrite: whether an existing file may be replaced.
+        inputs: files and folders that are read; None is passed over.
+
+    Raises:
+        SettingsError: the output is an input or is inside one, is in a model folder, is a folder, or exists already.
+    """
+    folders = [path for path in inputs if path and model_folder.is_model_folder(path)]
+    if model_folder.is_model_folder(output.parent) or any(_is_inside(output, path) for path in folders):
+        raise SettingsError(
+            f"Expected an output outside the model folder, where it would damage the model. Received: {output}."
+        )
+    for path in filter(None, inputs):
+        if _is_same(output, path) or _is_inside(output, path):
+            raise SettingsError(f"Expected an output other than the input {path} and outside it. Received: {output}.")
+    if output.is_dir():
+        raise SettingsError(f"Expected a file to write. Received: the folder {output}.")
+    if (output.exists() or output.is_symlink()) and not overwrite:
+        raise SettingsError(f"Expected a new output. Received: {output}, which exists. Pass --overwrite to replace it.")
+
+
+def _is_inside(output: Path, folder: Path) -> bool:
+    return folder.resolve() in output.resolve().parents
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether two paths name one file, also through symbolic or hard links."""
+    return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
