@@ -1,0 +1,52 @@
+"""Paths of output files under which something would be lost are refused before any work is done."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from alad_tf.errors import SettingsError
+from alad_tf.io import model_folder, outputs
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> tuple[Path, Path]:
+    """A file of rows and a model folder."""
+    rows, model = tmp_path / "rows.csv", tmp_path / "model"
+    rows.write_text("a\n1\n")
+    model_folder.write(model, {}, {"weights": {"w": np.zeros(1)}})
+    return rows, model
+
+
+def test_a_new_file_is_allowed_and_an_old_one_with_overwrite(inputs: tuple[Path, Path], tmp_path: Path) -> None:
+    outputs.require_new(tmp_path / "new.csv", False, *inputs, None)
+    (tmp_path / "old.csv").write_text("kept")
+    with pytest.raises(SettingsError, match="Pass --overwrite"):
+        outputs.require_new(tmp_path / "old.csv", False, *inputs)
+    outputs.require_new(tmp_path / "old.csv", True, *inputs)
+
+
+@pytest.mark.parametrize("kind", ["the file", "a symbolic link", "a hard link"])
+def test_an_input_is_refused_under_every_name(kind: str, inputs: tuple[Path, Path], tmp_path: Path) -> None:
+    rows, output = inputs[0], tmp_path / "out.csv"
+    if kind == "the file":
+        output = tmp_path / "model" / ".." / "rows.csv"
+    elif kind == "a symbolic link":
+        output.symlink_to(rows)
+    else:
+        os.link(rows, output)
+    with pytest.raises(SettingsError, match="other than the input"):
+        outputs.require_new(output, True, *inputs)
+
+
+def test_folders_are_refused(inputs: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(SettingsError, match="the folder"):
+        outputs.require_new(tmp_path / "folder", True, *inputs)
+    with pytest.raises(SettingsError, match="outside the model folder"):
+        outputs.require_new(inputs[1] / "scored.csv", True, inputs[0])
+    with pytest.raises(SettingsError, match="outside it"):
+        outputs.require_new(tmp_path / "folder" / "scored.csv", True, tmp_path / "folder")
