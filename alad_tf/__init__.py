@@ -5,19 +5,19 @@ Folders, in the direction of imports:
     cli           the command `alad`
     serving       export, convert, serve and score in batches
     experiments   the paper's protocol: runs, checkpoints, evaluation, summaries
-    baselines     Section V-B: the methods beside ALAD
-    tabular       tables of rows in files: `alad fit`, `score`, `inspect`
-    estimator     ALAD for scikit-learn
-    columns       columns of a table, and the features made of them
+    baselines     the methods that Section V-B compares with ALAD
+    tabular       your own data files: `alad fit`, `score`, `inspect`
+    estimator     ALAD as a scikit-learn outlier detector
+    columns       schema of a table, and preprocessing of its columns to features
     model         Figure 1 and Section IV: networks, losses, training, scores
     data          Table I: raw files and splits
-    report        tables and figures: ours beside the paper's
+    report        tables and figures that compare our results with the paper's
     io            atomic files, locks, manifests, archives
 
 The architecture tables are in the package `architectures`.
 
-Importing this package imports nothing heavy. It sets TF_CPP_MIN_LOG_LEVEL to 3 (TensorFlow's C++ code logs fatal errors
-only) unless the variable is set or TensorFlow is imported already; set it to 0 to see everything. Warnings of runs,
+Importing this package is quick. It sets TF_CPP_MIN_LOG_LEVEL to 3 (TensorFlow's C++ code logs fatal errors
+only) unless the variable is set or TensorFlow is already imported; set it to 0 to see everything. Warnings of runs,
 fits and scores go to the logger `alad_tf`.
 """
 
@@ -39,7 +39,7 @@ _tensorflow_log.quiet()
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name, and TensorFlow with it, when it is asked for."""
+    """Import a public name, and TensorFlow with it, on first use."""
     if name == "ALAD":
         from alad_tf.estimator.alad import ALAD
 
@@ -56,5 +56,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    """List the public names, also those that are not imported yet."""
+    """List the public names, including those not imported yet."""
     return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""The program `alad`, also as `python -m alad_tf`: the command line as a process of its own."""
+"""Entry point of the program `alad`, also run as `python -m alad_tf`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from alad_tf.cli import main as command_line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command as the process's own program and return the exit code for `sys.exit`.
+    """Run one command as the main program of the process and return the exit code for `sys.exit`.
 
     Unlike `alad_tf.cli.main.main`, which any process can call, this looks after the standard streams of the process:
     a closed standard error is replaced by the null device, and output that could not be written is discarded, so that
-    the interpreter does not complain about it once more at exit.
+    the interpreter does not report it a second time at exit.
     """
     if sys.stderr is None:
         _to_null_device(2)

@@ -1,4 +1,4 @@
-"""Old module paths: hand names on from where they are now."""
+"""Deprecated module paths that forward to the new ones."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Callable
 
 
 def moved(old: str, new: str) -> Callable[[str], object]:
-    """Return a module's `__getattr__` that takes names from another module, with a DeprecationWarning.
+    """Return a module's `__getattr__` that looks names up in another module, with a DeprecationWarning.
 
     Args:
-        old: dotted name of the module that asks.
-        new: dotted name of the module that has the names.
+        old: dotted name of the deprecated module.
+        new: dotted name of the module that now has the names.
     """
 
     def attribute(name: str) -> object:

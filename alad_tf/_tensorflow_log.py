@@ -1,4 +1,4 @@
-"""The C++ log of TensorFlow, which is quiet in alad_tf unless the user has set TF_CPP_MIN_LOG_LEVEL."""
+"""Log level of TensorFlow's C++ code: fatal errors only, unless the user has set TF_CPP_MIN_LOG_LEVEL."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ EVERYTHING, FATAL = "0", "3"
 
 
 def quiet() -> None:
-    """Have TensorFlow log fatal errors only; without effect where the variable is set or TensorFlow is imported.
+    """Let TensorFlow log fatal errors only. Has no effect if the variable is set or TensorFlow is already imported.
 
-    At import it logs at the level of errors what is none: that plugins for CUDA are registered twice.
+    At import, TensorFlow reports harmless double registrations of CUDA plugins as errors.
     """
     if "tensorflow" not in sys.modules:
         os.environ.setdefault(VARIABLE, FATAL)

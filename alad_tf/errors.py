@@ -1,4 +1,4 @@
-"""Exceptions raised for invalid user input, which the command line prints as one line, and a warning."""
+"""Exceptions for invalid user input, which the command line prints as one line; text made safe for messages."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ class SettingsError(AladError, ValueError):
 
 
 class ConstantFeatureWarning(UserWarning):
-    """Features that have one value in all training rows."""
+    """Some features have the same value in all training rows."""
 
 
-class Stopped(AladError):  # noqa: N818  # no fault
-    """A run stopped on request, with its state in a checkpoint."""
+class Stopped(AladError):  # noqa: N818  # not an error
+    """A run was stopped on request and saved its state in a checkpoint."""
 
 
 def one_line(error: Exception, most: int = 300) -> str:
-    """Type and message of an exception in one line of at most `most` characters, without names of operations."""
+    """Type and message of an exception in one line of at most `most` characters, without TensorFlow's node names."""
     text = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]", "", f"{type(error).__name__}: {error}")
     return " ".join(text.split())[:most].rstrip(" .:")
 
 
 def visible(text: object) -> str:
-    """Text with its control characters and line breaks as Python writes them, so that names cannot steer a terminal.
+    """Text with control characters and line breaks escaped as in Python, so that names cannot control a terminal.
 
-    Also escaped are characters that reverse the direction of text, and half characters, which no terminal shows.
+    Characters that reverse the direction of text and lone surrogates are escaped too.
     """
     return _UNSEEN.sub(lambda found: repr(found[0])[1:-1], str(text))
 
 
 def shown(message: object) -> str:
-    """The first line of a message or of bytes, cut to a readable length."""
+    """The first line of a message, text or bytes, truncated to 120 characters."""
     text = message.decode("utf-8", "replace") if isinstance(message, bytes) else str(message)
     line = (text.strip().splitlines() or [""])[0]
     return line if len(line) <= 120 else line[:117] + "..."

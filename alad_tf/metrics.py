@@ -9,20 +9,20 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 
 def n_flagged(n: int, top_fraction: float) -> int:
-    """Rows flagged of n when those at or above the (1 - top_fraction) percentile are (Section V-A)."""
+    """Number of rows out of n at or above the (1 - top_fraction) percentile, which are flagged (Section V-A)."""
     return n - math.ceil((1.0 - top_fraction) * (n - 1) - 1e-6)
 
 
 def top_fraction_metrics(y: np.ndarray, scores: np.ndarray, top_fraction: float) -> dict[str, float]:
     """Precision, recall and F1 when the rows with the highest scores are flagged as anomalies.
 
-    Exactly `n_flagged` rows are flagged. Rows tied at the threshold count with the share of them that is flagged, which
-    is the mean over all orders of the tied rows.
+    Exactly `n_flagged` rows are flagged. Rows tied at the threshold count by the fraction of them that is flagged,
+    which is the average over all orders of the tied rows.
 
     Args:
         y: [n] 1 for an anomaly, 0 for a normal row.
         scores: [n] larger = more anomalous.
-        top_fraction: share of the rows to flag, in (0, 1).
+        top_fraction: fraction of the rows to flag, in (0, 1).
 
     Raises:
         ValueError: shapes differ, scores are not finite, no anomaly or no normal row, fraction outside (0, 1).
@@ -62,12 +62,12 @@ def _precision_recall_f1(hits: float, flagged: int, anomalies: int) -> dict[str,
 
 
 def evaluate(y: np.ndarray, scores: np.ndarray, top_fraction: float) -> dict[str, float]:
-    """All metrics of a report: `top_fraction_metrics`, auroc and average_precision."""
+    """All metrics of a run: `top_fraction_metrics`, auroc and average_precision."""
     return {**top_fraction_metrics(y, scores, top_fraction), **ranking(y, scores)}
 
 
 def ranking(y: np.ndarray, scores: np.ndarray) -> dict[str, float]:
-    """auroc and average_precision of scores [n] for labels y [n]: metrics of the order alone.
+    """auroc and average_precision of scores [n] for labels y [n]: metrics that depend on the ranking alone.
 
     Raises:
         ValueError: as `top_fraction_metrics`.

@@ -1,17 +1,17 @@
-"""Names that options take: methods, scores, scalings, spectral norms, strategies, precisions."""
+"""Allowed values of options: methods, scores, scalings, spectral norms, strategies, precisions."""
 
 from __future__ import annotations
 
-CLASSICAL = ("OC-SVM", "SGD-OC-SVM", "IF", "mean", "kNN")  # baselines without networks, so without epochs
-NEIGHBOURS = 5  # of kNN, and of the score "neighbours"
-SCALINGS = ("standard", "minmax", None)  # of features; None: raw values
-PROTOCOL_SCALINGS = (None, "minmax")  # of the paper's data sets
+CLASSICAL = ("OC-SVM", "SGD-OC-SVM", "IF", "mean", "kNN")  # baselines without networks and epochs
+NEIGHBOURS = 5  # k of kNN and of the score "neighbours"
+SCALINGS = ("standard", "minmax", None)  # scaling of features; None: raw values
+PROTOCOL_SCALINGS = (None, "minmax")  # scalings of the paper's data sets
 SCALING_NAMES = tuple(kind or "none" for kind in SCALINGS)  # on the command line and in model folders
 SPECTRAL_NORMS = ("paper", "tfa", None)
 WEIGHTS = ("best", "last")
 STRATEGIES = (None, "mirrored", "multi-worker")
 PRECISIONS = (None, "bfloat16")
-DYNAMICS = (None, "released")  # of training; None: the paper's
-CLASSES = 10  # of the image data sets
+DYNAMICS = (None, "released")  # training dynamics; None: the paper's
+CLASSES = 10  # classes of each image data set
 SCORES = ("features", "l1", "l2", "logits")  # Section V-F, in the order of reports
-ROW_SCORES = ("neighbours", *SCORES)  # of ALAD; the first is this package's own, and the default
+ROW_SCORES = ("neighbours", *SCORES)  # scores of ALAD; the first is this package's own and the default

@@ -1,4 +1,4 @@
-"""Folders: the checkout, raw data, results."""
+"""Paths of the checkout, raw data and results."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 from alad_tf.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parents[1]  # holds the packages alad_tf and architectures
-CHECKOUT = ROOT if (ROOT / "reproduce.sh").exists() else None  # None: installed among other packages
+CHECKOUT = ROOT if (ROOT / "reproduce.sh").exists() else None  # None: installed in site-packages
 
 
 def data_folders(data_dir: Path | str | None = None) -> list[Path]:
-    """Return the folders in which each raw file is searched, in order.
+    """Return the folders that are searched for raw files, in order.
 
     They are: the argument or else $ALAD_DATA_DIR, data/ of the checkout, ../shared/data beside the checkout, the user's
-    cache folder. They need not exist. Raises SettingsError where the named one is a file.
+    cache folder. They need not exist. Raises SettingsError if the first is a file.
     """
     folder_name = data_dir or os.environ.get("ALAD_DATA_DIR")
     named = [Path(folder_name).expanduser()] if folder_name else []
@@ -26,13 +26,13 @@ def data_folders(data_dir: Path | str | None = None) -> list[Path]:
 
 
 def download_folders(data_dir: Path | str | None = None) -> list[Path]:
-    """Return the folders for downloads and cached arrays: `data_folders` without the checkout's, which git tracks."""
+    """Return the folders for downloads and cached arrays: `data_folders` without the data/ that git tracks."""
     tracked = [folder.resolve() for folder in checkout_data()[:1]]
     return [folder for folder in data_folders(data_dir) if folder.resolve() not in tracked]
 
 
 def find_data(name: str, data_dir: Path | str | None = None) -> Path | None:
-    """Return the first file or folder of this name in the data folders, or None."""
+    """Return the first file or folder with this name in the data folders, or None."""
     places = (folder / name for folder in data_folders(data_dir))
     return next((place for place in places if os.path.exists(place)), None)
 
@@ -40,7 +40,7 @@ def find_data(name: str, data_dir: Path | str | None = None) -> Path | None:
 def checkout_data() -> list[Path]:
     """Return data/ of the checkout, which git tracks, and ../shared/data beside it if that exists.
 
-    A package that is installed without a checkout takes the one that is the current directory, if it is one.
+    If the package is installed elsewhere, the current directory counts as the checkout if it is one.
     """
     here = Path.cwd() if (Path("reproduce.sh").exists() and Path("alad_tf", "paths.py").exists()) else None
     checkout = CHECKOUT or here
@@ -56,15 +56,15 @@ def user_cache() -> Path:
 
 
 def unique_folders(*folders: Path) -> list[Path]:
-    """Return the folders without repetitions, in order."""
+    """Return the folders without duplicates, in order."""
     return list(dict.fromkeys(folders))
 
 
 def default_out() -> Path:
-    """Return the results folder of the checkout; without a checkout, that of the current directory."""
+    """Return results/ in the checkout, or in the current directory if there is no checkout."""
     return (CHECKOUT or Path.cwd()) / "results"
 
 
 def published_results() -> Path:
-    """Return the folder of published results: that of the checkout, or the copy in the installed package."""
+    """Return the folder of published results, in the checkout or else in the installed package."""
     return CHECKOUT / "results" / "published" if CHECKOUT else Path(__file__).with_name("published")

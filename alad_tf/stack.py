@@ -1,4 +1,4 @@
-"""The two stacks: that of the paper's time (TensorFlow 2.15, Keras 2) and the current one (TensorFlow 2.21, Keras 3).
+"""The two supported stacks: "paper" (TensorFlow 2.15, Keras 2) and "current" (TensorFlow 2.21, Keras 3).
 
 Nothing here imports TensorFlow.
 """
@@ -13,14 +13,14 @@ NAMES = ("paper", "current")
 
 
 def name() -> str:
-    """Return "paper" or "current": the stack that is installed here."""
-    from importlib import metadata  # it takes as long as the start of a quick command
+    """Return the installed stack, "paper" or "current"."""
+    from importlib import metadata  # slow to import, compared with a quick command
 
     return NAMES[not metadata.version("keras").startswith("2.")]
 
 
 def described() -> dict[str, str]:
-    """The stack and the versions that figures depend on, for result.json."""
+    """The stack and the versions that results depend on, for result.json."""
     from importlib import metadata
 
     versions = {part: metadata.version(part) for part in ("tensorflow", "keras", "numpy")}
@@ -28,6 +28,6 @@ def described() -> dict[str, str]:
 
 
 def of_result(result: Document) -> str:
-    """Name of the stack of a result.json. Results that name none are older than the current stack."""
+    """The stack that a result.json was made with. Results without this entry are from the paper stack."""
     named = result.get("stack")
     return NAMES[isinstance(named, dict) and named.get("name") == NAMES[1]]

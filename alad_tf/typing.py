@@ -1,4 +1,4 @@
-"""Types that several folders share; importing them imports nothing heavy."""
+"""Types shared by several folders; quick to import."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Arrays = dict[str, "np.ndarray"]  # arrays by name
 
 
 class Rule(TypedDict):
-    """Origin of a threshold."""
+    """How a threshold was set."""
 
     rule: str  # contamination, false_positive_rate, top_fraction or value
     value: float

@@ -1,4 +1,4 @@
-"""Arrhythmia (Table I): the columns of the UCI file, and both of its forms parsed into halves."""
+"""Arrhythmia (Table I): columns of the UCI file, and parsers of its two published forms."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ARRHYTHMIA_FEATURES = ARRHYTHMIA_PATIENT + [
 
 
 def parse_arrhythmia_mat(content: bytes) -> Halves:
-    """Parse the MATLAB file of ODDS."""
+    """Parse the MATLAB file published by ODDS."""
     from scipy.io import loadmat
 
     arrays = loadmat(io.BytesIO(content))
@@ -36,7 +36,7 @@ def parse_arrhythmia_mat(content: bytes) -> Halves:
 
 
 def parse_arrhythmia_data(content: bytes) -> Halves:
-    """Parse the CSV file of UCI, without the five columns that have missing cells."""
+    """Parse the CSV file published by UCI, without the five columns that have missing cells."""
     import pandas as pd
 
     frame = pd.read_csv(io.BytesIO(content), header=None, na_values="?").dropna(axis="columns")

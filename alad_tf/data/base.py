@@ -1,4 +1,4 @@
-"""The types that loaders of data sets share."""
+"""Types shared by the loaders of data sets."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 
 
 class Split(NamedTuple):
-    """Training and test rows of a method."""
+    """Training and test rows of a data set."""
 
     x_train: np.ndarray  # [n_train, d] float32, or images [n_train, 32, 32, 3] uint8
     x_valid: np.ndarray | None
     x_test: np.ndarray  # [n_test, d] float32
     y_test: np.ndarray  # [n_test] uint8, 1 = anomaly
-    stand_in: str | None = None  # how the data differ from those of Table I; None: they do not
+    stand_in: str | None = None  # how the data differ from those of Table I; None: no difference
 
 
 class Halves(NamedTuple):
@@ -29,7 +29,7 @@ class Halves(NamedTuple):
 
 @dataclass(frozen=True)
 class RawFile:
-    """A file as its publisher made it, and how it becomes arrays."""
+    """A published file, and the function that parses it into arrays."""
 
     name: str
     size: int  # bytes
@@ -39,7 +39,7 @@ class RawFile:
 
 
 class Counts(NamedTuple):
-    """Shapes and anomalies of the halves."""
+    """Shapes and numbers of anomalies of the two halves."""
 
     train: tuple[int, ...]
     train_anomalies: int

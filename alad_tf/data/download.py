@@ -16,18 +16,18 @@ from alad_tf.errors import DataError, one_line
 from alad_tf.io.atomic import replacing
 from alad_tf.paths import data_folders, download_folders
 
-TIMEOUT = 30.0  # seconds without a byte before a download is given up
+TIMEOUT = 30.0  # seconds without data before a download fails
 
 
 def raw_file(name: str, data_dir: Path | str | None) -> tuple[RawFile, Path, bytes]:
     """Find or download the raw file of a data set.
 
     Args:
-        name: a key of RAW_FILES. The first of its files in the first folder that has one is taken.
-        data_dir: as `paths.data_folders` has it.
+        name: a key of RAW_FILES. The first of its files in the first folder that has one is used.
+        data_dir: as in `paths.data_folders`.
 
     Returns:
-        (description, path, content), the content having the known SHA-256.
+        (description, path, content); the content has the known SHA-256.
 
     Raises:
         DataError: the file is damaged (it is then set aside), or is missing and cannot be downloaded or stored.
@@ -42,7 +42,7 @@ def raw_file(name: str, data_dir: Path | str | None) -> tuple[RawFile, Path, byt
 
 
 def _verified(raw: RawFile, path: Path, writable: bool) -> bytes:
-    """Read a file and compare its sum; one with the wrong sum is renamed to `<name>.bad`, unless git tracks it."""
+    """Read a file and verify its checksum. A damaged file is renamed to `<name>.bad`, unless git tracks it."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -65,7 +65,7 @@ def _verified(raw: RawFile, path: Path, writable: bool) -> bytes:
 
 
 def _download(name: str, folders: list[Path], writable: list[Path]) -> tuple[RawFile, Path, bytes]:
-    """Download the first file that a mirror delivers with the right sum, into the first folder that can be written."""
+    """Download the first file that has the right checksum into the first writable folder."""
     failures = []
     for raw in RAW_FILES[name]:
         for url in raw.urls:
@@ -86,9 +86,9 @@ def _download(name: str, folders: list[Path], writable: list[Path]) -> tuple[Raw
 
 
 def _fetch(url: str, raw: RawFile) -> bytes:
-    """Read from a URL, at most a block more than the file's size, with a progress bar on a terminal.
+    """Download at most one block more than the file's size, with a progress bar on a terminal.
 
-    pooch's downloader has no bound on the size of an answer, and decodes a packed file that a server labels as encoded.
+    pooch's downloader has no limit on the size, and decompresses a .gz file that the server labels as encoded.
     """
     from tqdm import tqdm
 
@@ -107,7 +107,7 @@ def _fetch(url: str, raw: RawFile) -> bytes:
 
 
 def _store(raw: RawFile, content: bytes, folders: list[Path]) -> Path:
-    """Write the file to the first folder that can be written."""
+    """Write the file to the first writable folder."""
     failures = []
     for folder in folders:
         try:
@@ -124,7 +124,7 @@ def _store(raw: RawFile, content: bytes, folders: list[Path]) -> Path:
 
 
 def respect_read_only(folder: Path) -> None:
-    """Raise PermissionError where the folder, or its nearest parent, is marked read-only (root could still write)."""
+    """Raise PermissionError if the folder or its nearest existing parent is marked read-only, also for root."""
     existing = next(place for place in (folder, *folder.parents) if os.path.isdir(place))
     if not existing.stat().st_mode & 0o222:
         raise PermissionError(errno.EACCES, "Marked as read-only", str(existing))

@@ -22,7 +22,7 @@ SHAPE = (32, 32, 3)
 
 
 class Source(NamedTuple):
-    """A data set of tensorflow-datasets and the images that its two parts hold."""
+    """A data set of tensorflow-datasets and the number of images in its two parts."""
 
     builder: str
     train: int
@@ -40,7 +40,7 @@ class Images(NamedTuple):
 
     x: np.ndarray  # [n, 32, 32, 3] uint8
     label: np.ndarray  # [n] uint8, 0 to 9
-    stand_in: str | None  # how they differ from the data set of Table I; None: they do not
+    stand_in: str | None  # how they differ from the data set of Table I; None: no difference
 
 
 class Parts(NamedTuple):
@@ -56,14 +56,14 @@ class Parts(NamedTuple):
 def load(name: str, normal_class: int | None, folders: list[Path], target: Path | None = None) -> Parts:
     """Load one of the ten tasks of an image data set (Section V-A).
 
-    A fifth of all images are for testing, a quarter of the rest for validation; only normal images are kept of the
+    A fifth of all images is for testing, a quarter of the rest for validation; only normal images are kept in the
     training and validation parts.
 
     Args:
         name: "svhn" or "cifar10".
         normal_class: 0 to 9.
-        folders: data folders; the first that holds the prepared data set, in tensorflow_datasets/, is read.
-        target: folder to download into where none of them does; the first of them by default.
+        folders: data folders; the first that holds the prepared data set in tensorflow_datasets/ is used.
+        target: folder to download into if none of them does; by default the first of them.
 
     Raises:
         SettingsError: unknown class.
@@ -96,7 +96,7 @@ def read(name: str, folders: list[Path], target: Path | None = None) -> Images:
     builder = prepared(name, folders, target)
     try:
         parts = [_part(builder, split) for split in ("train", "test")]
-    except Exception as error:  # whatever the readers of damaged files raise
+    except Exception as error:  # readers raise many types for damaged files
         raise DataError(
             f"Expected a prepared {source.builder} in {builder.data_dir}. Received: {one_line(error)}. Remove that "
             "folder to have it prepared anew."
@@ -123,11 +123,11 @@ def prepared(name: str, folders: list[Path], target: Path | None = None) -> tfds
     """Return the builder of the first folder that holds the prepared data set, or download it into `target`.
 
     Raises:
-        DataError: there is none, and no download succeeded; or its description is damaged.
+        DataError: there is none and no download succeeded, or its description is damaged.
     """
     source = SOURCES[name]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of its own imports
+        warnings.simplefilter("ignore")  # raised by its own imports
         import tensorflow_datasets as tfds
 
     places = [folder / "tensorflow_datasets" for folder in folders]
@@ -137,7 +137,7 @@ def prepared(name: str, folders: list[Path], target: Path | None = None) -> tfds
             if (place / source.builder / version / "dataset_info.json").is_file():
                 try:
                     return tfds.builder_from_directory(place / source.builder / version)
-                except Exception as error:  # whatever damaged descriptions raise
+                except Exception as error:  # many types for damaged descriptions
                     raise DataError(
                         f"Expected a prepared {source.builder} in {place / source.builder / version}. Received: "
                         f"{one_line(error)}. Remove that folder to have it prepared anew."
@@ -145,7 +145,7 @@ def prepared(name: str, folders: list[Path], target: Path | None = None) -> tfds
     try:
         builder = tfds.builder(source.builder, data_dir=(target or folders[0]) / "tensorflow_datasets")
         builder.download_and_prepare()
-    except Exception as error:  # of the network, of the disk, of a mirror
+    except Exception as error:  # of the network, the disk or a mirror
         looked = " or ".join(map(str, places))
         raise DataError(
             f"Expected {source.builder}, prepared by tensorflow-datasets, in {looked}. Received: no such folder, and "
@@ -156,7 +156,7 @@ def prepared(name: str, folders: list[Path], target: Path | None = None) -> tfds
 
 
 def _part(builder: tfds.core.DatasetBuilder, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels of an official part in the order of the original file, which their `id` counts."""
+    """Images and labels of an official part, sorted by `id`: the order of the original file."""
     examples = builder.as_dataset(split=split, batch_size=-1)
     order = np.argsort(examples["id"].numpy())
     return examples["image"].numpy()[order], examples["label"].numpy()[order]

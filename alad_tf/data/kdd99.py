@@ -1,4 +1,4 @@
-"""KDD99 (Table I): the columns of the 10 % file, and its rows as 121 features."""
+"""KDD99 (Table I): columns of the 10 % file, and its preprocessing to 121 features."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ KDD99_FEATURES = KDD99_NUMERIC + [  # of x
 
 
 def parse_kdd99(content: bytes) -> Halves:
-    """Half of the rows drawn for training, of which the attacks are kept; `normal.` rows are the anomalies."""
+    """Draw half of the rows for training and keep the attacks among them; `normal.` rows are the anomalies."""
     import pandas as pd
 
     types: dict[str, type[np.float32] | pd.CategoricalDtype] = dict.fromkeys(KDD99_NUMERIC, np.float32)
@@ -53,7 +53,7 @@ def parse_kdd99(content: bytes) -> Halves:
         header=None,
         names=[*KDD99_COLUMNS, "label"],
         dtype=types,
-        chunksize=1 << 16,  # a third of the peak memory
+        chunksize=1 << 16,  # cuts the peak memory to a third
     )
     frame = pd.concat(blocks, ignore_index=True)
     anomaly = frame.pop("label") == "normal."
@@ -67,7 +67,7 @@ def parse_kdd99(content: bytes) -> Halves:
 def _kdd99_features(frame: pd.DataFrame) -> np.ndarray:
     """[n, 121]: the 34 numeric columns in file order, then one block per categorical column, categories sorted.
 
-    The order of the released code, which appends `pandas.get_dummies` of one column after the other.
+    This is the order of the released code, which appends `pandas.get_dummies` of one column after the other.
     """
     x = np.zeros((len(frame), len(KDD99_FEATURES)), np.float32)
     x[:, : len(KDD99_NUMERIC)] = frame[KDD99_NUMERIC]

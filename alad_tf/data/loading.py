@@ -1,9 +1,9 @@
 """The data sets of Table I, split as the released code splits them, and the toy data of Figure 2.
 
-Images are in `alad_tf.data.images`; the rest is about the tabular ones.
+Image data sets are in `alad_tf.data.images`; the following describes the tabular ones.
 
-Raw files are found in the folders of `paths.data_folders` or downloaded, and verified by their SHA-256. The arrays
-parsed from them are cached with their sums; processes map the same cached files.
+Raw files are found in the folders of `paths.data_folders` or downloaded, and verified by their SHA-256. Parsed arrays
+are cached with their checksums; processes memory-map the same cached files.
 
 x is float32, one row per sample; y is uint8, 1 = anomaly. Arrays may be read-only. Only images have a validation part.
 """
@@ -41,13 +41,13 @@ def load(
     training_half: str = "clean",
     normal_class: int | None = None,
 ) -> Split:
-    """A data set with the paper's protocol (Section V-A) on the released split.
+    """Load a data set with the paper's protocol (Section V-A) and the split of the released code.
 
-    kdd99: 198,361 training rows, 247,011 test rows, 121 features; the attacks are the normal class.
+    kdd99: 198,361 training rows, 247,011 test rows, 121 features; attacks are the normal class.
     arrhythmia: 192 training rows (226 with training_half="released", which leaves its 34 anomalies in), 226 test
     rows, 274 features. toy: 2,048 training rows, 2,148 test rows, 2 features. svhn, cifar10: see `images.load`.
 
-    Values are raw; scaling="minmax" maps the training half that is used to [0, 1] per feature, and the test half alike.
+    Values are raw; scaling="minmax" maps each feature of the training rows to [0, 1], and test rows by the same map.
 
     Raises SettingsError for an unknown name or option; DataError for a file that is missing and cannot be downloaded,
     has the wrong checksum (it is then set aside as `<name>.bad`), or does not hold the rows of Table I.
@@ -79,7 +79,7 @@ def load(
 def prepare(
     name: str, *, data_dir: Path | str | None = None, scaling: str | None = None, training_half: str = "clean"
 ) -> None:
-    """Download and cache a data set for processes that load it; raises as `load`, except for damaged images."""
+    """Download and cache a data set before several processes load it. Raises as `load`, except for damaged images."""
     if name in images.SOURCES:
         images.prepared(name, data_folders(data_dir), download_folders(data_dir)[0])
     else:
@@ -87,7 +87,7 @@ def prepare(
 
 
 def feature_names(name: str) -> list[str]:
-    """One name per column of x: 121, 274 or 2. A one-hot column is named as in `service=http`."""
+    """Names of the columns of x, 121, 274 or 2 of them. One-hot columns are named like `service=http`."""
     _require("tabular data set", name, tuple(COUNTS) + ("toy",))
     if name == "toy":
         return ["x1", "x2"]
@@ -100,9 +100,9 @@ def _require(what: str, value: object, allowed: tuple[object, ...]) -> None:
 
 
 def _tabular(name: str, data_dir: Path | str | None) -> Halves:
-    """The halves from the cache beside the raw file or in the user's cache folder, or else parsed and cached there.
+    """Read the halves from the cache beside the raw file or in the user's cache folder, or else parse and cache them.
 
-    Where neither folder can be written, the arrays are not cached. Nothing is cached in the checkout's data folder.
+    If neither folder is writable, the arrays are not cached. Nothing is cached in the checkout's data folder.
     """
     raw, path, content = raw_file(name, data_dir)
     writable = download_folders(data_dir)
@@ -125,10 +125,10 @@ def _tabular(name: str, data_dir: Path | str | None) -> Halves:
 
 
 def _read_cache(folder: Path, stem: str, name: str) -> Halves:
-    """Map the cached arrays, which must have the sizes and sums that were stored with them.
+    """Memory-map the cached arrays after verifying the sizes and checksums stored with them.
 
     Raises:
-        OSError, ValueError, EOFError: an array or the sums are absent, damaged or changed.
+        OSError, ValueError, EOFError: an array or the checksums are missing, damaged or changed.
     """
     paths = [folder / f"{stem}.{field}.npy" for field in Halves._fields]
     sums = json.loads((folder / f"{stem}.json").read_text(encoding="utf-8"))
@@ -140,7 +140,7 @@ def _read_cache(folder: Path, stem: str, name: str) -> Halves:
 
 
 def _write_cache(folder: Path, stem: str, halves: Halves) -> None:
-    """Store the arrays, and then their sizes and sums."""
+    """Store the arrays, then their sizes and checksums."""
     respect_read_only(folder)
     sums = {}
     for field, array in zip(Halves._fields, halves):

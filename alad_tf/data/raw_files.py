@@ -20,7 +20,7 @@ RAW_FILES = {
             parse_kdd99,
         ),
     ),
-    "arrhythmia": (  # the same 452 x 274 either way
+    "arrhythmia": (  # both files hold the same 452 x 274 values
         RawFile(
             "arrhythmia.mat",
             105_540,

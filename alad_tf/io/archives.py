@@ -1,4 +1,4 @@
-"""Packed files. From strangers: bounds on what they unpack to, NumPy's headers checked before memory is taken."""
+"""Compressed files from untrusted sources: limits on their unpacked size, NumPy headers checked before allocation."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ import numpy as np
 from alad_tf.errors import DataError
 from alad_tf.io import atomic
 
-MOST_TIMES = 200  # its size that a file may unpack to; text and numbers of real data stay far below
+MOST_TIMES = 200  # largest ratio of unpacked to compressed size; real data stay far below
 DAMAGE = (EOFError, ValueError, RuntimeError, MemoryError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
-FREE_BYTES = 1 << 26  # that any file may unpack to
+FREE_BYTES = 1 << 26  # unpacked size that is always allowed
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 def require_bounded(path: Path, unpacked: int) -> None:
-    """Refuse a file that unpacks to more than real data do.
+    """Refuse a file whose compression ratio is too high for real data.
 
     Args:
-        path: the packed file.
-        unpacked: bytes that it holds, or that it has given so far.
+        path: the compressed file.
+        unpacked: unpacked size in bytes, in total or so far.
 
     Raises:
         DataError: more than FREE_BYTES, and more than MOST_TIMES the size of the file.
@@ -40,14 +40,14 @@ def require_bounded(path: Path, unpacked: int) -> None:
 
 
 def header(stream: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, whether stored column by column, and type of an array in NumPy's format.
+    """Read the header of an array in NumPy's format: (shape, whether in Fortran order, type).
 
     Args:
-        stream: at the beginning of the array's header; it is left behind it.
-        size: bytes of header and array together.
+        stream: positioned at the header; left positioned at the data.
+        size: bytes of header and data together.
 
     Raises:
-        ValueError: no header, pickled objects, or an array of another size than there are bytes for.
+        ValueError: no header, pickled objects, or a size that does not fit the header.
     """
     version = np.lib.format.read_magic(stream)
     if version not in _HEADERS:
@@ -64,17 +64,17 @@ def header(stream: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtyp
 
 
 def write(path: Path, members: Mapping[str, np.ndarray]) -> None:
-    """Write arrays by name to `path`, an .npz file, atomically."""
+    """Write named arrays to an .npz file atomically."""
     with atomic.replacing(path) as temporary:
         np.savez(temporary, **members)
 
 
 def arrays(path: Path) -> dict[str, np.ndarray]:
-    """All arrays of an .npz file, by name; nothing pickled.
+    """Read all arrays of an .npz file, by name; pickled objects are refused.
 
     Raises:
-        DataError: it unpacks to more than real data do.
-        OSError, one of `DAMAGE`: it is damaged.
+        DataError: the compression ratio is too high.
+        OSError, one of `DAMAGE`: the file is damaged.
     """
     with zipfile.ZipFile(path) as archive:
         require_bounded(path, sum(member.file_size for member in archive.infolist()))

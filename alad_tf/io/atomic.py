@@ -1,4 +1,4 @@
-"""Atomic writes: a file has its final name once it is complete and on the disk; two folders swap their names."""
+"""Atomic writes: a file gets its final name once it is complete and synced to disk; two folders can swap names."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from pathlib import Path
 
 from alad_tf.io import locks
 
-_CURRENT, _RENAME_EXCHANGE = -100, 2  # of <fcntl.h> and <linux/fs.h>: paths from the current folder; swap them
+_CURRENT, _RENAME_EXCHANGE = -100, 2  # AT_FDCWD of <fcntl.h> and RENAME_EXCHANGE of <linux/fs.h>
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is synced and renamed to `path`.
 
-    On any error the temporary file is removed and `path` keeps its content. What a process leaves that is killed is for
-    `remove_leftovers`.
+    On any error the temporary file is removed and `path` keeps its content. `remove_leftovers` cleans up after killed
+    processes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = _open_temporary(path)
@@ -39,19 +39,19 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _open_temporary(path: Path) -> tuple[int, Path]:
-    """Make a file and lock it, which tells other processes that its writer lives."""
+    """Create and lock a temporary file; the lock tells other processes that its writer is alive."""
     while True:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
         if not locks.SUPPORTED or (locks.try_lock(handle) and os.path.exists(name)):
             return handle, Path(name)
-        os.close(handle)  # taken for a leftover before it was locked
+        os.close(handle)  # removed as a leftover before it was locked
 
 
 @contextmanager
 def temporary_folder(path: Path) -> Iterator[Path]:
-    """Yield a new folder beside `path`, for its content; what is left of it in the end is removed.
+    """Yield a new temporary folder beside `path`; it is removed at the end unless it was renamed.
 
-    The folder is locked meanwhile. What a process leaves that is killed is for `remove_leftovers`.
+    The folder is locked meanwhile. `remove_leftovers` cleans up after killed processes.
     """
     handle, temporary = _open_temporary_folder(path)
     try:
@@ -66,23 +66,22 @@ def _open_temporary_folder(path: Path) -> tuple[int, Path]:
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
         try:
             handle = os.open(temporary, os.O_RDONLY)
-        except FileNotFoundError:  # taken for a leftover before it was open
+        except FileNotFoundError:  # removed as a leftover before it was opened
             continue
         try:
             if not locks.SUPPORTED or (locks.try_lock(handle) and temporary.exists()):
                 return handle, temporary
-        except OSError:  # a file system that locks no folders: nobody takes it for a leftover there either
+        except OSError:  # the file system cannot lock folders, so nobody removes it as a leftover either
             return handle, temporary
         os.close(handle)
 
 
 def remove_leftovers(folder: Path, names: Iterable[str]) -> None:
-    """Remove the temporary files and folders of writers that died before they could.
+    """Remove temporary files and folders that killed processes left behind.
 
     Args:
-        folder: where they wrote.
-        names: final names of what `replacing` and `temporary_folder` make there; others' temporary files are left
-            alone.
+        folder: where the processes wrote.
+        names: final names that `replacing` and `temporary_folder` were given; other temporary files are left alone.
     """
     if not locks.SUPPORTED:
         return
@@ -97,12 +96,12 @@ def remove_leftovers(folder: Path, names: Iterable[str]) -> None:
 def _remove_if_dead(path: Path) -> None:
     try:
         handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    except OSError:  # renamed by its writer, or another user's
+    except OSError:  # renamed by its writer, or owned by another user
         return
     try:
         if locks.try_lock(handle):
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-    except OSError:  # a file system without locks, or another user's folder
+    except OSError:  # a file system without locks, or a folder of another user
         return
     finally:
         os.close(handle)
@@ -115,12 +114,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write `content` as indented JSON to `path` atomically; NaN is refused (ValueError)."""
+    """Write `content` as indented JSON to `path` atomically. Raises ValueError for NaN."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def sync(path: Path) -> None:
-    """Write the content of a file, or the names in a folder, to the disk before going on."""
+    """Flush a file, or the entries of a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -129,17 +128,17 @@ def sync(path: Path) -> None:
 
 
 def exchange(one: Path, other: Path) -> None:
-    """Swap the names of two folders in one step, where the system can (Linux), or else in several.
+    """Swap the names of two folders, in one step on Linux and in several elsewhere.
 
     Raises:
-        OSError: it failed; both have the names that they had.
+        OSError: the swap failed; both folders keep their names.
     """
     swap = getattr(ctypes.CDLL(None), "renameat2", None)
     if swap and swap(_CURRENT, os.fsencode(one), _CURRENT, os.fsencode(other), _RENAME_EXCHANGE) == 0:
         return
     aside = Path(
         tempfile.mkdtemp(prefix=f".{other.name}.aside.", dir=other.parent)
-    )  # no leftover: it may be all there is
+    )  # not matched by remove_leftovers: it may hold the only copy
     os.rename(other, aside)
     try:
         os.rename(one, other)
@@ -150,7 +149,7 @@ def exchange(one: Path, other: Path) -> None:
 
 
 def umask() -> int:
-    """Return the mask of permissions of the process."""
+    """Return the permission mask of the process."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -1,4 +1,4 @@
-"""Folder locks: one process at a time. The system releases a lock when its process dies, however it dies."""
+"""Folder locks, held by one process at a time and released by the system when that process ends, however it ends."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ SUPPORTED = fcntl is not None
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a folder.
+    """Lock a folder against other processes.
 
     Raises:
-        AladError: another process holds the lock, or the system has no file locks of this kind.
+        AladError: another process holds the lock, or the system has no flock.
     """
     if not SUPPORTED:
         raise AladError(
@@ -41,7 +41,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def try_lock(descriptor: int) -> bool:
-    """Lock an open file until it is closed, where `SUPPORTED`; False where another process holds its lock."""
+    """Lock an open file until it is closed; return False if another process holds the lock. Needs `SUPPORTED`."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -61,4 +61,4 @@ def _open_locked(path: Path) -> int:
         except BaseException:
             os.close(descriptor)
             raise
-        os.close(descriptor)  # its owner removed the file between the two calls: a lock on it keeps nobody out
+        os.close(descriptor)  # the owner removed the file between the two calls, so this lock protects nothing

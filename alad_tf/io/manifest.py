@@ -1,4 +1,4 @@
-"""Manifests: sizes and SHA-256 sums of the files of a folder, as JSON or as `sha256sum` writes them; bounded JSON."""
+"""Manifests: sizes and SHA-256 sums of the files in a folder, as JSON or in `sha256sum` format; size-limited JSON."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pathlib import Path, PurePosixPath
 from alad_tf.errors import DataError
 from alad_tf.typing import Document
 
-MOST_JSON_BYTES = 1 << 23  # of one document: parsed, it takes up to twenty times as much memory
+MOST_JSON_BYTES = 1 << 23  # size limit of a document; parsing it takes up to 20 times as much memory
 
 Entries = dict[str, Document]  # path below the folder -> size in bytes and SHA-256
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file of any size, in hexadecimal digits."""
+    """SHA-256 of a file in hexadecimal digits, read in blocks."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         for block in iter(lambda: file.read(1 << 20), b""):
@@ -27,28 +27,28 @@ def sha256(path: Path) -> str:
 
 
 def entry(path: Path) -> Document:
-    """Size in bytes and SHA-256 of a file; nothing for a folder, a link or another special file."""
+    """Size in bytes and SHA-256 of a file; empty for a folder, a link or another special file."""
     if path.is_symlink() or not path.is_file():
         return {}
     return {"size": path.stat().st_size, "sha256": sha256(path)}
 
 
 def entries(folder: Path) -> Entries:
-    """The entries of all files in a folder and in the folders below it, by path."""
+    """Entries of all files in a folder and its subfolders, by path."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): entry(path) for path in files}
 
 
 def require_entries(document: object, path: Path, required: Collection[str] = ()) -> Entries:
-    """Check that a document has the form of `entries`: paths that stay in the folder, each with a size and a sum.
+    """Check that a document has the form of `entries`: paths inside the folder, each with a size and a SHA-256 sum.
 
     Args:
-        document: JSON of the manifest.
-        path: the manifest, for the message.
-        required: paths that must be among them.
+        document: the parsed manifest.
+        path: of the manifest, for the error message.
+        required: paths that must be listed.
 
     Raises:
-        DataError: it has another form, or lacks a required path.
+        DataError: the document has another form or lacks a required path.
     """
     entries = document if isinstance(document, dict) else {"": None}
     if not set(required) <= set(entries) or not all(_is_entry(name, values) for name, values in entries.items()):
@@ -61,7 +61,7 @@ def require_entries(document: object, path: Path, required: Collection[str] = ()
 def faults(folder: Path, expected: Mapping[str, Document]) -> dict[str, str]:
     """Compare a folder with its manifest: path -> "is missing" or "is damaged", for each file that differs.
 
-    A link or another special file in the place of a file is damage. A file of another size is not read.
+    A link or special file where a file is expected counts as damage. A file whose size differs is not read.
     """
     found = {}
     for name, wanted in sorted(expected.items()):
@@ -74,12 +74,12 @@ def faults(folder: Path, expected: Mapping[str, Document]) -> dict[str, str]:
 
 
 def to_sums(listed: Entries) -> str:
-    """Entries as `sha256sum` writes them: `sha256sum -c` checks the files by hand."""
+    """Entries in the format of `sha256sum`, so that `sha256sum -c` can check the files."""
     return "".join(f"{values['sha256']}  {name}\n" for name, values in listed.items())
 
 
 def from_sums(text: str) -> Entries:
-    """Entries of `to_sums`, which have no sizes.
+    """Parse the output of `to_sums`; the entries have no sizes.
 
     Raises:
         ValueError: the text has another form.
@@ -92,8 +92,8 @@ def read_json(path: Path) -> object:
     """Read a JSON document of at most `MOST_JSON_BYTES`.
 
     Raises:
-        DataError: it is no plain file, too large, or no JSON.
-        OSError: it cannot be read.
+        DataError: not a regular file, too large, or not JSON.
+        OSError: the file cannot be read.
     """
     if path.is_symlink() or not stat.S_ISREG(path.stat().st_mode):
         raise DataError(f"Expected a plain file. Received: {path}, a link, a folder or another special file.")
@@ -108,10 +108,10 @@ def read_json(path: Path) -> object:
 
 
 def read_object(path: Path) -> Document:
-    """Read a JSON object as `read_json` does.
+    """Read a JSON object with `read_json`.
 
     Raises:
-        DataError: also for another JSON value.
+        DataError: as `read_json`, or another JSON value.
         OSError: the file cannot be read.
     """
     content = read_json(path)
@@ -133,7 +133,7 @@ def _is_entry(name: str, values: object) -> bool:
 
 
 def _is_below(folder: Path, name: str) -> bool:
-    """Whether no folder on the way to a file is a link."""
+    """Whether none of the folders above a file is a link."""
     return not any((folder / parent).is_symlink() for parent in PurePosixPath(name).parents if parent.name)
 
 

@@ -1,4 +1,4 @@
-"""Model folders: JSON documents and arrays with a manifest. Reading one executes nothing in it."""
+"""Model folders: JSON documents and arrays with a manifest. Reading a folder executes no code from it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from alad_tf.io import archives, atomic, manifest
 from alad_tf.typing import Document
 
 KIND = "alad_tf model folder"
-FORMAT = 2  # of new folders; raise it when an older version could read only a part of a folder
+FORMAT = 2  # of new folders; raise it when older versions could misread a folder
 READ = (1, FORMAT)
 MANIFEST = "manifest.json"
 
@@ -20,12 +20,12 @@ MANIFEST = "manifest.json"
 def write(folder: Path, documents: Document, arrays: dict[str, dict[str, np.ndarray]]) -> None:
     """Write a model folder: each document as `<name>.json`, each dict of arrays as `<name>.npz`, and the manifest.
 
-    The folder is written under a temporary name beside it and renamed once it is complete: a killed process leaves no
+    The folder is written under a temporary name and renamed when it is complete: a killed process leaves no
     incomplete folder under the final name. An existing model folder is replaced in one step.
 
     Raises:
-        SettingsError: `folder` exists and is no model folder, or a document cannot be written as JSON.
-        OSError: the disk is full, the place is not writable.
+        SettingsError: `folder` exists and is not a model folder, or a document cannot be written as JSON.
+        OSError: the disk is full or the path is not writable.
     """
     folder = Path(folder)
     _require_replaceable(folder)
@@ -48,8 +48,8 @@ def read(folder: Path) -> tuple[Document, dict[str, dict[str, np.ndarray]]]:
     """Read the documents and the arrays of a model folder, by name.
 
     Raises:
-        DataError: it is no model folder or one of a newer format, or a file in it is missing, damaged, a link, too
-            large or not in the manifest; the message names it.
+        DataError: not a model folder, a newer format, or a file that is missing, damaged, a link, too large or not in
+            the manifest; the message names it.
     """
     folder = Path(folder)
     entries = _entries(folder)
@@ -76,7 +76,7 @@ def read(folder: Path) -> tuple[Document, dict[str, dict[str, np.ndarray]]]:
 
 
 def is_model_folder(folder: Path) -> bool:
-    """Whether a folder has the manifest of a model folder, of any format; its other files are not read."""
+    """Whether a folder has the manifest of a model folder of any format. Reads no other file."""
     try:
         content = manifest.read_object(Path(folder) / MANIFEST)
     except (OSError, DataError):
@@ -125,9 +125,9 @@ def _is_empty(folder: Path) -> bool:
 
 
 def _put_in_place(temporary: Path, folder: Path) -> None:
-    """Rename the complete folder; a folder that it replaces gets the temporary name in the same step."""
+    """Rename the complete folder; an existing folder gets the temporary name in the same step."""
     if not folder.exists() or _is_empty(folder):
-        os.rename(temporary, folder)  # takes the place of an empty folder
+        os.rename(temporary, folder)  # replaces an empty folder
     else:
         atomic.exchange(temporary, folder)
     atomic.sync(folder.parent)

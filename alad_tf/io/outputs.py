@@ -1,4 +1,4 @@
-"""Output files: names under which nothing would be lost."""
+"""Checks of the path of an output file before any work is done."""
 
 from __future__ import annotations
 
