@@ -1,1 +1,1 @@
-"""The command `alad`: one module a family of verbs."""
+"""The command `alad`, one module for each family of verbs."""

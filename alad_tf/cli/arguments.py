@@ -1,4 +1,4 @@
-"""Click commands, options and types that the verbs of `alad` share: how a call is read, checked and explained."""
+"""Click commands, options and types shared by the verbs of `alad`: parsing, checks and help."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FILES = ".csv, .tsv, .jsonl (also .gz), .xlsx, .parquet (also a folder), .feathe
 TABULAR = tuple(name for name, protocol in PROTOCOLS.items() if protocol.metric == "f1")
 OF_TABLES = tuple(name for name in PROTOCOLS if name != "toy")  # data sets of Tables II to VIII
 GOES_ON = "run the same command again to resume: finished runs are kept, the others continue from their last checkpoint"
-UNCHANGED = "nothing was changed"
+UNCHANGED = "nothing has changed"
 _NUMBER = re.compile(r"-\d+|-\d*\.\d+")  # negative numbers are values, not options
 
 
@@ -27,7 +27,7 @@ _NUMBER = re.compile(r"-\d+|-\d*\.\d+")  # negative numbers are values, not opti
 
 
 class Argument(click.Argument):
-    """A positional argument with a line in the help."""
+    """A positional argument that is documented in the help."""
 
     def __init__(self, *args: Any, help: str, **others: Any) -> None:
         super().__init__(*args, **others)
@@ -35,7 +35,7 @@ class Argument(click.Argument):
 
 
 class Option(click.Option):
-    """An option that the help shows in a group, under the group's title."""
+    """An option that the help lists under the title of its group."""
 
     def __init__(self, *args: Any, group: str = "Options", **others: Any) -> None:
         super().__init__(*args, **others)
@@ -45,14 +45,14 @@ class Option(click.Option):
 class Command(click.Command):
     """One verb.
 
-    An option declared with `multiple=True` takes one value or more, and may be repeated: `--drop a b` is `--drop a
-    --drop b`. An unambiguous beginning of an option's name stands for the option. A token that starts with a dash is an
-    option unless it is a negative number; values that start with a dash are given as `--option=-value`.
+    An option declared with `multiple=True` takes one or more values and may be repeated: `--drop a b` is the same as
+    `--drop a --drop b`. Options can be abbreviated to an unambiguous prefix. A token that starts with a dash is an
+    option unless it is a negative number; pass values that start with a dash as `--option=-value`.
 
     Args:
-        examples: lines shown at the end of the help.
-        interrupted: what the message after Ctrl-C says about the state on disk.
-        exclusive: groups of parameter names of which a call may give one.
+        examples: lines at the end of the help.
+        interrupted: state on disk after Ctrl-C, for the message.
+        exclusive: groups of mutually exclusive parameter names.
     """
 
     def __init__(
@@ -68,17 +68,17 @@ class Command(click.Command):
         self.examples, self.interrupted, self.exclusive = examples, interrupted, exclusive
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the tokens after the verb."""
+        """Parse the tokens after the verb."""
         options, positional = self._split(ctx, args)
         rest = super().parse_args(ctx, [*options, "--", *positional])
         for names in self.exclusive:
             given = [param.opts[0] for param in self.params if param.name in names and is_given(ctx, param.name)]
             if len(given) > 1:
-                ctx.fail(f"Expected one of {', '.join(given)} at most. Received: {len(given)} of them.")
+                ctx.fail(f"Expected at most one of {', '.join(given)}. Received: {len(given)} of them.")
         return rest
 
     def _split(self, ctx: click.Context, tokens: Sequence[str]) -> tuple[list[str], list[str]]:
-        """Options as `--name=value` or flags, and positional arguments; fails where either does not fit the verb."""
+        """Split tokens into options (`--name=value` or flags) and positional arguments; fail on unknown options."""
         known = _by_name(self.get_params(ctx))
         options: list[str] = []
         positional: list[str] = []
@@ -109,7 +109,7 @@ class Command(click.Command):
         return options, positional
 
     def _require(self, ctx: click.Context, options: Sequence[str], positional: Sequence[str]) -> None:
-        """Fail unless the call has the required options and arguments, and no argument beyond them."""
+        """Fail if a required option or argument is missing, or if there are too many arguments."""
         arguments = [param for param in self.params if isinstance(param, click.Argument)]
         given = {option.partition("=")[0] for option in options}
         missing = [param.make_metavar() for param in arguments[len(positional) :] if param.required]
@@ -140,19 +140,19 @@ class Command(click.Command):
                 formatter.write_dl(rows)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the examples as they are."""
+        """Write the examples without wrapping."""
         write_examples(formatter, self.examples)
 
 
 def write_examples(formatter: click.HelpFormatter, lines: str) -> None:
-    """Write examples at the end of a help page, unwrapped."""
+    """Write examples at the end of a help page without wrapping."""
     formatter.write_paragraph()
     formatter.write("Examples:\n")
     formatter.write("".join(f"  {line}\n" if line else "\n" for line in lines.strip().splitlines()))
 
 
 def full_name(ctx: click.Context, written: str, known: Iterable[str]) -> str:
-    """Return the option that a name or an unambiguous beginning of it stands for; fails with the allowed ones."""
+    """Return the option for a name or an unambiguous prefix; fail with the list of options otherwise."""
     names = sorted(known)
     found = (
         [written]
@@ -166,7 +166,7 @@ def full_name(ctx: click.Context, written: str, known: Iterable[str]) -> str:
 
 
 def is_given(ctx: click.Context, name: str | None) -> bool:
-    """Whether the call names a parameter, be it with the default's value."""
+    """Whether the call sets a parameter explicitly, possibly to its default."""
     return name is not None and ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
 
 
@@ -182,7 +182,7 @@ def _is_option(token: str) -> bool:
 
 
 def _values(rest: list[str], several: bool) -> list[str]:
-    """Take the values of an option from the tokens behind it."""
+    """Take the values of an option from the tokens after it."""
     values: list[str] = []
     while rest and not _is_option(rest[0]) and (several or not values):
         values.append(rest.pop(0))
@@ -193,11 +193,11 @@ def _values(rest: list[str], several: bool) -> list[str]:
 
 
 class Value(click.ParamType):
-    """A value that a function makes of text; the function raises ValueError where the text does not fit.
+    """A parameter type defined by a parsing function.
 
     Args:
-        wanted: what the message says was expected.
-        parse: the function.
+        wanted: description of valid values for the error message.
+        parse: converts text to the value; raises ValueError for invalid text.
     """
 
     name = "value"
@@ -206,7 +206,7 @@ class Value(click.ParamType):
         self.wanted, self.parse = wanted, parse
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
-        """Return the value; a default is left as it is."""
+        """Parse text; return other values (defaults) unchanged."""
         if not isinstance(value, str):
             return value
         try:
@@ -221,7 +221,7 @@ class Value(click.ParamType):
 
 
 def one_of(names: Iterable[str]) -> Value:
-    """Return the type of a name from a list."""
+    """Return the type for one of several names."""
     allowed = tuple(names)
 
     def parse(text: str) -> str:
@@ -233,7 +233,7 @@ def one_of(names: Iterable[str]) -> Value:
 
 
 def whole(smallest: int, largest: int | None = None) -> Value:
-    """Return the type of a whole number of at least `smallest` and at most `largest`."""
+    """Return the type for a whole number from `smallest` to `largest`."""
 
     def parse(text: str) -> int:
         if not (text.isascii() and text.isdigit()):
@@ -249,7 +249,7 @@ def whole(smallest: int, largest: int | None = None) -> Value:
 
 
 def number(wanted: str, fits: Callable[[float], bool]) -> Value:
-    """Return the type of a number that fits a condition."""
+    """Return the type for a number that satisfies a condition."""
 
     def parse(text: str) -> float:
         value = float(text)
@@ -282,9 +282,9 @@ NOT_NEGATIVE = whole(0)
 SEED = whole(0, 2**32 - 1)
 ABOVE_ZERO = number("a number above 0", lambda value: 0.0 < value < float("inf"))
 ANY_NUMBER = number("a number", lambda value: value == value)
-SHARE = number("a share of at least 0 and below 1", lambda share: 0.0 <= share < 1.0)
-ABOVE_ZERO_SHARE = number("a share above 0 and below 1", lambda share: 0.0 < share < 1.0)
-HALF_AT_MOST = number("a share above 0 and at most 0.5", lambda share: 0.0 < share <= 0.5)
+SHARE = number("a fraction of at least 0 and below 1", lambda share: 0.0 <= share < 1.0)
+ABOVE_ZERO_SHARE = number("a fraction above 0 and below 1", lambda share: 0.0 < share < 1.0)
+HALF_AT_MOST = number("a fraction above 0 and at most 0.5", lambda share: 0.0 < share <= 0.5)
 DATASET_NAMES = Value(f"names from {', '.join(OF_TABLES)}", _dataset_names)
 CLASS_NUMBERS = Value(f"classes from 0 to {CLASSES - 1} or all", _class_numbers)
 
@@ -302,7 +302,7 @@ def argument(
 def option(
     name: str, kind: click.ParamType, metavar: str, help: str, **others: Any
 ) -> Callable[[Decorated], Decorated]:
-    """Return the decorator that adds an option with a value; a text for `show_default` is shown as it is."""
+    """Return the decorator that adds an option with a value; `show_default` may be the text to show."""
     if isinstance(others.get("show_default"), str):
         help = f"{help}  [default: {others.pop('show_default')}]"
     return click.option(name, cls=Option, type=kind, metavar=metavar, help=help, **others)
@@ -318,11 +318,11 @@ def labels(help: str, group: str = "Options") -> Callable[[Decorated], Decorated
 
     def add(function: Decorated) -> Decorated:
         function = option(
-            "--normal", click.STRING, "VALUE ...", "its values of normal rows", multiple=True, group=group
+            "--normal", click.STRING, "VALUE ...", "values of --label in normal rows", multiple=True, group=group
         )(function)
-        return option("--label", click.STRING, "COL", f"column with the kind of each row: {help}", group=group)(
-            function
-        )
+        return option(
+            "--label", click.STRING, "COL", f"column that tells normal rows from anomalies: {help}", group=group
+        )(function)
 
     return add
 
@@ -340,6 +340,6 @@ out = option(
     "DIR",
     "results folder",
     default=default_out,
-    show_default="results/ in the checkout, or here where there is none",
+    show_default="results/ in the checkout, else in the current directory",
 )
-jobs = option("--jobs", POSITIVE, "N", "processes at a time, of one thread each", show_default="the number of cores")
+jobs = option("--jobs", POSITIVE, "N", "parallel processes of one thread each", show_default="the number of cores")

@@ -1,4 +1,4 @@
-"""The command line `alad`: one verb a call, one line for an error. `python -m alad_tf` is the same."""
+"""The command line `alad`: the group of all verbs, exit codes, and errors printed in one line."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from alad_tf.cli.terminal import say, tell
 from alad_tf.errors import AladError, one_line
 
 EXAMPLES = """
-alad show kdd99                              Table XI, to hold beside the paper's
-alad reproduce kdd99                         the paper's 10 runs, then the table
+alad show kdd99                              print Table XI
+alad reproduce kdd99                         the paper's 10 runs, then the table of results
 alad reproduce kdd99 --runs 1 --epochs 1     a quick look
-alad table 5                                 Table V from the results that exist
-alad tables --budget 8                       all tables and figures, after eight hours of missing runs
+alad table 5                                 Table V from the results so far
+alad tables --budget 8                       do missing runs for eight hours, then write all tables and figures
 alad fit train.csv --model model             your own data: train on normal rows
 alad score new.csv --model model --output scored.csv
-alad report model new.csv --output report.html   one page to look at
-alad export model served/fraud               the next version of a model for TensorFlow Serving
+alad report model new.csv --output report.html   scores and explanations as a web page
+alad export model served/fraud               a SavedModel for TensorFlow Serving
 """
 FAMILIES = {
     "The paper's experiments": reproduce.FAMILY,
@@ -35,8 +35,8 @@ FAMILIES = {
     "Models for other programs": serving.FAMILY,
 }
 PARTS = {"TensorFlow": "tensorflow", "Keras": "keras", "NumPy": "numpy"}
-INTERRUPTED = 128 + signal.SIGINT  # exit codes as shells have them
-LONGEST = 4000  # characters of a message
+INTERRUPTED = 128 + signal.SIGINT  # exit codes by the shell's convention
+LONGEST = 4000  # characters of an error message
 BROKEN_PIPE = 128 + 13  # SIGPIPE
 
 
@@ -44,7 +44,7 @@ class Alad(click.Group):
     """The group of all verbs."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the tokens before the verb."""
+        """Parse the tokens before the verb."""
         if args[:1] == ["--"]:
             args = args[1:]
         if args and args[0].startswith("-"):
@@ -54,19 +54,19 @@ class Alad(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the verb."""
+        """Look up the verb."""
         if args[0] not in self.commands:
             ctx.fail(f"Expected a command: {', '.join(self.commands)}. Received: {args[0]!r}.")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the verbs by family."""
+        """List the verbs by family."""
         for title, commands in FAMILIES.items():
             with formatter.section(title):
                 formatter.write_dl([(str(verb.name), (verb.help or "").split("\n\n")[0]) for verb in commands])
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the examples as they are."""
+        """Write the examples without wrapping."""
         write_examples(formatter, EXAMPLES)
 
 
@@ -78,10 +78,10 @@ def _show_version(ctx: click.Context, param: click.Parameter, asked: bool) -> No
 
 @click.group(cls=Alad, context_settings={"help_option_names": ["-h", "--help"]}, subcommand_metavar="COMMAND ...")
 @click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show versions."
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show versions and exit."
 )
 def alad() -> None:
-    """ALAD (Zenati et al., ICDM 2018): adversarially learned anomaly detection."""
+    """Adversarially learned anomaly detection (ALAD; Zenati et al., ICDM 2018)."""
 
 
 for _commands in FAMILIES.values():
@@ -90,11 +90,11 @@ for _commands in FAMILIES.values():
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; the process that calls it is left as it was.
+    """Run one command and return its exit code. Global state of the calling process is restored.
 
     Returns:
-        0: done. 1: an error that the one line on standard error explains. 2: a wrong call, explained likewise.
-        130: interrupted by Ctrl-C, SIGTERM or SIGHUP. 141: the reader of standard output went away (`alad ... | head`).
+        0: done. 1: an error, explained in one line on standard error. 2: wrong usage, explained likewise.
+        130: interrupted by Ctrl-C, SIGTERM or SIGHUP. 141: standard output was closed (`alad ... | head`).
     """
     context: click.Context | None = None
     with _one_line_each(), _ended_like_an_interrupt():
@@ -127,8 +127,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def versions() -> Iterator[str]:
-    """Yield a line for this package and for each part of its stack; none of them is imported."""
-    from importlib import metadata, util  # it takes as long as the rest of the start
+    """Yield the version of this package and of each library of the stack, without importing them."""
+    from importlib import metadata, util  # slow to import
 
     yield f"alad_tf {__version__}"
     yield f"Python {'.'.join(map(str, sys.version_info[:3]))}"
@@ -147,19 +147,19 @@ def _failed(message: object, code: int = 1, path: str = "alad") -> int:
 
 
 def _joined(message: object) -> str:
-    """Return a message in one line of readable length; it may quote names with line breaks and long cells."""
+    """Join a message into one line and truncate it: it may quote line breaks and long cells."""
     line = " ".join(str(message).splitlines())
     return line if len(line) <= LONGEST else f"{line[:LONGEST]}..."
 
 
 def _state_on_disk(context: click.Context | None) -> str:
-    """Return what an interrupted command leaves behind."""
+    """Describe the state on disk after an interrupted command."""
     command = alad.commands.get(context.invoked_subcommand or "") if context else None
     return command.interrupted if isinstance(command, Command) else GOES_ON
 
 
 class _Lines(logging.Handler):
-    """Print records on standard error: warnings with a prefix, information as it is."""
+    """Print log records on standard error: warnings with a prefix, information without."""
 
     def emit(self, record: logging.LogRecord) -> None:
         message = record.getMessage()
@@ -168,7 +168,7 @@ class _Lines(logging.Handler):
 
 @contextmanager
 def _one_line_each() -> Iterator[None]:
-    """Print what the package logs, for the time of a command."""
+    """Print the package's log records while a command runs."""
     logger, handler = logging.getLogger("alad_tf"), _Lines()
     level, propagate = logger.level, logger.propagate
     logger.addHandler(handler)
@@ -184,9 +184,9 @@ def _one_line_each() -> Iterator[None]:
 
 @contextmanager
 def _ended_like_an_interrupt() -> Iterator[None]:
-    """Have SIGTERM and SIGHUP raise KeyboardInterrupt for the time of a command, so that runs save their state.
+    """Make SIGTERM and SIGHUP raise KeyboardInterrupt while a command runs, so that runs save their state.
 
-    A SIGHUP that is ignored (nohup) stays ignored. Python takes handlers in the main thread only.
+    An ignored SIGHUP (nohup) stays ignored. Python allows signal handlers in the main thread only.
     """
     before = {}
     if threading.current_thread() is threading.main_thread():

@@ -1,4 +1,4 @@
-"""`alad report`: one page about a model or a run, to look at in a browser."""
+"""`alad report`: an HTML page about a model or a run."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ alad report results/kdd99/ALAD/seed0 --output run.html
 )
 @argument("model", PATH, "MODEL", "folder that `alad fit` wrote, or the folder of a run of `alad reproduce`")
 @argument("rows", PATH, "[ROWS]", f"rows to score, or a file that `alad score` wrote: {FILES}", required=False)
-@option("--output", PATH, "FILE", "new page, in .html", required=True)
+@option("--output", PATH, "FILE", "new .html file", required=True)
 @flag("--overwrite", "replace an existing page")
 @option("--top", POSITIVE, "N", "most anomalous rows to list", default=25, show_default=True)
 @option("--id", click.STRING, "COL", "column that names the rows")
 @labels("add metrics")
 def report(model: Path, rows: Path | None, output: Path, **given: Any) -> None:
-    """Write a page about a model and rows that it scores: one HTML file, which needs no network.
+    """Write an HTML page about a model and the rows it scores.
 
-    Columns, losses, scores with a threshold to move, the most anomalous rows with the values that the model expects,
-    columns by contribution, drift against the training rows, and metrics where there are labels.
+    The page shows columns, losses, scores with an adjustable threshold, the most anomalous rows with the values that
+    the model expects, contributions of columns, drift from the training rows and, with labels, metrics. It is one file
+    that loads nothing from the network.
     """
     from alad_tf.experiments import run_page
     from alad_tf.io import atomic, outputs

@@ -49,14 +49,14 @@ logger = logging.getLogger(__name__)
     cls=Command,
     interrupted=UNCHANGED,
     examples="""
-alad show kdd99                              Table XI, to hold beside the paper's
+alad show kdd99                              print Table XI
 alad show kdd99 --method AnoGAN
-alad show tabular --features 30 --rows 5000   what `alad fit` builds for a table of this size
+alad show tabular --features 30 --rows 5000   the networks that `alad fit` builds for a table of this size
 """,
 )
 @argument("dataset", one_of(SHOWN), "DATASET", ", ".join(SHOWN))
-@option("--features", POSITIVE, "N", "tabular: number of features")
-@option("--rows", POSITIVE, "N", "tabular: training rows", show_default="KDD99's")
+@option("--features", POSITIVE, "N", "with tabular: number of features")
+@option("--rows", POSITIVE, "N", "with tabular: number of training rows", show_default="KDD99's")
 @option(
     "--method",
     one_of(architectures.METHODS),
@@ -66,7 +66,7 @@ alad show tabular --features 30 --rows 5000   what `alad fit` builds for a table
     show_default=True,
 )
 def show(dataset: str, features: int | None, rows: int | None, method: str) -> None:
-    """Print an architecture table as the paper does."""
+    """Print an architecture table (networks and hyper-parameters) in the paper's layout."""
     try:
         if dataset == "tabular":
             if not features:
@@ -85,9 +85,9 @@ def show(dataset: str, features: int | None, rows: int | None, method: str) -> N
     cls=Command,
     exclusive=[("patience", "no_early_stopping")],
     examples="""
-alad reproduce kdd99                         the paper's 10 runs, then the table
+alad reproduce kdd99                         the paper's 10 runs, then the table of results
 alad reproduce kdd99 --runs 1 --epochs 1     a quick look
-alad reproduce arrhythmia --no-dzz           a row of the ablation
+alad reproduce arrhythmia --no-dzz           one row of the ablation
 alad reproduce kdd99 --method DAGMM          a baseline
 alad reproduce cifar10 --normal-class 0,1    two of the ten tasks of an image data set
 """,
@@ -96,13 +96,13 @@ alad reproduce cifar10 --normal-class 0,1    two of the ten tasks of an image da
 @option("--method", one_of(METHODS), "METHOD", ", ".join(METHODS), default="ALAD", show_default=True)
 @option("--runs", POSITIVE, "N", "number of runs", show_default="the paper's")
 @option("--seed", NOT_NEGATIVE, "S", "seed of the first run", default=0, show_default=True)
-@option("--epochs", POSITIVE, "N", "epochs of a run", show_default="the architecture table's")
+@option("--epochs", POSITIVE, "N", "epochs of each run", show_default="the architecture table's")
 @jobs
 @option(
     "--spectral-norm",
     one_of(("paper", "tfa")),
     "paper|tfa",
-    "W / sigma as a re-parametrisation, or the layer of tensorflow_addons",
+    "reparametrise weights as W / sigma, or use the layer of tensorflow_addons",
     show_default="paper",
 )
 @flag("--no-spectral-norm", "leave out spectral normalisation (SN)")
@@ -113,26 +113,26 @@ alad reproduce cifar10 --normal-class 0,1    two of the ten tasks of an image da
     one_of(("minmax", "none")),
     "minmax|none",
     "scaling of the features",
-    show_default="none, as released; minmax for baselines but IF and AnoGAN",
+    show_default="none, as in the released code; minmax for baselines except IF and AnoGAN",
 )
 @option(
     "--training-half",
     one_of(("clean", "released")),
     "clean|released",
-    "arrhythmia: normal rows only, or as released with 34 anomalies",
+    "with arrhythmia: normal rows only, or as in the released code with 34 anomalies",
     default="clean",
     show_default=True,
 )
 @click.option(
     "--jit/--no-jit",
     default=None,
-    help="compile the training step with XLA, or not  [default: yes; no for toy, whose batches are large]",
+    help="compile the training step with XLA  [default: yes; no for toy, whose batches are large]",
 )
 @option(
     "--strategy",
     one_of(name for name in STRATEGIES if name),
     "|".join(name for name in STRATEGIES if name),
-    "share each batch, without XLA. mirrored: among all GPUs of this machine; multi-worker: among the processes of "
+    "split each batch, without XLA. mirrored: over all GPUs of this machine; multi-worker: over the processes in "
     "TF_CONFIG, each started with this command",
     show_default="one device",
 )
@@ -147,8 +147,9 @@ alad reproduce cifar10 --normal-class 0,1    two of the ten tasks of an image da
     "--dynamics",
     one_of(("paper", "released")),
     "paper|released",
-    "of training. released: Adam's powers advance with each network's loss, batch-norm statistics change only in a "
-    "network's own update, the gradient flows through u and v; images: the last weights, one more epoch of patience",
+    "training dynamics. released: as in the released code, Adam's powers advance with each network's loss, batch-norm "
+    "statistics change only in a network's own update, the gradient flows through u and v; with images: last weights, "
+    "one more epoch of patience",
     default="paper",
     show_default=True,
 )
@@ -156,13 +157,20 @@ alad reproduce cifar10 --normal-class 0,1    two of the ten tasks of an image da
     "--normal-class",
     CLASS_NUMBERS,
     "K",
-    "0 to 9, several as in 0,3,5, or all: one task each",
+    "the normal class, 0 to 9, several like 0,3,5, or all; each is a task",
     show_default="all",
     group=IMAGES,
 )
-@option("--patience", POSITIVE, "N", "epochs without a better validation score", show_default="10", group=IMAGES)
+@option(
+    "--patience",
+    POSITIVE,
+    "N",
+    "stop after N epochs without a better validation score",
+    show_default="10",
+    group=IMAGES,
+)
 @flag("--no-early-stopping", "train for all epochs", group=IMAGES)
-@flag("--last-weights", "score with the last weights, as released, instead of the best", group=IMAGES)
+@flag("--last-weights", "score with the last weights, as the released code does, not the best", group=IMAGES)
 @option(
     "--train-rows",
     POSITIVE,
@@ -182,9 +190,9 @@ alad reproduce cifar10 --normal-class 0,1    two of the ten tasks of an image da
 @data_dir
 @out
 def reproduce(seed: int, runs: int | None, jobs: int | None, data_dir: Path | None, out: Path, **options: Any) -> None:
-    """Train the paper's runs of a data set and print the results beside the paper's.
+    """Train the paper's runs on a data set and compare the results with the paper's.
 
-    Runs that are finished are kept. Stop with Ctrl-C and run the same command again to resume.
+    Finished runs are kept. Stop with Ctrl-C and run the same command again to resume.
     """
     from alad_tf.experiments import scheduler, summary, workers
 
@@ -199,7 +207,7 @@ def reproduce(seed: int, runs: int | None, jobs: int | None, data_dir: Path | No
 
 
 def _settings(dataset: str, method: str, **given: Any) -> AnySettings:
-    """Return the protocol's settings with the changes that the options ask for."""
+    """Return the protocol's settings, changed by the options."""
     same = ("training_half", "jit", "epochs", "spectral_norm", "patience", "strategy", "precision", "train_rows")
     changes = {name: given[name] for name in (*same, "test_rows") if given[name] is not None}
     if given["scaling"] is not None:
@@ -225,12 +233,12 @@ def _settings(dataset: str, method: str, **given: Any) -> AnySettings:
     cls=Command,
     interrupted=UNCHANGED,
     examples="""
-alad table 5                                 Table V from the results that exist
-alad table protocol                          metrics that need no share of anomalies
-alad table 2 --format csv                   the footnotes go to standard error
+alad table 5                                 Table V from the results so far
+alad table protocol                          AUROC and average precision
+alad table 2 --format csv                    footnotes go to standard error
 """,
 )
-@argument("name", click.STRING, "NAME", "2 to 8, or protocol: metrics that need no share of anomalies")
+@argument("name", click.STRING, "NAME", "2 to 8, or protocol for metrics that need no threshold")
 @option(
     "--format",
     one_of(("text", "markdown", "csv")),
@@ -241,7 +249,7 @@ alad table 2 --format csv                   the footnotes go to standard error
 )
 @out
 def table(name: str, format: str, out: Path) -> None:
-    """Print a table of the paper with our results beside it."""
+    """Print a table of the paper together with our results."""
     from alad_tf.report import comparison
 
     result = comparison.table(name, out, published_results())
@@ -253,18 +261,18 @@ def table(name: str, format: str, out: Path) -> None:
 @click.command(
     cls=Command,
     examples="""
-alad tables                                  from the results that exist
-alad tables --budget 8                       first make what is missing, the cheapest first, for eight hours
+alad tables                                  from the results so far
+alad tables --budget 8                       first do missing runs for eight hours, the cheapest first
 alad tables --budget 0.5 --datasets kdd99,arrhythmia --runs 3
 """,
 )
-@option("--budget", ABOVE_ZERO, "HOURS", "time for missing runs", show_default="none is made")
-@option("--runs", POSITIVE, "N", "runs of a method", show_default="the paper's")
+@option("--budget", ABOVE_ZERO, "HOURS", "time for missing runs", show_default="no runs")
+@option("--runs", POSITIVE, "N", "runs of each method", show_default="the paper's")
 @option(
     "--datasets",
     DATASET_NAMES,
     "NAME,...",
-    f"data sets whose runs are made: {', '.join(OF_TABLES)}",
+    f"data sets to run: {', '.join(OF_TABLES)}",
     default=",".join(OF_TABLES),
     show_default="all",
 )
@@ -274,10 +282,10 @@ alad tables --budget 0.5 --datasets kdd99,arrhythmia --runs 3
 def tables(
     budget: float | None, runs: int | None, datasets: list[str], jobs: int | None, data_dir: Path | None, out: Path
 ) -> None:
-    """Make missing runs within a time budget, then print and write all tables and figures.
+    """Do missing runs within a time budget, then print and write all tables and figures.
 
-    Writes OUT/tables/: every table as .txt, .md and .csv, its footnotes as .notes.txt, Figures 3, 4 and 7 to 10 as
-    .png. Published results fill cells without runs of your own. The same command continues where the budget ended.
+    Writes to OUT/tables/: every table as .txt, .md and .csv, its footnotes as .notes.txt, Figures 3, 4 and 7 to 10 as
+    .png. Published results fill cells without runs of your own. Run the same command again to continue.
     """
     from alad_tf.experiments import plan
     from alad_tf.report import tables
@@ -300,16 +308,16 @@ def tables(
     cls=Command,
     interrupted="nothing was written",
     examples="""
-alad latency kdd99                           one batch of 50 rows, ALAD beside AnoGAN
+alad latency kdd99                           one batch of 50 rows, ALAD and AnoGAN
 alad latency cifar10 --rounds 20
 """,
 )
 @argument("dataset", one_of(OF_TABLES), "DATASET", ", ".join(OF_TABLES))
-@option("--rounds", POSITIVE, "N", "measurements, of which the median counts", default=5, show_default=True)
+@option("--rounds", POSITIVE, "N", "measurements; the median is reported", default=5, show_default=True)
 @data_dir
 @out
 def latency(dataset: str, rounds: int, data_dir: Path | None, out: Path) -> None:
-    """Measure the time ALAD and AnoGAN take for one batch on one thread: a row of Table IV."""
+    """Measure the inference time of ALAD and AnoGAN for one batch on one thread (Table IV)."""
     from alad_tf.experiments.process import THREAD_VARIABLES, environment
 
     with environment(dict.fromkeys(THREAD_VARIABLES, "1")):
@@ -317,7 +325,7 @@ def latency(dataset: str, rounds: int, data_dir: Path | None, out: Path) -> None
 
         measured = table_iv.measure(dataset, out, data_dir=data_dir, rounds=rounds)
     say(
-        "batch {batch}: ALAD {alad_ms:.3g} ms; AnoGAN with a call a step {anogan_ms:.4g} ms ({ratio:.0f} times), "
+        "batch {batch}: ALAD {alad_ms:.3g} ms; AnoGAN with one call per step {anogan_ms:.4g} ms ({ratio:.0f} times), "
         "in one call {anogan_one_call_ms:.4g} ms ({ratio_one_call:.0f} times)".format(**measured)
     )
 

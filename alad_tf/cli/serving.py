@@ -29,20 +29,22 @@ EXCLUSIVE = [("threshold", "contamination")]
 
 
 def _source(function: Decorated) -> Decorated:
-    """Add the model to read and how its threshold is set."""
+    """Add the arguments that name the model and set its threshold."""
     for add in (
         option(
             "--contamination",
             HALF_AT_MOST,
             "C",
-            "share above the threshold: of a model's training rows, of a run's test rows",
-            show_default="the model's own threshold; the protocol's share",
+            "fraction above the threshold of a model's training rows, or of a run's test rows",
+            show_default="the model's own threshold; the protocol's fraction for a run",
         ),
-        option("--threshold", ANY_NUMBER, "A", "rows with a larger score are anomalies"),
+        option("--threshold", ANY_NUMBER, "A", "flag rows with a larger score"),
         option(
-            "--score", one_of(SCORES), "|".join(SCORES), "score of a run; a model has its own", show_default="features"
+            "--score", one_of(SCORES), "|".join(SCORES), "score of a run (a model has its own)", show_default="features"
         ),
-        argument("source", PATH, "MODEL_OR_RUN", "folder that `alad fit` or a run wrote"),
+        argument(
+            "source", PATH, "MODEL_OR_RUN", "folder written by `alad fit`, or folder of a run of `alad reproduce`"
+        ),
     ):
         function = add(function)
     return function
@@ -59,8 +61,8 @@ tensorflow_model_server --model_name=fraud --model_base_path=$PWD/served/fraud -
 """,
 )
 @_source
-@argument("base", PATH, "BASE/NAME", "folder of the versions of the model NAME")
-@option("--version", whole(1, 2**63 - 1), "N", "a new version number", show_default="the next one")
+@argument("base", PATH, "BASE/NAME", "folder with the versions of the model NAME")
+@option("--version", whole(1, 2**63 - 1), "N", "version number, not used before", show_default="the next one")
 def export(
     source: Path,
     base: Path,
@@ -69,10 +71,10 @@ def export(
     contamination: float | None,
     score: str | None,
 ) -> None:
-    """Write the next version of a model for TensorFlow Serving.
+    """Export the next version of a model for TensorFlow Serving.
 
-    Writes BASE/NAME/VERSION, which appears once it is complete and gives the scores of this package. See
-    docs/deploy.md.
+    Writes BASE/NAME/VERSION, which appears when it is complete and has been checked to give the scores of this package.
+    See docs/deploy.md.
     """
     from alad_tf.serving.export import export as write
 
@@ -90,13 +92,13 @@ alad serve-config served config
 alad serve-config served config --served-from /models --max-batch 4096
 """,
 )
-@argument("base", PATH, "BASE", "folder of the models that `alad export` wrote")
+@argument("base", PATH, "BASE", "folder with the models written by `alad export`")
 @argument("output", PATH, "DIR", "folder for the configuration files")
-@option("--served-from", click.STRING, "PATH", "BASE as the server sees it", show_default="the same path")
-@option("--max-batch", POSITIVE, "N", "rows of merged requests", default=1024, show_default=True)
-@option("--threads", POSITIVE, "N", "batches at a time", default=4, show_default=True)
+@option("--served-from", click.STRING, "PATH", "path of BASE on the server", show_default="the same path")
+@option("--max-batch", POSITIVE, "N", "rows at most in a batch of merged requests", default=1024, show_default=True)
+@option("--threads", POSITIVE, "N", "batches processed at a time", default=4, show_default=True)
 def serve_config(base: Path, output: Path, served_from: str | None, max_batch: int, threads: int) -> None:
-    """Write the configuration of tensorflow_model_server for exported models."""
+    """Write configuration files of tensorflow_model_server for exported models."""
     from alad_tf.serving import server_config
 
     say(server_config.write(base, output, served_from=served_from, max_batch=max_batch, threads=threads))
@@ -112,11 +114,11 @@ alad convert results/kdd99/ALAD/seed0 kdd99.tflite --score l1
 """,
 )
 @_source
-@argument("output", PATH, "FILE", "in .onnx (the extra `onnx`) or .tflite")
+@argument("output", PATH, "FILE", "output, in .onnx (needs the extra `onnx`) or .tflite")
 def convert(
     source: Path, output: Path, threshold: float | None, contamination: float | None, score: str | None
 ) -> None:
-    """Write a model's scorer for ONNX or TensorFlow Lite."""
+    """Convert a model to ONNX or TensorFlow Lite."""
     from alad_tf.serving.convert import convert as write
 
     loaded = _loaded(source, threshold, contamination, score)
@@ -131,7 +133,7 @@ def _loaded(source: Path, threshold: float | None, contamination: float | None, 
 
 
 def _threshold(source: Source) -> str:
-    """Describe the threshold of a model and where it comes from."""
+    """Describe the threshold of a model and its origin."""
     rule = source.rule
     name = f"{rule['rule'].replace('_', ' ')} {rule['value']:g}"
     return f"threshold {source.detector.threshold:.6g}; from: {name}, scores of: {rule['scores']}"

@@ -1,4 +1,4 @@
-"""Your own tables of rows: `alad fit`, `score` and `inspect`."""
+"""Your own data: `alad fit`, `score` and `inspect`."""
 
 from __future__ import annotations
 
@@ -35,22 +35,27 @@ if TYPE_CHECKING:
     from alad_tf.tabular.labels import Labels
 
 COLUMNS = "Columns"
-READING = "How the file is read"
-FOUND = "found in the file"
+READING = "Reading the file"
+FOUND = "detected"
 TRAINING = "Training"
 DECISION = "Scores and threshold"
 
 
 def reading(function: Any) -> Any:
-    """Add the options of how a file is read."""
+    """Add the options for reading a file."""
     for add in (
-        option("--sheet", click.STRING, "NAME", "of an Excel file", show_default="the first", group=READING),
+        option("--sheet", click.STRING, "NAME", "sheet of an Excel file", show_default="the first", group=READING),
         flag("--no-header", "the first row is data; columns are named x0, x1, ...", group=READING),
         option(
-            "--encoding", click.STRING, "NAME", "of text, such as utf-8 or latin-1", show_default=FOUND, group=READING
+            "--encoding",
+            click.STRING,
+            "NAME",
+            "text encoding, such as utf-8 or latin-1",
+            show_default=FOUND,
+            group=READING,
         ),
         option("--decimal", one_of((".", ",")), ".|,", "decimal mark", show_default=FOUND, group=READING),
-        option("--sep", click.STRING, "CHAR", "separator of cells; tab for a tab", show_default=FOUND, group=READING),
+        option("--sep", click.STRING, "CHAR", "separator; write tab for a tab", show_default=FOUND, group=READING),
     ):
         function = add(function)
     return function
@@ -58,7 +63,7 @@ def reading(function: Any) -> Any:
 
 @click.command(
     cls=Command,
-    interrupted="no model was written; the same command goes on with the training",
+    interrupted="no model was written; run the same command again to continue the training",
     exclusive=[("contamination", "false_positive_rate")],
     examples="""
 alad fit train.csv --model model
@@ -70,12 +75,12 @@ alad fit train.csv --model model --epochs 20 --validation 0.2 --false-positive-r
 """,
 )
 @argument("data", PATH, "DATA", f"training rows: {FILES}")
-@option("--model", PATH, "DIR", "new folder to write the model to", required=True)
+@option("--model", PATH, "DIR", "new folder for the model", required=True)
 @flag("--overwrite", "replace an existing model")
 @option("--drop", click.STRING, "COL ...", "columns to leave out", multiple=True, group=COLUMNS)
 @option("--categorical", click.STRING, "COL ...", "columns to encode one-hot", multiple=True, group=COLUMNS)
 @option("--numeric", click.STRING, "COL ...", "columns to read as numbers", multiple=True, group=COLUMNS)
-@flag("--impute", "fill missing cells, numbers by the median; without it they are refused", group=COLUMNS)
+@flag("--impute", "fill missing cells (numbers by the median); otherwise they are an error", group=COLUMNS)
 @option(
     "--scaling",
     one_of(("standard", "minmax", "none")),
@@ -86,25 +91,25 @@ alad fit train.csv --model model --epochs 20 --validation 0.2 --false-positive-r
     group=COLUMNS,
 )
 @reading
-@labels("train on normal rows only and leave the column out", group=COLUMNS)
-@option("--test", PATH, "FILE", "labelled rows, to print AUROC and other metrics", group=COLUMNS)
+@labels("train on the normal rows, without this column", group=COLUMNS)
+@option("--test", PATH, "FILE", "labelled rows for AUROC and other metrics", group=COLUMNS)
 @option(
     "--architecture",
     one_of(TABULAR),
     "NAME",
     ", ".join(TABULAR),
-    show_default="KDD99's for these columns",
+    show_default="kdd99, adapted to the number of features",
     group=TRAINING,
 )
 @option("--epochs", POSITIVE, "N", "passes over the rows", show_default="the architecture's", group=TRAINING)
-@option("--batch-size", POSITIVE, "N", "rows of a step", show_default="the architecture's", group=TRAINING)
-@option("--learning-rate", ABOVE_ZERO, "R", "of Adam", show_default="the architecture's", group=TRAINING)
-@option("--seed", SEED, "S", "random seed", show_default="drawn, and kept with the model", group=TRAINING)
+@option("--batch-size", POSITIVE, "N", "rows per step", show_default="the architecture's", group=TRAINING)
+@option("--learning-rate", ABOVE_ZERO, "R", "learning rate of Adam", show_default="the architecture's", group=TRAINING)
+@option("--seed", SEED, "S", "random seed", show_default="drawn and stored with the model", group=TRAINING)
 @option(
     "--spectral-norm",
     one_of(("paper", "tfa")),
     "paper|tfa",
-    "W / sigma as a re-parametrisation, or the layer of tensorflow_addons",
+    "reparametrise weights as W / sigma, or use the layer of tensorflow_addons",
     default="paper",
     show_default=True,
     group=TRAINING,
@@ -115,7 +120,7 @@ alad fit train.csv --model model --epochs 20 --validation 0.2 --false-positive-r
     "--validation",
     SHARE,
     "FRACTION",
-    "share of the rows held out for p-values and --patience",
+    "fraction of the rows held out for p-values and --patience",
     default=0.1,
     show_default=True,
     group=TRAINING,
@@ -124,7 +129,7 @@ alad fit train.csv --model model --epochs 20 --validation 0.2 --false-positive-r
     "--patience",
     POSITIVE,
     "N",
-    "stop after N epochs without a better one",
+    "stop after N epochs without a smaller error on the held-out rows",
     show_default="train for all epochs",
     group=TRAINING,
 )
@@ -142,7 +147,7 @@ alad fit train.csv --model model --epochs 20 --validation 0.2 --false-positive-r
     "--contamination",
     HALF_AT_MOST,
     "C",
-    "share of the training rows above the threshold",
+    "fraction of the training rows above the threshold",
     show_default="0.1",
     group=DECISION,
 )
@@ -150,15 +155,15 @@ alad fit train.csv --model model --epochs 20 --validation 0.2 --false-positive-r
     "--false-positive-rate",
     ABOVE_ZERO_SHARE,
     "R",
-    "at most this share of the held-out rows is above it",
+    "set the threshold so that at most this fraction of the held-out rows is above it",
     group=DECISION,
 )
 def fit(data: Path, model: Path, **given: Any) -> None:
-    """Train on a file of your own rows and write a model folder.
+    """Train on a file of rows and write a model folder.
 
-    Trains on all rows, or with --label on the normal ones. Columns of numbers are numeric, the others categorical,
-    and dates become calendar features. Interrupted or killed, the same command goes on from the checkpoint in
-    DIR.training.
+    Trains on all rows, or with --label on the normal ones. Columns of numbers are numeric, dates become calendar
+    features, and all other columns are categorical. After an interruption, the same command continues from the
+    checkpoint in DIR.training.
     """
     from alad_tf.tabular.fit import Preparation, fit_file
     from alad_tf.tabular.standard_input import local
@@ -207,30 +212,38 @@ alad score folder --engine ray --model served/fraud --output scores
 )
 @argument("data", PATH, "DATA", f"rows to score: {FILES}")
 @option("--model", PATH, "DIR", "folder that `alad fit` wrote", required=True)
-@option("--output", PATH, "FILE", "new file, in .csv, .parquet or .feather; - for standard output", required=True)
+@option("--output", PATH, "FILE", "new .csv, .parquet or .feather file; - for standard output", required=True)
 @flag("--overwrite", "replace an existing output")
-@flag("--scores-only", "leave out the columns of DATA")
-@option("--top", POSITIVE, "K", "the K rows with the largest scores only, largest first")
-@flag("--sort", "largest scores first; all rows are then in memory")
-@option("--explain", NOT_NEGATIVE, "K", "columns to name for each row", default=0, show_default=True)
+@flag("--scores-only", "write the scores without the columns of DATA")
+@option("--top", POSITIVE, "K", "write only the K rows with the largest scores, largest first")
+@flag("--sort", "write the largest scores first; holds all rows in memory")
+@option(
+    "--explain",
+    NOT_NEGATIVE,
+    "K",
+    "name the K columns that differ most from the expected values",
+    default=0,
+    show_default=True,
+)
 @option("--chunk-rows", POSITIVE, "N", "rows in memory at a time", default=16384, show_default=True)
 @option(
     "--engine",
     one_of(("ray",)),
     "ray",
-    "score a folder of .parquet files on Ray Data, with a model that `alad export` wrote",
+    "score a folder of .parquet files with Ray Data and a model written by `alad export`",
 )
-@option("--workers", POSITIVE, "N", "processes of --engine", show_default="the number of cores")
-@option("--id", click.STRING, "COL", "column to begin with in place of row numbers")
-@flag("--raw-text", "write text to .csv as it is; otherwise text like =1+1 gets an apostrophe, for spreadsheets")
+@option("--workers", POSITIVE, "N", "processes for --engine", show_default="the number of cores")
+@option("--id", click.STRING, "COL", "first column of the output, instead of row numbers")
+@flag("--raw-text", "write text to .csv unchanged; by default text like =1+1 gets an apostrophe, for spreadsheets")
 @reading
 @labels("print AUROC and other metrics")
 def score(data: Path, model: Path, output: Path, **given: Any) -> None:
     """Score a file of rows with a model folder.
 
-    Columns are matched by name, in any order. Output: row (from 1) or the --id column, all columns of DATA, score
-    (larger is more anomalous), p_value, is_anomaly, is_valid (False: a missing or infinite cell; such a row has no
-    score) and its reason, and with --explain the columns that are reconstructed worst, each with its share.
+    Columns are matched by name, in any order. The output has the columns row (from 1) or --id, all columns of DATA,
+    score (larger is more anomalous), p_value, is_anomaly, is_valid (False for a row with a missing or infinite cell,
+    which has no score) and reason; with --explain also the columns that differ most from the values the model expects,
+    and their shares of the difference.
     """
     if given["engine"] is not None:
         _score_folder(data, model, output, given)
@@ -285,7 +298,7 @@ def inspect(model: Path) -> None:
 
 
 def labels_of(column: str | None, normal: tuple[str, ...]) -> Labels | None:
-    """Return which rows are normal, if the call says so."""
+    """Return the label column and its normal values, or None if the call has neither."""
     from alad_tf.tabular.labels import Labels
 
     if (column is None) != (not normal):
@@ -295,7 +308,7 @@ def labels_of(column: str | None, normal: tuple[str, ...]) -> Labels | None:
 
 
 def _dialect(given: dict[str, Any]) -> Dialect:
-    """Return how the call says that the file is read."""
+    """Return the dialect that the call specifies."""
     from alad_tf.tabular.dialects import Dialect
 
     header = False if given["no_header"] else None

@@ -1,4 +1,4 @@
-"""The one place that prints for a command: control characters of names reach no terminal."""
+"""Output of all commands, with control characters escaped."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def say(text: str, end: str = "\n") -> None:
 
 
 def tell(text: str) -> None:
-    """Print lines on standard error, if anyone can read them."""
+    """Print lines on standard error, unless it is closed."""
     if sys.stderr is not None:
         with suppress(OSError, ValueError):
             print(_lines(text), file=sys.stderr, flush=True)

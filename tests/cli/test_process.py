@@ -193,7 +193,7 @@ def test_another_thread_may_call(no_runs: list[Any]) -> None:
 def test_signals(number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(comparison, "table", lambda *_: os.kill(os.getpid(), number))
     assert command_line.main(["table", "2"]) == 130
-    assert capsys.readouterr() == ("", "alad: interrupted; nothing was changed\n")
+    assert capsys.readouterr() == ("", "alad: interrupted; nothing has changed\n")
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ wrong_call(
 )
 wrong_call(
     "fit train.csv --model m --contamination 0.9",
-    "Expected a share above 0 and at most 0.5 for --contamination. Received: '0.9'",
+    "Expected a fraction above 0 and at most 0.5 for --contamination. Received: '0.9'",
     "contamination over one half",
 )
 wrong_call("fit train.csv", "Expected --model DIR. Received: none", "no place for the model")

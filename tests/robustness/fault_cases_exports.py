@@ -35,7 +35,7 @@ def threshold_is_not_finite(scene: Scene) -> Arguments:
     return exporting(scene, "--threshold", "nan")
 
 
-@fault(EXPORTS, "Expected a share above 0 and at most 0.5 for --contamination. Received: '0.7'", code=2)
+@fault(EXPORTS, "Expected a fraction above 0 and at most 0.5 for --contamination. Received: '0.7'", code=2)
 def share_of_anomalies_above_a_half(scene: Scene) -> Arguments:
     return exporting(scene, "--contamination", 0.7)
 

@@ -236,7 +236,7 @@ def test_warnings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest
     lines = capfd.readouterr().err.splitlines()
     assert any("'flat' is constant: 7.0" in line for line in lines)
     assert any("'label' is trained on" in line and "--label" in line for line in lines)
-    assert lines[-1] == "alad: interrupted; no model was written; the same command goes on with the training"
+    assert lines[-1] == "alad: interrupted; no model was written; run the same command again to continue the training"
     assert not (tmp_path / "model").exists()
 
 
