@@ -3,11 +3,11 @@
     from alad_tf.baselines import DSEBM, DAGMM, AnoGAN, MeanDistance, NeighbourDistance
 
 
-classical  OC-SVM and Isolation Forest of scikit-learn; distances to the mean and to the nearest neighbours
+classical  scikit-learn's OC-SVM and Isolation Forest; distances to the mean and to the nearest neighbours
 dsebm      deep structured energy-based models
 dagmm      deep autoencoding Gaussian mixture models
-anogan     a GAN, and a search for the z of each row
-estimators the three deep ones as scikit-learn outlier detectors
+anogan     a GAN and a search for the z of each row
+estimators the three deep methods as scikit-learn outlier detectors
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""AnoGAN (Schlegl et al., IPMI 2017): train a GAN, then search the z of each row by gradient descent.
+"""AnoGAN (Schlegl et al., IPMI 2017): train a GAN, then search for the z of each row by gradient descent.
 
 The score is a weighted sum of the residual ||x - G(z)||_1 and the distance ||f(x) - f(G(z))||_1 at the z found by the
 search, where f are the activations before the logits of D. The search minimises (1 - lambda) residual + lambda distance
-with lambda = 0.1. The score "schlegl" is that loss; "released" swaps the two weights, as the code released with ALAD.
+with lambda = 0.1. The score "schlegl" is this loss; "released" swaps its weights, as the code released with ALAD does.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ COSTLY = True
 SEARCH_STEPS = 500
 SEARCH_ADAM = rows.Adam(1e-3, beta1=0.9)
 FEATURE_WEIGHT = 0.1  # lambda
-SEARCH_ROWS = 2048  # searched at once
+SEARCH_ROWS = 2048  # rows per search
 SEARCH_IMAGES = 64
 
 
 class Networks(keras_versions.Module):
-    """G and D of a table with freshly drawn weights. D maps x to (logits [n, 1], features [n, units])."""
+    """G and D of a table with random initial weights. D maps x to (logits [n, 1], features [n, units])."""
 
     def __init__(self, table: Gan, seed: int) -> None:
         super().__init__(name="GAN")
@@ -46,7 +46,7 @@ class Networks(keras_versions.Module):
 
 
 class Trainer(trainer.Loop):
-    """Training with alternating updates: D on a batch, then G, each with fresh z; non-saturating loss of G."""
+    """Trains with alternating updates of D and G on a batch, each with fresh z; G has the non-saturating loss."""
 
     table: Gan
 
@@ -80,14 +80,14 @@ class Trainer(trainer.Loop):
 
 
 class Search:
-    """Search for the z of many rows at once, in one call of a compiled graph.
+    """Search for the z of many rows in one call of a compiled graph.
 
-    The z of a row depends on no other row, and equal rows start from the same z, so that their scores are equal.
+    The z of a row does not depend on other rows, and equal rows start from the same z, so that they have equal scores.
 
     Args:
         model: a trained GAN.
-        seed: governs the z at which the searches start.
-        steps: of Adam.
+        seed: governs the initial z.
+        steps: steps of Adam.
         jit: compile with XLA.
     """
 
@@ -100,10 +100,10 @@ class Search:
         self.search = SharedGraph(self._search, signature, model.variables, alike, jit=jit)
 
     def __call__(self, x: np.ndarray, watch: Watch = unwatched, parts: Parts | None = None) -> np.ndarray:
-        """Residual and distance of the features of each row of x [n, ...] at the z of its search: [2, n].
+        """Residual and feature distance of each row of x [n, ...] at the z found for it: [2, n].
 
-        `watch` is called after each block with the number of rows done and of all rows; an exception in it ends the
-        search. `parts` holds the blocks of an earlier call for the same x, and receives those of this one.
+        `watch` is called after each block with the number of rows done and the total; an exception in it ends the
+        search. `parts` holds the blocks of an earlier call for the same x and receives those of this call.
         """
         parts = {} if parts is None else parts
         distinct, place = (x, np.arange(len(x))) if x.ndim > 2 else np.unique(x, axis=0, return_inverse=True)
@@ -126,7 +126,7 @@ class Search:
         return {"released": _weighed(distance, residual), "schlegl": _weighed(residual, distance)}
 
     def _starts(self, x: np.ndarray) -> np.ndarray:
-        """Draw a z from N(0, I) for each row, [n, latent], addressed by the seed and the bytes of the row."""
+        """Draw a z from N(0, I) for each row, [n, latent], as a function of the seed and the bytes of the row."""
         seeds = ([self._seed, zlib.crc32(row.tobytes())] for row in x)
         draws = [np.random.default_rng(seed).standard_normal(self._latent_dim) for seed in seeds]
         return np.array(draws, np.float32).reshape(len(x), self._latent_dim)
@@ -142,7 +142,7 @@ class Search:
     def adam_step(
         self, x: tf.Tensor, f: tf.Tensor, z: tf.Tensor, m: tf.Tensor, v: tf.Tensor, step: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Return z and its moments m and v, [n, latent] each, after one step; f are the features of x [n, ...]."""
+        """Return z and its moments m and v, [n, latent] each, after one step of Adam; f: the features of x [n, ...]."""
         with tf.GradientTape() as tape:
             tape.watch(z)
             loss = _weighed(*self.distances(x, f, z))
@@ -153,13 +153,13 @@ class Search:
         return z - rate * m / (tf.sqrt(v) + adam.epsilon), m, v
 
     def distances(self, x: tf.Tensor, f: tf.Tensor, z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Residual and distance of the features [n] of z."""
+        """Residual and feature distance, [n] each, at z."""
         x_hat = self._model.G(z, training=False)
         return _l1(x - x_hat), _l1(f - self._model.D(x_hat, training=False)[1])
 
 
 def scorer(model: Networks, seed: int) -> Score:
-    """Return the function that scores arrays of any length by a search."""
+    """Return a function that scores arrays of any length by the search."""
     return Search(model, seed=seed).scores
 
 

@@ -1,6 +1,6 @@
-"""OC-SVM and Isolation Forest of scikit-learn; distances to the mean and to the nearest neighbours.
+"""scikit-learn's OC-SVM and Isolation Forest; distances to the mean and to the nearest neighbours.
 
-`score_samples` has scikit-learn's sign: smaller = more anomalous.
+`score_samples` follows scikit-learn's convention: smaller = more anomalous.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from alad_tf.estimator.sklearn_versions import validated_rows
 from alad_tf.options import NEIGHBOURS
 
 NYSTROEM_COMPONENTS = 300
-WIDE = 1000  # features from which on the kernel is a matrix product: the same values in a fraction of the time
+WIDE = 1000  # features from which on the kernel is computed as a matrix product, with equal values but much faster
 
 
 def build(method: str, *, n_features: int, expected_anomalies: float, seed: int) -> OutlierMixin:
-    """Make a method of `options.CLASSICAL` as the paper configures it.
+    """Build a method of `options.CLASSICAL` as configured in the paper.
 
     Args:
-        method: OC-SVM: RBF kernel, nu the expected share of anomalies, gamma 1 / n_features. SGD-OC-SVM: the same by
+        method: OC-SVM: RBF kernel, nu the expected fraction of anomalies, gamma 1 / n_features. SGD-OC-SVM: the same by
             stochastic gradient descent on Nystroem's approximation of the kernel. IF: scikit-learn's defaults. mean:
             `MeanDistance`. kNN: `NeighbourDistance`.
-        n_features: of a row.
-        expected_anomalies: their share of the rows to score, in (0, 1).
-        seed: of random numbers.
+        n_features: number of features.
+        expected_anomalies: expected fraction of anomalies in the rows to score, in (0, 1).
+        seed: governs random numbers.
     """
     if method == "OC-SVM":
         gamma = 1.0 / n_features
@@ -56,7 +56,7 @@ class _Distance(OutlierDetector):
     """Outlier detector whose score is a distance to the training rows."""
 
     def fit(self: Distance, X: npt.ArrayLike, y: object = None) -> Distance:
-        """Fit the distance to the rows of X [n, d] and set the threshold from their distances."""
+        """Fit to the rows of X [n, d] and set the threshold from their distances."""
         x: np.ndarray = validated_rows(self, X, dtype=(np.float64, np.float32))
         self._take(x)
         self._use_training_scores(self._distance(x))
@@ -75,7 +75,7 @@ class _Distance(OutlierDetector):
 
 
 class MeanDistance(_Distance):
-    """L1 distance of a row to the mean of the training rows: a floor that any method should beat."""
+    """L1 distance of a row to the mean of the training rows, a baseline that every method should beat."""
 
     def __init__(self, contamination: float = 0.1) -> None:
         self.contamination = contamination

@@ -1,6 +1,6 @@
-"""DAGMM (Zong et al., ICLR 2018): the energy of an autoencoder's code and errors in a Gaussian mixture.
+"""DAGMM (Zong et al., ICLR 2018): energy of an autoencoder's code and reconstruction errors in a Gaussian mixture.
 
-z = [z_c, relative Euclidean distance, cosine similarity of x and x'], where z_c is the code of x and x' its
+z = [z_c, relative Euclidean distance, cosine similarity of x and x'], where z_c is the code of x and x' is its
 reconstruction. A second network estimates the membership of z in each Gaussian.
 """
 
@@ -20,8 +20,8 @@ from architectures.rows import Dagmm
 SCORES = ("energy",)
 VALIDATION: str | None = None
 COSTLY = False
-COVARIANCE_FLOOR = 1e-6  # added to the variances, so that a Gaussian on one point has a density
-NORM_FLOOR = 1e-12  # added to squared norms, whose root has no gradient at zero
+COVARIANCE_FLOOR = 1e-6  # added to the variances, so that a Gaussian at a single point has a density
+NORM_FLOOR = 1e-12  # added to squared norms, because the square root has no gradient at zero
 
 
 class Mixture(NamedTuple):
@@ -33,7 +33,7 @@ class Mixture(NamedTuple):
 
 
 class Networks(keras_versions.Module):
-    """Compression and estimation network of a table with freshly drawn weights, and the mixture that scores."""
+    """Compression and estimation networks of a table with random initial weights, and the mixture used for scoring."""
 
     def __init__(self, table: Dagmm, seed: int) -> None:
         super().__init__(name="DAGMM")
@@ -60,12 +60,12 @@ class Networks(keras_versions.Module):
         return tf.concat([code, distance[:, None], cosine[:, None]], axis=1), x_hat
 
     def scores(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Score "energy" of x [n, d] in the mixture of the training set: [n], larger = more anomalous."""
+        """Score "energy" [n] of x [n, d] in the mixture of the training set; larger = more anomalous."""
         z, _ = self.compress(x)
         return {"energy": energy(_double(z), Mixture(*map(tf.convert_to_tensor, self.mixture)))}
 
     def take_mixture_of(self, x_train: tf.Tensor) -> None:
-        """Set the mixture that scores from all training rows [n, d] and their present memberships."""
+        """Set the mixture used for scoring from all training rows [n, d] and their current memberships."""
         z, _ = self.compress(x_train)
         gamma = self.estimation(z, training=False)
         for variable, value in zip(self.mixture, mixture(_double(z), _double(gamma))):
@@ -73,7 +73,7 @@ class Networks(keras_versions.Module):
 
 
 class Trainer(trainer.Loop):
-    """Minimise mean ||x - x'||^2 + lambda_1 mean energy + lambda_2 sum of 1 / Sigma_kjj; the mixture is the batch's."""
+    """Minimises mean ||x - x'||^2 + lambda_1 mean energy + lambda_2 sum of 1 / Sigma_kjj, with the batch's mixture."""
 
     table: Dagmm
 
@@ -84,11 +84,11 @@ class Trainer(trainer.Loop):
         self.optimizers = {"adam": Adam(table.optimizer, model.trainable_variables)}
 
     def before_scoring(self) -> None:
-        """Set the mixture that scores, of all training rows."""
+        """Set the mixture used for scoring from all training rows."""
         self.model.take_mixture_of(self.x_train)
 
     def update(self, x: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-        """One step on x [1, batch, d]; returns the loss and its three parts before their weights."""
+        """One step on x [1, batch, d]; returns the loss and its three unweighted terms."""
         weights = self.model.trainable_variables
         with tf.GradientTape() as tape:
             z, x_hat = self.model.compress(x[0])
@@ -103,12 +103,12 @@ class Trainer(trainer.Loop):
 
 
 def scorer(model: Networks, seed: int) -> Score:
-    """Return `Networks.scores` for arrays of any length."""
+    """Return a function that computes `Networks.scores` of arrays of any length."""
     return in_graph(model.scores, model)
 
 
 def mixture(z: tf.Tensor, gamma: tf.Tensor) -> Mixture:
-    """Mixture of rows z [n, D] with memberships gamma [n, K] (equation 5)."""
+    """Gaussian mixture of rows z [n, D] with memberships gamma [n, K] (equation 5)."""
     counts = tf.reduce_sum(gamma, axis=0)
     mu = tf.matmul(gamma, z, transpose_a=True) / counts[:, None]
     centred = z[None] - mu[:, None]  # [K, n, D]
@@ -130,7 +130,7 @@ def energy(z: tf.Tensor, gaussians: Mixture) -> tf.Tensor:
 
 
 def _double(x: tf.Tensor) -> tf.Tensor:
-    """Cast to float64: the covariances are nearly singular, because distance and cosine similarity are correlated."""
+    """Cast to float64: covariances are nearly singular, because distance and cosine similarity are correlated."""
     return tf.cast(x, tf.float64)
 
 

@@ -1,8 +1,8 @@
 """DSEBM (Zhai et al., ICML 2016): an energy network, trained by denoising score matching.
 
-E(x) = 1/2 ||x - b'||^2 - sum_k h_k(x), where h are the softplus layers of the table and b' is one bias of the shape of
-a sample. Its gradient gives the reconstruction f(x) = x - dE/dx = b' + d(sum_k h_k)/dx, whose weights are tied to those
-of h by construction.
+E(x) = 1/2 ||x - b'||^2 - sum_k h_k(x), where h is the stack of softplus layers of the table and b' is a bias with the
+shape of a sample. The gradient gives the reconstruction f(x) = x - dE/dx = b' + d(sum_k h_k)/dx, whose weights are tied
+to those of h by construction.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ COSTLY = False
 
 
 class Networks(keras_versions.Module):
-    """h and b' of a table with freshly drawn weights; `seed` governs them."""
+    """h and b' of a table with random initial weights, governed by `seed`."""
 
     def __init__(self, table: Dsebm, seed: int) -> None:
         super().__init__(name="DSEBM")
@@ -46,7 +46,7 @@ class Networks(keras_versions.Module):
 
 
 class Trainer(trainer.Loop):
-    """Minimise the mean of ||x - f(x + noise)||^2 over a batch."""
+    """Minimises the mean of ||x - f(x + noise)||^2 over a batch."""
 
     table: Dsebm
 
@@ -66,7 +66,7 @@ class Trainer(trainer.Loop):
 
 
 def scorer(model: Networks, seed: int) -> Score:
-    """Return `Networks.scores` for arrays of any length."""
+    """Return a function that computes `Networks.scores` of arrays of any length."""
     return in_graph(model.scores, model)
 
 

@@ -28,25 +28,25 @@ Self = TypeVar("Self", bound="_Detector")
 
 
 class _Detector(NetworkDetector):
-    """Outlier detector with networks, trained on rows of which all or nearly all are normal.
+    """Outlier detector with networks, trained on rows that are all or nearly all normal.
 
     Args:
-        architecture: a table, or the name of a data set, whose table is adapted to the number of features.
+        architecture: a table, or the name of a data set whose table is adapted to the number of features.
         epochs: passes over the training rows; None: the table's.
-        batch_size: rows of a step; None: the table's, or all rows where they are fewer.
-        learning_rate: of Adam; None: the table's.
-        score: one of the method's scores; None: the first.
-        contamination: share of the training rows that the threshold of `fit` puts on the outliers' side, in (0, 0.5].
-        scaling: "standard", "minmax" or None, of each feature on the training rows.
-        random_state: governs weights, order of rows, z, noise and dropout.
-        verbose: 1 draws a progress bar, 0 nothing.
+        batch_size: rows per step; None: the table's, or all rows if there are fewer.
+        learning_rate: learning rate of Adam; None: the table's.
+        score: one of the method's scores; None: the first one.
+        contamination: fraction of the training rows above the threshold that `fit` sets, in (0, 0.5].
+        scaling: "standard", "minmax" or None; each feature is scaled by its statistics on the training rows.
+        random_state: governs initial weights, row order, z, noise and dropout.
+        verbose: 1 shows a progress bar, 0 nothing.
 
     Attributes:
         networks_: the trained networks.
         table_: architecture and hyper-parameters in use.
-        seed_: the seed that was used.
-        center_, scale_: [d] each: networks see (x - center_) / scale_.
-        threshold_: scores above it are outliers; offset_ is minus it, in scikit-learn's sign.
+        seed_: the seed in use.
+        center_, scale_: [d] each; the input of the networks is (x - center_) / scale_.
+        threshold_: rows with a larger score are outliers; offset_ is its negative, as scikit-learn defines it.
         n_features_in_: d.
     """
 
@@ -87,7 +87,7 @@ class _Detector(NetworkDetector):
         """Train on the rows of X [n, d] and set the threshold from their scores.
 
         Raises:
-            ValueError: an option outside its range, fewer than two rows, NaN or infinity.
+            ValueError: an option outside its range, fewer than two rows, NaN or infinite values.
             AladError: training diverged.
         """
         self._validate_params()
@@ -108,7 +108,7 @@ class _Detector(NetworkDetector):
         return self
 
     def anomaly_score(self, X: npt.ArrayLike) -> np.ndarray:
-        """The score [n] of X [n, d]: larger = more anomalous."""
+        """Anomaly score [n] of X [n, d]; larger = more anomalous."""
         check_is_fitted(self, "networks_")
         x: np.ndarray = validated_rows(self, X, dtype=np.float64, reset=False)
         return self._scorer(self._scaled(x), unwatched)[self.score or self._module.SCORES[0]]
@@ -130,7 +130,7 @@ class _Detector(NetworkDetector):
         trainer = self._module.Trainer(self.networks_, self.table_, X, seed=self.seed_, jit=False)
         steps = self.table_.epochs * trainer.steps_per_epoch
         for _ in with_progress_bar(chunks(trainer, steps), steps, self._method, bool(self.verbose)):
-            pass  # nothing is reported in between
+            pass  # nothing to report between chunks
         trainer.before_scoring()
 
     def _build(self) -> tf.Module:
@@ -141,7 +141,7 @@ class _Detector(NetworkDetector):
 
 
 class DSEBM(_Detector):
-    """Deep structured energy-based model (Zhai et al. 2016); scores: "energy", "reconstruction"."""
+    """Deep structured energy-based model (Zhai et al. 2016). Scores: "energy", "reconstruction"."""
 
     _module: ClassVar[ModuleType] = dsebm
     _method: ClassVar[str] = "DSEBM"
@@ -149,7 +149,7 @@ class DSEBM(_Detector):
 
 
 class DAGMM(_Detector):
-    """Deep autoencoding Gaussian mixture model (Zong et al. 2018); score: "energy"."""
+    """Deep autoencoding Gaussian mixture model (Zong et al. 2018). Score: "energy"."""
 
     _module: ClassVar[ModuleType] = dagmm
     _method: ClassVar[str] = "DAGMM"
@@ -157,7 +157,7 @@ class DAGMM(_Detector):
 
 
 class AnoGAN(_Detector):
-    """A GAN and a search for the z of each row (Schlegl et al. 2017); scores: "released", "schlegl"."""
+    """A GAN and a search for the z of each row (Schlegl et al. 2017). Scores: "released", "schlegl"."""
 
     _module: ClassVar[ModuleType] = anogan
     _method: ClassVar[str] = "AnoGAN"

@@ -1,1 +1,1 @@
-"""The paper's protocol (Section V): runs, their settings, checkpoints, evaluation and summaries."""
+"""The paper's protocol (Section V): settings, runs, checkpoints, evaluation and summaries."""

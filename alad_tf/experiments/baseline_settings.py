@@ -1,4 +1,4 @@
-"""Settings of the baselines of Section V-B: the protocol's values for each data set, and the options of a run."""
+"""Settings of the baselines of Section V-B: the protocol's values for each data set and the options of a run."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from alad_tf.options import NEIGHBOURS
 
 
 class Baseline(NamedTuple):
-    """How the protocol runs a method."""
+    """The protocol's settings of one baseline."""
 
-    scores: tuple[str, ...] = ("score",)  # names, the first one the method's own
-    scaling: str | None = "minmax"  # of rows of numbers; D13
-    jit: bool = False  # compile the step with XLA, of rows of numbers
-    patience: int | None = None  # of images: epochs without a better validation score before training stops
-    train_rows: Mapping[str, int] = MappingProxyType({})  # at most, drawn at random, where all are too many
+    scores: tuple[str, ...] = ("score",)  # names; the first is the method's own
+    scaling: str | None = "minmax"  # of tabular data; D13
+    jit: bool = False  # compile the training step with XLA, on tabular data
+    patience: int | None = None  # on images: epochs without a better validation score before training stops
+    train_rows: Mapping[str, int] = MappingProxyType({})  # data set -> training rows at most, drawn at random
     test_rows: Mapping[str, int] = MappingProxyType({})
 
 
@@ -43,21 +43,21 @@ METHODS = (*ABLATIONS, *BASELINES)
 
 @dataclass(frozen=True)
 class Method(RunSettings):
-    """Name of the baseline: a required entry, which dataclasses put before those with a default."""
+    """Name of the baseline. A class of its own, because fields without a default must come first."""
 
     baseline: str
 
 
 @dataclass(frozen=True)
 class BaselineSettings(SharedOptions, Method):
-    """Everything that a run of a baseline depends on, except its seed.
+    """All settings of a run of a baseline, except its seed.
 
     Raises:
         SettingsError: a value outside its range, or an option that the method or the data set does not have.
     """
 
-    train_rows: int | None = None  # trained on: drawn at random; None: all
-    test_rows: int | None = None  # scored: drawn at random; None: all
+    train_rows: int | None = None  # number of training rows, drawn at random; None: all
+    test_rows: int | None = None  # number of rows to score, drawn at random; None: all
     strategy: ClassVar[None] = None  # one device
 
     def __post_init__(self) -> None:
@@ -72,7 +72,7 @@ class BaselineSettings(SharedOptions, Method):
             raise SettingsError(f"Expected at least {least} train rows{why}. Received: {self.train_rows}.")
 
     def _require_of_method(self) -> None:
-        """Refuse options that would change only the name of the folder."""
+        """Reject options that would change nothing but the name of the folder."""
         name, validated = self.baseline, BASELINES[self.baseline].patience is not None
         if self.table is None and self.epochs != 1:
             raise SettingsError(f"Expected no epochs: {name} has none. Received: {self.epochs}.")
@@ -84,7 +84,7 @@ class BaselineSettings(SharedOptions, Method):
             raise SettingsError(f"Expected the last weights for {name}. Received: 'best'.")
 
     def _least_train_rows(self) -> tuple[int, str]:
-        """The smallest number of training rows that the method can be trained on, and why."""
+        """The smallest number of training rows, and the reason for it."""
         if self.table is not None:
             return self.table.batch_size, f", a batch of {self.baseline}"
         return (NEIGHBOURS, ", as many neighbours as kNN asks") if self.baseline == "kNN" else (2, "")
@@ -96,12 +96,12 @@ class BaselineSettings(SharedOptions, Method):
 
     @property
     def scores(self) -> tuple[str, ...]:
-        """Names of the scores, the method's own first."""
+        """Names of the scores; the first is the method's own."""
         return BASELINES[self.baseline].scores
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Names of the files of a complete run; a method without networks writes no weights."""
+        """Names of the files of a complete run; methods without networks write no weights."""
         return tuple(name for name in RUN_FILES if name != "weights.npz" or self.table is not None)
 
     @property
@@ -119,7 +119,7 @@ AnySettings = Union[Settings, BaselineSettings]
 
 
 def of_run(run_dir: Path) -> tuple[AnySettings, int]:
-    """The settings of any method and the seed of the run in a folder.
+    """Read the settings and the seed of the run in a folder, for any method.
 
     Raises:
         DataError: its config.json is missing or damaged.
@@ -129,10 +129,10 @@ def of_run(run_dir: Path) -> tuple[AnySettings, int]:
 
 
 def of_method(dataset: str, method: str, **options: Any) -> AnySettings:
-    """The paper's settings for a data set and a method of `METHODS`; options replace theirs.
+    """The paper's settings for a data set and a method of `METHODS`, changed by the options.
 
     Raises:
-        SettingsError: unknown data set or method, a method that has no such data set, an option it does not have.
+        SettingsError: unknown data set or method, or a data set or option that the method does not have.
     """
     if method not in METHODS:
         raise SettingsError(f"Expected the name of a method. Received: {method!r}. Allowed: {', '.join(METHODS)}.")

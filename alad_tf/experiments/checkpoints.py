@@ -1,4 +1,4 @@
-"""Checkpoints of a run: what training needs to go on with the same bits, whole under its final name or not there."""
+"""Checkpoints of a run: the state needed to resume training with bit-identical results, written atomically."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from alad_tf.typing import Document
 
 logger = logging.getLogger(__name__)
 
-KEEP = 2  # the second newest is there for the day when the newest is damaged
+KEEP = 2  # the second newest is a fallback if the newest is damaged
 _DAMAGE = (OSError, RecursionError, ValueError, AssertionError, tf.errors.OpError)
-SUMS = "SHA256SUMS"  # as sha256sum writes it: `sha256sum -c SHA256SUMS` checks a checkpoint by hand
+SUMS = "SHA256SUMS"  # in sha256sum format: `sha256sum -c SHA256SUMS` verifies a checkpoint
 
 
 class Checkpoints:
-    """The newest checkpoints of one run, a folder `step<n>` each, and the best weights so far in `best<n>`.
+    """The newest checkpoints of a run in folders `step<n>`, and the best weights so far in `best<n>`.
 
-    Variables are stored by `tf.train.Checkpoint`; `log.json` beside them holds what the run has gathered otherwise.
-    TensorFlow's own checksums leave parts of its files unprotected, hence the list of SHA-256 sums.
+    Variables are stored by `tf.train.Checkpoint`, and the rest of the state in `log.json`. TensorFlow's own checksums
+    do not cover all of its files, hence the list of SHA-256 sums.
 
     Args:
-        folder: of the run's checkpoints.
-        variables: what to store and to restore.
-        weights: the part of them that scores, of which the best are kept; None: all.
+        folder: folder for the checkpoints.
+        variables: all state of training.
+        weights: the weights that scores depend on, of which the best are kept; None: all variables.
     """
 
     def __init__(
@@ -40,10 +40,10 @@ class Checkpoints:
         self.folder, self.variables, self.weights = folder, variables, weights or variables
 
     def save(self, step: int, log: Document) -> None:
-        """Store the variables and a JSON-able log as the checkpoint of a step; then drop all but the newest `KEEP`.
+        """Store the variables and the log (JSON) as the checkpoint of a step, then remove all but the newest `KEEP`.
 
         Raises:
-            OSError, AladError: it cannot be written. The earlier checkpoints are untouched.
+            OSError, AladError: the checkpoint cannot be written. Earlier checkpoints are unchanged.
         """
         self._store(f"step{step}", self.variables, log)
         kept = [path for path in self._newest_first("step") if _step(path) <= step][:KEEP]
@@ -51,10 +51,10 @@ class Checkpoints:
             self._remove(path)
 
     def save_best(self, step: int) -> None:
-        """Store the weights of a step as the best so far, in place of the last ones.
+        """Store the weights of a step as the best so far, replacing the previous best.
 
         Raises:
-            OSError, AladError: they cannot be written.
+            OSError, AladError: the weights cannot be written.
         """
         self._store(f"best{step}", self.weights, {})
         for path in self._newest_first("best"):
@@ -62,10 +62,10 @@ class Checkpoints:
                 self._remove(path)
 
     def restore_best(self, step: int) -> None:
-        """Set the weights to those of `save_best`.
+        """Restore the weights stored by `save_best`.
 
         Raises:
-            DataError: they are not there or damaged.
+            DataError: they are missing or damaged.
         """
         path = self.folder / f"best{step}"
         try:
@@ -77,12 +77,12 @@ class Checkpoints:
             ) from error
 
     def restore(self) -> Document | None:
-        """Set the variables from the newest intact checkpoint; returns its log, or None where there is no checkpoint.
+        """Restore the variables from the newest intact checkpoint; return its log, or None if there is no checkpoint.
 
-        Each newer checkpoint that is damaged is logged as a warning.
+        Each damaged newer checkpoint is logged as a warning.
 
         Raises:
-            DataError: there are checkpoints and all are damaged.
+            DataError: all checkpoints are damaged.
         """
         for left_over in self.folder.glob(".step*"):
             shutil.rmtree(left_over, ignore_errors=True)
@@ -119,7 +119,7 @@ class Checkpoints:
         try:
             self._write(temporary, variables, log)
             target = self.folder / name
-            if target.exists():  # damaged, or of a run that was killed behind it
+            if target.exists():  # damaged, or left by a run that was killed after writing it
                 self._remove(target)
             os.rename(temporary, target)
             atomic.sync(self.folder)
@@ -143,7 +143,7 @@ class Checkpoints:
             atomic.sync(path)
 
     def _remove(self, path: Path) -> None:
-        """Remove a checkpoint; its name goes first, so that no part of it is ever taken for the whole."""
+        """Remove a checkpoint. It is renamed first, so that a partly removed one is never read."""
         hidden = Path(tempfile.mkdtemp(prefix=".step", dir=self.folder))
         os.rename(path, hidden / path.name)
         shutil.rmtree(hidden)
@@ -154,7 +154,7 @@ def _step(path: Path) -> int:
 
 
 def verify(path: Path) -> None:
-    """Compare a checkpoint with its sums.
+    """Compare a checkpoint with its SHA-256 sums.
 
     Raises:
         DataError, OSError, ValueError: a file or the list of sums is missing or damaged.

@@ -1,4 +1,4 @@
-"""Runs in folders of earlier versions, whose names did not tell other epochs or another use of XLA."""
+"""Migration of runs from earlier versions, whose folder names did not include epochs and XLA."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ logger = logging.getLogger(__name__)
 
 
 def move_departures(settings: AnySettings, seed: int, out: Path) -> None:
-    """Move a run that departs from the protocol out of a folder that does not say so.
+    """Move a run with other settings out of a folder whose name does not show them.
 
-    A run of other settings leaves the folder of this one, so that it never blocks it. A run of the same settings moves
-    to this folder, where it counts and goes on. A warning in the log names each folder that is moved.
+    A run with other settings is moved out of this run's folder, so that it does not block it. A run with the same
+    settings is moved into this run's folder, where it counts and can resume. Each move is logged as a warning.
 
     Args:
-        settings: of the run that is about to be made.
-        seed: of that run.
+        settings: of the run about to start.
+        seed: its seed.
         out: results folder.
 
     Raises:
@@ -36,7 +36,7 @@ def move_departures(settings: AnySettings, seed: int, out: Path) -> None:
         if target == place or target is None or folder not in (place, target):
             continue
         if target.exists() and place == earlier != folder:
-            continue  # there are two such runs: this folder's counts
+            continue  # there are two such runs; the one in this folder counts
         with locks.locked(place):
             pass
         target = _vacant(target)
@@ -46,19 +46,19 @@ def move_departures(settings: AnySettings, seed: int, out: Path) -> None:
 
 
 def _named_folder(place: Path, settings: AnySettings, out: Path, seed: int) -> Path | None:
-    """The folder that the settings of the run in a place name; None without a readable run of this task."""
+    """The folder that a run belongs in by its own settings; None if there is no readable run of this task."""
     if not (place / "config.json").exists():
         return None
     try:
         there, seed_there = of_run(place)
     except DataError:
-        return None  # its own command names the damage
+        return None  # the command for that run reports the damage
     same_task = (there.dataset, there.normal_class, seed_there) == (settings.dataset, settings.normal_class, seed)
     return there.folder(out, seed) if same_task else None
 
 
 def _vacant(folder: Path) -> Path:
-    """The folder, or where it is taken the same with a suffix under which no run is looked for."""
+    """The folder, or if it exists the same with a suffix that is ignored when results are loaded."""
     found, number = folder, 1
     while found.exists():
         found, number = folder.with_name(f"{folder.name}.earlier{number}"), number + 1

@@ -22,18 +22,18 @@ logger = logging.getLogger(__name__)
 
 
 class Judge:
-    """How well a model finds the anomalies among the test rows of a split."""
+    """Evaluates a model on the test rows of a split."""
 
     def __init__(self, settings: AnySettings, split: base.Split, model: models.Model) -> None:
         self.settings, self.split, self.model = settings, split, model
         self.top_fraction = PROTOCOLS[settings.dataset].top_fraction
 
     def __call__(self, score: np.ndarray) -> dict[str, float]:
-        """All metrics of a score of the test rows."""
+        """All metrics of one score [n] of the test rows."""
         return metrics.evaluate(self.split.y_test, score, self.top_fraction)
 
     def of_test_rows(self, test_scores: Mapping[str, np.ndarray]) -> Document:
-        """Metrics of the test rows for a result, by score."""
+        """Metrics on the test rows for result.json, by score."""
         return {
             **({} if self.split.stand_in is None else {"stand_in": self.split.stand_in}),
             "n_anomalies": int(self.split.y_test.sum()),
@@ -42,21 +42,21 @@ class Judge:
         }
 
     def now(self) -> dict[str, float]:
-        """Of the model as it is now: the metrics of its first score, AUROC of all; nothing where scoring is costly."""
+        """Metrics of the current model: all for its first score, AUROC for the others; empty if scoring is slow."""
         if self.model.search:
             return {}
         judged = {name: self(score) for name, score in self.model.scores(self.split.x_test, unwatched).items()}
         return {**judged[self.settings.scores[0]], **{f"auroc_{name}": judged[name]["auroc"] for name in judged}}
 
     def validation(self) -> float | None:
-        """The mean score of the validation rows, where there are any."""
+        """Mean score of the validation rows; None without validation rows."""
         if self.split.x_valid is None or self.model.validation is None:
             return None
         return float(self.model.scores(self.split.x_valid, unwatched)[self.model.validation].mean())
 
 
 def unshared_rows(x_train: np.ndarray, split: base.Split, test_scores: Mapping[str, np.ndarray]) -> Document:
-    """Metrics without the test rows that stand in the training set too, where there are such rows of numbers."""
+    """Metrics without the test rows that also occur in the training set; empty without such rows and for images."""
     if split.x_test.ndim > 2:
         return {}
     seen = {row.tobytes() for row in x_train}
@@ -69,9 +69,9 @@ def unshared_rows(x_train: np.ndarray, split: base.Split, test_scores: Mapping[s
 
 
 def score_test_rows(model: models.Model, x: np.ndarray, kept: Path, watch: Watch) -> dict[str, np.ndarray]:
-    """The scores of the test rows x; warn of a score that is the same for all of them.
+    """Score the test rows x; warn if all of them have the same score.
 
-    A search resumes from the parts that an earlier call has written to the file `kept`.
+    AnoGAN's search resumes from the parts that an earlier call wrote to the file `kept`.
     """
     scores = _scores(model, x, kept, watch)
     for name, score in scores.items():
@@ -93,7 +93,7 @@ def _scores(model: models.Model, x: np.ndarray, kept: Path, watch: Watch) -> dic
 
 
 class _Kept(Parts):
-    """Parts that are in a file as soon as they are there."""
+    """Parts that are written to a file as soon as they are set."""
 
     def __init__(self, path: Path, parts: Parts) -> None:
         super().__init__(parts)

@@ -1,4 +1,4 @@
-"""Figures of a single run."""
+"""Figures of one run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from alad_tf.report import plots
 def draw_figures(
     run_dir: Path, split: base.Split, test_scores: Mapping[str, np.ndarray], trained: networks.Networks
 ) -> None:
-    """Draw the figures that suit the data of a run: a plane for the toy data, reconstructions for images."""
+    """Draw the figure of a run: Figure 2 for data of two features, reconstructions for images."""
     if split.x_test.shape[1:] == (2,):
         _draw_plane(run_dir, split, trained)
     if split.x_test.ndim == 4:

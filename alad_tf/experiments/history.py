@@ -9,25 +9,25 @@ from alad_tf import stack
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.typing import Document
 
-RECORDS = 100  # at most, in a run's history; every fifth is scored on the test rows
+RECORDS = 100  # at most, in the history of a run; every fifth includes metrics on the test rows
 
 
 @dataclass
 class Log:
-    """State of a run beside its networks: steps, seconds, losses, history, best epoch."""
+    """Training state of a run besides its variables: steps, seconds, losses, history, best epoch."""
 
     step: int = 0
     seconds: float = 0.0
-    sums: dict[str, float] = field(default_factory=dict)  # of the losses over the steps since the last record
+    sums: dict[str, float] = field(default_factory=dict)  # sums of the losses since the last record
     history: list[dict[str, float]] = field(default_factory=list)
-    best: dict[str, float] | None = None  # epoch, step and validation: of the smallest mean validation score
-    stack: str = field(default_factory=stack.name)  # whose arithmetic the steps so far had
+    best: dict[str, float] | None = None  # epoch, step and validation, at the smallest mean validation score
+    stack: str = field(default_factory=stack.name)  # the stack that trained so far
 
     def require_stack(self) -> None:
-        """Check that a run goes on with the stack that it began with: another one has other rounding.
+        """Check that a run resumes with the stack it began with, because the other stack rounds differently.
 
         Raises:
-            SettingsError: it began with the other one.
+            SettingsError: it began with the other stack.
         """
         if self.stack != stack.name():
             raise SettingsError(
@@ -37,10 +37,10 @@ class Log:
 
     @classmethod
     def of_checkpoint(cls, document: Document | None) -> Log:
-        """The log that a checkpoint holds; a new one without a checkpoint.
+        """The log in a checkpoint, or a new one without a checkpoint.
 
         Raises:
-            DataError: it has other entries.
+            DataError: the entries are not those of a log.
         """
         known = {entry.name for entry in fields(cls)}
         if document is not None and not set(document) <= known:
@@ -51,22 +51,22 @@ class Log:
         return cls(**(document or {}))
 
     def last(self, metric: str) -> float | None:
-        """The last value of a metric in the history."""
+        """The latest value of a metric in the history."""
         return next((record[metric] for record in reversed(self.history) if metric in record), None)
 
     def of_validation(self) -> Document:
-        """Entries of result.json about the best epoch; none without validation rows."""
+        """Entries of result.json about the best epoch; empty without validation rows."""
         return {} if self.best is None else {"last_epoch": self.history[-1]["epoch"], "best": self.best}
 
     @property
     def epoch(self) -> int:
-        """The epoch of the last record; 0 where there is none."""
+        """The epoch of the last record; 0 if there is none."""
         return int(self.history[-1]["epoch"]) if self.history else 0
 
     def record(
         self, epoch: int, means: dict[str, float], judge: Callable[[], dict[str, float]], validation: float | None
     ) -> None:
-        """Append a record of the history: mean losses since the last one; every fifth has the judge's metrics."""
+        """Append a record to the history: mean losses since the last record, and in every fifth the judge's metrics."""
         record: dict[str, float] = {"epoch": epoch, "step": self.step, **means, "seconds": round(self.seconds, 3)}
         if validation is not None:
             record["validation"] = validation

@@ -1,8 +1,8 @@
-"""Table IV: time to score one batch, ALAD beside AnoGAN, in alternation in one process on the same rows.
+"""Table IV: inference time of ALAD and AnoGAN for one batch, measured alternately in one process on the same rows.
 
-Both have their initial weights, since time does not depend on them; ALAD's spectral norm is folded into the weights, as
-after training. AnoGAN is timed twice: with one call of the graph for each step of its search, as was usual when the
-paper was written, and with the whole search in one call.
+Both have their initial weights, because the time does not depend on them; ALAD's spectral norm is folded into the
+weights, as after training. AnoGAN is timed twice: with one call of the graph for each step of its search, as was usual
+when the paper was written, and with the whole search in one call.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from alad_tf.report.paper import TABLE_IV
 from alad_tf.typing import Document
 
 DATASETS = tuple(TABLE_IV)
-ALAD_CALLS = 100  # in one measurement; times are those of one call
+ALAD_CALLS = 100  # calls per measurement; times are per call
 
 
 def measure(
@@ -41,20 +41,20 @@ def measure(
     rounds: int = 5,
     search_steps: int = SEARCH_STEPS,
 ) -> Document:
-    """Time one batch of the table's size of test rows, and write `<out>/latency/<dataset>.json`.
+    """Time one batch of test rows of the architecture table's size and write `<out>/latency/<dataset>.json`.
 
     Args:
-        dataset: of Table IV.
+        dataset: a data set of Table IV.
         out: results folder.
-        data_dir: where the raw data are.
-        rounds: number of rounds; each calls all.
-        search_steps: of AnoGAN.
+        data_dir: folder with the raw data.
+        rounds: number of rounds; each measures all methods.
+        search_steps: steps of AnoGAN's search.
 
     Returns:
-        Content of the file: batch, medians in milliseconds, and the median of AnoGAN / ALAD over the rounds.
+        The content of the file: batch, medians in milliseconds, and the median over the rounds of AnoGAN / ALAD.
 
     Raises:
-        AladError: data missing or damaged, or a data set without a table of AnoGAN.
+        AladError: the data are missing or damaged, or AnoGAN has no table for the data set.
     """
     if dataset not in DATASETS:
         raise SettingsError(f"Expected a data set of Table IV. Received: {dataset!r}. Allowed: {', '.join(DATASETS)}.")
@@ -88,7 +88,7 @@ def measure(
 
 
 def in_calls(search: Search, model: Networks, x: tf.Tensor, z: tf.Tensor, steps: int) -> Callable[[], np.ndarray]:
-    """A search for x [n, ...] from z [n, latent] with one call of a graph for each step; same result as `search`."""
+    """AnoGAN's search for x [n, ...] from z [n, latent] with one graph call per step; same result as `search`."""
     step_of = tf.function(search.adam_step)
     features = tf.function(lambda images: model.D(as_input(images), training=False)[1])
 

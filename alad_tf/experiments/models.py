@@ -1,4 +1,4 @@
-"""Trainer and scorer of a run, with one interface for all methods."""
+"""Trainer and scorer of a run, with the same interface for all methods."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from alad_tf.model.batching import Parts, Score, Watch, in_chunks
 from alad_tf.model.networks import Networks
 from alad_tf.model.trainer import Loop
 
-DEEP: dict[str, ModuleType] = {"DSEBM": dsebm, "DAGMM": dagmm, "AnoGAN": anogan}  # modules of one form
+DEEP: dict[str, ModuleType] = {"DSEBM": dsebm, "DAGMM": dagmm, "AnoGAN": anogan}  # modules with the same interface
 
 
 @dataclass
@@ -27,13 +27,13 @@ class Model:
     """Trainer and scorer of a run.
 
     Args:
-        trainer: takes the steps; None where making the model was all that there is to train.
-        scores: name -> [n], larger = more anomalous, of rows [n, ...]; tells a `Watch` how far it is.
-        arrays: what weights.npz holds.
-        validation: the score whose mean on the validation rows ends training; None: there is none.
-        search: scores where they take so long that they are taken once, at the end; it goes on from the parts that are
-            there.
-        networks: of ALAD.
+        trainer: takes the training steps; None for methods that are trained when they are built.
+        scores: maps rows [n, ...] to name -> [n], larger = more anomalous; reports its progress to a `Watch`.
+        arrays: content of weights.npz.
+        validation: the score whose mean on the validation rows controls early stopping; None: no early stopping.
+        search: replaces `scores` for a method that scores so slowly that it does so once, at the end; resumes from the
+            parts it is given.
+        networks: the networks of ALAD.
     """
 
     trainer: Loop | None
@@ -47,13 +47,13 @@ class Model:
 def build(
     settings: AnySettings, seed: int, x_train: np.ndarray, strategy: tf.distribute.Strategy | None = None
 ) -> Model:
-    """The model of a run before its training; a method without networks is trained at once.
+    """Build the model of a run before training; a method without networks is trained here.
 
     Args:
-        settings: of the run.
-        seed: of all that is random.
+        settings: settings of the run.
+        seed: governs all random numbers.
         x_train: [n, d] rows or images [n, height, width, channels].
-        strategy: of ALAD: how several devices share its batches.
+        strategy: distributes the batches of ALAD over several devices.
     """
     if isinstance(settings, Settings):
         return _alad(settings, seed, x_train, strategy)
@@ -61,7 +61,7 @@ def build(
 
 
 def build_networks(settings: Settings, seed: int) -> Networks:
-    """The networks of a run of ALAD with freshly drawn weights."""
+    """Build the networks of a run of ALAD with random initial weights."""
     released = settings.dynamics == "released" and settings.spectral_norm == "paper"
     return networks.build(
         settings.table,

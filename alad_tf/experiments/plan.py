@@ -1,6 +1,6 @@
-"""The runs that Tables II to VIII need and do not have yet, and as many of them as a budget of time allows.
+"""`alad tables --budget`: the runs that Tables II to VIII still need, within a time budget.
 
-The order is by cost alone: what a run is thought to take, `COSTS`. Nothing here looks at a label or at a figure.
+Runs are ordered by their estimated cost, `COSTS`, and by nothing else: neither labels nor results are used.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 DATASETS = (*paper.TABLE_II, *paper.TABLE_III)
 
-# Core seconds of a run, about, with the start of its process. Those of ALAD hold for its ablations too.
+# Approximate core seconds of a run, including the start of its process. Those of ALAD also apply to its ablations.
 # fmt: off
 COSTS = {
     "kdd99":      {"mean": 10, "IF": 10, "SGD-OC-SVM": 15, "OC-SVM": 45, "kNN": 50, "DAGMM": 180, "DSEBM": 400,
@@ -42,21 +42,21 @@ COSTS = {
 
 
 class Cell(NamedTuple):
-    """One run that the tables need."""
+    """One run needed for the tables."""
 
     dataset: str
     method: str
-    normal_class: int | None  # of images
+    normal_class: int | None  # None for tabular data
     seed: int
 
     @property
     def cost(self) -> float:
-        """Core seconds, about."""
+        """Approximate core seconds."""
         return COSTS[self.dataset]["ALAD" if self.method in ABLATIONS else self.method]
 
 
 def cells(datasets: Sequence[str] = DATASETS, n_runs: int | None = None) -> list[Cell]:
-    """Every run that Tables II to VIII need of these data sets, the cheapest first; `n_runs` None: the paper's."""
+    """All runs on these data sets needed for Tables II to VIII, cheapest first; `n_runs` None: the paper's number."""
     found = []
     for dataset in datasets:
         images = dataset in paper.TABLE_III
@@ -71,9 +71,9 @@ def cells(datasets: Sequence[str] = DATASETS, n_runs: int | None = None) -> list
 
 
 def missing(wanted: Sequence[Cell], out: Path, published: Path | None) -> list[Cell]:
-    """The cells that have a result neither in `out` nor, of the protocol's epochs and of its data, among the published.
+    """The cells without a result in `out` or a published result with the protocol's epochs and data.
 
-    Raises DataError, naming the file, for a result that is damaged.
+    Raises DataError, naming the file, for a damaged result.
     """
     found = []
     for _, group in groupby(wanted, key=_group):
@@ -84,7 +84,7 @@ def missing(wanted: Sequence[Cell], out: Path, published: Path | None) -> list[C
 
 
 def fitting(wanted: Sequence[Cell], seconds: float, jobs: int) -> tuple[list[Cell], float]:
-    """The cells that fit the time, `jobs` at once in their order, and the seconds that they are thought to take."""
+    """The first cells that fit into the time, `jobs` in parallel, and their estimated seconds."""
     chosen, used = [], 0.0
     for _, found in groupby(wanted, key=_group):
         group = _affordable(list(found), seconds - used, jobs)
@@ -103,24 +103,24 @@ def carry_out(
     jobs: int = 1,
     data_dir: Path | None = None,
 ) -> list[str]:
-    """Make the runs that are missing, the cheapest first, until the hours are over; what went wrong, a line for each.
+    """Do missing runs, cheapest first, until the time is over; return one line for each failure.
 
-    A run is started only if its cost fits the time that is left. Those that go on at the end are asked to stop as at
-    an interrupt: they save a checkpoint, with which the next call goes on. `hours` None: nothing is run. The log says
-    before the runs which are going to be made, and after them which were not.
+    A run is started only if its estimated cost fits into the time left. Runs still in progress at the end are stopped
+    as by an interrupt: they save a checkpoint, from which the next call resumes. The planned runs are logged at the
+    start, and those not done at the end.
 
     Args:
         out: results folder.
-        published: results that count as there.
-        datasets: of `DATASETS`.
-        n_runs: seeds of each method, and of images of each normal class. None: the paper's.
-        hours: of this machine's time.
-        jobs: processes at a time.
-        data_dir: where the raw data are.
+        published: folder of published results, whose runs need not be done again.
+        datasets: names from `DATASETS`.
+        n_runs: seeds for each method and, on images, each normal class. None: the paper's number.
+        hours: time budget on this machine. None: nothing is run.
+        jobs: parallel processes.
+        data_dir: folder with the raw data.
 
     Raises:
         DataError: a result is damaged.
-        KeyboardInterrupt: after the processes saved a checkpoint and ended.
+        KeyboardInterrupt: after the processes have saved checkpoints and ended.
     """
     wanted = missing(cells(datasets, n_runs), out, published)
     if hours is None or not wanted:
@@ -152,7 +152,7 @@ def _fill(wanted: Sequence[Cell], out: Path, deadline: float, jobs: int, data_di
             for batch in _batches(part):
                 try:
                     _run(batch, out, deadline, jobs, data_dir)
-                except DataError as error:  # it would be the same for every method
+                except DataError as error:  # the same for every method
                     failures[f"{dataset}: {error}"] = None
                     without_data.add(dataset)
                     rest = []
@@ -163,7 +163,7 @@ def _fill(wanted: Sequence[Cell], out: Path, deadline: float, jobs: int, data_di
 
 
 def _run(batch: Sequence[Cell], out: Path, deadline: float, jobs: int, data_dir: Path | None) -> None:
-    """Make the runs of a batch. Raises SettingsError where `out` holds runs of the method with other settings."""
+    """Do the runs of a batch. Raises SettingsError if `out` holds runs of the method with other settings."""
     first = batch[0]
     budget = scheduler.Budget(deadline, first.cost)
     if not budget.fits():
@@ -181,13 +181,13 @@ def _run(batch: Sequence[Cell], out: Path, deadline: float, jobs: int, data_dir:
 
 
 def settings_of(cell: Cell) -> AnySettings:
-    """The settings of a cell's run: the protocol's."""
+    """The protocol's settings for a cell."""
     options = {} if cell.normal_class is None else {"normal_class": cell.normal_class}
     return of_method(cell.dataset, cell.method, **options)
 
 
 def _there(cell: Cell, out: Path, published: Path | None) -> set[tuple[int | None, int]]:
-    """Normal class and seed of the runs of a cell's method that need not be made."""
+    """Normal class and seed of the runs of a cell's method that have results already."""
     ours = load_results(out, cell.dataset, cell.method)
     theirs = load_results(published, cell.dataset, cell.method) if published else []
     if theirs:
@@ -201,12 +201,12 @@ def _group(cell: Cell) -> tuple[str, str]:
 
 
 def _affordable(group: Sequence[Cell], seconds: float, jobs: int) -> list[Cell]:
-    """The first cells of a method that fit the time."""
+    """The first cells of a method that fit into the time."""
     return list(group[: jobs * max(0, int(seconds // group[0].cost))]) if group else []
 
 
 def _batches(group: Sequence[Cell]) -> Iterator[list[Cell]]:
-    """The cells of a method in parts that are every one of some seeds with every one of some classes."""
+    """Split the cells of a method into batches, each a product of some seeds and some classes."""
     classes: dict[int, list[int | None]] = {}
     for cell in group:
         classes.setdefault(cell.seed, []).append(cell.normal_class)
@@ -215,7 +215,7 @@ def _batches(group: Sequence[Cell]) -> Iterator[list[Cell]]:
 
 
 def _described(found: Sequence[Cell]) -> str:
-    """Methods by data set and how many runs of each, with what they cost."""
+    """Describe runs: data set, method and number of runs, and the total cost."""
     if not found:
         return "nothing"
     parts = [f"{dataset} {method} ({len(list(group))})" for (dataset, method), group in groupby(found, key=_group)]

@@ -1,4 +1,4 @@
-"""A run in a process of its own."""
+"""A run in a separate process."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from alad_tf.experiments.progress import Progress
 from alad_tf.experiments.protocol import PROTOCOLS
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-LEFT_TO_PARENT = {signal.SIGINT, signal.SIGHUP}  # a terminal sends them to runs too; the parent ends its runs
-STOPPED = 75  # exit code of a run that was asked to stop and is in its checkpoint: EX_TEMPFAIL of sysexits.h
+LEFT_TO_PARENT = {signal.SIGINT, signal.SIGHUP}  # a terminal also sends them to runs; the parent stops its runs itself
+STOPPED = 75  # exit code of a run that was stopped and saved a checkpoint: EX_TEMPFAIL of sysexits.h
 
 
 class WarningMessage(NamedTuple):
-    """A warning of a run, which continues."""
+    """A warning from a run that continues."""
 
     text: str
 
 
 class Run:
-    """The process of one run and the pipe that it reports on: its own, so that a killed process holds up no other."""
+    """The process of a run and a pipe for its reports, one per run so that a killed process does not block others."""
 
     def __init__(self, name: str, settings: AnySettings, seed: int, run_dir: Path, data_dir: Path | None) -> None:
         context = multiprocessing.get_context("spawn")
         self.reader, writer = context.Pipe(duplex=False)
         arguments = (settings, seed, run_dir, data_dir, writer)
         self.process = context.Process(target=_work, args=arguments, name=name, daemon=True)
-        signal.pthread_sigmask(signal.SIG_BLOCK, LEFT_TO_PARENT)  # the process inherits it
+        signal.pthread_sigmask(signal.SIG_BLOCK, LEFT_TO_PARENT)  # inherited by the process
         try:
             threads = dict.fromkeys(THREAD_VARIABLES, str(PROTOCOLS[settings.dataset].threads))
             with environment(
@@ -51,7 +51,7 @@ class Run:
         writer.close()
 
     def messages(self) -> Iterator[Progress | WarningMessage | str]:
-        """Messages of the run since the last call: its progress, or the reason why it ended early."""
+        """Messages of the run since the last call: progress, warnings, or the reason why it ended early."""
         try:
             while self.reader.poll():
                 yield self.reader.recv()
@@ -60,14 +60,14 @@ class Run:
 
 
 def _work(settings: AnySettings, seed: int, run_dir: Path, data_dir: Path | None, writer: Connection) -> None:
-    """Body of a run's process: ends with exit code 0, or says why not in one line. Libraries talk to log.txt.
+    """Body of a run's process: exits with 0, or sends the reason in one line. Output of libraries goes to log.txt.
 
-    SIGTERM ends it at once until its first report, for there is nothing to save; then at the end of a chunk of steps.
+    SIGTERM ends it at once before its first report, when there is nothing to save, and later after a chunk of steps.
     """
     asked: list[int] = []
 
     def say(message: Progress | WarningMessage | str) -> None:
-        with suppress(BrokenPipeError):  # nobody listens any more: `stopping` sees that too
+        with suppress(BrokenPipeError):  # the parent has ended, which `stopping` notices too
             writer.send(message)
 
     def report(progress: Progress) -> None:
@@ -92,7 +92,7 @@ def _work(settings: AnySettings, seed: int, run_dir: Path, data_dir: Path | None
 
 
 class _Warnings(logging.Handler):
-    """Hands each warning that is logged to a function."""
+    """Log handler that passes each warning to a function."""
 
     def __init__(self, say: Callable[[WarningMessage], None]) -> None:
         super().__init__(logging.WARNING)
@@ -104,7 +104,7 @@ class _Warnings(logging.Handler):
 
 @contextmanager
 def _warnings_handed_to(say: Callable[[WarningMessage], None]) -> Iterator[None]:
-    """Hand the package's warnings to a function, and to no other handler."""
+    """Pass the package's warnings to a function, and to no other handler."""
     logger = logging.getLogger("alad_tf")
     handlers, propagate = logger.handlers, logger.propagate
     logger.handlers, logger.propagate = [_Warnings(say)], False
@@ -116,7 +116,7 @@ def _warnings_handed_to(say: Callable[[WarningMessage], None]) -> Iterator[None]
 
 @contextmanager
 def environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set environment variables for a while; processes that are started meanwhile inherit them."""
+    """Set environment variables temporarily, for processes started meanwhile."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:

@@ -1,4 +1,4 @@
-"""Progress of runs: one line or bar per run."""
+"""Progress of runs: a bar or a line for each run."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tqdm import tqdm
 
 from alad_tf.experiments.baseline_settings import AnySettings
 
-LOSS_NAMES = {"loss": "loss", "loss_d": "D", "loss_ge": "G/E", "loss_g": "G"}  # in lines of progress
-FIRST_REPORT_SECONDS = 15.0  # of training, before the first line of a run where no progress bar can be drawn
-PLAIN_REPORT_SECONDS = 60.0  # between two of them
+LOSS_NAMES = {"loss": "loss", "loss_d": "D", "loss_ge": "G/E", "loss_g": "G"}  # names shown in progress lines
+FIRST_REPORT_SECONDS = 15.0  # of training before the first progress line, without a terminal
+PLAIN_REPORT_SECONDS = 60.0  # between progress lines
 
 
 class ProgressBoard:
-    """One line a run: a progress bar on a terminal, else a plain line now and then."""
+    """Shows the progress of each run: a bar on a terminal, otherwise a line every minute."""
 
     def __init__(self, settings: AnySettings, done: list[str], to_do: list[str]) -> None:
         self.title = f"{settings.dataset} {settings.method}"
@@ -32,12 +32,12 @@ class ProgressBoard:
             self.say(f"{self.title}: {what}{', '.join(to_do)}")
 
     def show(self, name: str, progress: Progress) -> None:
-        """Bring a run's line up to date."""
+        """Update the line of a run."""
         now = time.monotonic()
         quality = "" if progress.quality is None else f", {progress.quality}"
         losses = (f"{LOSS_NAMES[key]} {loss:.3g}" for key, loss in progress.losses.items() if key in LOSS_NAMES)
         text = (progress.phase or ", ".join(losses)) + quality
-        if self.phases.setdefault(name, progress.phase) != progress.phase:  # another count begins
+        if self.phases.setdefault(name, progress.phase) != progress.phase:  # counting starts again
             self._forget(name)
             self.phases[name] = progress.phase
         if self.terminal:
@@ -61,7 +61,7 @@ class ProgressBoard:
             self.say(f"{self.title} {name}: {share:.0%}, {text}, about {left / 60:.0f} min left")
 
     def end(self, name: str, failure: str | None) -> None:
-        """Close a run's line."""
+        """Close the line of a run."""
         self._forget(name)
         self.say(f"{self.title} {name}: {failure or 'complete'}")
 
@@ -84,10 +84,10 @@ class ProgressBoard:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is, for whoever watches it."""
+    """Progress report of a run."""
 
     step: int
     steps: int
     losses: dict[str, float]
-    quality: str | None = None  # the last known metric of the paper's, as "F1 0.9502"
-    phase: str = ""  # what is done where it is no training
+    quality: str | None = None  # latest value of the paper's metric, such as "F1 0.9502"
+    phase: str = ""  # current activity, other than training

@@ -16,20 +16,20 @@ ABLATIONS = {  # Tables V and VI: method -> (spectral norm, Dzz)
 
 
 class Protocol(NamedTuple):
-    """How the runs of a data set are made and judged."""
+    """How runs on a data set are done and evaluated."""
 
-    top_fraction: float  # share of the test rows flagged as anomalies
+    top_fraction: float  # fraction of the test rows flagged as anomalies
     runs: int
     spectral_norm: str | None = "paper"
-    ema_decay: float | None = 0.999  # None: the trained weights score, not their average
-    threads: int = 1  # of a run's process; only large batches gain from a second one
-    jit: bool = True  # compile the step with XLA, which gains where batches are small
-    beside: tuple[str, ...] = ()  # other methods shown in the same report
-    metric: str = "f1"  # that the paper reports
+    ema_decay: float | None = 0.999  # None: score with the trained weights, not with their average
+    threads: int = 1  # of each run; only large batches gain from a second one
+    jit: bool = True  # compile the training step with XLA, faster for small batches
+    beside: tuple[str, ...] = ()  # other methods in the same table
+    metric: str = "f1"  # the metric that the paper reports
     patience: int | None = None  # epochs without a better validation score before training stops
 
 
-# AUROC is what the paper reports; nine classes of ten are anomalies.
+# The paper reports AUROC; nine of ten classes are anomalies.
 _IMAGES = Protocol(
     0.9, runs=3, jit=False, beside=("ALAD-noSN", "ALAD-noDzz", "ALAD-baseline"), metric="auroc", patience=10
 )
@@ -45,7 +45,7 @@ PROTOCOLS = {
 
 
 def of_images(dataset: str) -> bool:
-    """Whether the samples of a data set are images."""
+    """Whether a data set consists of images."""
     return isinstance(alad_table(dataset).data_dim, tuple)
 
 

@@ -1,4 +1,4 @@
-"""What a process leaves that is killed after its run is complete: checkpoints, temporary files and a lock."""
+"""Cleanup after processes that were killed just after completing a run: checkpoints, temporary files and a lock."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from alad_tf.io import atomic, locks
 
 
 def remove(run_dir: Path) -> None:
-    """Remove what is left in the folder of a complete run, unless another process works there or it is read-only."""
+    """Remove leftovers from the folder of a complete run, unless another process uses it or it is read-only."""
     if not any(path.name in ("lock", "checkpoints") or path.name.startswith(".") for path in run_dir.iterdir()):
         return
     with suppress(AladError, OSError), locks.locked(run_dir):

@@ -1,4 +1,4 @@
-"""One run of the paper's protocol (Section V): settings and a seed become a folder with a result.json."""
+"""One run of the paper's protocol (Section V): from settings and a seed to a folder with result.json."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ logger = logging.getLogger(__name__)
 
 CHUNK_IMAGE_STEPS = 10
 CHECKPOINT_SECONDS = 120.0  # at most, between two checkpoints
-EPOCHS_END_SECONDS = 20.0  # after the last checkpoint, the end of an epoch is worth one
-COLLAPSED = 1e-3  # mean loss_d below which a warning is due; 2 log 2 for each discriminator that cannot tell
+EPOCHS_END_SECONDS = 20.0  # after the last checkpoint, another one is written at the end of an epoch
+COLLAPSED = 1e-3  # warn if mean loss_d is below; a discriminator that cannot tell pairs apart has 2 log 2
 
 
 def run(
@@ -48,33 +48,33 @@ def run(
     report: Callable[[Progress], None] = lambda progress: None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Document:
-    """Train with one seed, score the test rows and write the run's files; go on from a checkpoint where there is one.
+    """Train with one seed, score the test rows and write the run's files; resume from a checkpoint if there is one.
 
-    The labels of the test rows are used for the metrics in history and result only: nothing is chosen by them.
+    Test labels are used only for the metrics in history.jsonl and result.json: nothing is selected by them.
     Damaged checkpoints and collapsed discriminators or scores are logged as warnings.
 
     Args:
-        settings: what to run.
+        settings: settings of the run.
         seed: governs initial weights, row order, z and dropout.
-        run_dir: the run's folder; result.json is written last.
-        data_dir: where the raw data are.
-        report: called a few times a minute.
-        stopping: asked a few times a minute whether to stop.
+        run_dir: folder of the run; result.json is written last.
+        data_dir: folder with the raw data.
+        report: called with the progress a few times a minute.
+        stopping: called a few times a minute; True stops the run.
 
     Returns:
-        What result.json holds.
+        The content of result.json.
 
     Raises:
-        AladError: data missing or damaged, a folder of other settings or in use by another process, checkpoints that
-            are all damaged, a loss that is not finite, or, with several processes, one that is gone.
-        Stopped: `stopping` said so; the state is in a checkpoint.
+        AladError: data missing or damaged, a folder with other settings or in use by another process, only damaged
+            checkpoints, a non-finite loss, or, with several processes, one that has died.
+        Stopped: `stopping` returned True; the state is in a checkpoint.
     """
     worker = workers.this(settings.strategy)
     if worker.chief:
         settings.claim(run_dir, seed)
     with distribution.together(settings.strategy) as strategy, worker.home(run_dir) as home, locks.locked(home):
         if not worker.chief:
-            settings.claim(run_dir, seed)  # compares with the chief's
+            settings.claim(run_dir, seed)  # compares with the settings of the chief
         atomic.remove_leftovers(home, WRITTEN)
         whole = _load(settings, data_dir)
         split, counts = _sampled(settings, seed, whole)
@@ -94,7 +94,7 @@ def run(
         result = _result(settings, seed, log, judge, counts, test_scores, whole, time.monotonic() - started)
         _write(home, settings, result, log, judge, test_scores)
         if model.trainer is not None:
-            distribution.anywhere(strategy, True)  # no process needs the checkpoints any more
+            distribution.anywhere(strategy, True)  # wait until no process needs the checkpoints
             saved.remove()
         return result
 
@@ -104,10 +104,10 @@ def _checkpoints(run_dir: Path, trainer: Loop) -> checkpoints.Checkpoints:
 
 
 def _watch(model: models.Model, report: Callable[[Progress], None], stopping: Callable[[], bool]) -> Watch:
-    """Report how many test rows are scored, and stop between two chunks of them.
+    """Return a watch that reports the number of scored test rows and stops between chunks.
 
     Raises:
-        Stopped: by the watch, where `stopping` says so.
+        Stopped: from the watch, if `stopping` returns True.
     """
 
     def watch(done: int, of: int) -> None:
@@ -130,7 +130,7 @@ def _load(settings: AnySettings, data_dir: Path | None) -> base.Split:
 
 
 def _sampled(settings: AnySettings, seed: int, split: base.Split) -> tuple[base.Split, dict[str, int]]:
-    """The rows that a run trains on and scores, drawn at random where it has a limit; and how many there are."""
+    """Draw the training and test rows of a run with a limit on them; return also their numbers."""
     counts, random = {"n_train": len(split.x_train), "n_test": len(split.x_test)}, np.random.default_rng(seed)
 
     def draw(kind: str) -> np.ndarray | None:
@@ -149,7 +149,7 @@ def _sampled(settings: AnySettings, seed: int, split: base.Split) -> tuple[base.
 
 
 def load_networks(run_dir: Path) -> networks.Networks:
-    """The networks of a complete run, with the weights that its scores came from.
+    """Load the networks of a complete run, with the weights that gave its scores.
 
     Raises:
         DataError: a file of the run is missing or damaged, or the weights do not fit the run's table.
@@ -175,11 +175,11 @@ def _train(
     report: Callable[[Progress], None],
     stopping: Callable[[], bool],
 ) -> None:
-    """Train from the log's step to the end, or until validation no longer improves.
+    """Train from the step in the log to the end, or until the validation score stops improving.
 
-    Every few epochs the log gets a record of the history; the weights are kept where validation is better than ever.
+    Every few epochs a record is added to the history; the weights with the best validation score are kept.
 
-    Chunks begin at the same steps however often the run was stopped, so that the means of the losses are the same too.
+    Chunks begin at the same steps however often the run was stopped, so that the mean losses are identical too.
     """
     started, last_saved, warned = time.monotonic() - log.seconds, time.monotonic(), False
     metric, steps = PROTOCOLS[settings.dataset].metric, settings.epochs * trainer.steps_per_epoch
@@ -258,7 +258,7 @@ def _write(
     judge: Judge,
     test_scores: dict[str, np.ndarray],
 ) -> None:
-    """Write the figures and files of a run; result.json last, for it makes the run complete."""
+    """Write the figures and files of a run; result.json last, because it marks the run as complete."""
     if judge.model.networks is not None:
         draw_figures(run_dir, judge.split, test_scores, judge.model.networks)
     atomic.write_text(run_dir / "history.jsonl", "".join(json.dumps(record) + "\n" for record in log.history))

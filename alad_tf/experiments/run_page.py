@@ -1,4 +1,4 @@
-"""`alad report` for a run of the paper's protocol: its losses, scores and metrics beside the paper's."""
+"""`alad report` for a run of the paper's protocol: losses, scores, and metrics compared with the paper's."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ INVERTED = "On KDD99 the attacks are the normal class, as in the paper: 'anomali
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder is of a run of `alad reproduce`, complete or not."""
+    """Whether a folder belongs to a run of `alad reproduce`, complete or not."""
     return (folder / "result.json").is_file() or (folder / "config.json").is_file()
 
 
 def run_page(folder: Path, top: int) -> Page:
-    """Collect what a page tells of a run.
+    """Collect the content of a page about a run.
 
     Args:
-        folder: of the run, `<out>/<dataset>/<method>/[class<k>/]seed<s>`.
-        top: test rows to list.
+        folder: folder of the run, `<out>/<dataset>/<method>/[class<k>/]seed<s>`.
+        top: number of test rows to list.
 
     Raises:
-        DataError: the run is not complete, or a file of it is damaged.
+        DataError: the run is not complete, or one of its files is damaged.
     """
     result = results.read_run(folder)
     name = f"{paper.DATASET_NAMES.get(result['dataset'], result['dataset'])}, {result['method']}, seed {result['seed']}"
@@ -96,7 +96,7 @@ def _facts(result: dict[str, Any]) -> list[tuple[str, object]]:
 
 
 def _metrics(result: dict[str, Any]) -> tuple[list[str], list[list[object]]]:
-    """A row for each score, the paper's mean over its runs below it where there is one."""
+    """A row for each score, followed by the paper's mean over its runs if there is one."""
     rows: list[list[object]] = []
     for score, values in result["scores"].items():
         rows.append([score, *(f"{values[metric]:.4f}" for metric in METRICS)])
@@ -108,7 +108,7 @@ def _metrics(result: dict[str, Any]) -> tuple[list[str], list[list[object]]]:
 
 
 def _scores(path: Path, result: dict[str, Any], top: int) -> tuple[ScoreView, list[AnomalousRow]]:
-    """The test rows by the run's first score, and those with the largest."""
+    """The run's first score of all test rows, and the rows with the largest scores."""
     try:
         arrays = archives.arrays(path)
         name = next(iter(result["scores"]))

@@ -1,4 +1,4 @@
-"""Several runs at once, each in a process of its own; complete runs are not repeated."""
+"""Several runs in parallel, each in its own process; complete runs are not repeated."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from alad_tf.experiments.process import Run, WarningMessage
 from alad_tf.experiments.progress import Progress, ProgressBoard
 from alad_tf.experiments.settings import is_complete
 
-GRACE_SECONDS = 30.0  # for the chunk of steps and the checkpoint of an interrupted run
+GRACE_SECONDS = 30.0  # for an interrupted run to finish its chunk of steps and write a checkpoint
 
 
 class Budget(NamedTuple):
-    """A deadline, and the time that one run is estimated to take."""
+    """A deadline and the estimated time of one run."""
 
     deadline: float  # of `time.monotonic`
     seconds: float
 
     def fits(self) -> bool:
-        """Whether a run that starts now ends before the deadline."""
+        """Whether a run started now would end before the deadline."""
         return time.monotonic() + self.seconds <= self.deadline
 
     def is_spent(self) -> bool:
@@ -45,23 +45,23 @@ def run_all(
     classes: Sequence[int] | None = None,
     budget: Budget | None = None,
 ) -> None:
-    """Make every run that is not complete yet, `jobs` at a time; with several workers each of them calls this.
+    """Do all runs that are not complete, `jobs` in parallel. With several workers, each of them calls this function.
 
     Args:
-        settings: of all runs.
-        seeds: one run for each.
-        out: results folder; a run lives in `settings.folder(out, seed)`.
-        jobs: processes at a time.
-        data_dir: where the raw data are.
-        classes: images: one run of each seed for each normal class. None: for the one of the settings.
-        budget: runs that do not fit it are not started, and those that go on at its end are asked to stop as at an
-            interrupt. None: all are made.
+        settings: settings of all runs.
+        seeds: one run for each seed.
+        out: results folder; runs are in `settings.folder(out, seed)`.
+        jobs: parallel processes.
+        data_dir: folder with the raw data.
+        classes: for images, the normal classes; one run for each class and seed. None: the class in the settings.
+        budget: runs that do not fit into it are not started, and those in progress at its end are stopped as by an
+            interrupt. None: no limit.
 
     Raises:
-        AladError: the data cannot be had, or a folder holds other settings: nothing is run. Or runs failed: the others
-            were still made, and the message names each and why.
-            With several processes that train as one, the others are left where one fails.
-        KeyboardInterrupt: after the processes saved a checkpoint and ended; a second interrupt ends them at once.
+        AladError: the data are not available, or a folder holds a run with other settings: nothing is run. Or some runs
+            failed: the others were still done, and the message lists the failures. With several workers, the remaining
+            runs are skipped after a failure.
+        KeyboardInterrupt: after the processes have saved checkpoints and ended; a second interrupt kills them.
     """
     worker, tasks = workers.this(settings.strategy), _tasks(settings, seeds, classes)
     if worker.together > 1 and jobs > 1:
@@ -69,7 +69,7 @@ def run_all(
     loading.prepare(settings.dataset, data_dir=data_dir, scaling=settings.scaling, training_half=settings.training_half)
     folders = {name: task.settings.folder(out, task.seed) for name, task in tasks.items()}
     for name, task in tasks.items() if worker.chief else ():
-        if worker.together == 1:  # the others would not see a folder move
+        if worker.together == 1:  # other workers would not notice that a folder has moved
             earlier.move_departures(task.settings, task.seed, out)
         task.settings.claim(folders[name], task.seed)
     waiting = [name for name in tasks if not is_complete(folders[name], settings.files)]
@@ -95,7 +95,7 @@ def run_all(
 
 
 class _Runs:
-    """The runs of one call: those that wait, those in a process, and why some have failed."""
+    """The runs of one call: waiting, in progress and failed."""
 
     def __init__(
         self,
@@ -112,13 +112,13 @@ class _Runs:
         self.failures: dict[str, str] = {}
 
     def start(self, jobs: int) -> None:
-        """Start runs that wait, while fewer than `jobs` go on."""
+        """Start waiting runs while fewer than `jobs` are in progress."""
         while self.waiting and len(self.running) < jobs:
             name = self.waiting.pop(0)
             self.running[name] = Run(name, *self.tasks[name], self.folders[name], self.data_dir)
 
     def listen(self, seconds: float) -> None:
-        """Wait so long for a process to end, then show what all of them have reported."""
+        """Wait at most so many seconds for a process to end, then show all reports."""
         wait([run.process.sentinel for run in self.running.values()], timeout=seconds)
         for name, run in list(self.running.items()):
             ended = not run.process.is_alive()
@@ -142,7 +142,7 @@ class _Runs:
         self.board.end(name, self.failures.get(name))
 
     def stop(self) -> None:
-        """Ask processes to save and end; kill those left after `GRACE_SECONDS`, or at a second interrupt."""
+        """Ask the processes to save and end; kill the rest after `GRACE_SECONDS` or on a second interrupt."""
         deadline = time.monotonic() + GRACE_SECONDS
         try:
             for run in self.running.values():
@@ -167,7 +167,7 @@ class _Task(NamedTuple):
 
 
 def _tasks(settings: AnySettings, seeds: Sequence[int], classes: Sequence[int] | None) -> dict[str, _Task]:
-    """The runs by their names in lines of progress: "seed 0", for images "class 3 seed 0"."""
+    """The runs by their names in progress lines: "seed 0", for images "class 3 seed 0"."""
     if settings.normal_class is None:
         return {f"seed {seed}": _Task(settings, seed) for seed in seeds}
     return {

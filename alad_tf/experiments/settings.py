@@ -1,4 +1,4 @@
-"""Settings of a run: the protocol's values (Section V-A), departures from them, and the folder that they name."""
+"""Settings of a run: the protocol's values (Section V-A), departures from them, and the resulting folder name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from architectures import Alad, Table
 RUN_FILES = ("config.json", "history.jsonl", "scores.npz", "weights.npz", "result.json")  # in the order of writing
 WRITTEN = ("reconstructions.png", *RUN_FILES)  # with the figure of some data sets
 
-# Option -> its part of a folder's name where its value is not the protocol's, in the order of the parts.
+# Option -> part of the folder name if the value departs from the protocol, in the order of the parts.
 DEPARTURES: dict[str, Callable[[Any], str]] = {
     "spectral_norm": "{}SN".format,
     "ema_decay": lambda decay: f"EMA{decay}" if decay else "noEMA",
@@ -43,14 +43,14 @@ AnyRun = TypeVar("AnyRun", bound="RunSettings")
 
 @dataclass(frozen=True)
 class RunSettings:
-    """Everything that a run of any method depends on, except its seed."""
+    """All settings of a run of any method, except its seed."""
 
     dataset: str
     epochs: int
 
     @property
     def base(self) -> str:
-        """Name of the method without departures: an ablation or a baseline."""
+        """Name of the method without departures from the protocol: an ablation or a baseline."""
         raise NotImplementedError
 
     @property
@@ -60,7 +60,7 @@ class RunSettings:
 
     @property
     def method(self) -> str:
-        """Name of the runs' folder and of their row in tables: the method, then each departure from the protocol."""
+        """Name of the results folder and of the row in tables: the method and each departure from the protocol."""
         usual = self.usual
         parts = [
             text(getattr(self, name))
@@ -71,12 +71,12 @@ class RunSettings:
 
     @property
     def table(self) -> Table | None:
-        """The architecture table; None for a method that has none."""
+        """The architecture table; None for methods without networks."""
         raise NotImplementedError
 
     @property
     def scores(self) -> tuple[str, ...]:
-        """Names of the scores, the method's own first."""
+        """Names of the scores; the first is the method's own."""
         raise NotImplementedError
 
     @property
@@ -85,18 +85,18 @@ class RunSettings:
         return RUN_FILES
 
     def folder(self, out: Path, seed: int) -> Path:
-        """Path of the folder of the run with a seed."""
+        """Folder of the run with this seed."""
         label = getattr(self, "normal_class", None)
         task = "" if label is None else f"class{label}"
         return out / self.dataset / self.method / task / f"seed{seed}"
 
     def claim(self, run_dir: Path, seed: int) -> None:
-        """Write the folder's config.json, or check that the one there says the same.
+        """Write config.json to the folder, or check that the existing one has the same settings.
 
-        The name of the method follows from the other entries and is not compared: earlier versions had fewer parts.
+        The name of the method is derived from the other entries and not compared: earlier versions had fewer parts.
 
         Raises:
-            SettingsError: the folder belongs to a run with other settings; the message names each difference.
+            SettingsError: the folder belongs to a run with other settings; the message lists the differences.
         """
         path = run_dir / "config.json"
         table = {} if self.table is None else {"table": asdict(self.table)}
@@ -121,17 +121,17 @@ class RunSettings:
 
 @dataclass(frozen=True)
 class SharedOptions(RunSettings):
-    """Options of ALAD and of the baselines."""
+    """Options shared by ALAD and the baselines."""
 
     scaling: str | None = None
     training_half: str = "clean"
     jit: bool = False
-    normal_class: int | None = None  # images: the class that is not anomalous
+    normal_class: int | None = None  # images: the normal class
     patience: int | None = None  # images: epochs without a smaller mean validation score before training stops
     weights: str | None = None  # images: "best" on the validation images, or "last"
 
     def _require_of_images(self) -> None:
-        """Check the options of image data sets: needed with images, refused without."""
+        """Check the options that image data sets require and tabular ones do not have."""
         if self.epochs < 1:
             raise SettingsError(f"Expected at least 1 epoch. Received: {self.epochs}.")
         images = of_images(self.dataset)
@@ -146,7 +146,7 @@ class SharedOptions(RunSettings):
 
 @dataclass(frozen=True)
 class Ablation(RunSettings):
-    """Components of ALAD: required entries, which dataclasses put before those with a default."""
+    """Components of ALAD. A class of its own, because fields without a default must come first."""
 
     spectral_norm: str | None
     latent_discriminator: bool
@@ -155,16 +155,16 @@ class Ablation(RunSettings):
 
 @dataclass(frozen=True)
 class Settings(SharedOptions, Ablation):
-    """Everything that a run of ALAD depends on, except its seed.
+    """All settings of a run of ALAD, except its seed.
 
     Raises:
         SettingsError: a value outside its range, or an option that the data set does not have.
     """
 
     jit: bool = True
-    strategy: str | None = None  # None: one device; else how several share each batch
-    precision: str | None = None  # of convolutions and products; None: float32
-    dynamics: str | None = None  # of training: "released" (D17 to D21), or None, the paper's
+    strategy: str | None = None  # distribution of each batch over several devices; None: one device
+    precision: str | None = None  # of convolutions and matrix products; None: float32
+    dynamics: str | None = None  # training dynamics: "released" (D17 to D21), or None for the paper's
 
     def __post_init__(self) -> None:
         self._require("dataset", PROTOCOLS)
@@ -186,7 +186,7 @@ class Settings(SharedOptions, Ablation):
 
     @classmethod
     def of_protocol(cls, dataset: str, method: str = "ALAD", **options: Any) -> Settings:
-        """The paper's settings for a data set and one of `ABLATIONS`; options that are not None replace theirs.
+        """The paper's settings for a data set and one of `ABLATIONS`, changed by the options that are not None.
 
         Raises:
             SettingsError: unknown data set, method or option.
@@ -215,7 +215,7 @@ class Settings(SharedOptions, Ablation):
 
     @classmethod
     def of_run(cls, run_dir: Path) -> tuple[Settings, int]:
-        """The settings and the seed of the run in a folder.
+        """Read the settings and the seed of the run in a folder.
 
         Raises:
             DataError: its config.json is missing or damaged.
@@ -227,7 +227,7 @@ class Settings(SharedOptions, Ablation):
 
     @property
     def table(self) -> Alad:
-        """The architecture table of the data set."""
+        """The architecture table for the data set."""
         return alad_table(self.dataset)
 
     @property
@@ -238,18 +238,18 @@ class Settings(SharedOptions, Ablation):
 
     @property
     def usual(self) -> Settings:
-        """The protocol's settings of the same ablation; a strategy and a precision go without XLA."""
+        """The protocol's settings of the same ablation, without XLA for a strategy or a precision."""
         usual = Settings.of_protocol(self.dataset, self.base, **_task(self.normal_class), dynamics=self.dynamics)
         return replace(usual, jit=usual.jit and self.strategy is None and self.precision is None, dynamics=None)
 
     @property
     def scores(self) -> tuple[str, ...]:
-        """The four of Section V-F."""
+        """The four scores of Section V-F."""
         return SCORES
 
 
 def of_config(kind: type[AnyRun], config: Document, run_dir: Path) -> tuple[AnyRun, int]:
-    """Settings of a kind and the seed that a config.json holds.
+    """Settings of the given class and the seed from the content of a config.json.
 
     Raises:
         DataError: an entry is missing or not allowed.
@@ -262,7 +262,7 @@ def of_config(kind: type[AnyRun], config: Document, run_dir: Path) -> tuple[AnyR
 
 
 def is_complete(run_dir: Path, names: Iterable[str] = RUN_FILES) -> bool:
-    """Whether the run of a folder has ended and all its files are there."""
+    """Whether the run in a folder has ended and all its files exist."""
     return all((run_dir / name).exists() for name in names)
 
 
@@ -282,7 +282,7 @@ def _task(normal_class: int | None) -> dict[str, int]:
 
 
 def read_config(path: Path) -> Document:
-    """Content of a config.json.
+    """Read a config.json.
 
     Raises:
         DataError: missing or damaged.
@@ -294,7 +294,7 @@ def read_config(path: Path) -> Document:
 
 
 def _differences(there: object, here: object, name: str = "") -> Iterator[str]:
-    """Describe each value in which two JSON documents differ; values inside objects and lists by their path."""
+    """Describe each difference between two JSON documents; nested values by their path."""
     if isinstance(there, dict) and isinstance(here, dict):
         for key in {**here, **there}:
             yield from _differences(there.get(key), here.get(key), f"{name}.{key}" if name else key)

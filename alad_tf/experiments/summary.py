@@ -1,4 +1,4 @@
-"""Summaries and figures of a method's runs."""
+"""Summary and figures of the runs of a method."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def sum_up(settings: AnySettings, out: Path) -> str:
-    """Write summary.json and the figures of a method's complete runs; return the tables beside the paper's, as text.
+    """Write summary.json and the figures of a method's complete runs; return the comparison with the paper as text.
 
     Raises:
-        AladError: a result is damaged, or the results belong to runs that cannot be summed up together.
+        AladError: a result is damaged, or the runs cannot be summarised together.
     """
     from alad_tf.report import comparison, paper
     from alad_tf.report.results import Results
@@ -44,7 +44,7 @@ def sum_up(settings: AnySettings, out: Path) -> str:
 
 
 def save_figures(settings: Settings, results: Results, summary: Document) -> list[Path]:
-    """Draw the figures of a method's runs, and for images those of the classes; return their paths."""
+    """Draw the figures of a method's runs and, for images, of the classes; return their paths."""
     from alad_tf.report import paper, plots
 
     dataset, method, metric = settings.dataset, settings.method, PROTOCOLS[settings.dataset].metric

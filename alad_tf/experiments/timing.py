@@ -1,4 +1,4 @@
-"""Measure several calls in alternation, so that a slow phase of the machine affects all of them."""
+"""Alternating time measurements, so that a slow phase of the machine affects all calls alike."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Callable, NamedTuple
 
 
 class Times(NamedTuple):
-    """Seconds of several calls, measured in the same rounds."""
+    """Times of several calls, measured in the same rounds."""
 
     of: dict[str, list[float]]  # name -> seconds of each round
 
@@ -18,15 +18,15 @@ class Times(NamedTuple):
         return statistics.median(self.of[name])
 
     def ratio(self, name: str, yardstick: str) -> float:
-        """Median over the rounds of name / yardstick: a slow phase of the machine affects both of a round."""
+        """Median over the rounds of name / yardstick; a slow phase of the machine affects both alike."""
         return statistics.median(a / b for a, b in zip(self.of[name], self.of[yardstick]))
 
     def fastest(self, names: Sequence[str]) -> str:
-        """The one with the smallest median."""
+        """The name with the smallest median."""
         return min(names, key=self.median)
 
     def rows(self, ours: str) -> list[dict[str, str | float]]:
-        """One row for each thing: its times in milliseconds, and how many times as long ours takes."""
+        """A row for each name: its times in milliseconds, and the ratio of ours to it."""
         return [
             {
                 "what": name,
@@ -46,13 +46,13 @@ def alternate(
     parts: Mapping[str, int] | None = None,
     called: Callable[[], object] = lambda: None,
 ) -> Times:
-    """Call each once to warm up, then each once a round; every round begins with another one.
+    """Call each function once to warm up, then once per round; each round starts with another one.
 
     Args:
-        calls: name -> what is measured.
-        rounds: how often.
-        parts: name -> how many of its parts one call does (default: 1); times are those of one part.
-        called: called after each call, outside its time, such as to advance a progress bar.
+        calls: name -> function to measure.
+        rounds: number of rounds.
+        parts: name -> number of parts in one call (default 1); times are per part.
+        called: called after each measurement, for example to advance a progress bar.
     """
     for call in calls.values():
         call()

@@ -1,4 +1,4 @@
-"""Several processes that train as one (`--strategy multi-worker`): which of them this one is, as TF_CONFIG says."""
+"""Multi-worker training (`--strategy multi-worker`): the role of this process according to TF_CONFIG."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _WANTED = '{"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker"
 
 
 class Worker(NamedTuple):
-    """One of the processes; the chief is the one that writes."""
+    """One of the worker processes; only the chief writes results."""
 
-    name: str  # "worker 1"; "" where there is one process
+    name: str  # such as "worker 1"; "" for a single process
     chief: bool
-    together: int  # processes
+    together: int  # number of processes
 
     @contextmanager
     def home(self, run_dir: Path) -> Iterator[Path]:
-        """Where a run is written: the chief's is the run's folder, the others' is removed at the end."""
+        """Folder to write a run to: the run's own for the chief, a temporary one for the others."""
         if self.chief:
             yield run_dir
             return
@@ -38,15 +38,15 @@ class Worker(NamedTuple):
             yield Path(folder)
 
     def log(self, run_dir: Path) -> Path:
-        """Where the libraries of this process write what they have to say about a run."""
+        """Log file for the output of libraries in this process."""
         return run_dir / ("log.txt" if self.chief else f"log.{self.name.replace(' ', '')}.txt")
 
 
 def this(strategy: str | None) -> Worker:
-    """This process's place in a run with a strategy.
+    """The role of this process in a run with a strategy.
 
     Raises:
-        SettingsError: multi-worker, and TF_CONFIG is missing or not what TensorFlow expects.
+        SettingsError: the strategy is multi-worker, and TF_CONFIG is missing or not in the form TensorFlow expects.
     """
     if strategy != "multi-worker":
         return Worker("", chief=True, together=1)
