@@ -1,1 +1,1 @@
-"""The paper's tables and figures, ours beside them."""
+"""Tables and figures that compare our results with the paper's, and HTML report pages."""

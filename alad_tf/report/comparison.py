@@ -1,7 +1,7 @@
-"""Results beside the paper's: Tables II to VIII, the added table, and the rows of one method.
+"""Comparison with the paper: Tables II to VIII, the added table, and the results of one method.
 
-Runs in the output folder come first; published ones replace missing ones, see `results.gather`. Rows of Tables II to
-VIII show runs of the protocol; runs that depart from it have rows of their own name in the added table.
+Runs in the output folder come first; published ones fill in for missing ones, see `results.gather`. Tables II to VIII
+show runs of the protocol; runs that depart from it have rows of their own in the added table.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TABLES = ("2", "3", "4", "5", "6", "7", "8", "protocol")
 _Figures = Mapping[str, Document]  # metric -> {"mean", "std"}
 _TABULAR_METRICS = ("precision", "recall", "f1")
 _AP = "average_precision"
-_TASKS = 10  # of an image data set: one class each is normal
+_TASKS = 10  # tasks of an image data set, one for each normal class
 _HEADINGS = {
     "precision": "Precision", "recall": "Recall", "f1": "F1", "auroc": "AUROC", "average_precision": "Average precision"
 }  # fmt: skip
@@ -50,7 +50,7 @@ _TITLES = {
 
 
 class Row(NamedTuple):
-    """A row of Tables II, III and V to VIII: its name, whose results it is, and the key of the paper's figures."""
+    """A row of Tables II, III and V to VIII: its name, its method and score, and its key in the paper's results."""
 
     name: str
     method: str
@@ -59,15 +59,15 @@ class Row(NamedTuple):
 
 
 def table(name: int | str, out: Path, published: Path | None = None) -> Table:
-    """A table of the paper, 2 to 8, in its order of rows, ours beside it; or "protocol", which the paper does not have.
+    """Table 2 to 8 of the paper with our results beside the paper's, or "protocol", a table that the paper lacks.
 
-    Raises SettingsError for another name, AladError for damaged results and runs of unequal epochs.
+    Raises SettingsError for another name, AladError for damaged results and runs with different epochs.
     """
     return table_from(str(name), *read(out, published))
 
 
 def table_from(name: str, own: Results, published: Results | None) -> Table:
-    """What `table` returns, from results that are read once for several tables."""
+    """`table` from results that have been read already."""
     if name not in TABLES:
         raise SettingsError(
             f"Expected the name of a table that can be printed. Received: {name}. Allowed: {', '.join(TABLES)}."
@@ -81,7 +81,7 @@ def table_from(name: str, own: Results, published: Results | None) -> Table:
 
 
 def rows_of(number: int) -> list[Row]:
-    """The rows under each data set of Table II, III or V to VIII; of VII and VIII those of ALAD."""
+    """The rows for each data set in Table II, III or V to VIII; in VII and VIII those of ALAD."""
     if number in (7, 8):
         return [Row(name, "ALAD", score, score) for score, name in _SCORE_NAMES.items()]
     if number in (5, 6):
@@ -92,7 +92,7 @@ def rows_of(number: int) -> list[Row]:
 
 
 def datasets_of(number: int) -> tuple[str, ...]:
-    """The data sets of Table II, III or V to VIII."""
+    """The data sets in Table II, III or V to VIII."""
     return tuple(paper.TABLE_III if number in (3, 6, 8) else paper.TABLE_II)
 
 
@@ -105,9 +105,9 @@ def comparison(
 ) -> Table:
     """Our results on one data set beside the paper's, a row for each method and score.
 
-    `scores` None: of each method the one that stands for it in Tables II and III. The difference is ours minus the
-    paper's in the last metric: F1, or AUROC on image data. Where the paper prints nothing for any row, all our metrics
-    stand alone. Raises AladError for damaged results and runs of unequal epochs.
+    `scores` None: the score of each method that Tables II and III report. The difference is ours minus the paper's in
+    the last metric: F1, or AUROC on images. If the paper prints nothing for any row, the table has all our metrics.
+    Raises AladError for damaged results and runs with different epochs.
     """
     sheet = _Sheet(*read(out, published))
     several = scores is not None and len(scores) > 1
@@ -143,7 +143,7 @@ def comparison(
 
 
 def _methods_table(number: int, sheet: _Sheet) -> Table:
-    """Tables II, III, V and VI: methods under each data set, each by its score."""
+    """Tables II, III, V and VI: the methods on each data set, each with its score."""
     for dataset in datasets_of(number):
         sheet.rows.append([_heading(dataset)])
         for row in rows_of(number):
@@ -162,7 +162,7 @@ def _methods_table(number: int, sheet: _Sheet) -> Table:
 
 
 def _scores_table(number: int, sheet: _Sheet) -> Table:
-    """Tables VII and VIII; Arrhythmia as ALAD, the paper's name, and as ALAD-noDzz, whose row of Table V it repeats."""
+    """Tables VII and VIII. Arrhythmia appears as ALAD, the paper's name, and as ALAD-noDzz, whose Table V row it is."""
     for dataset in datasets_of(number):
         for method in dict.fromkeys(("ALAD", paper.SCORE_STUDY[dataset])):
             runs = sheet.find(dataset, method)
@@ -175,7 +175,7 @@ def _scores_table(number: int, sheet: _Sheet) -> Table:
 
 
 def _protocol_table(sheet: _Sheet) -> Table:
-    """AUROC and average precision of every method that has runs, also without the test rows shared with training."""
+    """AUROC and average precision of all methods with runs, also without the test rows shared with the training set."""
     datasets = []
     for dataset in DATASET_NAMES:
         found = [(row, sheet.find(dataset, row.method)) for row in _all_rows(sheet.methods(dataset))]
@@ -203,7 +203,7 @@ def _protocol_row(name: str, runs: _Runs, score: str, printed: Mapping[str, Prin
 
 
 def _all_rows(methods: Iterable[str]) -> list[Row]:
-    """The rows of Tables II and III, added ones, and those of every other method that has results, by name."""
+    """The rows of Tables II and III, the added rows, and rows of all other methods with results, by name."""
     mapped = {**paper.ROWS, **paper.ADDED_ROWS}
     rows = [Row(name, method, score, name) for name, (method, score) in mapped.items()]
     for method in sorted(set(methods) - {row.method for row in rows}):
@@ -215,7 +215,7 @@ def _all_rows(methods: Iterable[str]) -> list[Row]:
 
 
 def _latency_table(sheet: _Sheet) -> Table:
-    """Table IV, from what `latency/<dataset>.json` of the results folder, or else of the published one, holds."""
+    """Table IV, from `latency/<dataset>.json` in the results folder, or else in the published results."""
     for dataset, (batch, anogan, alad, speed_up) in paper.TABLE_IV.items():
         ours, note = _latency(sheet, dataset)
         cells: list[str] = [f"{DATASET_NAMES[dataset]}{sheet.marks([note])}", str(ours.get("batch", batch))]
@@ -232,7 +232,7 @@ def _latency_table(sheet: _Sheet) -> Table:
 
 
 def _latency(sheet: _Sheet, dataset: str) -> tuple[Document, str | None]:
-    """The times of a data set, empty where none were measured, and how they were measured."""
+    """The times on a data set (empty if not measured), and a note on how they were measured."""
     for origin, results in (("this machine", sheet.own), ("published", sheet.published)):
         times = load_latency(results.folder, dataset) if results else None
         if times:
@@ -244,19 +244,19 @@ def _latency(sheet: _Sheet, dataset: str) -> tuple[Document, str | None]:
 
 
 class _Runs(NamedTuple):
-    """The runs behind a row: how many and from where, in words, and mean and std by score and metric."""
+    """The runs behind a row: their number and origin in words, and mean and std by score and metric."""
 
     label: str
     scores: Mapping[str, _Figures]
-    notes: Sequence[str]  # what has to be known about their data and their training
-    unshared: _Runs | None = None  # those with figures without the test rows that also stand in the training set
+    notes: Sequence[str]  # footnotes on their data and training
+    unshared: _Runs | None = None  # results without the test rows that also occur in the training set
 
 
 _NOT_RUN = _Runs("not run", {}, [])
 
 
 class _Sheet:
-    """Rows in the making, with the footnotes that they call for."""
+    """The rows of a table under construction, and their footnotes."""
 
     def __init__(self, own: Results, published: Results | None) -> None:
         self.own, self.published = own, published
@@ -266,7 +266,7 @@ class _Sheet:
         self.found: dict[tuple[str, str], _Runs] = {}
 
     def find(self, dataset: str, method: str) -> _Runs:
-        """The runs that stand for a method, or none; epochs other than the paper's are named."""
+        """The runs of a method, or none; epochs other than the paper's are named."""
         if (dataset, method) not in self.found:
             runs = gather_from(self.own, self.published, dataset, method)
             self.origins |= runs.keys()
@@ -274,11 +274,11 @@ class _Sheet:
         return self.found[dataset, method]
 
     def methods(self, dataset: str) -> set[str]:
-        """Names of the methods that have results, departures with their own."""
+        """Names of the methods with results, including departures from the protocol."""
         return self.own.methods(dataset) | (self.published.methods(dataset) if self.published else set())
 
     def marks(self, notes: Iterable[str | None]) -> str:
-        """The numbers in brackets of footnotes, each noted at its first use; nothing for None."""
+        """References to footnotes, which are added on first use; empty for None."""
         return "".join(map(self._mark, filter(None, notes)))
 
     def _mark(self, note: str) -> str:
@@ -308,7 +308,7 @@ def _sum_up(runs: Mapping[str, Sequence[Document]]) -> _Runs:
 
 
 def _unshared(summary: Document, label: str, n_runs: int) -> _Runs:
-    """Of `n_runs` runs those that have figures without the shared test rows; the note says how many rows are left."""
+    """The runs with results without the shared test rows, and a note on how many rows are left."""
     having = len(summary["runs"])
     note = (
         f"Without the test rows that also stand in the training set: {summary['n_test']:,} rows are left, "
@@ -337,9 +337,9 @@ def _printed_beside(number: int, dataset: str, row: Row, runs: _Runs) -> list[st
 
 
 def _beside(ours: _Figures | None, printed: Mapping[str, Printed], places: Mapping[str, tuple[int, int]]) -> list[str]:
-    """Ours and the paper's of each metric, then ours minus the paper's of the last.
+    """Our value and the paper's for each metric, then ours minus the paper's for the last metric.
 
-    `places` are the digits after the decimal point by metric, of ours and of the paper's.
+    `places`: digits after the decimal point by metric, for ours and for the paper's.
     """
     cells: list[str] = []
     for metric, (our_places, paper_places) in places.items():

@@ -30,7 +30,7 @@ OF_TIMES = (
 
 
 def notes_of(summary: Document, results: Sequence[Document]) -> Iterator[str]:
-    """Yield remarks on the runs: other data than the paper's, random subsets, epochs of our choice."""
+    """Yield remarks on the runs: stand-in data, random subsets, epochs that the paper does not print."""
     dataset, method = summary["dataset"], summary["method"]
     if summary.get("stand_in"):
         yield f"{DATASET_NAMES[dataset]}: {summary['stand_in']}; not a figure of it."

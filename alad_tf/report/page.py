@@ -1,4 +1,4 @@
-"""A report as one HTML page without any reference to another place: `render` makes it of plain data."""
+"""A self-contained HTML report page, rendered from plain data."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from string import Template
 from alad_tf.report import svg
 from alad_tf.report.score_view import ScoreView
 
-LARGEST = 5_000_000  # bytes of a page
+LARGEST = 5_000_000  # size limit of a page in bytes
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One column of an anomalous row: its value, the value that the model expects, its part in the score."""
+    """One column of an anomalous row: its value, the value that the model expects, its contribution to the score."""
 
     column: str
     value: object
@@ -25,7 +25,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class AnomalousRow:
-    """A row with a large score, and the columns that contribute most to it."""
+    """A row with a large score and the columns that contribute most to it."""
 
     name: str
     score: float
@@ -36,19 +36,19 @@ class AnomalousRow:
 
 @dataclass(frozen=True)
 class Drift:
-    """How the cells of a column differ between the rows to score and the training rows."""
+    """Difference between the distributions of a column in the scored rows and in the training rows."""
 
     column: str
     kind: str
     psi: float
-    by_chance: float  # PSI that no drift exceeds in more than 1 of 1000 columns
+    by_chance: float  # PSI exceeded in 1 of 1000 columns without drift
     ks: float | None
     trained: str
     now: str
 
     @property
     def verdict(self) -> str:
-        """A word: none where the PSI may be chance or is below 0.1; strong from 0.25 on."""
+        """Amount of drift: "none" if the PSI may be chance or is below 0.1, "strong" from 0.25 on, else "some"."""
         if self.psi <= self.by_chance or self.psi < 0.1:
             return "none"
         return "strong" if self.psi >= 0.25 else "some"
@@ -56,19 +56,19 @@ class Drift:
 
 @dataclass(frozen=True)
 class Page:
-    """Content of a report; a part that is missing has a sentence in `missing` that says why.
+    """Content of a report page. `missing` says why a section is left out.
 
     Args:
-        title: of the page.
-        facts: what the model was trained on: (name, value).
+        title: title of the page.
+        facts: (name, value) pairs on the training of the model.
         columns: kind -> names of the columns.
         losses: name -> (epochs, values).
-        scores: of the rows that the page is about.
+        scores: scores of the rows that the page is about.
         metrics: header and rows of a table of metrics.
         rows: most anomalous first.
-        contributions: column -> its mean part in the scores of `rows`, largest first.
-        drift: of the columns, largest first.
-        missing: part ("losses", "scores", "metrics", "rows", "drift") -> why it is not there.
+        contributions: column -> mean contribution to the scores of `rows`, largest first.
+        drift: drift of the columns, largest first.
+        missing: section ("losses", "scores", "metrics", "rows", "drift") -> why it is left out.
         notes: sentences at the end.
     """
 
@@ -86,7 +86,7 @@ class Page:
 
 
 def render(page: Page) -> str:
-    """The page as HTML. Names and cells show as text whatever they hold; no script comes from them."""
+    """Render a page as HTML. Names and cells are escaped and cannot contain markup or scripts."""
     chart, steps = page.scores.chart() if page.scores else ("", "null")
     sections = [
         ("trained", "Trained on", _facts(page.facts) + _columns(page.columns)),
@@ -136,8 +136,8 @@ def _scores(view: ScoreView, chart: str) -> str:
         '<input id="threshold" type="range" min="0" max="1" step="1" value="0">'
         '<output id="flagged" for="threshold"></output>'
         '<button id="reset" type="button">Back to the model\'s</button></div>'
-        f"{labelled}<p class='hint'>Rows have a logarithmic axis. Scores beyond the axis, the lowest and the highest "
-        "thousandth, are in the outer bars.</p>"
+        f"{labelled}<p class='hint'>The axis of rows is logarithmic. The outer bars include the lowest and the highest "
+        "thousandth of the scores.</p>"
     )
 
 
@@ -204,8 +204,8 @@ def _drift(columns: Sequence[Drift], most: int = 100) -> str:
     more = f"<p>{len(columns) - most} columns with less drift are left out.</p>" if len(columns) > most else ""
     return (
         "<p>PSI: population stability index over tenths of the training rows, or over categories. KS: largest "
-        "difference of the distribution functions. Some drift: a PSI from 0.1 on that is above chance; strong: "
-        "from 0.25 on. Chance: the PSI that rows without drift exceed in one of 1000 columns.</p>"
+        "difference of the distribution functions. Some drift: a PSI of at least 0.1 and above chance; strong: at "
+        "least 0.25. Chance: the PSI exceeded in one of 1000 columns without drift.</p>"
         "<div class='wide'><table><thead><tr><th>Column</th><th>Kind</th><th>Drift</th><th class='n'>PSI</th>"
         "<th class='n'>Chance</th><th class='n'>KS</th><th>Training rows</th><th>These rows</th></tr></thead>"
         f"<tbody>{lines}</tbody></table></div>{more}"

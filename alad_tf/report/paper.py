@@ -1,8 +1,8 @@
-"""The results that the paper prints (Section V), as data to hold beside it. Standard library only.
+"""The results printed in the paper (Section V) as data, easy to compare with it. Standard library only.
 
-Rows carry the names that this project's results carry: `ALAD` is the full method (spectral normalisation and D_zz),
-`ALAD-noSN` the paper's "Baseline + DL", `ALAD-noDzz` its "Baseline + SN", `ALAD-baseline` its "Baseline"; `ROWS` says
-which results the rows of Tables II and III are.
+Rows have the names of this project's results: `ALAD` is the full method (spectral normalisation and D_zz),
+`ALAD-noSN` the paper's "Baseline + DL", `ALAD-noDzz` its "Baseline + SN", `ALAD-baseline` its "Baseline"; `ROWS` maps
+the rows of Tables II and III to methods and scores.
 Every figure is a mean over runs; a pair is mean and standard deviation.
 """
 
@@ -14,7 +14,7 @@ DATASET_NAMES = {"kdd99": "KDD99", "arrhythmia": "Arrhythmia", "svhn": "SVHN", "
 
 
 class Printed(NamedTuple):
-    """One printed figure: the mean over runs and, where the paper gives it, the standard deviation."""
+    """One printed figure: the mean over runs and, if the paper gives it, the standard deviation."""
 
     mean: float
     std: float | None = None
@@ -154,7 +154,7 @@ TABLE_VIII: _Pairs = {
 
 # fmt: on
 
-# Rows of Tables II and III -> the results that they are: method and score.
+# Rows of Tables II and III -> method and score.
 ROWS = {
     "OC-SVM": ("OC-SVM", "score"),
     "IF": ("IF", "score"),
@@ -164,17 +164,17 @@ ROWS = {
     "AnoGAN": ("AnoGAN", "released"),
     "ALAD": ("ALAD", "features"),
 }
-# The same for rows that this project adds: the paper has none of them.
+# The same for the rows that this project adds to the paper's.
 ADDED_ROWS = {
     "OC-SVM by SGD": ("SGD-OC-SVM", "score"),
     "AnoGAN, Schlegl's weights": ("AnoGAN", "schlegl"),
     "Distance to the mean": ("mean", "score"),
     "k nearest neighbours": ("kNN", "score"),
 }
-# Methods for whose epochs the paper has no figure.
+# Methods whose epochs the paper does not print.
 EPOCHS_NOT_PRINTED = ("DSEBM", "DAGMM")
 
-# The method whose runs Tables VII and VIII report, by their row "features".
+# The method whose runs Tables VII and VIII report, according to their row "features".
 SCORE_STUDY = {"kdd99": "ALAD", "arrhythmia": "ALAD-noDzz", "svhn": "ALAD", "cifar10": "ALAD"}
 
 _QUOTED = (
@@ -186,7 +186,7 @@ _ARRHYTHMIA_NAME = (
     "F1 0.515); Table V gives the full method, Baseline + SN + DL, F1 0.497."
 )
 
-# What is to be known about a printed row: (table, data set, row) -> remark.
+# Remarks on printed rows, by (table, data set, row).
 NOTES: dict[tuple[int, str, str], str] = {
     (2, "kdd99", "AnoGAN"): (
         "The printed recall 0.8297 is a misprint: flagging 20 % of the rows fixes precision / recall at 0.984, so that "
@@ -200,7 +200,7 @@ NOTES: dict[tuple[int, str, str], str] = {
     (6, "svhn", "ALAD"): "Tables III and VIII print the standard deviation of the same runs as 0.0268.",
 }
 
-# What is to be known about our results in a row of Tables II and III.
+# Remarks on our results in rows of Tables II and III.
 ROW_NOTES = {
     "AnoGAN": (
         "Scored as in the code behind the paper's figures: 0.1 of the residual loss, 0.9 of the discriminator's "
@@ -212,7 +212,7 @@ ROW_NOTES = {
 def cells(number: int, dataset: str, row: str) -> dict[str, Printed]:
     """The figures in one row of Table II, III, V, VI, VII or VIII (`number` 2, 3, 5 to 8), by metric.
 
-    Tables II, V and VII have precision, recall and f1; the others auroc. Empty where the table has no such row.
+    Tables II, V and VII have precision, recall and f1; the others auroc. Empty if the table has no such row.
     """
     if number == 2:
         return {metric: Printed(mean) for metric, mean in _named(TABLE_II.get(dataset, {}).get(row))}
@@ -228,13 +228,13 @@ def _named(row: tuple[_Value, _Value, _Value] | None) -> list[tuple[str, _Value]
 
 
 def base_method(method: str) -> str:
-    """The method that a name begins with, without departures: of "ALAD-noSN-1epochs" it is "ALAD-noSN"."""
+    """The method in a name without departures from the protocol: "ALAD-noSN" for "ALAD-noSN-1epochs"."""
     known = {*TABLE_V["kdd99"], *(name for name, _ in (*ROWS.values(), *ADDED_ROWS.values()))}
     return max((name for name in known if f"{method}-".startswith(f"{name}-")), key=len, default=method)
 
 
 def score_of(method: str) -> str:
-    """The score that stands for a method in Tables II and III, the first of several: of ALAD that of Algorithm 1."""
+    """The score of a method in Tables II and III, for ALAD that of Algorithm 1."""
     rows, base = (*ROWS.values(), *ADDED_ROWS.values()), base_method(method)
     return next((score for name, score in rows if name == base), "features")
 
@@ -242,8 +242,8 @@ def score_of(method: str) -> str:
 def place(dataset: str, method: str, score: str | None = None) -> tuple[int, str] | None:
     """Where the paper prints a result of `method` with `score` (None: `score_of` it): (table, row), or None.
 
-    Of several places the one with a standard deviation, then the one with more digits. The L1, L2 and logits rows that
-    the paper attributes to ALAD are given for `ALAD` and for the method whose runs they are (`SCORE_STUDY`).
+    Of several places, one with a standard deviation comes first, then the one with more digits. The L1, L2 and logits
+    rows that the paper attributes to ALAD are found for `ALAD` and for the method they come from (`SCORE_STUDY`).
     """
     tabular, score = dataset in TABLE_II, score or score_of(method)
     studied = {SCORE_STUDY.get(dataset)} if score == "features" else {SCORE_STUDY.get(dataset), "ALAD"}
@@ -255,12 +255,12 @@ def place(dataset: str, method: str, score: str | None = None) -> tuple[int, str
 
 
 def printed(dataset: str, method: str, score: str | None = None) -> dict[str, Printed]:
-    """The paper's printed figures for `method` with `score` on `dataset`, by metric; empty without any."""
+    """The paper's figures for `method` with `score` on `dataset`, by metric; empty if there are none."""
     found = place(dataset, method, score)
     return cells(found[0], dataset, found[1]) if found else {}
 
 
 def note(dataset: str, method: str, score: str | None = None) -> str | None:
-    """The remark that belongs to the row which `printed` reads, or None."""
+    """The remark on the row that `printed` reads, or None."""
     found = place(dataset, method, score)
     return NOTES.get((found[0], dataset, found[1])) if found else None

@@ -1,7 +1,7 @@
-"""Figures of an experiment: curves and scores over its runs, and the toy data of Figure 2.
+"""Figures: curves and scores over the runs of an experiment, bars by class, images, and the toy data of Figure 2.
 
-Drawn on matplotlib's Figure objects, without pyplot and its global state, which scikit-learn's displays of curves would
-import. The colours of Okabe and Ito can be told apart by colour-blind readers.
+They use matplotlib's Figure objects and not pyplot with its global state, which scikit-learn's curve displays import.
+The colours are those of Okabe and Ito, which colour-blind readers can tell apart.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Array = np.ndarray
 CURVE_POINTS = 2000
 
 _BLUE, _VERMILION, _GREEN, _PURPLE, _GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
-_BARS = (_BLUE, _VERMILION, _GREEN, _PURPLE, "#E69F00", "#56B4E9")  # side by side, at most
+_BARS = (_BLUE, _VERMILION, _GREEN, _PURPLE, "#E69F00", "#56B4E9")  # colours of adjacent bars
 _STYLES = {"features": (_BLUE, "-"), "l1": (_VERMILION, "--"), "l2": (_GREEN, "-."), "logits": (_PURPLE, ":")}
 _DEFINITIONS = {
     "features": r"features: $\|f_{xx}(x, x) - f_{xx}(x, \hat{x})\|_1$",
@@ -41,7 +41,7 @@ _DEFINITIONS = {
 
 
 class _Line(NamedTuple):
-    """A curve on a common grid: the mean over runs, and the smallest and largest of them."""
+    """A curve on a common grid: mean, minimum and maximum over runs."""
 
     x: Array
     mean: Array
@@ -50,7 +50,7 @@ class _Line(NamedTuple):
 
 
 def roc(y: Array, score: Array) -> tuple[Array, Array]:
-    """False and true positive rate at every threshold, from (0, 0) to (1, 1); tied scores make one step.
+    """False and true positive rates at every threshold, from (0, 0) to (1, 1); tied scores form one step.
 
     y: [n], 1 for anomalous; score: [n], larger for more anomalous.
     """
@@ -59,18 +59,18 @@ def roc(y: Array, score: Array) -> tuple[Array, Array]:
 
 
 def precision_recall(y: Array, score: Array) -> tuple[Array, Array]:
-    """Recall and precision at every threshold, recall rising to 1; tied scores make one step.
+    """Recall and precision at every threshold, in the order of increasing recall; tied scores form one step.
 
     y: [n], 1 for anomalous; score: [n], larger for more anomalous.
     """
     precision, recall, _ = precision_recall_curve(y, score)
-    return recall[-2::-1], precision[-2::-1]  # without the added end at recall 0
+    return recall[-2::-1], precision[-2::-1]  # without the artificial point at recall 0
 
 
 def thin(x: Array, y: Array, limit: int = CURVE_POINTS) -> tuple[Array, Array]:
-    """At most `limit` points of a curve whose x does not fall, both ends among them, evenly spaced along the curve.
+    """At most `limit` points of a curve with non-decreasing x, including both ends, evenly spaced along the curve.
 
-    Length is measured with each axis in units of its range, so that a steep part keeps its shape.
+    The length is measured in units of the range of each axis, so that steep parts keep their shape.
     """
     if len(x) <= limit:
         return x, y
@@ -82,10 +82,11 @@ def thin(x: Array, y: Array, limit: int = CURVE_POINTS) -> tuple[Array, Array]:
 
 
 def bin_edges(values: Array, bins: int = 80) -> tuple[Array, bool]:
-    """Edges [bins + 1] for a histogram of finite `values` and whether their axis is to be logarithmic.
+    """Edges [bins + 1] for a histogram of finite `values`, and whether its axis should be logarithmic.
 
-    Logarithmic where nothing is negative and the bulk of the positive values spans more than a factor 100. The edges
-    cover the bulk, from the 0.1 % to the 99.9 % quantile; the caller moves the rest, zeros too, into the outer bins.
+    The axis is logarithmic if no value is negative and the bulk of the positive values spans more than a factor of 100.
+    The edges cover the bulk, from the 0.1 % to the 99.9 % quantile; callers clip the rest, including zeros, to the
+    outer bins.
     """
     positive = values[values > 0]
     if len(positive) and values.min() >= 0:
@@ -104,10 +105,10 @@ def save_run_figures(
 ) -> list[Path]:
     """Draw the runs of one experiment into `figure_dir` and return the paths of the PNG files written.
 
-    Of the runs' scores.npz: roc.png, precision_recall.png and scores.png; of their history.jsonl: losses.png and
-    f1.png or auroc.png, by the metric (`paper_mean`, the paper's, as a line across). Runs that lack a file are left out
-    of its figures; a figure with nothing to show is not written, and none at all where no run has scores. Raises
-    DataError, naming the file, for a file that is damaged.
+    scores.npz gives roc.png, precision_recall.png and scores.png; history.jsonl gives losses.png and f1.png or
+    auroc.png, depending on `metric` (with `paper_mean` as a horizontal line). Runs without a file are left out of its
+    figures; empty figures are not written, and none at all if no run has scores. Raises DataError, naming the file, for
+    a damaged file.
     """
     runs = [_read_scores(folder / "scores.npz") for folder in run_dirs if (folder / "scores.npz").exists()]
     if not runs:
@@ -131,7 +132,7 @@ def save_toy_figure(x_test: Array, x_hat: Array, z: Array, y_test: Array, path: 
     """Draw Figure 2 as a PNG: inputs x, encodings E(x) and reconstructions G(E(x)), outliers as crosses.
 
     x_test, x_hat and z: [n, 2]; y_test: [n], 1 for outliers. Inputs and reconstructions share their axes. Raises
-    DataError for other shapes and for values that are not finite.
+    DataError for other shapes and for non-finite values.
     """
     shapes = [np.shape(array) for array in (x_test, x_hat, z, y_test)]
     if len(shapes[3]) != 1 or shapes[:3] != [(shapes[3][0], 2)] * 3:
@@ -160,13 +161,13 @@ def save_toy_figure(x_test: Array, x_hat: Array, z: Array, y_test: Array, path: 
 def save_class_bars(
     groups: Mapping[str, Mapping[int, Sequence[float]]], path: Path, title: str, means: Mapping[str, float | None]
 ) -> Path:
-    """Bars of AUROC for each normal class, side by side: Figures 3, 4 and 7 to 10.
+    """Draw bars of AUROC for each normal class: Figures 3, 4 and 7 to 10.
 
     Args:
-        groups: name of a method or score -> class -> AUROC of each run; a class without runs has no bar. At most six.
-        path: of the PNG file.
-        title: over the figure.
-        means: name -> the paper's mean over all classes, drawn as a line across in the colour of its bars.
+        groups: name of a method or score (at most six) -> class -> AUROC of each run; a class without runs has no bar.
+        path: PNG file to write.
+        title: title of the figure.
+        means: name -> the paper's mean over all classes, drawn as a horizontal line in the colour of the bars.
     """
     classes = sorted({label for tasks in groups.values() for label in tasks})
     figure = _figure(min(max(5.0, 0.35 * len(classes) * len(groups) + 2.0), 14.0), 4.4)
@@ -190,11 +191,11 @@ def save_class_bars(
 
 
 def save_images_figure(shown: Mapping[str, tuple[Array, Array, Array]], path: Path) -> Path:
-    """Images over their reconstructions with the score of each: Figures 5 and 6, one pair of rows for each kind.
+    """Draw images above their reconstructions, with scores: Figures 5 and 6, one pair of rows for each kind.
 
     Args:
         shown: kind ("normal", "anomalous") -> images and reconstructions [n, height, width, channels] uint8, A(x) [n].
-        path: of the PNG file.
+        path: PNG file to write.
     """
     columns = max(len(images) for images, _, _ in shown.values())
     figure = _figure(0.8 * columns + 0.4, 1.9 * len(shown))
@@ -232,7 +233,7 @@ def _curves_figure(
     area_name: str,
     labels: tuple[str, str, str],
 ) -> Figure:
-    """A curve of each score, averaged over the runs, with the mean area under it; `labels`: title and axes."""
+    """Draw the curve of each score, averaged over the runs, with its mean area; `labels`: title and axes."""
     figure = _figure(5.6, 5.2)
     axes = figure.subplots()
     for score, (colour, style) in _STYLES.items():
@@ -249,7 +250,7 @@ def _steps_area(x: Array, y: Array) -> float:
 
 
 def _scores_figure(runs: Sequence[Mapping[str, Array]], title: str) -> Figure:
-    """Each class's share of rows by A(x), for the four scores, rows of all runs together."""
+    """Draw histograms of A(x) for normal and anomalous rows of all runs together, one for each of the four scores."""
     figure = _figure(9.0, 6.4)
     rows = "one run" if len(runs) == 1 else f"rows of {len(runs)} runs together"
     figure.suptitle(f"{title}, {rows} (values beyond an axis, zeros too, are in its outer bins)", fontsize=11)
@@ -265,7 +266,7 @@ def _scores_figure(runs: Sequence[Mapping[str, Array]], title: str) -> Figure:
         _finish(axes, _DEFINITIONS[score], "A(x)", "Share of the class's rows per bin")
         if logarithmic:
             axes.set_xscale("log")
-        # One bin may hold most rows (KDD99 has many equal ones): the others are to be seen beside it.
+        # One bin may hold most rows (KDD99 has many equal rows), and the other bins should still be visible.
         if np.max(shares) > 0.25:
             axes.set_yscale("log")
             axes.set_ylim(0.5 / len(values), 2.0)
@@ -293,10 +294,10 @@ def _losses_figure(losses: Mapping[str, Sequence[tuple[Array, Array]]], title: s
 def _metric_figure(courses: Sequence[tuple[Array, Array]], metric: str, paper_mean: float | None, title: str) -> Figure:
     figure = _figure(6.6, 4.2)
     axes = figure.subplots()
-    # A run that was evaluated once is a single point and needs a marker to be seen.
+    # A run that was evaluated once is a single point, which is only visible with a marker.
     for number, (epochs, values) in enumerate(courses):
         marker = "o" if len(epochs) < 30 else ""
-        label = "ours, one line a run" if number == 0 else None
+        label = "ours, one line per run" if number == 0 else None
         axes.plot(epochs, values, color=_BLUE, linewidth=1.0, alpha=0.75, marker=marker, markersize=3, label=label)
     if paper_mean is not None:
         label = f"paper's mean, {paper_mean:.4g}"
@@ -306,18 +307,18 @@ def _metric_figure(courses: Sequence[tuple[Array, Array]], metric: str, paper_me
 
 
 def _average(curves: Sequence[tuple[Array, Array]]) -> _Line:
-    """The mean of curves over x in [0, 1]; a single curve is only thinned."""
+    """Average curves over x in [0, 1]; a single curve is only thinned."""
     if len(curves) == 1:
         x, mean = thin(*curves[0])
         return _Line(x, mean, mean, mean)
-    # Points crowd at the left, where a good detector's curve bends.
+    # More points at the left, where the curve of a good detector bends.
     x = np.linspace(0.0, 1.0, CURVE_POINTS // 2) ** 2
     heights = np.stack([np.interp(x, *curve) for curve in curves])
     return _Line(x, heights.mean(axis=0), heights.min(axis=0), heights.max(axis=0))
 
 
 def _courses(histories: Sequence[Sequence[Document]], name: str) -> list[tuple[Array, Array]]:
-    """Epochs and values of one quantity for each run that has it; several values in an epoch are averaged."""
+    """Epochs and values of a quantity for each run that has it; several values in an epoch are averaged."""
     courses = []
     for history in histories:
         points = [(float(line["epoch"]), float(line[name])) for line in history if line.get(name) is not None]
@@ -329,7 +330,7 @@ def _courses(histories: Sequence[Sequence[Document]], name: str) -> list[tuple[A
 
 
 def _read_scores(path: Path) -> dict[str, Array]:
-    """y_test [n] and the four scores [n] as floats."""
+    """Read y_test [n] and the four scores [n] as floats."""
     try:
         with open(path, "rb") as file, np.load(file) as stored:
             arrays = {name: stored[name] for name in ("y_test", *SCORES)}
@@ -348,7 +349,7 @@ def _read_scores(path: Path) -> dict[str, Array]:
 
 
 def read_history(path: Path) -> list[Document]:
-    """The records of a history.jsonl. Raises DataError, naming the file, where it is damaged."""
+    """Read the records of a history.jsonl. Raises DataError, naming the file, if it is damaged."""
     try:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, RecursionError, ValueError) as error:
@@ -363,7 +364,7 @@ def _unusable(path: Path, reason: str) -> DataError:
 
 
 def _figure(width: float, height: float) -> Figure:
-    """An empty figure, in inches."""
+    """An empty figure; sizes in inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=110, layout="constrained")

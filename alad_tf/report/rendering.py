@@ -9,26 +9,26 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-FORMATS = {"text": "txt", "markdown": "md", "csv": "csv"}  # form -> suffix of its file
+FORMATS = {"text": "txt", "markdown": "md", "csv": "csv"}  # format -> file suffix
 
 _MARKS = re.compile(r" \[(\d+)\]")
 
 
 class Figure(str):
-    """A cell with a number behind it: its mean and the standard deviation over runs; None where there is none."""
+    """A cell that holds a number: mean and standard deviation over runs, or None."""
 
     mean: float | None
     std: float | None
 
     def __new__(cls, text: str, mean: float | None = None, std: float | None = None) -> Figure:
-        """`text` is what people read, `mean` and `std` what CSV has in its place."""
+        """`text` is for reading; CSV has `mean` and `std` instead."""
         figure = super().__new__(cls, text)
         figure.mean, figure.std = mean, std
         return figure
 
 
 class Heading(str):
-    """A row of one cell over the rows below it; of CSV the columns `values`, in each of those rows."""
+    """A row with one cell, the heading of the rows below it. In CSV, `values` become columns of those rows."""
 
     values: dict[str, str]
 
@@ -40,22 +40,22 @@ class Heading(str):
 
 
 def mark(number: int) -> str:
-    """Reference to the footnote that begins with `[number]`, to put after a row's name."""
+    """Reference to footnote `[number]`, to append to the name of a row."""
     return f" [{number}]"
 
 
 @dataclass
 class Table:
-    """Text in columns. A row of one cell is a heading over the rows below it."""
+    """A table of text. A row with one cell is a heading of the rows below it."""
 
     title: str
     header: list[str]
     rows: list[list[str]]
     footnotes: list[str] = field(default_factory=list)
-    deviations: bool = True  # whether figures may have standard deviations, which CSV gives columns of their own
+    deviations: bool = True  # whether CSV has columns for standard deviations
 
     def render(self, form: str) -> str:
-        """One of `FORMATS`."""
+        """The table in one of `FORMATS`."""
         return {"text": self.as_text, "markdown": self.as_markdown, "csv": self.as_csv}[form]()
 
     def as_text(self) -> str:
@@ -72,7 +72,7 @@ class Table:
         return "\n".join([*lines, "", *notes] if notes else lines) + "\n"
 
     def as_markdown(self) -> str:
-        """A Markdown table under its title in bold, the footnotes as a list."""
+        """A Markdown table with its title in bold and the footnotes as a list."""
 
         def line(row: Sequence[str]) -> str:
             return "| " + " | ".join(cell.strip() for cell in row) + " |"
@@ -84,10 +84,10 @@ class Table:
         return "\n".join([*lines, "", *notes] if notes else lines) + "\n"
 
     def as_csv(self) -> str:
-        """One header line, then a line for each row: headings as columns, figures as numbers, missing ones empty.
+        """A header line and a line for each row: headings as columns, figures as numbers, missing figures empty.
 
-        A figure's standard deviation has a column of its own. The last column, `notes`, holds the footnotes that the
-        row's marks refer to; the other footnotes are `remarks`.
+        Standard deviations have columns of their own. The last column, `notes`, holds the footnotes that the row refers
+        to; the other footnotes are `remarks`.
         """
         figures = [
             any(isinstance(row[column], Figure) for row in self.rows if len(row) > 1)
@@ -112,7 +112,7 @@ class Table:
 
     @property
     def remarks(self) -> list[str]:
-        """Footnotes that no row refers to."""
+        """Footnotes on the whole table, to which no row refers."""
         return [note for note in self.footnotes if not note.startswith("[")]
 
     def _has_deviation(self, name: str, is_figure: bool) -> bool:
@@ -131,7 +131,7 @@ class Table:
 
 
 def _names(header: Sequence[str]) -> Iterator[str]:
-    """Names of columns, each once: of "paper" and "diff." with the column before them that they belong to."""
+    """Unique column names: "paper" and "diff." are prefixed by the column they belong to."""
     metric = ""
     for title in header:
         name = re.sub(r"\W+", "_", title.lower()).strip("_")

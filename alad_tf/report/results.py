@@ -1,9 +1,9 @@
-"""Results on disk: find, check and summarise them.
+"""Results on disk: find, validate and summarise them.
 
-A run's result is `<out>/<dataset>/<method>/[class<k>/]seed<s>/result.json`. The name of the method ends with each
-departure from the protocol, as in `ALAD-1epochs`. Earlier versions did not name other epochs: `load_results` gives such
-a run of `ALAD` the name that it has today. Published results have the same layout in a folder of their own; those of
-other epochs keep their names, and the tables name the epochs.
+The result of a run is `<out>/<dataset>/<method>/[class<k>/]seed<s>/result.json`. The name of the method ends with its
+departures from the protocol, as in `ALAD-1epochs`. Earlier versions did not include epochs in the name: `load_results`
+gives such runs of `ALAD` their current name. Published results have the same layout in a separate folder; those with
+other epochs keep their names, and the tables show the epochs.
 """
 
 from __future__ import annotations
@@ -28,30 +28,30 @@ THRESHOLD_FREE = ("auroc", "average_precision")
 _RUN_FOLDER = re.compile(r"(?:class(\d+)/)?seed(\d+)/result\.json")
 _EPOCHS = re.compile(r"-\d+epochs$")
 _UNNAMED = re.compile(r"(-noXLA|-XLA)?(-\d+epochs)?$")
-_MOST = 1 << 53  # of counts and seconds: sums of them are exact
-_ALIKE = ("method", "epochs", "scores", "stand_in")  # in runs that are summed up together
+_MOST = 1 << 53  # largest count or number of seconds that float64 holds exactly
+_ALIKE = ("method", "epochs", "scores", "stand_in")  # entries that must agree in runs summarised together
 
 
 def load_results(out: Path, dataset: str, method: str) -> list[Document]:
-    """Every complete run of `method` on `dataset` under `out`, sorted by seed (image data: by class, then seed).
+    """Results of all complete runs of `method` on `dataset` in `out`, sorted by seed (images: by class, then seed).
 
-    A run's folder without a result.json is a run that has not ended, and is passed over. Raises DataError, naming the
-    file, for a result.json that is damaged, lacks an entry or belongs to another run.
+    Folders without a result.json belong to unfinished runs and are skipped. Raises DataError, naming the file, for a
+    result.json that is damaged, lacks an entry or belongs to another run.
     """
     return Results(out).of(dataset, method)
 
 
 def earlier_name(method: str) -> str:
-    """The folder in which earlier versions put the runs of a method: its name without epochs and XLA."""
+    """The folder that earlier versions used for a method: its name without epochs and XLA."""
     return _UNNAMED.sub("", method)
 
 
 class Results:
-    """The results of one folder, each file read once.
+    """The results in a folder; each file is read once.
 
     Args:
         folder: results folder.
-        published: whether its runs of other epochs keep the names of their folders.
+        published: whether runs with other epochs keep the names of their folders.
     """
 
     def __init__(self, folder: Path, published: bool = False) -> None:
@@ -63,17 +63,17 @@ class Results:
         return [found.result for found in self._of(dataset, method)]
 
     def run_folders(self, dataset: str, method: str) -> list[Path]:
-        """The folders of the runs, in the same order."""
+        """The folders of the runs, in the order of `of`."""
         return [found.folder for found in self._of(dataset, method)]
 
     def methods(self, dataset: str) -> set[str]:
-        """Names of the methods that have results on a data set."""
+        """Names of the methods with results on a data set."""
         folders = [path.name for path in (self.folder / dataset).glob("*") if path.is_dir()]
         return {found.method for name in folders for found in self._in_folder(dataset, name)}
 
     def _of(self, dataset: str, method: str) -> list[_Found]:
         found: dict[tuple[int, int], _Found] = {}
-        for name in dict.fromkeys((earlier_name(method), method)):  # where both have a run, the later folder counts
+        for name in dict.fromkeys((earlier_name(method), method)):  # if both have a run, the later folder counts
             found.update({run.place: run for run in self._in_folder(dataset, name) if run.method == method})
         return [found[place] for place in sorted(found)]
 
@@ -96,7 +96,7 @@ class Results:
 
 
 def read(out: Path, published: Path | None) -> tuple[Results, Results | None]:
-    """The results of the output folder and the published ones; files are read when they are needed."""
+    """The results in the output folder and the published ones; files are read on demand."""
     return Results(out), Results(published, published=True) if published else None
 
 
@@ -108,7 +108,7 @@ class _Found(NamedTuple):
 
 
 def _with_epochs(name: str, dataset: str, epochs: int) -> str:
-    """A method's name with the epochs of its runs, where they are not those of its table."""
+    """The name of a method, including the epochs of its runs if they differ from those of its table."""
     stem, usual = _EPOCHS.sub("", name), table_epochs(dataset, name)
     if usual is None:
         return name
@@ -116,7 +116,7 @@ def _with_epochs(name: str, dataset: str, epochs: int) -> str:
 
 
 def table_epochs(dataset: str, method: str) -> int | None:
-    """Epochs of a method's architecture table; None without one."""
+    """Epochs in the architecture table of a method; None without a table."""
     base = paper.base_method(method)
     try:
         return architectures.load(dataset, "ALAD" if base in paper.TABLE_V["kdd99"] else base).epochs
@@ -125,17 +125,17 @@ def table_epochs(dataset: str, method: str) -> int | None:
 
 
 def summarise(results: Sequence[Document]) -> Document:
-    """Mean and sample standard deviation (ddof = 1; None for one run) over runs of one method, the paper's beside them.
+    """Mean and sample standard deviation (ddof = 1; None for one run) over runs of one method, and the paper's figures.
 
-    Of images the runs of a task are averaged, and mean and deviation are those over the tasks.
+    On images, the runs of each task are averaged first; mean and deviation are over the tasks.
 
     Returns dataset, method, runs (the seeds), epochs, seconds {mean, std, total}, scores {score: {metric: {mean, std}}}
-    and paper in the same form; of images also tasks {class: {score: AUROC of each run}}; stand_in where the data are
+    and paper in the same form; for images also tasks {class: {score: AUROC of each run}}; stand_in if the data are
     not the paper's; unshared {runs, n_test, n_anomalies, scores} of the runs that have metrics without the test rows
-    that also stand in the training set. Raises AladError where the runs differ in method, epochs, data or scores.
+    that also occur in the training set. Raises AladError if the runs differ in method, epochs, data or scores.
     """
     if not results:
-        raise SettingsError("Expected the result of at least one run to sum up. Received: none.")
+        raise SettingsError("Expected the result of at least one run to summarise. Received: none.")
     dataset, method = results[0]["dataset"], results[0]["method"]
     for key in ("dataset", *_ALIKE):
         _require_same(key, results)
@@ -179,17 +179,17 @@ def summarise(results: Sequence[Document]) -> Document:
 
 
 def gather(out: Path, published: Path | None, dataset: str, method: str) -> dict[str, list[Document]]:
-    """The runs that stand for a method, by where they are from: "this machine" and "published"; without empty ones.
+    """The runs to report for a method, by origin, "this machine" or "published"; an origin without runs is left out.
 
-    They are those in `out`. Published ones stand in where it has none, and are added where `out` holds other seeds
-    only (of image data: of a task): so runs made to complete the published ones join them, and runs made to repeat
-    them stand alone. Runs of other epochs, scores or data than those in `out` are not added.
+    Runs in `out` come first. Published runs are used if `out` has none, and are added if `out` has only other seeds (on
+    images: for a task). So runs that extend the published ones are combined with them, and runs that repeat them are
+    reported alone. Published runs with other epochs, scores or data than those in `out` are not added.
     """
     return gather_from(*read(out, published), dataset, method)
 
 
 def gather_from(own: Results, published: Results | None, dataset: str, method: str) -> dict[str, list[Document]]:
-    """What `gather` returns, from results that are read once."""
+    """`gather` from results that have been read already."""
     ours, theirs = own.of(dataset, method), published.of(dataset, method) if published else []
     if ours and not all(_value(key, result) == _value(key, ours[0]) for key in _ALIKE for result in theirs):
         theirs = []
@@ -214,7 +214,7 @@ def load_latency(folder: Path, dataset: str) -> Document | None:
     """Read the times measured for Table IV, `<folder>/latency/<dataset>.json`; None without that file.
 
     Entries: dataset, batch (rows), alad_ms and anogan_ms (medians per batch), ratio, threads, machine, search_steps.
-    Raises DataError, naming the file, where one of them is missing or is not what it should be.
+    Raises DataError, naming the file, if one of them is missing or invalid.
     """
     path = folder / "latency" / f"{dataset}.json"
     if not path.exists():
@@ -251,7 +251,7 @@ def _unshared(results: Sequence[Document]) -> Document:
 
 
 def _value(key: str, result: Document) -> object:
-    """An entry that all runs must share: the names of the scores, the values of the others."""
+    """An entry for comparison between runs: the names of the scores, the value of other entries."""
     return sorted(result[key]) if key == "scores" else result.get(key)
 
 
@@ -273,12 +273,12 @@ def _mean_std(values: Sequence[float]) -> Document:
 def _read_result(path: Path, dataset: str, method: str, seed: int) -> Document:
     result = _read_object(path)
     if result.get("method") == earlier_name(method):
-        result["method"] = method  # moved by this version
+        result["method"] = method  # the folder was renamed by this version
     return _sound(path, result, {"dataset": dataset, "method": method, "seed": seed})
 
 
 def read_run(folder: Path) -> Document:
-    """The result of the run in a folder, wherever the folder is. Raises DataError as `load_results`."""
+    """Read the result of the run in a folder, wherever it is. Raises DataError as `load_results`."""
     path = folder / "result.json"
     result = _read_object(path)
     return _sound(path, result, {key: result.get(key, "?") for key in ("dataset", "method", "seed")})
@@ -308,7 +308,7 @@ def _unusable(path: Path, reason: str) -> DataError:
 
 
 def _fault(result: Document, expected: Document) -> str | None:
-    """The first thing wrong with the content of a result.json, or None."""
+    """The first fault in the content of a result.json, or None."""
     needed = (*expected, "epochs", "n_train", "n_test", "seconds", "settings", "scores")
     missing = [key for key in needed if key not in result]
     if missing:

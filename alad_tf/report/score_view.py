@@ -1,4 +1,4 @@
-"""Scores of many rows as a histogram and as the steps of a threshold's slider."""
+"""Scores of many rows as a histogram with a slider for the threshold."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from alad_tf import metrics
 from alad_tf.report import svg
 from alad_tf.report.plots import bin_edges
 
-TOP_SCORES = 200  # of which each is a step of the slider
+TOP_SCORES = 200  # largest scores, each of which is a step of the slider
 BINS = 60
 
 
 @dataclass(frozen=True)
 class ScoreView:
-    """Scores of rows and the threshold on them.
+    """Scores of rows and their threshold.
 
     Args:
         scores: [n] finite, larger = more anomalous.
         threshold: rows with a larger score are flagged.
-        anomalous: [n] bool by label; None: there are no labels.
-        rows_of: whose scores they are, such as "rows of new.csv".
+        anomalous: [n] bool, from the labels; None without labels.
+        rows_of: description of the rows, such as "rows of new.csv".
     """
 
     scores: np.ndarray
@@ -32,26 +32,26 @@ class ScoreView:
     rows_of: str
 
     def steps(self) -> np.ndarray:
-        """Thresholds of the slider, ascending: quantiles, a grid, each of the largest scores, and the one in use."""
+        """Thresholds of the slider, ascending: quantiles, a grid, the largest scores, and the current threshold."""
         ordered = np.unique(self.scores.astype(np.float64))
         grid = np.linspace(ordered[0], ordered[-1], 300)
         quantiles = np.quantile(self.scores.astype(np.float64), np.linspace(0, 1, 400))
         return np.unique(np.concatenate([grid, quantiles, ordered[-TOP_SCORES:], [self.threshold]]))
 
     def flagged(self, thresholds: np.ndarray, among: np.ndarray | None = None) -> np.ndarray:
-        """Rows with a larger score than each threshold, [k] int; `among` [n] bool: of these rows only."""
+        """Number of rows with a larger score than each threshold, [k] int; `among` [n] bool: only these rows."""
         scores = np.sort((self.scores if among is None else self.scores[among]).astype(np.float64))
         return len(scores) - np.searchsorted(scores, thresholds, side="right")
 
     def metrics(self) -> dict[str, float] | None:
-        """AUROC, average precision, and precision, recall and F1 at the threshold; None without both kinds."""
+        """AUROC, average precision, and precision, recall and F1 at the threshold; None unless there are both kinds."""
         if self.anomalous is None or self.anomalous.all() or not self.anomalous.any():
             return None
         y = self.anomalous.astype(np.uint8)
         return {**metrics.ranking(y, self.scores), **metrics.threshold_metrics(y, self.scores, self.threshold)}
 
     def chart(self) -> tuple[str, str]:
-        """(histogram as SVG, the slider's steps as JSON that is safe inside a script element)."""
+        """(histogram as SVG, steps of the slider as JSON that is safe in a script element)."""
         edges, logarithmic = bin_edges(self.scores.astype(np.float64), BINS)
         kinds = {"rows": np.ones(len(self.scores), bool)}
         if self.anomalous is not None:
@@ -73,7 +73,7 @@ class ScoreView:
 
 
 def script_json(content: object) -> str:
-    """JSON that no HTML parser and no old JavaScript engine reads as anything else inside a script element."""
+    """JSON with escapes that make it safe in a script element, also for old JavaScript engines."""
     escapes = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}  # U+2028 and U+2029 are escaped as all non-ASCII is
     document = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return "".join(escapes.get(character, character) for character in document)

@@ -1,4 +1,4 @@
-"""Charts as inline SVG for a page: curves over epochs, histograms, bars. Colours are classes of the page's style."""
+"""Charts as inline SVG: curves over epochs, histograms, bars. Colours are CSS classes of the page."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import numpy as np
 
 WIDTH, HEIGHT = 860, 280
 LEFT, RIGHT, TOP, BOTTOM = 64, 12, 12, 36
-# Characters that show in place of control characters and line separators.
+# Visible replacements of control characters and line separators.
 SYMBOLS = {code: 0x2400 + code for code in range(32)} | {
     0x7F: 0x2421,
     0x2028: 0x2424,
     0x2029: 0x2424,
 }  # of control characters
-LONGEST = 160  # characters of a cell
+LONGEST = 160  # length limit of a cell in characters
 
 
 class Axis(NamedTuple):
-    """A range of values over a range of pixels."""
+    """A map from a range of values to a range of pixels."""
 
     low: float
     high: float
@@ -30,7 +30,7 @@ class Axis(NamedTuple):
     logarithmic: bool = False
 
     def place(self, value: float) -> float:
-        """Pixel of a value; values beyond the ends are at the ends."""
+        """Pixel of a value, clipped to the range."""
         low, high, value = self.low, self.high, min(max(value, self.low), self.high)
         if self.logarithmic:
             low, high, value = math.log(low), math.log(high), math.log(value)
@@ -38,7 +38,7 @@ class Axis(NamedTuple):
         return round(self.first + share * (self.last - self.first), 2)
 
     def ticks(self) -> list[float]:
-        """A few round values inside the range: powers of ten, or 1, 2 and 5 times one."""
+        """A few round values in the range: powers of ten, or multiples of 1, 2 or 5 times a power of ten."""
         if self.logarithmic:
             powers = range(math.ceil(math.log10(self.low)), math.floor(math.log10(self.high)) + 1)
             return [10.0**power for power in powers][:: max(1, len(powers) // 6)]
@@ -53,7 +53,7 @@ class Axis(NamedTuple):
 
 
 def text(value: object, longest: int = LONGEST) -> str:
-    """A value as HTML text: markup, control characters and lone surrogates show as characters, long text is cut."""
+    """A value as escaped HTML text: control characters and lone surrogates are made visible, long text is truncated."""
     plain = str(value)
     plain = plain if len(plain) <= longest else plain[: longest - 1] + "…"
     plain = plain.translate(SYMBOLS).encode("utf-8", "replace").decode("utf-8")
@@ -61,11 +61,11 @@ def text(value: object, longest: int = LONGEST) -> str:
 
 
 def curves(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], x_name: str) -> str:
-    """Lines over a common axis, the first name in the first colour; values that are not finite are left out.
+    """Draw lines over a common axis, without non-finite values.
 
     Args:
         lines: name -> (x, y).
-        x_name: under the axis.
+        x_name: label of the x axis.
     """
     points = {name: [(x, y) for x, y in zip(*line) if math.isfinite(y)] for name, line in lines.items()}
     ys = [y for line in points.values() for _, y in line]
@@ -92,14 +92,14 @@ def curves(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], x_name:
 def histogram(
     edges: np.ndarray, counts: Mapping[str, np.ndarray], x_axis: Axis, threshold: float, x_name: str = "Score A(x)"
 ) -> str:
-    """Bars of rows by score with a line at the threshold; a bar above it has the class `over`.
+    """Draw a histogram of scores with a line at the threshold; bars above it have the class `over`.
 
     Args:
         edges: [bins + 1].
         counts: kind of rows -> [bins] int, the last kind in front.
-        x_axis: of the scores.
-        threshold: where the line stands.
-        x_name: under the axis.
+        x_axis: axis of the scores.
+        threshold: position of the line.
+        x_name: label of the x axis.
     """
     most = max(int(heights.max()) for heights in counts.values())
     y_axis = Axis(0.5, max(most, 1) * 1.3, HEIGHT - BOTTOM, TOP, logarithmic=True)
@@ -121,7 +121,7 @@ def histogram(
 
 
 def bar(share: float, title: str = "") -> str:
-    """A bar of a table's cell, `share` of its width."""
+    """A bar in a table cell, with the fraction `share` of its width."""
     width = round(100 * min(max(share, 0.0), 1.0), 1) if math.isfinite(share) else 100.0
     return f'<span class="track" title="{text(title)}"><span class="fill" style="width:{width}%"></span></span>'
 

@@ -1,4 +1,4 @@
-"""Files of all tables and of Figures 3, 4 and 7 to 10."""
+"""Writes all tables and Figures 3, 4 and 7 to 10 to files."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from alad_tf.report import comparison, paper, plots
 from alad_tf.report.rendering import FORMATS
 from alad_tf.report.results import Results, gather_from, read, summarise
 
-FIGURES = {  # number -> the table whose rows it shows by class, and the data set
+FIGURES = {  # number -> the table whose rows it shows by class, and its data set
     3: (3, "svhn"), 4: (3, "cifar10"), 7: (6, "svhn"), 8: (6, "cifar10"), 9: (8, "svhn"), 10: (8, "cifar10")
 }  # fmt: skip
 _SHOWN = {3: "methods", 6: "components of ALAD", 8: "scores of ALAD"}
 
 
 def write(out: Path, published: Path | None) -> str:
-    """Write `<out>/tables/` anew and return its tables as text: `table<N>` and `table_protocol` in every form.
+    """Write `table<N>` and `table_protocol` to `<out>/tables/` in every format, and return the tables as text.
 
-    The footnotes stand once more in `.notes.txt`, since CSV has only those of rows. A figure is a `figure<N>.png`, and
-    is written if there is any result for it. Raises AladError for damaged results and runs that differ.
+    `.notes.txt` holds all footnotes, because CSV has only those of rows. Each `figure<N>.png` is written if there is a
+    result for it. Raises AladError for damaged results and runs with different settings.
     """
     folder = out / "tables"
     found = read(out, published)
@@ -36,7 +36,7 @@ def write(out: Path, published: Path | None) -> str:
 
 
 def _draw(number: int, own: Results, published: Results | None, path: Path) -> None:
-    """AUROC by normal class, bars for each of the paper's rows that has results."""
+    """Draw AUROC by normal class, with bars for each of the paper's rows that has results."""
     table, dataset = FIGURES[number]
     bars: dict[str, dict[int, list[float]]] = {}
     means, title = {}, f"Figure {number}: {dataset}, {_SHOWN[table]}"
