@@ -1,1 +1,1 @@
-"""Models in production: export, conversion, clients, scoring in batches."""
+"""Models in production: export, conversion, clients, batch scoring."""

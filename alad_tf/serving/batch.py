@@ -1,4 +1,4 @@
-"""Scoring of batches by an exported model, for any engine: a dict of arrays in, a dict of arrays out."""
+"""Batch scoring with an exported model, for any engine: a dict of arrays in, a dict of arrays out."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from alad_tf.errors import DataError
 from alad_tf.serving import versions
 from alad_tf.typing import Arrays, Document
 
-CHUNK_ROWS = 4096  # in one call: what it computes stays in the caches
+CHUNK_ROWS = 4096  # rows per call; intermediate results fit into the CPU caches
 
 
 class BatchScorer:
-    """Scores rows with a version that `alad export` wrote.
+    """Scores rows with a version written by `alad export`.
 
-    It is pickled as its path, and loads the model when a process first calls it.
+    It is pickled as its path, and each process loads the model on the first call.
 
     Args:
-        path: the version's folder, or BASE/NAME for the newest at this moment.
+        path: folder of the version, or BASE/NAME for the currently newest one.
 
     Attributes:
-        path: of the version.
-        description: what its alad.json says.
-        names: the columns that a batch must have; others are ignored.
+        path: folder of the version.
+        description: content of its alad.json.
+        names: required columns of a batch; others are ignored.
 
     Raises:
-        DataError: no such version, or a file of it is damaged.
+        DataError: there is no such version, or one of its files is damaged.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -46,8 +46,8 @@ class BatchScorer:
         """Score, is_anomaly and is_valid, [n] each, of n rows.
 
         Args:
-            batch: the columns `names` [n] each, of any type that an engine has; or, for a model without preprocessing,
-                "x" [n, ...].
+            batch: the columns `names`, [n] each, of any type of the engine; or, for a model without preprocessing, "x"
+                [n, ...].
 
         Raises:
             DataError: a column is missing, or x has another shape.
@@ -66,11 +66,11 @@ class BatchScorer:
 
     @cached_property
     def _function(self) -> tf.types.experimental.ConcreteFunction:
-        self._model = tf.saved_model.load(str(self.path))  # its functions live as long as it does
+        self._model = tf.saved_model.load(str(self.path))  # keeps the functions alive
         return self._model.signatures["raw" if self.description["columns"] else "serving_default"]
 
     def _inputs(self, batch: Mapping[str, npt.ArrayLike]) -> Arrays:
-        """By the names of the function's arguments."""
+        """Inputs by the names of the function's arguments."""
         columns = self.description["columns"]
         if columns is None and "x" in batch:
             return {"x": self._rows(np.asarray(batch["x"], np.float32))}
@@ -89,7 +89,7 @@ class BatchScorer:
 
 
 def _cells(values: npt.ArrayLike, column: Document) -> np.ndarray:
-    """Numbers as float64, text as str; missing ones NaN and ""."""
+    """Cells as float64 or str; missing cells as NaN or ""."""
     cells = pd.Series(values)
     if column["type"] == "string":
         return as_text(cells).fillna("").to_numpy(object)

@@ -1,7 +1,6 @@
-"""A SavedModel as TensorFlow Serving loads it: TensorFlow's C++ loader, through its C interface, without Python's.
+"""Loads a SavedModel as TensorFlow Serving does: with TensorFlow's C++ loader, through the C API, without Python's.
 
-The library is the one in the installed package `tensorflow`, which is not imported. XLA is off, as TensorFlow Serving
-has it.
+It uses the library of the installed package `tensorflow`, which is not imported. XLA is off, as in TensorFlow Serving.
 `python -m alad_tf.serving.c_api FOLDER` answers pickled requests from standard input, see `answers`.
 """
 
@@ -28,13 +27,13 @@ from alad_tf.typing import Arrays
 
 TYPES = {1: np.float32, 2: np.float64, 3: np.int32, 4: np.uint8, 7: object, 9: np.int64, 10: np.bool_}  # by DataType
 STRING = 7
-TSTRING_BYTES = 24  # of TF_TString
+TSTRING_BYTES = 24  # size of TF_TString
 Requests = list[tuple[str, Arrays]]
 Value = Union[int, bytes]  # of a field of a protocol-buffer message
 
 
 class Tensor(NamedTuple):
-    """An input or output of a signature: the operation, which of its outputs, and TensorFlow's number of the type."""
+    """An input or output of a signature: operation, index of its output, and number of the type in TensorFlow."""
 
     operation: bytes
     output: int
@@ -53,23 +52,23 @@ class SavedModel:
 
     Args:
         folder: with saved_model.pb and variables/.
-        threads: threads within an operation, and between operations.
+        threads: number of threads within an operation and between operations.
 
     Attributes:
-        signatures: by name.
+        signatures: signatures by name.
 
     Raises:
-        DataError: the loader refuses the folder; the message is the loader's.
+        DataError: the loader rejects the folder; the message is the loader's.
     """
 
     def __init__(self, folder: Path | str, threads: int = 1) -> None:
         self._tf = _library()
         self._graph, meta_graph = self._tf.TF_NewGraph(), self._tf.TF_NewBuffer()
         options = self._tf.TF_NewSessionOptions()
-        config = field(2, threads) + field(5, threads)  # ConfigProto: within an operation, between them
+        config = field(2, threads) + field(5, threads)  # ConfigProto: threads within and between operations
         with _Status(self._tf) as status:
             self._tf.TF_SetConfig(options, config, len(config), status)
-        here = field(3, 2**64 - 1)  # RunOptions: inter_op_thread_pool -1, the calling thread
+        here = field(3, 2**64 - 1)  # RunOptions: inter_op_thread_pool = -1, the calling thread
         self._run_options = self._tf.TF_NewBufferFromString(here, len(here))
         tags = (ctypes.c_char_p * 1)(b"serve")
         with _without_xla(self._tf), _Status(self._tf, f"Expected a SavedModel in {folder}") as status:
@@ -86,10 +85,10 @@ class SavedModel:
 
         Args:
             signature: one of `signatures`.
-            inputs: arrays by name; of text, arrays of str or bytes objects.
+            inputs: arrays by name; for text, arrays of str or bytes objects.
 
         Raises:
-            DataError: unknown or missing names, or the session refuses the inputs; the message is the session's.
+            DataError: unknown or missing names, or the session rejects the inputs; the message is the session's.
         """
         if signature not in self.signatures or set(inputs) != set(self.signatures[signature].inputs):
             known = {name: sorted(found.inputs) for name, found in self.signatures.items()}
@@ -114,7 +113,7 @@ class SavedModel:
                 self._tf.TF_DeleteTensor(tensor)
 
     def _places(self, tensors: dict[str, Tensor]) -> ctypes.Array[_Output]:
-        """The tensors' places in the graph, as TF_Output[]."""
+        """Positions of the tensors in the graph, as TF_Output[]."""
         operations = [self._tf.TF_GraphOperationByName(self._graph, tensor.operation) for tensor in tensors.values()]
         places = zip(operations, (tensor.output for tensor in tensors.values()))
         return (_Output * len(tensors))(*(_Output(operation, index) for operation, index in places))
@@ -142,10 +141,10 @@ class SavedModel:
 
 
 def answers(folder: Path, requests: Requests) -> list[Arrays]:
-    """Load a SavedModel in a process of its own and return its answers to (signature, inputs).
+    """Load a SavedModel in a separate process and return its outputs for each (signature, inputs).
 
     Raises:
-        DataError: it does not load, or refuses a request.
+        DataError: the model does not load, or rejects a request.
         AladError: the process died.
     """
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
@@ -183,7 +182,7 @@ class _Output(ctypes.Structure):
 
 
 class _Status:
-    """A TF_Status for one call; leaving it raises the error that the call reported."""
+    """A TF_Status for one call; on exit it raises the error that the call reported."""
 
     def __init__(self, library: ctypes.CDLL, expected: str = "Expected a call that TensorFlow allows") -> None:
         self._tf, self._expected = library, expected
@@ -201,7 +200,7 @@ class _Status:
 
 
 _P, _INT, _SIZE = ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t
-_FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {  # name -> result, arguments
+_FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {  # name -> types of the result and the arguments
     "NewStatus": (_P, ()),
     "DeleteStatus": (None, (_P,)),
     "GetCode": (_INT, (_P,)),
@@ -228,7 +227,7 @@ _FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {  # name -> resul
 
 @cache
 def _library() -> ctypes.CDLL:
-    """TensorFlow's C interface, its functions declared."""
+    """TensorFlow's C library with declared functions."""
     found = importlib.util.find_spec("tensorflow")
     paths = [path for folder in (found and found.submodule_search_locations) or () for path in _libraries(Path(folder))]
     if not paths:
@@ -242,7 +241,7 @@ def _library() -> ctypes.CDLL:
 
 @contextmanager
 def _without_xla(library: ctypes.CDLL) -> Iterator[None]:
-    """No compilation by XLA in this process meanwhile: Python's TensorFlow in it may want its own again."""
+    """Disable XLA temporarily; TensorFlow's Python API in the same process may need it later."""
     library._ZN10tensorflow21DisableXlaCompilationEv()  # tensorflow::DisableXlaCompilation()
     try:
         yield
@@ -255,12 +254,12 @@ def _libraries(folder: Path) -> list[Path]:
 
 
 def _signature(message: bytes) -> Signature:
-    """Of a SignatureDef: inputs are its field 1, outputs 2."""
+    """Parse a SignatureDef: inputs are field 1, outputs field 2."""
     return Signature(*({name: _place(info) for name, info in entries(message, n).items()} for n in (1, 2)))
 
 
 def _place(info: bytes) -> Tensor:
-    """Of a TensorInfo: the name, "operation:index", is its field 1, the type 2."""
+    """Parse a TensorInfo: the name, "operation:index", is field 1, the type field 2."""
     parts = dict(fields(info))
     operation, _, index = bytes(parts[1]).partition(b":")
     return Tensor(operation, int(index), int(parts[2]))
@@ -270,7 +269,7 @@ def _place(info: bytes) -> Tensor:
 
 
 def field(number: int, value: int | bytes | str) -> bytes:
-    """One field of a message; concatenated fields are a message."""
+    """Encode one field of a message; concatenated fields form a message."""
     if isinstance(value, int):
         return _varint(number << 3) + _varint(value)
     content = value.encode() if isinstance(value, str) else value
@@ -278,10 +277,10 @@ def field(number: int, value: int | bytes | str) -> bytes:
 
 
 def fields(message: bytes) -> Iterator[tuple[int, Value]]:
-    """(number, value) of each field of a message.
+    """Yield (number, value) of each field of a message.
 
     Raises:
-        ValueError: it is no message.
+        ValueError: not a message.
     """
     position = 0
     while position < len(message):
@@ -300,7 +299,7 @@ def fields(message: bytes) -> Iterator[tuple[int, Value]]:
 
 
 def entries(message: bytes, number: int) -> dict[str, bytes]:
-    """The map in a field of a message whose keys are text and whose values are messages."""
+    """A map field of a message, with text as keys and messages as values."""
     found = {}
     for place, entry in fields(message):
         if place == number and isinstance(entry, bytes):

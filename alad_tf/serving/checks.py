@@ -1,4 +1,4 @@
-"""Checks of exported and converted models: their outputs are the package's."""
+"""Checks that exported and converted models give the outputs of this package."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from alad_tf.serving import c_api
 from alad_tf.serving.sample_requests import Arrays, requests
 from alad_tf.serving.signatures import LARGEST, Detector
 
-TOLERANCE = 1e-3  # relative difference of scores between export and package; faults differ by far more
+TOLERANCE = 1e-3  # relative difference of scores between export and package; errors are far larger
 
 
 def check(version: Path, detector: Detector) -> None:
-    """Load a version in a process of its own, as TensorFlow Serving does, and compare its outputs with the package's.
+    """Load a version in a separate process, as TensorFlow Serving does, and compare its outputs with the package's.
 
     Raises:
-        AladError: it does not load, or its outputs differ.
+        AladError: the version does not load, or its outputs differ.
     """
     asked = requests(detector, 8)
     expected = decisions(detector, asked["serving_default"]["x"])
@@ -34,10 +34,10 @@ def compare(name: str, score: np.ndarray, valid: np.ndarray | None, expected: Ar
     """Compare outputs with those of `decisions`.
 
     Args:
-        name: signature or format, for the message.
+        name: signature or format, for the error message.
         score: [n] scores.
-        valid: [n] validity; None: the outputs have none.
-        expected: outputs of `decisions` for the same rows.
+        valid: [n] validity; None if it is not an output.
+        expected: result of `decisions` for the same rows.
 
     Raises:
         AladError: a score differs by more than TOLERANCE, or a row's validity differs.

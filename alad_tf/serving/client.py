@@ -1,6 +1,6 @@
-"""Clients of a model server. They check inputs before they send them, and answers before they return them.
+"""Clients for a model server that validate inputs before sending them, and responses before returning them.
 
-Over HTTP without TensorFlow.
+The HTTP client does not need TensorFlow.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from alad_tf.errors import AladError, DataError, SettingsError, one_line
 from alad_tf.io import manifest
 from alad_tf.typing import Arrays, Document
 
-MOST_BYTES = 1 << 26  # of an answer, or 200 times the size of its request
+MOST_BYTES = 1 << 26  # size limit of a response, unless 200 times the size of its request is more
 
 
 class RestClient:
-    """Client of a model over HTTP.
+    """Client for a model over HTTP.
 
-    A call never takes much longer than `seconds`, follows no redirect, and reads no more than 64 MB or 200 times the
-    size of the request, whichever is more.
+    A call never takes much longer than `seconds`, follows no redirects, and reads at most 64 MB or 200 times the size
+    of the request, whichever is more.
 
     Args:
-        url: of the server, http or https, such as http://localhost:8501.
+        url: URL of the server, http or https, such as http://localhost:8501.
         description: alad.json of a version (in its folder assets.extra), as a mapping or as a path.
-        version: ask this version; None: the server's newest.
+        version: version to use; None: the newest on the server.
         seconds: time limit of a call, from the first byte sent to the last byte received.
 
     Raises:
-        SettingsError: a URL without a host, or of another scheme.
+        SettingsError: a URL without a host, or with another scheme.
         DataError: a description that cannot be read.
     """
 
@@ -54,8 +54,8 @@ class RestClient:
         """Return the outputs of a signature by name, a row for each row of the inputs.
 
         Raises:
-            DataError: names, types or shapes other than the model's; nothing was sent then.
-            AladError: no answer in time, an error of the server, or an answer of another form than the model's.
+            DataError: names, types or shapes that do not fit the model; nothing was sent.
+            AladError: no response in time, an error on the server, or a response that does not fit the model.
         """
         arrays = checked(inputs, self._description, signature)
         content = {name: _plain(array) for name, array in arrays.items()}
@@ -70,9 +70,10 @@ class RestClient:
             ) from error
 
     def _post(self, body: bytes) -> bytes:
-        """Send a request and return the content of the answer.
+        """Send a request and return the content of the response.
 
-        The exchange runs in a thread of its own: no time limit of a socket ends an answer that comes byte by byte.
+        The exchange runs in a separate thread, because a socket timeout does not end a response that arrives byte by
+        byte.
         """
         exchange = _Exchange(self._url, body, self._seconds)
         thread = threading.Thread(target=exchange.run, daemon=True)
@@ -92,14 +93,14 @@ class RestClient:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Refuse redirects: a request goes to the named server or nowhere."""
+    """Refuses redirects: requests go only to the given server."""
 
     def redirect_request(self, *arguments: object) -> None:
-        """Return no new request, so that the redirect becomes an HTTPError."""
+        """Return None, so that the redirect becomes an HTTPError."""
 
 
 class _Exchange:
-    """One request and its answer: `outcome` is the content, or the exception."""
+    """A request and its response: `outcome` is the content or the exception."""
 
     def __init__(self, url: str, body: bytes, seconds: float) -> None:
         self._request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
@@ -109,7 +110,7 @@ class _Exchange:
         self.outcome: bytes | Exception = AladError("no answer")
 
     def run(self) -> None:
-        """Make the exchange and keep its outcome."""
+        """Send the request and store the outcome."""
         try:
             # A new opener: urlopen keeps the proxies of its first call for the whole process.
             with urllib.request.build_opener(_NoRedirect).open(self._request, timeout=self._seconds) as response:
@@ -134,7 +135,7 @@ class _Exchange:
         raise ValueError("an answer that came too late")
 
     def _reason(self, error: urllib.error.HTTPError) -> str:
-        """The server's own words, shortened, else the reason of the status line."""
+        """The server's error message, truncated, or else the reason in the status line."""
         try:
             said = json.loads(self._content(error, most=1 << 16))["error"]
         except (HTTPException, KeyError, OSError, RecursionError, TypeError, ValueError):
@@ -143,13 +144,13 @@ class _Exchange:
 
 
 class GrpcClient:
-    """Client of a model over gRPC; needs the extra `grpc`.
+    """Client for a model over gRPC; needs the extra `grpc`.
 
     Args:
-        target: of the server, such as localhost:8500.
-        description: alad.json of a version (in its folder assets.extra), read or as a path.
-        version: version to ask; None: the server's newest.
-        seconds: time to wait for an answer.
+        target: address of the server, such as localhost:8500.
+        description: alad.json of a version (in its folder assets.extra), parsed or as a path.
+        version: version to use; None: the newest on the server.
+        seconds: time limit for a response.
 
     Raises:
         AladError: the extra is not installed.
@@ -197,10 +198,10 @@ class GrpcClient:
 
 
 def checked(inputs: Mapping[str, npt.ArrayLike], description: Document, signature: str) -> Arrays:
-    """Return the inputs of a signature as arrays of its types; text as an array of objects, str or bytes.
+    """Convert the inputs of a signature to arrays of its types; text becomes an array of str or bytes objects.
 
     Raises:
-        DataError: unknown signature, names other than its own, another shape or type, or numbers of rows that differ.
+        DataError: unknown signature, other input names, another shape or type, or different numbers of rows.
     """
     if signature not in description["signatures"]:
         known = ", ".join(description["signatures"])
@@ -233,7 +234,7 @@ def _array(name: str, values: npt.ArrayLike, tensor: Document) -> np.ndarray:
 
 
 def _plain(array: np.ndarray) -> list[object]:
-    """Nested lists as JSON has them, bytes in base64."""
+    """Nested lists for JSON, with bytes in base64."""
     if array.dtype == object:
         return [{"b64": base64.b64encode(c).decode()} if isinstance(c, bytes) else c for c in array.tolist()]
     plain: list[object] = array.tolist()
@@ -250,10 +251,10 @@ def _read(description: Document | Path | str) -> Document:
 
 
 def _server(url: str) -> str:
-    """The URL of a server without a slash at its end."""
+    """The URL of a server without a trailing slash."""
     try:
         parts = urlsplit(url)
-        _ = parts.port  # parsed only when it is asked for
+        _ = parts.port  # parsed lazily
         known = parts.scheme in ("http", "https") and bool(parts.hostname)
     except ValueError:
         known = False
@@ -263,14 +264,12 @@ def _server(url: str) -> str:
 
 
 def _outputs(outputs: npt.ArrayLike | Mapping[str, npt.ArrayLike], wanted: Document, rows: int) -> Arrays:
-    """Outputs as arrays of the model's types and shapes, a row for each row of the inputs.
+    """Convert outputs to arrays of the model's types and shapes, with a row for each row of the inputs.
 
     Raises:
-        ValueError: a name is missing, a value has another type, or the shape is another one.
+        ValueError: a name is missing, or a value has another type or shape.
     """
-    if len(wanted) == 1 and not isinstance(
-        outputs, Mapping
-    ):  # TensorFlow Serving leaves out the name of a single output
+    if len(wanted) == 1 and not isinstance(outputs, Mapping):  # TensorFlow Serving omits the name of a single output
         outputs = {next(iter(wanted)): outputs}
     if not isinstance(outputs, Mapping) or not set(wanted) <= set(outputs):
         raise ValueError(f"no {', '.join(wanted)}")

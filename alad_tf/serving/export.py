@@ -1,4 +1,4 @@
-"""`alad export`: write a checked version for TensorFlow Serving."""
+"""`alad export`: write and check a version of a model for TensorFlow Serving."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from alad_tf.typing import Document
 
 
 def export(source: Source, base: Path | str, *, version: int | None = None) -> Path:
-    """Write the next version of BASE/NAME: a SavedModel with its description, warm-up requests and manifest.
+    """Write the next version of BASE/NAME: a SavedModel with a description, warm-up requests and a manifest.
 
     The version is written under a name that servers ignore, loaded by TensorFlow's C++ loader with XLA off, compared
-    with this package, and renamed last: it appears complete and checked, or not at all.
+    with this package, and finally renamed: it appears complete and checked, or not at all.
 
     Args:
-        source: what to export.
-        base: BASE/NAME; NAME is the model's name to the server.
-        version: number of the version; None: the next one.
+        source: the model to export.
+        base: BASE/NAME; NAME is the name of the model on the server.
+        version: version number; None: the next one.
 
     Returns:
         The folder of the version.
@@ -57,7 +57,7 @@ def export(source: Source, base: Path | str, *, version: int | None = None) -> P
             versions.write_manifest(staging)
             if _put_in_place(staging, base / str(number)):
                 break
-            number = versions.vacant(base, version)  # another export has just taken the number
+            number = versions.vacant(base, version)  # another export has just used the number
     atomic.sync(base)
     return base / str(number)
 
@@ -81,7 +81,7 @@ def _save(detector: Detector, folder: Path) -> Document:
 
 
 def _name_columns(path: Path, names: dict[str, str]) -> None:
-    """Name the inputs of the signature `raw` after the columns: a function's arguments cannot take every name."""
+    """Name the inputs of the signature `raw` after the columns, whose names may not be valid argument names."""
     model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
     inputs = model.meta_graphs[0].signature_def["raw"].inputs
     infos = {names[argument_]: info.SerializeToString() for argument_, info in inputs.items()}
@@ -137,7 +137,7 @@ def _columns(prepared: Document | None) -> list[Document] | None:
 
 
 def _put_in_place(staging: Path, version: Path) -> bool:
-    """Rename a complete version to its number; False where another export has taken it."""
+    """Rename a complete version to its number; return False if another export has used the number."""
     if version.exists():
         return False
     try:
@@ -150,7 +150,7 @@ def _put_in_place(staging: Path, version: Path) -> bool:
 
 
 def _require_no_model_folder(base: Path) -> None:
-    """Refuse BASE/NAME in a model folder: files that are added to one make it unreadable."""
+    """Refuse BASE/NAME in a model folder, which would become unreadable with additional files."""
     inside = [folder for folder in (base, *base.parents) if model_folder.is_model_folder(folder)]
     if inside:
         raise SettingsError(

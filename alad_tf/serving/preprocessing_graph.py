@@ -11,20 +11,20 @@ Tensors = dict[str, tf.Tensor]
 
 
 def argument(position: int) -> str:
-    """Name of the column at a position in the graph, where column names need not be valid."""
+    """Name of a column in the graph, where its own name may not be valid."""
     return f"column_{position}"
 
 
 def column_types(preprocessing: Document) -> dict[str, tf.DType]:
-    """Column name -> type of its cells, in the order of the training file."""
+    """Column name -> type of the cells, in the order of the training file."""
     numeric = preprocessing["numeric"]["columns"]
     return {name: tf.float64 if name in numeric else tf.string for name in preprocessing["columns"]}
 
 
 def encoded(columns: Tensors, preprocessing: Document) -> tuple[tf.Tensor, tf.Tensor]:
-    """Transform cells as the fitted transformer does, [n, d] float32, and tell which rows are valid, [n].
+    """Transform cells as the fitted transformer does: (features [n, d] float32, valid rows [n]).
 
-    A missing cell is NaN, or empty text where no category is empty text. Its row is valid only with imputation.
+    A missing cell is NaN, or empty text unless that is a category. Its row is valid only with imputation.
     """
     numeric, categorical = preprocessing["numeric"], preprocessing["categorical"]
     impute = preprocessing["impute"]
@@ -55,7 +55,7 @@ def _scaled_numbers(numbers: tf.Tensor, missing: tf.Tensor, numeric: Document, s
 
 
 def parsed_columns(examples: tf.Tensor, preprocessing: Document) -> list[tf.Tensor]:
-    """Parse tf.Example messages [n] to columns; a feature that is not there is a missing cell."""
+    """Parse tf.Example messages [n] to columns; an absent feature is a missing cell."""
     kinds = column_types(preprocessing)
     number, text = tf.io.FixedLenFeature([], tf.float32, np.nan), tf.io.FixedLenFeature([], tf.string, "")
     parsed = tf.io.parse_example(
@@ -65,7 +65,7 @@ def parsed_columns(examples: tf.Tensor, preprocessing: Document) -> list[tf.Tens
 
 
 def parsed_rows(examples: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
-    """Parse the feature "x" of tf.Example messages [n]; a list of another length makes a row that is not valid."""
+    """Parse the feature "x" of tf.Example messages [n]; a list of another length gives an invalid row."""
     width = int(np.prod(shape))
     lists = tf.io.parse_example(examples, {"x": tf.io.RaggedFeature(tf.float32)})["x"]
     rows = lists.to_tensor(np.nan, shape=[None, width])

@@ -1,7 +1,7 @@
-"""`alad score --engine ray`: a folder of Parquet files to a folder of scores, part by part, on Ray Data.
+"""`alad score --engine ray`: score a folder of Parquet files in parts with Ray Data.
 
-A part is a run of row groups of one file. Its scores have a name of their own and appear complete or not at all, so
-that a job that was stopped or killed goes on with the parts that are missing, and ends with the same files.
+A part consists of consecutive row groups of one file. Its scores are written to a separate file, atomically, so that a
+stopped or killed job resumes with the missing parts and ends with the same files.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from alad_tf.typing import Document
 
 logger = logging.getLogger(__name__)
 
-PART_ROWS = 1 << 17  # at least, where the file has as many
+PART_ROWS = 1 << 17  # minimum size of a part, if the file has as many rows
 JOB = "job.json"
 SCHEMA = pa.schema([("row", pa.int64()), ("score", pa.float32()), ("is_anomaly", pa.bool_()), ("is_valid", pa.bool_())])
 ONE_THREAD = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"), "1")
@@ -38,21 +38,21 @@ def score_folder(
     *,
     workers: int | None = None,
 ) -> str:
-    """Score every .parquet file below a folder.
+    """Score all .parquet files in a folder and its subfolders.
 
     Args:
-        source: the folder.
-        model: what `alad export` wrote: a version, or BASE/NAME for the newest.
-        output: folder of the parts: row (from 1, in its file), score, is_anomaly and is_valid. A part is named like its
-            file and the number of its first row.
-        workers: processes of one thread; None: as many as Ray has CPUs.
+        source: folder of the files.
+        model: version written by `alad export`, or BASE/NAME for the newest one.
+        output: folder of the parts, with the columns row (from 1, in its file), score, is_anomaly and is_valid. A part
+            is named after its file and the number of its first row.
+        workers: number of processes of one thread each; None: the number of CPUs that Ray has.
 
     Returns:
         A report of one line.
 
     Raises:
-        DataError: no files, files without the model's columns, a damaged model.
-        SettingsError: the output is of another job.
+        DataError: no files, files without the model's columns, or a damaged model.
+        SettingsError: the output folder belongs to another job.
         AladError: Ray is not installed.
     """
     try:
@@ -85,10 +85,10 @@ def score_folder(
 
 
 class Worker:
-    """Scores parts, one after the other; what Ray Data's `map_batches` takes.
+    """Scores parts one after the other, as a callable class for Ray Data's `map_batches`.
 
     Args:
-        model: folder of the version.
+        model: folder of the exported version.
         output: folder of the parts.
     """
 
@@ -120,7 +120,7 @@ def _files(source: Path) -> list[Path]:
 
 
 def _parts(path: Path, source: Path, scorer: BatchScorer) -> list[Part]:
-    """The parts of a file: consecutive row groups, until they have PART_ROWS rows."""
+    """The parts of a file: consecutive row groups of together at least PART_ROWS rows."""
     try:
         metadata = pyarrow.parquet.read_metadata(path)
     except pa.ArrowInvalid as error:
@@ -148,7 +148,7 @@ def _parts(path: Path, source: Path, scorer: BatchScorer) -> list[Part]:
 
 
 def _claim(output: Path, scorer: BatchScorer, parts: list[Part]) -> None:
-    """Write the job's description (model, files and their sizes), or check that the stored one is the same."""
+    """Write the description of the job (model, files and their sizes), or compare it with the stored one."""
     sizes = {part["file"]: Path(part["file"]).stat().st_size for part in parts}
     manifest = entry(scorer.path / versions.MANIFEST)
     job = {"model": str(scorer.path), "manifest": manifest, "files": sizes, "parts": [part["name"] for part in parts]}

@@ -1,4 +1,4 @@
-"""Sample requests for an export, made from its description."""
+"""Sample requests for an export, generated from its description."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Arrays = dict[str, np.ndarray]
 
 
 def requests(detector: Detector, count: int, seed: int = 0) -> dict[str, Arrays]:
-    """Plausible inputs of each signature for the same rows; one row in four or more is not valid."""
+    """Plausible inputs of each signature for the same rows, of which at least a quarter is invalid."""
     random = np.random.default_rng(seed)
     z = random.standard_normal((count, *detector.networks.G.input_shape[1:])).astype(np.float32)
     found: dict[str, Arrays] = {"generate": {"z": z}}
@@ -37,7 +37,7 @@ def requests(detector: Detector, count: int, seed: int = 0) -> dict[str, Arrays]
 
 
 def _cells(prepared: Document, count: int, random: np.random.Generator) -> Arrays:
-    """Cells for the columns of the training file, [count] each."""
+    """Random cells for the columns of the training file, [count] each."""
     numeric, categorical = prepared["numeric"], prepared["categorical"]
     middle, spread = np.zeros(len(numeric["columns"])), np.ones(len(numeric["columns"]))
     if prepared["scaling"] != "none":
@@ -54,7 +54,7 @@ def _cells(prepared: Document, count: int, random: np.random.Generator) -> Array
 
 
 def _transformed(cells: Arrays, prepared: Document) -> np.ndarray:
-    """Cells transformed to x by scikit-learn."""
+    """Transform cells to x with scikit-learn."""
     transformer = preprocessing.from_document({name: value for name, value in prepared.items() if name != "impute"})
     decoded = {name: [c.decode() for c in cell] if cell.dtype == object else cell for name, cell in cells.items()}
     x: np.ndarray = transformer.transform(pd.DataFrame(decoded)).astype(np.float32)
@@ -62,7 +62,7 @@ def _transformed(cells: Arrays, prepared: Document) -> np.ndarray:
 
 
 def _examples(features: Arrays, count: int) -> np.ndarray:
-    """Rows as serialised tf.Example messages, [count]."""
+    """Serialise rows as tf.Example messages, [count]."""
 
     def feature(value: str | float) -> tf.train.Feature:
         if isinstance(value, bytes):

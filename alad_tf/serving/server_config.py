@@ -1,4 +1,4 @@
-"""`alad serve-config`: the files that tensorflow_model_server reads, for every model in a folder of exports."""
+"""`alad serve-config`: configuration files of tensorflow_model_server for all models in a folder of exports."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ def write(base: Path, folder: Path, *, served_from: str | None = None, max_batch
     """Write models.config, batching.config and monitoring.config.
 
     Args:
-        base: BASE, whose folders with versions are the models.
-        folder: where the files go.
-        served_from: BASE as the server sees it, such as /models in a container; None: the same absolute path.
-        max_batch: rows that the server merges requests to, at most.
-        threads: batches that it works on at a time.
+        base: BASE, with a folder of versions for each model.
+        folder: folder for the files.
+        served_from: path of BASE on the server, such as /models in a container; None: the same absolute path.
+        max_batch: rows at most in a batch of merged requests.
+        threads: batches processed at a time.
 
     Returns:
         The command that starts the server.
 
     Raises:
-        DataError: no model with a version.
+        DataError: there is no model with a version.
         SettingsError: a number below 1.
     """
     for what, number in {"max_batch": max_batch, "threads": threads}.items():

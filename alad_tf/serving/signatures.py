@@ -1,7 +1,7 @@
-"""Signatures of an exported model: functions on a module that holds its variables and nothing else.
+"""Signatures of an exported model: functions of a module that holds only the model's variables.
 
-Every row is scored on its own. A row with a missing or infinite cell is not valid: it is an anomaly, its score is the
-largest float32, and its other outputs are 0.
+Rows are scored independently. A row with a missing or infinite cell is invalid: it is flagged as an anomaly, its score
+is the largest float32, and its other outputs are 0.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from alad_tf.model.scores import scores_of
 from alad_tf.serving.preprocessing_graph import Tensors, argument, column_types, encoded, parsed_columns, parsed_rows
 from alad_tf.typing import Document
 
-LARGEST = float(np.finfo(np.float32).max)  # the score of a row that is not valid, or whose score overflows
+LARGEST = float(np.finfo(np.float32).max)  # the score of an invalid row, or of a row whose score overflows
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,12 @@ class Detector:
     """Score, validity and threshold decision for a batch of rows.
 
     Args:
-        networks: trained networks; their input is (x - center) / scale.
-        score: name of the score that is A(x).
+        networks: trained networks, whose input is (x - center) / scale.
+        score: name of the score A(x).
         threshold: rows with a larger A(x) are anomalies.
-        center, scale: float64 arrays of the shape of a row x.
-        references: of the score "neighbours", [m, 2 d] float32; None for the other scores.
-        usual: what explanations compare with; None: absolute differences.
+        center, scale: float64 arrays with the shape of a row x.
+        references: reference points of the score "neighbours", [m, 2 d] float32; None for the other scores.
+        usual: scale of the differences in explanations; None: absolute differences.
         preprocessing: document of the preprocessing from columns to x (`preprocessing.to_document`), with the key
             "impute" of `Columns`; None: the model takes x itself.
 
@@ -66,7 +66,7 @@ class Served(tf.Module):
 
     Args:
         detector: the detector to export. Its networks are copied, and spectral norm is folded into the copies.
-        double: scale rows in float64, as the package does; False: in float32, for formats without float64.
+        double: scale rows in float64, as the package does, or in float32, for formats without float64.
     """
 
     def __init__(self, detector: Detector, *, double: bool = True) -> None:
@@ -82,7 +82,7 @@ class Served(tf.Module):
 
     @property
     def rows(self) -> tf.TensorSpec:
-        """Specification of a batch x [n, ...]."""
+        """TensorSpec of a batch x [n, ...]."""
         return tf.TensorSpec([None, *self._detector.shape], tf.float32, name="x")
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
@@ -119,9 +119,9 @@ class Served(tf.Module):
         return {**self._scores(rows, self._G()(self._E()(rows)), valid), "is_valid": valid}
 
     def explain(self, x: tf.Tensor) -> Tensors:
-        """As `decide` and `scores`, and latent E(x), reconstruction G(E(x)), expected, contribution and share [n, ...].
+        """`decide`, `scores`, latent E(x), reconstruction G(E(x)), expected, contribution and share, [n, ...] each.
 
-        Reconstruction and expected are in the units of x; the last three are those of `ALAD.explain`.
+        Reconstruction and expected are in the units of x; the last three are as in `ALAD.explain`.
         """
         rows, valid = self._rows(x)
         latent = self._E()(rows)
@@ -169,11 +169,11 @@ class Served(tf.Module):
         return self.decide(tf.where(valid[:, None], x, np.nan))
 
     def raw_images(self, x: tf.Tensor) -> Tensors:
-        """Images [n, height, width, channels] uint8 -> the outputs of `decide`, which takes pixels in [-1, 1]."""
+        """Images [n, height, width, channels] uint8 -> the outputs of `decide`, whose input are pixels in [-1, 1]."""
         return self.decide(as_input(x))
 
     def _scores(self, rows: tf.Tensor, x_hat: tf.Tensor, valid: tf.Tensor) -> Tensors:
-        """The scores, all finite: the largest float32 for rows that are not valid or whose score overflows."""
+        """Finite scores: the largest float32 for invalid rows and for overflows."""
         found = scores_of(self._Dxx(), rows, x_hat)
         if self._detector.references is not None:
             found["neighbours"] = neighbours.mean_distance(neighbours.points(rows, x_hat), self.references)
@@ -184,13 +184,13 @@ class Served(tf.Module):
         return {"score": score, "is_anomaly": (score > _below(self._detector.threshold)) | ~valid, "is_valid": valid}
 
     def _rows(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Scaled rows, zeros where a row is not valid, and which rows are valid, [n]."""
+        """(scaled rows, with zeros for invalid ones, and valid rows [n])."""
         x, valid = _finite(x)
         center, scale = self._detector.center, self._detector.scale
         if self._scaled and self._double:
             x = tf.cast((tf.cast(x, tf.float64) - center) / scale, tf.float32)
         elif self._scaled:
-            high = center.astype(np.float32)  # the rounding of center is subtracted too
+            high = center.astype(np.float32)  # the rounding error of center is subtracted too
             x = (x - high - (center - high).astype(np.float32)) / scale.astype(np.float32)
         return x, valid
 
@@ -204,7 +204,7 @@ class Served(tf.Module):
 
 
 def _allow_empty_batch(call: Callable[..., Tensors]) -> Callable[..., Tensors]:
-    """Let a function of images take an empty batch, which convolutions refuse: it runs on one row of zeros instead."""
+    """Make a function of images accept an empty batch, which convolutions reject, by running it on a row of zeros."""
 
     def answer(rows: tf.Tensor) -> Tensors:
         count = tf.shape(rows)[0]
@@ -215,18 +215,18 @@ def _allow_empty_batch(call: Callable[..., Tensors]) -> Callable[..., Tensors]:
 
 
 def _hidden(model: tf.keras.Model) -> Callable[[], tf.keras.Model]:
-    """Hide a Keras model behind a call: as an attribute it would be saved with all of its functions."""
+    """Wrap a Keras model in a closure: as an attribute, it would be saved with all of its functions."""
     return lambda: model
 
 
 def _finite(values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Rows, zeros in place of those with a NaN or infinity, and which rows are finite, [n]."""
+    """(rows, with zeros for those with NaN or infinite values, and finite rows [n])."""
     valid = tf.reduce_all(tf.abs(values) <= LARGEST, axis=range(1, len(values.shape)))
     return _masked(values, valid), valid
 
 
 def _or_zeros(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
-    """Finite values of the valid rows, zeros for the others."""
+    """Finite values of valid rows, zeros for the others."""
     bounded = tf.clip_by_value(values, -LARGEST, LARGEST)
     return _masked(tf.where(tf.abs(bounded) <= LARGEST, bounded, 0.0), valid)  # also False for NaN
 
@@ -236,7 +236,7 @@ def _masked(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
 
 
 def _below(threshold: float) -> np.float32:
-    """The largest float32 that is not above a threshold: a float32 score exceeds both or neither."""
+    """The largest float32 not above the threshold: a float32 score exceeds both or neither."""
     with np.errstate(over="ignore"):
         rounded = np.float32(threshold)
     return rounded if float(rounded) <= threshold else np.nextafter(rounded, np.float32(-np.inf))

@@ -1,4 +1,4 @@
-"""Sources of exports: a fitted estimator, a model folder, or a run of the paper's protocol."""
+"""Sources of an export: a fitted estimator, a model folder, or a run of the paper's protocol."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from alad_tf.typing import Document, Rule
 
 @dataclass(frozen=True)
 class Source:
-    """A detector and its origin.
+    """A detector to export, and its origin.
 
     Args:
         detector: score, validity and threshold decision.
-        rule: origin of the threshold.
+        rule: how the threshold was set.
         features: names of the features of x; None: unnamed.
-        origin: kind, table, seed and training rows, as a JSON object.
+        origin: JSON object with kind, table, seed and training rows.
     """
 
     detector: Detector
@@ -51,14 +51,15 @@ def load(
 
     Args:
         path: the folder.
-        threshold: instead of the model's.
-        contamination: share of the rows above the threshold: the training rows of a model, the test rows of a run. The
-            default is the model's threshold, and for a run the protocol's share (Section V-A). No labels are used.
-        score: of a run: which of the four scores is A(x), "features" by default.
+        threshold: replaces the threshold of the model.
+        contamination: fraction above the threshold of the training rows of a model, or of the test rows of a run. By
+            default, a model keeps its threshold, and a run has the protocol's fraction (Section V-A). No labels are
+            used.
+        score: for a run, which of the four scores is A(x); "features" by default.
 
     Raises:
         DataError: neither kind of folder, or a damaged one.
-        SettingsError: both, or one that is not allowed; a run whose scaling is not in its folder.
+        SettingsError: both threshold and contamination, an invalid value, or a run whose scaling is not in its folder.
     """
     path = Path(path)
     if threshold is not None and contamination is not None:
@@ -96,7 +97,7 @@ def load_networks(path: Path | str) -> Networks:
 
 
 def of_estimator(estimator: ALAD, prepared: Document | None = None) -> Source:
-    """Make a source of a fitted estimator and the document of its preprocessing, if any."""
+    """Source for a fitted estimator and the document of its preprocessing, if any."""
     detector = Detector(
         estimator.networks_,
         estimator.score_name,

@@ -1,4 +1,4 @@
-"""Exported models on disk, as TensorFlow Serving finds them: BASE/NAME/VERSION, the largest number the newest."""
+"""Exported models on disk in the layout of TensorFlow Serving: BASE/NAME/VERSION; the largest number is the newest."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from alad_tf.io import atomic, manifest
 from alad_tf.typing import Document
 
 KIND = "alad_tf export"
-FORMAT = 1  # raised when an older reader would miss something
+FORMAT = 1  # raise it when older versions could misread an export
 LARGEST_VERSION = 2**63 - 1  # TensorFlow Serving reads versions as int64
-EXTRA = "assets.extra"  # a folder that TensorFlow ignores
+EXTRA = "assets.extra"  # folder ignored by TensorFlow
 DESCRIPTION = f"{EXTRA}/alad.json"
 WARM_UP = f"{EXTRA}/tf_serving_warmup_requests"
 MANIFEST = f"{EXTRA}/manifest.json"
@@ -26,10 +26,10 @@ def versions(base: Path) -> list[int]:
 
 
 def resolve(path: Path | str) -> Path:
-    """Find the folder of a version: the path itself, or the newest version in BASE/NAME.
+    """Return the folder of a version: the path itself, or the newest version in BASE/NAME.
 
     Raises:
-        DataError: there is neither.
+        DataError: the path is neither.
     """
     path = Path(path)
     if (path / "saved_model.pb").is_file():
@@ -44,7 +44,7 @@ def resolve(path: Path | str) -> Path:
 
 
 def vacant(base: Path, version: int | None) -> int:
-    """Return the number of the version to write: the one asked for, or the next one.
+    """Return the number of the version to write: the given one, or the next one.
 
     Raises:
         SettingsError: the version exists already, or is not from 1 to 2**63 - 1.
@@ -61,10 +61,10 @@ def vacant(base: Path, version: int | None) -> int:
 
 
 def describe(version: Path) -> Document:
-    """The description of a version, all of whose files are as they were written.
+    """Read the description of a version after verifying its files.
 
     Raises:
-        DataError: it is no export of alad_tf or one of a newer format, or a file is missing or damaged, and named.
+        DataError: not an export of alad_tf, a newer format, or a file that is missing or damaged; the message names it.
     """
     description = _read(version / DESCRIPTION)
     entries = manifest.require_entries(_read(version / MANIFEST), version / MANIFEST, ("saved_model.pb", DESCRIPTION))
@@ -83,8 +83,8 @@ def describe(version: Path) -> Document:
 
 
 def write_manifest(version: Path) -> None:
-    """Size and SHA-256 of every file of a version, which is then complete."""
-    (version / MANIFEST).unlink(missing_ok=True)  # no manifest lists itself
+    """Write the size and SHA-256 of each file, which marks the version as complete."""
+    (version / MANIFEST).unlink(missing_ok=True)  # a manifest does not list itself
     atomic.write_json(version / MANIFEST, manifest.entries(version))
     os.chmod(version, 0o777 & ~atomic.umask())
     for path in (*version.rglob("*"), version):
