@@ -1,1 +1,1 @@
-"""Tables of rows in files: readers, schema, preprocessing, fit and score."""
+"""Your own data files: readers and writers, fit, score, inspect and report."""

@@ -1,4 +1,4 @@
-"""NumPy's files of one array [rows, columns]: .npy and .npz."""
+"""NumPy files with one array [rows, columns]: .npy and .npz."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from alad_tf.tabular.formats import Advance, listed, require_width
 
 
 class _Array(NamedTuple):
-    """An array in NumPy's format: a stream that stands behind its header, and what the header says."""
+    """An array in NumPy's format: the stream, positioned after the header, and the content of the header."""
 
     stream: IO[bytes]
     shape: tuple[int, int]
@@ -32,13 +32,13 @@ class _Array(NamedTuple):
 
 
 def array_columns(path: Path) -> list[str]:
-    """Names of the columns of an .npy file: x0, x1, ..."""
+    """Column names of an .npy file: x0, x1, ..."""
     with _array(path) as array:
         return array.names()
 
 
 def archive_columns(path: Path) -> list[str]:
-    """Names of the columns of an .npz file: x0, x1, ..."""
+    """Column names of an .npz file: x0, x1, ..."""
     with _member(path) as array:
         return array.names()
 
@@ -58,8 +58,8 @@ def archive_chunks(
     with _member(path) as array:
         if not array.by_columns:
             yield from _frames(array, rows, wanted, report)
-            array.stream.read(1)  # at its end the checksum is compared
-        else:  # a row is spread over the whole stream
+            array.stream.read(1)  # zipfile verifies the checksum at the end
+        else:  # Fortran order: a row is spread over the whole stream
             with tempfile.TemporaryFile() as file:
                 shutil.copyfileobj(array.stream, file)
                 file.seek(0)
@@ -74,7 +74,7 @@ def _array(path: Path) -> Iterator[_Array]:
 
 @contextmanager
 def _member(path: Path) -> Iterator[_Array]:
-    """The one array of an NPZ file, or the one that is named x."""
+    """The only array of an .npz file, or the one named x."""
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
         chosen = names if len(names) == 1 else [name for name in names if name in ("x.npy", "X.npy")]
@@ -88,7 +88,7 @@ def _member(path: Path) -> Iterator[_Array]:
 
 
 def _described(path: Path, stream: IO[bytes], size: int) -> _Array:
-    """Read the header of an array, which has to be one of numbers [rows, columns]."""
+    """Read the header of an array, which must be numbers [rows, columns]."""
     shape, by_columns, dtype = archives.header(stream, size)
     if len(shape) != 2 or not shape[1] or dtype.kind not in "biuf":
         raise DataError(f"Expected an array of numbers [rows, columns] in {path}. Received: {list(shape)} of {dtype}.")
@@ -107,12 +107,12 @@ def _frames(array: _Array, rows: int, wanted: list[str], report: Advance) -> Ite
 
 
 def _rows_of(array: _Array, rows: int) -> np.ndarray:
-    """The next rows of an array that is stored row by row."""
+    """Read the next rows of an array in C order."""
     return _numbers(array, rows * array.shape[1]).reshape(rows, array.shape[1])
 
 
 def _columns_of(array: _Array, start: int, first: int, rows: int) -> np.ndarray:
-    """Rows of an array that is stored column by column from `start` on."""
+    """Read rows of an array in Fortran order whose data begin at `start`."""
     count, width = array.shape
     part = np.empty((rows, width), array.dtype, order="F")
     for column in range(width):

@@ -1,4 +1,4 @@
-"""Parquet and Feather files by Arrow, with bounds on what they unpack to and full validation of each batch."""
+"""Parquet and Feather files, read with Arrow, with limits on their unpacked size and full validation of each batch."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from alad_tf.io import archives
 from alad_tf.tabular import feather_footer
 from alad_tf.tabular.formats import Advance
 
-_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 4}  # in memory
+_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 4}  # bytes
 
 
 def parquet_columns(path: Path) -> list[str]:
-    """Names of the columns of a Parquet file."""
+    """Column names of a Parquet file."""
     with pyarrow.parquet.ParquetFile(path) as file:
         return _without_index(file.schema_arrow.names)
 
@@ -31,7 +31,7 @@ def parquet_tables(path: Path, rows: int, wanted: list[str], report: Advance) ->
         _require_sound_footer(path, file.metadata)
         types = {field.name: field.type for field in file.schema_arrow}
     text = [name for name in wanted if pa.types.is_string(types[name]) or pa.types.is_binary(types[name])]
-    # Text comes as categories: a long one that is repeated takes no memory before its size is known.
+    # Read text as dictionaries, so that a long text that is repeated takes no memory before its size is known.
     with pyarrow.parquet.ParquetFile(path, read_dictionary=text) as file:
         batches = file.iter_batches(rows, columns=wanted, use_threads=False)
         for table, first in regrouped(_decoded(path, batches, types), rows):
@@ -40,11 +40,11 @@ def parquet_tables(path: Path, rows: int, wanted: list[str], report: Advance) ->
 
 
 def _require_sound_footer(path: Path, metadata: pyarrow.parquet.FileMetaData) -> None:
-    """Refuse a footer that contradicts itself, or that claims more than a file of this size holds.
+    """Refuse a footer that contradicts itself or claims more data than a file of this size can hold.
 
     Raises:
-        ValueError: the rows of the file are not those of its row groups, or those of its columns.
-        DataError: the file unpacks to more than real data do.
+        ValueError: the number of rows differs from that of the row groups or columns.
+        DataError: the compression ratio is too high for real data.
     """
     size = rows = 0
     for group in map(metadata.row_group, range(metadata.num_row_groups)):
@@ -62,7 +62,7 @@ def _require_sound_footer(path: Path, metadata: pyarrow.parquet.FileMetaData) ->
 def _decoded(
     path: Path, batches: Iterable[pa.RecordBatch], types: Mapping[str, pa.DataType]
 ) -> Iterator[pa.RecordBatch]:
-    """Validate batches, and turn categories into the text that they are in the file, if it is not too much."""
+    """Validate batches and decode dictionaries to text, if its size is within the limit."""
     size = 0
     for batch in batches:
         batch.validate(full=True)
@@ -78,7 +78,7 @@ def _decoded(
 
 
 def feather_columns(path: Path) -> list[str]:
-    """Names of the columns of a Feather file of version 2."""
+    """Column names of a Feather file (version 2)."""
     with open(path, "rb") as file:
         if file.read(4) == b"FEA1":
             raise DataError(f"Expected a Feather file of version 2. Received: {path}, of version 1. Write it anew.")
@@ -87,7 +87,7 @@ def feather_columns(path: Path) -> list[str]:
 
 
 def feather_tables(path: Path, rows: int, wanted: list[str], report: Advance) -> Iterator[tuple[pa.Table, int]]:
-    """Read the rows of a Feather file in Arrow tables of `rows`; see `readers.tables`. One batch is in memory."""
+    """Read the rows of a Feather file in Arrow tables of `rows`; see `readers.tables`. Holds one batch in memory."""
     archives.require_bounded(path, feather_footer.unpacked_size(path))
     with pa.OSFile(str(path)) as file:
         reader = pa.ipc.open_file(file)
@@ -104,12 +104,12 @@ def feather_tables(path: Path, rows: int, wanted: list[str], report: Advance) ->
 
 
 def _without_index(names: list[str]) -> list[str]:
-    """Columns without the nameless index that pandas stores beside them after rows were chosen or shuffled."""
+    """Column names without the unnamed index that pandas stores after rows were selected or shuffled."""
     return [name for name in names if not re.fullmatch(r"__index_level_\d+__", name)]
 
 
 def regrouped(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[tuple[pa.Table, int]]:
-    """Join and cut batches to tables of exactly `rows`, the last one shorter, each with the number of its first row."""
+    """Regroup batches to tables of `rows` (the last may be shorter), each with the number of its first row."""
     waiting: list[pa.RecordBatch] = []
     first = 0
     for batch in batches:
@@ -124,10 +124,10 @@ def regrouped(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[tuple[pa
 
 
 def frame_of(path: Path, table: pa.Table, first: int) -> pd.DataFrame:
-    """Turn an Arrow table of numbers and text into a frame that is numbered from `first`.
+    """Convert an Arrow table of numbers and text to a frame numbered from `first`.
 
     Raises:
-        DataError: a column of another type.
+        DataError: a column has another type.
     """
     for field in table.schema:
         if pa.types.is_nested(field.type) or pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):

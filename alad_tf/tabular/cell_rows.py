@@ -1,4 +1,4 @@
-"""Rows of Python cells as frames, for formats that are read cell by cell."""
+"""Conversion of rows of Python cells to frames, for formats that are read cell by cell."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 
 def frames(rows: Iterable[Sequence[Any]], names: Sequence[str], count: int) -> Iterator[pd.DataFrame]:
-    """Gather rows of cells to frames of `count` rows, the last one shorter, numbered from 0 on."""
+    """Collect rows of cells in frames of `count` rows (the last may be shorter), numbered from 0."""
     remaining, first = iter(rows), 0
     while True:
         cells = list(islice(remaining, count))

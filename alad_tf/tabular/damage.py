@@ -1,4 +1,4 @@
-"""Messages of Arrow, NumPy and the archive modules about damaged files, as one line that names the file."""
+"""One-line errors, naming the file, for what Arrow, NumPy and the archive modules raise for damaged files."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from alad_tf.tabular.formats import BLOCK_BYTES
 
 @contextmanager
 def reported(path: Path, names: list[str] | None = None, header: bool = True) -> Iterator[None]:
-    """Turn what libraries raise while `path` is read into a DataError of one line.
+    """Convert exceptions that libraries raise while reading `path` to a DataError of one line.
 
     Args:
-        path: the file that is read.
-        names: of its columns, so that a message can name one.
-        header: whether its first row holds the names.
+        path: the file.
+        names: column names, for messages.
+        header: whether the first row holds the names.
 
     Raises:
-        DataError: the file is missing, cut, damaged, too large for memory or of another format.
+        DataError: the file is missing, truncated, damaged, too large for memory or in another format.
     """
     try:
         yield
@@ -44,7 +44,7 @@ def reported(path: Path, names: list[str] | None = None, header: bool = True) ->
 
 
 def _explained(path: Path, message: str, names: list[str] | None, header: bool) -> str:
-    """Explain a message of Arrow or NumPy; neither has attributes for the row and the column of an error."""
+    """Explain a message of Arrow or NumPy, whose exceptions have no attributes for row and column."""
     cell = re.search(r"In CSV column #(\d+):(?: Row #(\d+):)? CSV conversion error to (\w+): (.*)", message, re.S)
     if cell and names:
         column, row = names[int(cell[1])], f", row {int(cell[2]) - header}" if cell[2] else ""

@@ -1,6 +1,6 @@
-"""How a file of rows is read: separator, decimal mark, encoding, header and sheet, given or found in the file.
+"""Dialect of a data file: separator, decimal mark, encoding, header and sheet, given or detected.
 
-What is found depends on the content alone, never on the machine: the same text is read the same way everywhere.
+Detection depends on the content alone and not on the machine: the same text is read the same way everywhere.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _DATE = re.compile(r"\s*(\d{4}-\d\d?-\d\d?|\d\d?[./]\d\d?[./]\d{2,4})([ T].*)?")
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a file is read; None where it is to be found in the file.
+    """How a file is read. None means that the value is detected.
 
     Args:
-        sep: separator of the cells of a text file, one character.
-        decimal: decimal mark of its numbers, "." or ",".
-        encoding: of the text.
-        header: whether the first row holds the names of the columns; those of a file without are x0, x1, ...
-        sheet: of an Excel file; None: the first.
+        sep: separator of a text file, one character.
+        decimal: decimal mark, "." or ",".
+        encoding: text encoding.
+        header: whether the first row holds the column names; without a header they are x0, x1, ...
+        sheet: sheet of an Excel file; None: the first.
     """
 
     sep: str | None = None
@@ -43,10 +43,10 @@ class Dialect:
     sheet: str | None = None
 
     def checked(self) -> Dialect:
-        """The same, with the encoding in lower case.
+        """Validate the values and return the dialect with the encoding in lower case.
 
         Raises:
-            SettingsError: a separator of several characters, another decimal mark, an unknown encoding.
+            SettingsError: a separator of several characters, another decimal mark, or an unknown encoding.
         """
         sep = "\t" if self.sep in ("\\t", "tab") else self.sep
         if sep is not None and (len(sep) != 1 or not sep.isascii() or sep in '"\r\n\0' or sep.isalnum()):
@@ -61,13 +61,13 @@ class Dialect:
         return replace(self, sep=sep, encoding=encoding)
 
     def over(self, other: Dialect | None) -> Dialect:
-        """This dialect, with what it leaves open from another one."""
+        """This dialect, with missing values from another one."""
         if other is None:
             return self
         return Dialect(*(mine if mine is not None else theirs for mine, theirs in zip(_values(self), _values(other))))
 
     def described(self) -> str:
-        """What departs from comma, point, UTF-8 and a header, in words; empty where nothing does."""
+        """Describe departures from comma, point, UTF-8 and a header; empty if there are none."""
         parts = []
         if self.sep not in (None, ","):
             parts.append(f"separated by {_SHOWN.get(self.sep or '', repr(self.sep))}")
@@ -102,7 +102,7 @@ class Dialect:
             raise DataError(f"Expected how a model's file was read. Received: {document!r:.100}.") from error
 
 
-ANY = Dialect()  # everything is found in the file
+ANY = Dialect()  # everything is detected
 
 
 def _values(dialect: Dialect) -> Iterable[Any]:
@@ -110,12 +110,12 @@ def _values(dialect: Dialect) -> Iterable[Any]:
 
 
 def separator(lines: Sequence[str], usual: str, expected: Iterable[str] = ()) -> str:
-    """The separator of lines of text: the one that gives every line the same cells, two or more of them.
+    """Detect the separator: the one that splits all lines into the same number of cells, at least two.
 
     Args:
-        lines: the first ones of a text, a header among them or not.
-        usual: the separator that the file's name says; it wins where others fit as well, and where none does.
-        expected: names of columns; the first separator whose header has them all wins.
+        lines: the first lines of a text, with or without a header.
+        usual: the separator implied by the file name, preferred if others fit equally well or none fits.
+        expected: column names; the first separator whose header has them all wins.
     """
     order = [usual, *(mark for mark in SEPARATORS if mark != usual)]
     wanted = set(expected)
@@ -135,7 +135,7 @@ def _records(lines: Sequence[str], mark: str) -> list[list[str]]:
 
 
 def _fit(records: list[list[str]]) -> tuple[float, float]:
-    """How well a separator fits: share of records as long as the first, and share of cells with no other mark."""
+    """Quality of a separator: fraction of records as long as the first, and of cells without other separators."""
     if not records or len(records[0]) < 2:
         return 0.0, 0.0
     width = len(records[0])
@@ -145,9 +145,9 @@ def _fit(records: list[list[str]]) -> tuple[float, float]:
 
 
 def decimal_mark(records: Iterable[Sequence[str]]) -> str:
-    """The decimal mark: a comma where a cell is a number with one, and none has a point.
+    """Detect the decimal mark: a comma if some cell is a number with a decimal comma, and none has a point.
 
-    A comma before groups of three digits may be one of thousands, and decides nothing.
+    A comma before groups of three digits may separate thousands and does not count.
     """
     commas = points = False
     for record in records:
@@ -158,7 +158,7 @@ def decimal_mark(records: Iterable[Sequence[str]]) -> str:
 
 
 def found(lines: Sequence[str], usual: str, asked: Dialect, expected: Iterable[str] = ()) -> Dialect:
-    """The dialect of a text, whose encoding is known: what is asked for, and the rest as the lines say."""
+    """The dialect of a text with a known encoding: the given values, and the rest detected from its lines."""
     sep = asked.sep if asked.sep is not None else separator(lines, usual, expected)
     decimal = asked.decimal
     if decimal is None or (decimal == sep and asked.sep is None):
@@ -167,9 +167,9 @@ def found(lines: Sequence[str], usual: str, asked: Dialect, expected: Iterable[s
 
 
 def looks_like_data(names: Sequence[str]) -> bool:
-    """Whether a header seems to be a row of data: half of its cells are numbers or dates, or it has one twice.
+    """Whether a header seems to be a row of data: half of its cells are numbers or dates, or one occurs twice.
 
-    Names that count the columns (0, 1, 2, ...) are those of a table that was an array.
+    Names 0, 1, 2, ... do not count as data: a table made from an array has them.
     """
     counts = [[str(k + first) for k in range(len(names))] for first in (0, 1)]
     if list(names) in counts:
@@ -189,7 +189,7 @@ def _is_value(name: str) -> bool:
 
 
 def numbered(width: int) -> list[str]:
-    """Names of the columns of a file without a header: x0, x1, ..."""
+    """Column names of a file without a header: x0, x1, ..."""
     return [f"x{number}" for number in range(width)]
 
 

@@ -1,4 +1,4 @@
-"""Encodings of text files: byte order marks, UTF-8, and what is taken where the bytes are neither."""
+"""Encodings of text files: byte order marks, UTF-8, and a fallback for other bytes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from alad_tf.errors import SettingsError
 from alad_tf.tabular.formats import BLOCK_BYTES
 
 UTF8 = "utf-8"
-_MARKS = {  # longest first: UTF-16's is the beginning of UTF-32's
+_MARKS = {  # longest first, because the mark of UTF-16 is a prefix of that of UTF-32
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF8: UTF8,
@@ -21,7 +21,7 @@ _UNUSED = b"\x81\x8d\x8f\x90\x9d"  # of Windows-1252
 
 
 def require_known(name: str) -> str:
-    """Python's name of an encoding of text.
+    """Python's name of a text encoding.
 
     Raises:
         SettingsError: an unknown one.
@@ -37,15 +37,15 @@ def require_known(name: str) -> str:
 
 
 def detect(file: BinaryIO, otherwise: str | None = None) -> str:
-    """The encoding of a text, from all its bytes: the same text has the same encoding wherever it lies.
+    """Detect the encoding of a text from all of its bytes.
 
     A byte order mark decides. UTF-16 without one has a zero in every second byte of its first line. Bytes that are
-    valid UTF-8 up to a character beyond ASCII are UTF-8, and a later fault is then damage. All else is in an encoding
-    of one byte a character: Windows-1252 where it uses the letters that Latin-1 lacks, or else Latin-1.
+    valid UTF-8 up to and including a character beyond ASCII are UTF-8, and later invalid bytes are damage. All else is
+    in an encoding with one byte per character: Windows-1252 if it uses letters that Latin-1 lacks, or else Latin-1.
 
     Args:
         file: the text, at its beginning.
-        otherwise: the encoding to take where the bytes are not UTF-8.
+        otherwise: the encoding for bytes that are not UTF-8, instead of the last two.
     """
     block = file.read(BLOCK_BYTES)
     for mark, name in _MARKS.items():
@@ -64,7 +64,7 @@ def detect(file: BinaryIO, otherwise: str | None = None) -> str:
         if not text.isascii():
             return UTF8
         block = file.read(BLOCK_BYTES)
-    begun = decoder.getstate()[0]  # a character that the end of the file cuts
+    begun = decoder.getstate()[0]  # a character truncated by the end of the file
     return UTF8 if not begun else otherwise or _one_byte(begun, file)
 
 
@@ -88,10 +88,10 @@ def _one_byte(block: bytes, file: BinaryIO) -> str:
 
 
 class Transcoded:
-    """A text in UTF-8, made of a binary file in another encoding as it is read.
+    """A binary file in another encoding, converted to UTF-8 as it is read.
 
     Raises:
-        UnicodeDecodeError: on reading bytes that are not in the encoding, also at the end of a cut file.
+        UnicodeDecodeError: on reading invalid bytes, also at the end of a truncated file.
     """
 
     def __init__(self, file: BinaryIO, encoding: str) -> None:
@@ -100,7 +100,7 @@ class Transcoded:
         self.closed = False
 
     def read(self, size: int = -1) -> bytes:
-        """At least one byte and at most `size`, or nothing at the end."""
+        """Read at least one byte and at most `size`, or nothing at the end."""
         while not self._rest:
             block = self._file.read(size)
             self._rest = self._decoder.decode(block, final=not block).encode(UTF8)

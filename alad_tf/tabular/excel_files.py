@@ -1,4 +1,4 @@
-"""Excel files (.xlsx) by openpyxl: one sheet, row by row. Formulas count as the values that Excel stored for them."""
+"""Excel files (.xlsx), read with openpyxl: one sheet, row by row. Formulas count as the values stored by Excel."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def sheets(path: Path) -> list[str]:
 
 
 def columns(path: Path, dialect: Dialect) -> list[str]:
-    """Names of the columns, from the first row, or x0, x1, ... where there is no header."""
+    """Column names: those in the first row, or x0, x1, ... without a header."""
     with _sheet(path, dialect) as sheet:
         first = next(_rows(sheet), None)
     if first is None:
@@ -70,7 +70,7 @@ def _workbook(path: Path) -> Iterator[Any]:
         with zipfile.ZipFile(file) as archive:
             archives.require_bounded(path, sum(member.file_size for member in archive.infolist()))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of styles and extensions that openpyxl leaves out
+            warnings.simplefilter("ignore")  # about styles and extensions that openpyxl ignores
             workbook = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
         try:
             yield workbook
@@ -86,12 +86,12 @@ def _sheet(path: Path, dialect: Dialect) -> Iterator[Any]:
             wanted = "a sheet" if dialect.sheet is None else f"the sheet {dialect.sheet!r}"
             raise DataError(f"Expected {wanted} in {path}. Received: {listed(titles) or 'none'}.")
         sheet = workbook[dialect.sheet or titles[0]]
-        sheet.reset_dimensions()  # what some programs write there is wrong
+        sheet.reset_dimensions()  # some programs write wrong ones
         yield sheet
 
 
 def _rows(sheet: Any) -> Iterator[list[Any]]:
-    """Cells of the rows, without the empty ones at their ends and after the last row."""
+    """Cells of the rows, without trailing empty cells and rows."""
     empty = 0
     for cells in sheet.iter_rows(values_only=True):
         row = [None if isinstance(cell, str) and cell.strip() in _MISSING else cell for cell in cells]

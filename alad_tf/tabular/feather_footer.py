@@ -1,7 +1,8 @@
-"""Sizes that the footer of a Feather file claims, read before Arrow takes memory for them.
+"""Unpacked size claimed by a Feather file, read before Arrow allocates memory for it.
 
-Arrow allocates what a record batch says that its buffers unpack to. Its Python interface does not show these numbers,
-so they are read here from the flatbuffers of the format (Footer, Message and RecordBatch in Arrow's schema files).
+Arrow allocates the unpacked size that a record batch claims for its buffers. Its Python interface does not expose these
+sizes, so they are read here from the flatbuffers of the format (Footer, Message and RecordBatch in Arrow's schema
+files).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import IO
 MAGIC = b"ARROW1"
 _CONTINUATION = 0xFFFFFFFF
 _DICTIONARY_BATCH, _RECORD_BATCH = 2, 3  # of the union MessageHeader
-# Numbers of the fields in their tables
+# Field numbers in the tables
 _DICTIONARIES, _RECORD_BATCHES = 2, 3  # of Footer
 _HEADER_TYPE, _HEADER = 1, 2  # of Message
 _DATA = 1  # of DictionaryBatch
@@ -23,10 +24,10 @@ _LENGTH, _BUFFERS, _COMPRESSION = 0, 2, 3  # of RecordBatch
 
 
 def unpacked_size(path: Path) -> int:
-    """Bytes that all batches of a file claim to unpack to, a byte a row more for columns without buffers.
+    """Total unpacked size in bytes that the batches of a file claim, plus a byte per row for columns without buffers.
 
     Raises:
-        ValueError: no footer, or a damaged one.
+        ValueError: the footer is missing or damaged.
         OSError: the file cannot be read.
     """
     with open(path, "rb", buffering=0) as file:
@@ -37,7 +38,7 @@ def unpacked_size(path: Path) -> int:
 
 
 def _blocks(file: IO[bytes]) -> Iterator[tuple[int, int]]:
-    """(offset, length of the metadata) of each batch that the footer names."""
+    """Yield (offset, length of the metadata) of each batch listed in the footer."""
     end = file.seek(0, os.SEEK_END)
     tail = _bytes(file, end - 10, 10)
     (length,) = struct.unpack("<i", tail[:4])
@@ -69,7 +70,7 @@ def _batch_size(file: IO[bytes], offset: int, metadata: int) -> int:
 
 
 def _claimed(file: IO[bytes], start: int, length: int) -> int:
-    """Bytes that a packed buffer says it unpacks to; -1 there means that it is not packed."""
+    """Unpacked size that a compressed buffer claims; -1 means that it is not compressed."""
     (size,) = struct.unpack("<q", _bytes(file, start, 8))
     if size < -1:
         raise ValueError(f"a buffer of {size} bytes")
@@ -87,7 +88,7 @@ def _bytes(file: IO[bytes], start: int, size: int) -> bytes:
 
 
 class _Table:
-    """A table of a flatbuffer: fields are found through a table of offsets, and an absent one has none."""
+    """A table in a flatbuffer: fields are found through a table of offsets, which are 0 for absent fields."""
 
     def __init__(self, content: bytes, position: int) -> None:
         self._content, self._position = content, position
@@ -109,7 +110,7 @@ class _Table:
         return _Table(self._content, place + self._read("<I", place))
 
     def structs(self, field: int, form: str) -> Iterator[tuple[int, ...]]:
-        """The members of a vector of structs."""
+        """Yield the members of a vector of structs."""
         place = self._place(field)
         if place:
             place += self._read("<I", place)
@@ -124,7 +125,7 @@ class _Table:
         return place
 
     def _place(self, field: int) -> int:
-        """Where a field is; 0 for an absent one."""
+        """Position of a field; 0 if it is absent."""
         entry = 4 + 2 * field
         if entry >= self._read("<H", self._offsets):
             return 0

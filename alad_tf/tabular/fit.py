@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-VALIDATION = 0.1  # share of the rows held out for p-values, unless another is asked for
+VALIDATION = 0.1  # default fraction of the rows held out for p-values
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """How the columns of a file become numbers; see `preprocessing.column_transformer`."""
+    """How the columns of a file are preprocessed; see `preprocessing.column_transformer`."""
 
     drop: Sequence[str] = ()
     categorical: Sequence[str] = ()
@@ -48,13 +48,13 @@ class Preparation:
     labels: Labels | None = None
 
     def encoder(self, frame: pd.DataFrame) -> tuple[Encoder, pd.DataFrame]:
-        """`Encoder.fit` of the training rows."""
+        """Fit an `Encoder` to the training rows."""
         return Encoder.fit(
             frame, categorical=self.categorical, numeric=self.numeric, scaling=self.scaling, impute=self.impute
         )
 
     def described(self) -> Document:
-        """The preparation as the model folder stores it."""
+        """JSON document of the preparation for the model folder."""
         labels = self.labels
         return {
             "dropped": list(self.drop),
@@ -77,24 +77,24 @@ def fit_file(
 ) -> str:
     """Train on the rows of a file and write a model folder; warnings are logged.
 
-    A training that was interrupted goes on from its checkpoint (`checkpoint_of`) when it is called in the same way.
+    An interrupted training resumes from its checkpoint (`checkpoint_of`) when it is called again in the same way.
 
     Args:
         path: the training rows, in one of `formats.FORMATS`.
-        folder: the model folder, new.
+        folder: new model folder.
         preparation: which columns are used, and how.
-        dialect: how the file is read; what it leaves open is found in the file.
-        test: rows with the label column of the preparation, for metrics; nothing is chosen by them.
-        validation: share of the rows that are not trained on, for p-values and early stopping; 0: none.
-        false_positive_rate: set the threshold by the rows held out, instead of by the options' contamination.
-        options: of `ALAD`.
-        overwrite: replace a model folder that is there.
+        dialect: how the file is read; missing values are detected.
+        test: rows with the label column of the preparation, for metrics; nothing is selected by them.
+        validation: fraction of the rows held out for p-values and early stopping; 0: none.
+        false_positive_rate: set the threshold by the held-out rows, instead of by the contamination in the options.
+        options: options of `ALAD`.
+        overwrite: replace an existing model folder.
 
     Returns:
         A report of a few lines.
 
     Raises:
-        AladError: wrong options, a file or rows that cannot be used; nothing is then written.
+        AladError: invalid options, file or rows; nothing is written.
     """
     _require_new_folder(folder, overwrite)
     labels = preparation.labels
@@ -122,7 +122,7 @@ def fit_file(
 
 
 def _trained(x: np.ndarray, validation: float, checkpoint: Path, options: Options) -> ALAD:
-    from alad_tf.estimator.alad import ALAD  # TensorFlow is imported once the rows are known to be good
+    from alad_tf.estimator.alad import ALAD  # imports TensorFlow, after the rows have been checked
 
     estimator = ALAD(scaling=None, verbose=int(sys.stderr.isatty()), **options)
     with logged_warnings():
@@ -132,7 +132,7 @@ def _trained(x: np.ndarray, validation: float, checkpoint: Path, options: Option
 def _require_options(
     labels: Labels | None, test: Path | None, validation: float, false_positive_rate: float | None
 ) -> None:
-    """Refuse options that need others which are missing (SettingsError)."""
+    """Refuse options that require others (SettingsError)."""
     if test is not None and labels is None:
         raise SettingsError("Expected --label and --normal with --test. Received: neither.")
     if validation == 0.0 and false_positive_rate is not None:
@@ -140,12 +140,12 @@ def _require_options(
 
 
 def checkpoint_of(folder: Path) -> Path:
-    """Where the checkpoint of a training is that will write a model folder: beside it, until it is there."""
+    """Folder of the training checkpoint, beside the future model folder."""
     return folder.with_name(f"{folder.name}.training")
 
 
 def settled(path: Path, asked: Dialect, usual: Dialect | None = None, expected: Collection[str] = ()) -> Dialect:
-    """`readers.settle`, and say what is remarkable about the file."""
+    """Apply `readers.settle` and log remarks on the file."""
     dialect = readers.settle(path, asked, usual, expected)
     for line, is_warning in readers.remarks(path, dialect):
         logger.log(logging.WARNING if is_warning else logging.INFO, "%s", line)
@@ -153,7 +153,7 @@ def settled(path: Path, asked: Dialect, usual: Dialect | None = None, expected: 
 
 
 class _Test:
-    """A file of labelled rows; one that lacks columns is refused at once."""
+    """A file of labelled rows; missing columns are an error at once."""
 
     def __init__(self, path: Path, chosen: Columns, labels: Labels, usual: Dialect) -> None:
         self._path, self._labels = path, labels
@@ -163,7 +163,7 @@ class _Test:
         require(present, [labels.column], "--label")
 
     def metrics(self, model: Model) -> str:
-        """Metrics of a model on the rows of the file."""
+        """Describe the metrics of a model on the rows of the file."""
         found, kept = [], []
         kinds: dict[str, Kind] = {self._labels.column: "text", **model.columns.kinds()}
         for frame in readers.chunks(self._path, CHUNK_ROWS, only=kinds, kinds=kinds, dialect=self._dialect):
@@ -175,7 +175,7 @@ class _Test:
 
 
 def _normal_rows(path: Path, preparation: Preparation, dialect: Dialect) -> pd.DataFrame:
-    """The rows and the columns to train on."""
+    """Read the rows and columns to train on."""
     labels = preparation.labels
     named = {"--drop": preparation.drop, "--categorical": preparation.categorical, "--numeric": preparation.numeric}
     if labels is not None:
@@ -201,7 +201,7 @@ def _normal_rows(path: Path, preparation: Preparation, dialect: Dialect) -> pd.D
 
 
 def _require_new_folder(folder: Path, overwrite: bool) -> None:
-    """Before what takes long: that the folder may be written, and can be."""
+    """Check, before training, that the model folder may be written and is writable."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder.parent):
         pass
@@ -215,7 +215,7 @@ def _require_new_folder(folder: Path, overwrite: bool) -> None:
 
 @contextmanager
 def logged_warnings() -> Iterator[None]:
-    """Log the warnings of training; constant and coarse features were named by column before."""
+    """Log warnings of training, except those on constant and coarse features, which have been logged by column."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
@@ -225,6 +225,6 @@ def logged_warnings() -> Iterator[None]:
 
 def _lines(caught: Iterable[warnings.WarningMessage]) -> Iterator[str]:
     for warning in caught:
-        told = issubclass(warning.category, (CoarseWarning, ConstantFeatureWarning))  # by column, before
+        told = issubclass(warning.category, (CoarseWarning, ConstantFeatureWarning))  # logged by column before
         if issubclass(warning.category, UserWarning) and not told:
             yield " ".join(str(warning.message).split())

@@ -1,4 +1,4 @@
-"""Formats of files of rows, limits of what is read from them, and the types that readers share."""
+"""File formats, size limits, and types shared by the readers."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ FORMATS = (
 TEXT = (".csv", ".tsv")
 BY_CELLS = (".xlsx", ".jsonl")
 FOLDER = "folder of .parquet"
-BLOCK_BYTES = 1 << 22  # of text parsed at a time; a line has to fit
+BLOCK_BYTES = 1 << 22  # bytes of text parsed at a time; a line must fit
 MAX_COLUMNS = 1 << 16
-MAX_CHUNK_ROWS = 2**31 - 1  # the largest batch that Arrow can count
+MAX_CHUNK_ROWS = 2**31 - 1  # largest batch in Arrow
 Advance = Callable[[float], None]
 
 
 def format_of(path: Path) -> str:
-    """The suffix of `FORMATS` that the name of a file has, without .gz; `FOLDER` for a folder.
+    """Suffix of a file name, one of `FORMATS`, without .gz; `FOLDER` for a folder.
 
     Raises:
-        DataError: another suffix; a FIFO or a device under the name.
+        DataError: another suffix, or the path is a FIFO or a device.
     """
     if path.is_dir():
         return FOLDER
@@ -51,7 +51,7 @@ def format_of(path: Path) -> str:
 
 
 def _require_plain_file(path: Path) -> None:
-    """Refuse what has no end or cannot be read twice. A missing file is for the reader to report."""
+    """Refuse files that have no end or cannot be read twice. Missing files are reported by the reader."""
     try:
         mode = path.stat().st_mode
     except OSError:
@@ -62,12 +62,12 @@ def _require_plain_file(path: Path) -> None:
 
 
 def require_width(path: Path, columns: int) -> None:
-    """Refuse a file of more than MAX_COLUMNS columns (DataError)."""
+    """Refuse a file with more than MAX_COLUMNS columns (DataError)."""
     if columns > MAX_COLUMNS:
         raise DataError(f"Expected at most {MAX_COLUMNS} columns in {path}. Received: {columns}.")
 
 
 def listed(names: Iterable[str]) -> str:
-    """The first names of a list and how many more there are, for a message."""
+    """The first names of a list and the number of further ones, for messages."""
     every = list(names)
     return ", ".join(map(shown, every[:8])) + (f" and {len(every) - 8} more" if len(every) > 8 else "")

@@ -1,4 +1,4 @@
-"""JSON Lines: one object a line, whose keys are the columns."""
+"""JSON Lines files: one object per line, whose keys are the columns."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FLAT = (str, int, float, bool, type(None))
 
 
 def columns(path: Path) -> list[str]:
-    """Keys of the objects in the first BLOCK_BYTES of the file, in the order in which they come."""
+    """Keys of the objects in the first BLOCK_BYTES of the file, in order of appearance."""
     names: dict[str, None] = {}
     size = 0
     for row, length in _rows(path, None):
@@ -36,7 +36,7 @@ def columns(path: Path) -> list[str]:
 def chunks(
     path: Path, rows: int, wanted: list[str], kinds: Mapping[str, Kind], report: Advance
 ) -> Iterator[pd.DataFrame]:
-    """Read the rows in frames of `rows`; see `readers.chunks`. A key that an object lacks is a missing cell."""
+    """Read the rows in frames of `rows`; see `readers.chunks`. An absent key is a missing cell."""
     yield from cell_rows.frames(_cells(path, wanted, report), wanted, rows)
 
 
@@ -52,7 +52,7 @@ def _cells(path: Path, wanted: list[str], report: Advance) -> Iterator[list[Any]
 
 
 def _rows(path: Path, report: Advance | None) -> Iterator[tuple[dict[str, Any], int]]:
-    """The objects of the file, each with the length of its line; empty lines are left out."""
+    """Yield the objects of the file, each with the length of its line; empty lines are skipped."""
     for number, line in enumerate(_lines(path, report), 1):
         if not line.strip():
             continue

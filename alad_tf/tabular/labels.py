@@ -1,4 +1,4 @@
-"""Labels of rows, and metrics where there are labels."""
+"""Labels of rows and metrics based on them."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from alad_tf.columns.schema import as_text
 
 @dataclass(frozen=True)
 class Labels:
-    """A column that says which rows are normal.
+    """A column that tells which rows are normal.
 
     Args:
-        column: its name.
-        normal: the values of normal rows, as text; rows with any other value are anomalies.
+        column: name of the column.
+        normal: values of normal rows, as text; rows with any other value are anomalies.
     """
 
     column: str
     normal: tuple[str, ...]
 
     def is_anomaly(self, frame: pd.DataFrame) -> np.ndarray:
-        """[n] bool."""
+        """Whether each row of the frame is an anomaly: [n] bool."""
         return ~as_text(frame[self.column]).isin(self.normal).to_numpy()
 
 
 def describe_metrics(anomaly: np.ndarray, scores: np.ndarray) -> str:
-    """Describe metrics in one line; precision, recall and F1 flag as many rows as there are anomalies."""
+    """Describe metrics in one line; F1 is for as many flagged rows as there are anomalies."""
     if anomaly.all() or not anomaly.any():
         return f"{int(anomaly.sum())} anomalies of {len(anomaly)} rows by label: no metrics, for they need both kinds"
     values = metrics.evaluate(anomaly.astype(np.uint8), scores, float(anomaly.mean()))

@@ -1,4 +1,4 @@
-"""Models of tables: an estimator with its schema and preprocessing; `alad inspect`."""
+"""Model folders of `alad fit`: an estimator with its schema and preprocessing; `alad inspect`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CHUNK_ROWS = 1 << 14
 
 @dataclass(frozen=True)
 class Model:
-    """Contents of a model folder: the estimator, and the preprocessing from columns to features."""
+    """Content of a model folder: the estimator, and the preprocessing of columns to features."""
 
     estimator: ALAD
     columns: Columns
@@ -40,7 +40,7 @@ class Model:
 
     @classmethod
     def load(cls, folder: Path) -> Model:
-        """Read a folder that `fit_file` wrote.
+        """Read a folder written by `fit_file`.
 
         Raises:
             DataError: it is missing, damaged, or not of `alad fit`.
@@ -68,7 +68,7 @@ class Model:
             )
 
     def save(self, folder: Path) -> None:
-        """Write the model folder; it appears under its name when it is complete."""
+        """Write the model folder atomically."""
         documents = {
             **Encoder(self.columns, self.transformer).to_documents(),
             "data": self.data,
@@ -79,18 +79,18 @@ class Model:
         """Preprocess the rows of a table.
 
         Returns:
-            (x [v, d] float32 of the valid rows, valid [n] bool, cells of unknown category by column)
+            (x [v, d] float32 of the valid rows, valid [n] bool, number of cells of unseen categories by column)
         """
         return Encoder(self.columns, self.transformer).features(frame)
 
     def scored(self, frame: pd.DataFrame, top: int = 0) -> tuple[pd.DataFrame, dict[str, int]]:
-        """Score the rows of a table and list cells of unseen categories by column.
+        """Score the rows of a table and count cells of unseen categories by column.
 
-        A row that is not valid has the largest score there is and counts as an anomaly.
+        An invalid row has the largest possible score and counts as an anomaly.
 
         Args:
             frame: rows with this model's columns, in any order.
-            top: columns to name for each row, those that are reconstructed worst first.
+            top: number of columns to name for each row, largest contribution first.
 
         Returns:
             A frame with the index of `frame`: score, p_value, is_anomaly, is_valid, feature_1, share_1, ...
@@ -121,7 +121,7 @@ class Model:
     def _explanations(self, x: np.ndarray, top: int) -> dict[str, np.ndarray]:
         """For valid rows x [v, d]: feature_1 ... feature_top and share_1 ... share_top, [v] each.
 
-        The features that come from one column are added up: their differences, and what is usual for them.
+        The differences of all features of a column are summed, and so are their usual values.
         """
         features = pd.Index(preprocessing.columns_of_features(self.transformer))
         names, place = np.unique(features, return_inverse=True)
@@ -139,7 +139,7 @@ class Model:
 
 
 def trained_on(folder: Path) -> tuple[Columns, Dialect]:
-    """The columns of a model folder, and how its training file was read; nothing else is loaded.
+    """Read only the columns of a model folder and the dialect of its training file.
 
     Raises:
         DataError: as `Model.load`.
@@ -151,12 +151,12 @@ def trained_on(folder: Path) -> tuple[Columns, Dialect]:
 
 
 def _dialect(data: Document) -> Dialect:
-    """How the training file was read; folders of earlier releases do not say it."""
+    """The dialect of the training file, which folders of earlier releases do not store."""
     return Dialect.from_document(data["dialect"]) if "dialect" in data else Dialect()
 
 
 def require_columns(path: Path, wanted: Columns, present: list[str]) -> None:
-    """Refuse a file of present columns that lacks wanted ones."""
+    """Refuse a file whose columns `present` lack some of the model's."""
     missing = [name for name in wanted.sources if name not in present]
     if missing:
         raise DataError(
@@ -166,11 +166,11 @@ def require_columns(path: Path, wanted: Columns, present: list[str]) -> None:
         )
 
 
-# Looking at a model -----------------------------------------------------------------------------------------------
+# Inspection -------------------------------------------------------------------------------------------------------
 
 
 def inspect_model(folder: Path) -> str:
-    """Describe a model folder, whose files are checked against the manifest.
+    """Describe a model folder after verifying its files.
 
     Raises:
         DataError: it is missing, damaged, or not of `alad fit`.
@@ -214,7 +214,7 @@ def _rule(rule: Rule) -> str:
     return f"{rule['rule'].replace('_', ' ')} {rule['value']:g} of the {rule['scores']}"
 
 
-# Parts of the above -----------------------------------------------------------------------------------------------
+# Helpers ----------------------------------------------------------------------------------------------------------
 
 
 def _require_documents(documents: Document, folder: Path) -> None:
@@ -228,7 +228,7 @@ def _require_documents(documents: Document, folder: Path) -> None:
 
 @contextmanager
 def _sound(folder: Path) -> Iterator[None]:
-    """Turn errors of documents that `alad fit` did not write into one DataError."""
+    """Convert errors caused by documents that `alad fit` did not write to a DataError."""
     try:
         yield
     except DataError:
@@ -241,7 +241,7 @@ def _sound(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def bar(title: str) -> Iterator[Advance]:
-    """Progress bar with the time left, on a terminal."""
+    """Progress bar with the remaining time, on a terminal."""
     shape = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
     with tqdm(total=1.0, desc=title, bar_format=shape, disable=None, mininterval=0.5) as bar:
         yield lambda share: bar.update(share - bar.n) and None

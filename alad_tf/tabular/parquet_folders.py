@@ -1,4 +1,4 @@
-"""Folders of Parquet files with the same columns, as Spark and pandas write them; read in the order of their names."""
+"""Folders of Parquet files with the same columns, as written by Spark and pandas, read in the order of their names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from alad_tf.tabular.formats import Advance, format_of, listed
 
 
 def columns(folder: Path) -> list[str]:
-    """Names of the columns, which all files have."""
+    """Column names, which must be the same in all files."""
     first, *others = files(folder)
     names = arrow_files.parquet_columns(first)
     for path in others:
@@ -24,7 +24,7 @@ def columns(folder: Path) -> list[str]:
 
 
 def tables(folder: Path, rows: int, wanted: list[str], report: Advance) -> Iterator[tuple[Any, int]]:
-    """Read the rows of one file after the other; see `readers.tables`. The last table of a file may be shorter."""
+    """Read the files one after the other; see `readers.tables`. The last table of a file may be shorter."""
     found = files(folder)
     before = 0
     for number, path in enumerate(found):
@@ -36,10 +36,10 @@ def tables(folder: Path, rows: int, wanted: list[str], report: Advance) -> Itera
 
 
 def files(folder: Path) -> list[Path]:
-    """The Parquet files of a folder; hidden files and those that begin with _ do not belong to the table.
+    """The Parquet files of a folder, without hidden files and those whose name begins with _.
 
     Raises:
-        DataError: there is none, or there are folders in it, whose names would be part of the table.
+        DataError: there are none, or there are subfolders, whose names would be part of a partitioned table.
     """
     visible = [path for path in sorted(folder.iterdir()) if path.name[0] not in "._"]
     below = [path.name for path in visible if path.is_dir()]

@@ -1,4 +1,4 @@
-"""Distribution of each training column, kept with a model, and the drift of new rows against it."""
+"""Profiles of the training columns, stored with a model, and the drift of new rows from them."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from alad_tf.columns.schema import Columns
 from alad_tf.errors import DataError
 from alad_tf.report.page import Drift
 
-LEVELS = np.linspace(0.0, 1.0, 51)  # of the quantiles that a profile keeps
+LEVELS = np.linspace(0.0, 1.0, 51)  # quantile levels in a profile
 TENTHS = np.arange(0.1, 0.95, 0.1)
-RARE = 0.01  # categories with a smaller share of the training rows are one bin
-MOST_COLUMNS = 4000  # of a profile; a wider table has none
+RARE = 0.01  # categories with a smaller fraction of the training rows share a bin
+MOST_COLUMNS = 4000  # wider tables have no profile
 BY_CHANCE = 0.001
-SMOOTHING = 0.5  # rows added to each bin, so that an empty one has a finite PSI
+SMOOTHING = 0.5  # rows added to each bin, so that an empty bin has a finite PSI
 
 
 def describe(cells: pd.DataFrame, columns: Columns) -> dict[str, Any]:
-    """Profile of training cells as JSON: of numbers the rows up to each quantile, of categories the rows of each.
+    """Profile of training cells as JSON: cumulative counts at quantiles of numbers, and counts of categories.
 
     Args:
-        cells: what `Columns.training_rows` returns.
-        columns: its schema.
+        cells: result of `Columns.training_rows`.
+        columns: schema of the table.
     """
     if len(columns.names) > MOST_COLUMNS:
         return {}
@@ -47,10 +47,10 @@ def describe(cells: pd.DataFrame, columns: Columns) -> dict[str, Any]:
 
 
 class DriftCounter:
-    """Counts new rows by the bins of a profile, a chunk at a time.
+    """Counts new rows in the bins of a profile, chunk by chunk.
 
     Args:
-        profile: what `describe` returned.
+        profile: result of `describe`.
 
     Raises:
         DataError: the profile is damaged.
@@ -64,21 +64,21 @@ class DriftCounter:
             raise DataError(f"Expected the profile of training rows. Received: damaged: {error!r:.200}.") from error
 
     def add(self, cells: pd.DataFrame) -> None:
-        """Count the cells of a chunk, what `Columns.scoring_rows` returns."""
+        """Count the cells of a chunk, a result of `Columns.scoring_rows`."""
         for name, numbers in self._numbers.items():
             numbers.add(cells[name].to_numpy(np.float64))
         for name, texts in self._texts.items():
             texts.add(cells[name])
 
     def drift(self) -> list[Drift]:
-        """The columns, the one with most drift first."""
+        """Drift of the columns, largest first."""
         found = [numbers.drift(name) for name, numbers in self._numbers.items()]
         found += [texts.drift(name) for name, texts in self._texts.items()]
         return sorted(found, key=lambda drift: -drift.psi)
 
 
 class _NumberBins:
-    """Counts of a column of numbers up to each edge, in the training rows and in new ones."""
+    """Histogram of a numeric column in the training rows and in new rows."""
 
     def __init__(self, edges: list[float], up_to: list[int], missing: int) -> None:
         self.edges, self.up_to, self.missing = np.array(edges, np.float64), np.array(up_to, np.int64), int(missing)
@@ -113,7 +113,7 @@ class _NumberBins:
 
 
 class _TextBins:
-    """Counts of the categories of a column, in the training rows and in new ones."""
+    """Counts of the categories of a column in the training rows and in new rows."""
 
     def __init__(self, counts: dict[str, int], missing: int) -> None:
         self.counts, self.missing = {str(name): int(count) for name, count in counts.items()}, int(missing)
@@ -146,10 +146,10 @@ class _TextBins:
 
 
 def _psi(before: list[int], now: list[int]) -> tuple[float, float]:
-    """Population stability index of two counts by bin, and the value that it exceeds by chance with `BY_CHANCE`.
+    """Population stability index of two histograms, and the value it exceeds by chance with probability `BY_CHANCE`.
 
-    Sum of (q - p) ln(q / p) over the bins that hold a row. Without drift it is, divided by 1/n + 1/m, about chi-squared
-    with one degree of freedom less than bins.
+    The index is the sum of (q - p) ln(q / p) over the bins that hold a row. Without drift, the index divided by
+    1/n + 1/m is approximately chi-squared with (number of bins - 1) degrees of freedom.
     """
     both = np.array([before, now], np.float64)
     both = both[:, both.sum(axis=0) > 0]

@@ -1,8 +1,8 @@
-"""Check of the quotes in CSV and TSV text while it is read.
+"""Check of quotes in CSV and TSV text while it is read.
 
-An open quote takes everything up to the next one into its cell, also line ends, and Arrow's reader accepts that: the
-rows between them are lost. This check follows the reader's rule (a quote opens a cell only at its beginning, and two
-quotes in a quoted cell stand for one) and refuses a text that ends in an open quote, and a quoted cell that spans lines
+An unclosed quote swallows everything up to the next quote, including line ends. Arrow's reader accepts this, and the
+rows in between are lost. This check follows the rules of the reader (a quote opens a cell only at its beginning, and
+two quotes in a quoted cell mean one) and refuses text that ends in an open quote, and a quoted cell that spans lines
 and is not followed by a delimiter or a line end.
 """
 
@@ -19,28 +19,28 @@ _QUOTE, _LINE_END = ord('"'), b"\n"
 
 
 class QuoteCheck:
-    """Follow the quotes of a text that is fed block by block.
+    """Tracks the quotes of a text that is fed in blocks.
 
     Args:
-        path: of the text, for messages.
-        delimiter: of its cells.
+        path: file of the text, for messages.
+        delimiter: separator of cells.
     """
 
     def __init__(self, path: Path, delimiter: str) -> None:
         self._path = path
         self._ends_cell = np.zeros(256, bool)
         self._ends_cell[[*b"\r\n", ord(delimiter)]] = True
-        self._text = b""  # the last byte that was followed, and the one after it
-        self._quoted = False  # whether the last byte that was followed is in an open quote
-        self._closed = False  # whether it is a closing quote; another quote then opens the cell again
-        self._line = 1  # where it is
-        self._opened = 0  # line of the quote that opens the cell
+        self._text = b""  # the last byte that was processed, and the one after it
+        self._quoted = False  # whether the last processed byte is inside an open quote
+        self._closed = False  # whether it is a closing quote; another quote would reopen the cell
+        self._line = 1  # its line
+        self._opened = 0  # line of the opening quote
 
     def feed(self, block: bytes) -> None:
-        """Follow a block of the text; an empty one is its end.
+        """Process a block of the text; an empty block is its end.
 
         Raises:
-            DataError: a quote is left open; names the line where it is.
+            DataError: a quote is left open; the message names its line.
         """
         if not self._text:
             self._text, block = _LINE_END, block.removeprefix(b"\xef\xbb\xbf")
@@ -56,7 +56,7 @@ class QuoteCheck:
             self._refuse(f"which makes a cell longer than {BLOCK_BYTES} bytes")
 
     def _regular(self, text: bytes, places: np.ndarray) -> bool:
-        """Follow quotes that all open at the beginning of a cell and close at its end; whether they do."""
+        """Process quotes that all open at the beginning of a cell and close at its end; return whether they do."""
         codes = np.frombuffer(text, np.uint8)
         opening, closing = places[int(self._quoted) :: 2], places[int(not self._quoted) :: 2]
         before, after = codes[opening - 1], codes[closing + 1]
@@ -73,8 +73,8 @@ class QuoteCheck:
         return True
 
     def _follow(self, text: bytes, places: np.ndarray) -> None:
-        """Follow quotes of any kind, one after the other."""
-        closed = 0 if self._closed else -1  # place of the last closing quote
+        """Process arbitrary quotes one by one."""
+        closed = 0 if self._closed else -1  # position of the last closing quote
         line, counted = self._line, 1
         for place in places.tolist():
             if self._quoted:

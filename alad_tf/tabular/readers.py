@@ -1,8 +1,8 @@
-"""Tables of rows in files of many formats become pandas frames, whole or chunk by chunk.
+"""Read data files of many formats as pandas frames or Arrow tables, whole or in chunks.
 
 Rows are numbered from 1 in messages: in a text file with a header, row 1 is the line after it. A damaged file is
-refused in one line that names it; no row is ever guessed. Files are read in bounded blocks and never mapped into
-memory, so that a file that is cut while it is read is refused like any other damaged one.
+refused in one line that names it; rows are never guessed. Files are read in bounded blocks and never memory-mapped, so
+that a file truncated while it is read is refused like any other damaged file.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Numbered = Iterator[tuple[pa.Table, int]]
 
 
 class _Format(NamedTuple):
-    """The readers of a format: names of columns; frames or, where the file has types, Arrow tables."""
+    """The readers of a format: column names; frames or, for files with types, Arrow tables."""
 
     columns: Callable[[Path, Dialect], list[str]]
     chunks: Callable[[Path, Dialect, int, list[str], Mapping[str, Kind], Advance], Iterator[pd.DataFrame]] | None = None
@@ -52,16 +52,16 @@ class _Format(NamedTuple):
 
 
 def settle(path: Path, asked: Dialect = ANY, usual: Dialect | None = None, expected: Collection[str] = ()) -> Dialect:
-    """Find in a file how it is to be read.
+    """Detect the dialect of a file.
 
     Args:
         path: the file.
-        asked: what is given; a part that its format does not have is refused.
-        usual: what is taken where the file allows it, such as the dialect of the training file.
+        asked: given values; a value that the format does not have is an error.
+        usual: preferred values if they fit the file, such as the dialect of the training file.
         expected: columns that the file should have.
 
     Raises:
-        SettingsError: a part of a dialect that is not allowed, or that the format does not have.
+        SettingsError: a value is invalid, or the format does not have it.
         DataError: as `read`.
     """
     asked, kind = asked.checked(), format_of(path)
@@ -90,16 +90,16 @@ def read(
     """Read all rows of a file.
 
     Args:
-        path: the file; its suffix, one of `formats.FORMATS`, names its format. Or a folder of .parquet files.
-        kinds: of columns whose kind is known; the others of a text file are numbers where all their cells are.
-        advance: called with the share of the file that has been read.
-        dialect: of `settle`; None: it is found in the file.
+        path: a file, whose suffix, one of `formats.FORMATS`, tells its format, or a folder of .parquet files.
+        kinds: known kinds of columns; other columns of a text file are numeric if all their cells are numbers.
+        advance: called with the fraction of the file read so far.
+        dialect: result of `settle`; None: detect it.
 
     Returns:
-        A frame numbered from 0. Cells that are empty or say NA, NaN, null and the like are missing.
+        A frame numbered from 0. Empty cells and NA, NaN, null and the like are missing.
 
     Raises:
-        DataError: unknown format; a file that is missing, empty, damaged or holds no table; a header with a name twice.
+        DataError: unknown format; a missing, empty or damaged file, or one without a table; duplicate column names.
     """
     dialect = dialect or settle(path)
     every = _every_column(path, dialect)
@@ -108,7 +108,7 @@ def read(
         if format_of(path) in TEXT:
             frame = text_files.read(path, dialect, names, kinds or {}, advance)
         else:
-            size = MAX_CHUNK_ROWS if format_of(path) in BY_CELLS else 1 << 16  # types are those of all their cells
+            size = MAX_CHUNK_ROWS if format_of(path) in BY_CELLS else 1 << 16  # types depend on all cells of a column
             frames = list(chunks(path, size, advance=advance, dialect=dialect))
             frame = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=names)
     if not len(frame):
@@ -128,18 +128,16 @@ def chunks(
     """Read the rows of a file in frames of at most `rows`, in order, holding a few of them in memory at a time.
 
     Args:
-        path: as in `read`.
-        rows: of a frame.
-        only: columns to read; all of them by default.
-        kinds: of columns; those of a text file that are not named are inferred from its first block.
-        advance: called with the share of the file that has been read.
-        dialect: as in `read`.
+        path, advance, dialect: as in `read`.
+        rows: number of rows in a frame.
+        only: columns to read; by default all.
+        kinds: kinds of columns; other kinds in a text file are inferred from its first block.
 
     Yields:
-        Frames whose index goes on from one to the next.
+        Frames with a continuous index.
 
     Raises:
-        DataError: as `read`, on reaching the damage; a column of `only` that the file does not have.
+        DataError: as `read`, when the damage is reached, or if a column of `only` is missing.
     """
     dialect = dialect or settle(path)
     names = columns(path, dialect)
@@ -157,7 +155,7 @@ def tables(
     advance: Advance | None = None,
     dialect: Dialect | None = None,
 ) -> Iterator[tuple[pa.Table, pd.DataFrame]]:
-    """Read the rows of a file as they are written, and some of its columns as numbers and text.
+    """Read the rows of a file unchanged, together with some of its columns as numbers and text.
 
     Args:
         path, rows, advance, dialect: as in `chunks`.
@@ -165,8 +163,8 @@ def tables(
         kinds: columns of the frames, and their kinds.
 
     Yields:
-        (table, frame) of the same rows. Cells of text, Excel and JSON files are text in the table, as they are written;
-        those of other files have the types of the file.
+        (table, frame) of the same rows. In the table, cells of text, Excel and JSON files are unchanged text; those of
+        other files have the types of the file.
 
     Raises:
         DataError: as `chunks`.
@@ -185,7 +183,9 @@ def tables(
                 yield table.select(kept), arrow_files.frame_of(path, table.select(list(kinds)), first)
             return
         for frame in _chunks(path, dialect, rows, wanted, kinds, report):
-            as_it_is = as_text if format_of(path) in BY_CELLS else pd.Series  # a type of cells may change on the way
+            as_it_is = (
+                as_text if format_of(path) in BY_CELLS else pd.Series
+            )  # the type of cells may change between chunks
             arrays = {name: pa.array(as_it_is(frame[name]), from_pandas=True) for name in kept}
             yield pa.table(arrays), frame[list(kinds)]
 
@@ -203,7 +203,7 @@ def _chunks(
 
 @contextmanager
 def _reading(path: Path, dialect: Dialect, wanted: list[str]) -> Iterator[None]:
-    """Refuse columns that the file does not have, and report its damage."""
+    """Refuse columns that the file does not have, and report damage."""
     every = _every_column(path, dialect)
     names = _named(path, every)
     missing = [name for name in wanted if name not in names]
@@ -214,13 +214,13 @@ def _reading(path: Path, dialect: Dialect, wanted: list[str]) -> Iterator[None]:
 
 
 def _unreported(share: float) -> None:
-    """No one asked for the share that has been read."""
+    """Ignore progress."""
 
 
 def columns(path: Path, dialect: Dialect | None = None) -> list[str]:
-    """Read the names of a file's columns, in order; those of an array and of a file without a header are x0, x1, ...
+    """Read the column names of a file, in order; for arrays and files without a header they are x0, x1, ...
 
-    A first column without a name is an index, and none of them.
+    A first column without a name is an index and left out.
 
     Raises:
         DataError: as `read`.
@@ -230,7 +230,7 @@ def columns(path: Path, dialect: Dialect | None = None) -> list[str]:
 
 
 def remarks(path: Path, dialect: Dialect) -> Iterator[tuple[str, bool]]:
-    """What a user should know about how a file is read, one line each, and whether it is a warning."""
+    """Yield remarks on how a file is read, one line each, and whether the remark is a warning."""
     settings = dialect.described()
     if settings:
         yield f"{path.name}: {settings}", False
@@ -254,7 +254,7 @@ def _every_column(path: Path, dialect: Dialect) -> list[str]:
 
 
 def _named(path: Path, every: list[str]) -> list[str]:
-    """The columns with a name, without an index in the first place that has none."""
+    """The named columns, without an unnamed index in the first column."""
     names = every[1:] if every[:1] == [""] and len(every) > 1 else every
     doubled = dialects.repeated(names)
     if doubled or "" in names:
@@ -269,7 +269,7 @@ def _plain(
     chunks: Callable[[Path, int, list[str], Mapping[str, Kind], Advance], Iterator[pd.DataFrame]] | None = None,
     tables: Callable[[Path, int, list[str], Advance], Numbered] | None = None,
 ) -> _Format:
-    """A format that is read in one way only."""
+    """A format without a dialect."""
     return _Format(
         lambda path, dialect: columns(path),
         None

@@ -1,4 +1,4 @@
-"""`alad report`: a page about a model folder and, where they are given, about rows that it scores."""
+"""`alad report`: a page about a model folder and, optionally, the rows it scores."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from alad_tf.tabular.labels import Labels
 from alad_tf.tabular.model import CHUNK_ROWS, Model, bar, trained_on
 from alad_tf.tabular.profiles import DriftCounter
 
-CELLS = 5  # columns that a row's line of the page names
+CELLS = 5  # columns shown for each anomalous row
 OLD_FOLDER = "This model folder was written by an earlier version, which did not keep {}. Fit the model anew for them."
 NO_ROWS = "No rows were given: `alad report MODEL ROWS` adds this part."
 ONLY_SCORES = "{} lacks the model's columns ({}), so only its scores are shown."
@@ -33,10 +33,10 @@ class Rows:
     """The rows that a page is about.
 
     Args:
-        path: a file with the model's columns, or a file with scores that `alad score` wrote.
-        labels: which of them are normal, for metrics.
-        id_column: a column that names the rows; None: they are numbered from 1.
-        top: most anomalous rows to list.
+        path: a file with the model's columns, or a file with scores written by `alad score`.
+        labels: label column, for metrics.
+        id_column: column with the names of the rows; None: they are numbered from 1.
+        top: number of anomalous rows to list.
     """
 
     path: Path
@@ -46,11 +46,11 @@ class Rows:
 
 
 def model_page(folder: Path, rows: Rows | None = None) -> Page:
-    """Collect what a page tells of a model folder and of rows.
+    """Collect the content of a page about a model folder and rows.
 
     Raises:
-        DataError: the folder or the rows cannot be used.
-        SettingsError: a column of labels or of names that the file does not have.
+        DataError: the folder or the rows are unusable.
+        SettingsError: the file does not have the label or id column.
     """
     model = Model.load(folder)
     page = Page(
@@ -89,7 +89,7 @@ def model_page(folder: Path, rows: Rows | None = None) -> Page:
 
 
 class _Scan:
-    """What a pass over the rows of a file keeps of them: all scores, the most anomalous rows, counts for drift."""
+    """Results of a pass over the rows of a file: all scores, the most anomalous rows, counts for drift."""
 
     def __init__(self, model: Model, rows: Rows, lacking: list[str]) -> None:
         self._model, self._rows, self._lacking = model, rows, lacking
@@ -118,7 +118,7 @@ class _Scan:
         self._top = pd.concat([self._top, kept]).nlargest(self._rows.top, _SCORE) if len(self._top) else kept
 
     def onto(self, page: Page) -> Page:
-        """The page with these rows on it."""
+        """Add the rows to a page."""
         scores = np.concatenate(self._scores) if self._scores else np.empty(0)
         if not len(scores):
             raise DataError(f"Expected rows that can be scored in {self._rows.path}. Received: none.")
@@ -152,7 +152,7 @@ class _Scan:
         )
 
     def _anomalous_rows(self) -> tuple[list[AnomalousRow], dict[str, float]]:
-        """The most anomalous rows, and the mean contribution of each column over them, largest first."""
+        """The most anomalous rows, and the mean contribution of each column to them, largest first."""
         frame, model = self._top, self._model
         explained: list[list[Cell]] = [[] for _ in range(len(frame))]
         contributions: dict[str, float] = {}
@@ -177,11 +177,11 @@ class _Scan:
         ], contributions
 
 
-_SCORE = "\0score"  # a name that no column of a file has
+_SCORE = "\0score"  # a name that no column in a file can have
 
 
 def _contributions(model: Model, frame: pd.DataFrame) -> pd.DataFrame:
-    """Part of each column [n, columns] in the deviations of the rows."""
+    """Contribution of each column to the deviations of the rows, [n, columns]."""
     names = model.columns.names
     scored, _ = model.scored(frame, len(names))
     shares = np.zeros((len(frame), len(names)))

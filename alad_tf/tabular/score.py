@@ -1,4 +1,4 @@
-"""`alad score`: the rows of a file as they are, with their scores beside them."""
+"""`alad score`: write the rows of a file together with their scores."""
 
 from __future__ import annotations
 
@@ -41,29 +41,31 @@ def score_file(
     overwrite: bool = False,
     raw_text: bool = False,
 ) -> str:
-    """Score the rows of a file, a chunk at a time, and write them to a file that appears once it is complete.
+    """Score the rows of a file in chunks and write them to an output file atomically.
 
     Args:
-        path: the rows, in one of `formats.FORMATS`; columns are matched by name.
+        path: file of rows in one of `formats.FORMATS`; columns are matched by name.
         folder: the model folder.
-        output: a name in one of `writers.OUTPUTS`, or `writers.STANDARD_OUTPUT`: row (numbered from 1) or the id
-            column, the columns of the file, then what `Model.scored` returns and the reason for rows without a score.
-        explain: columns to name for each row.
+        output: file with a suffix in `writers.OUTPUTS`, or `writers.STANDARD_OUTPUT`. Its columns are row (numbered
+            from 1) or the id column, the columns of the file, the result of `Model.scored`, and the reason for rows
+            without a score.
+        explain: number of columns to name for each row.
         chunk_rows: rows in memory at a time.
-        id_column: a column to begin with instead of row numbers.
-        labels: of rows whose kind is known, for metrics.
-        dialect: how the file is read; what it leaves open is as in training where that fits, or found in the file.
+        id_column: first column of the output, instead of row numbers.
+        labels: label column, for metrics.
+        dialect: how the file is read; missing values are those of the training file if they fit, or else detected.
         scores_only: leave out the columns of the file.
-        top: write the rows with the largest scores only, largest first.
-        sort: write the largest scores first; all rows are then in memory.
-        overwrite: replace an output that is there.
-        raw_text: write text to .csv as it is; otherwise what a spreadsheet would run as a formula gets an apostrophe.
+        top: write only this many rows with the largest scores, largest first.
+        sort: write the largest scores first, with all rows in memory.
+        overwrite: replace an existing output.
+        raw_text: write text to .csv unchanged; otherwise text that a spreadsheet would run as a formula gets an
+            apostrophe.
 
     Returns:
         A report of a few lines.
 
     Raises:
-        AladError: wrong options, a file or a folder that cannot be used; nothing is then under the output's name.
+        AladError: invalid options, file or folder; no output is written.
     """
     _require_output(output, path, folder, overwrite)
     columns, usual = trained_on(folder)
@@ -86,7 +88,7 @@ def score_file(
 
 
 def _write(tables: Iterator[pa.Table], path: Path, output: Path, style: writers.Style) -> None:
-    """Write the scored rows of a file, of which there have to be some (DataError)."""
+    """Write scored rows. Raises DataError if there are none."""
     first = next(tables, None)
     if first is None:
         raise DataError(f"Expected rows to score in {path}. Received: none.")
@@ -97,7 +99,7 @@ def _write(tables: Iterator[pa.Table], path: Path, output: Path, style: writers.
 
 
 class _Scoring:
-    """Scores of the rows of a file, and what is counted on the way."""
+    """Scores the rows of a file and collects counts for the report."""
 
     def __init__(self, model: Model, layout: Layout, labels: Labels | None, explain: int) -> None:
         self._model, self._layout, self._labels, self._explain = model, layout, labels, explain
@@ -106,7 +108,7 @@ class _Scoring:
         self._scores: list[np.ndarray] = []
 
     def tables(self, path: Path, dialect: Dialect, rows: int, advance: Advance) -> Iterator[pa.Table]:
-        """Yield the rows of the output, a chunk at a time."""
+        """Yield the rows of the output in chunks."""
         kinds: dict[str, Kind] = {self._labels.column: "text"} if self._labels else {}
         kinds.update(self._model.columns.kinds())
         source = self._layout.source
@@ -124,7 +126,7 @@ class _Scoring:
             yield joined.cast(schema)
 
     def lines(self) -> list[str]:
-        """The report on all rows."""
+        """Lines of the report on all rows."""
         first, *others = self._counts.lines(self._model)
         metrics = []
         if self._labels:
@@ -133,7 +135,7 @@ class _Scoring:
 
 
 def _say_unknown_columns(model: Model, present: list[str], beside: list[str]) -> None:
-    """Warn of columns of a file that the model neither uses nor left out when it was trained."""
+    """Warn about columns of a file that were not in the training file."""
     label = model.data["label"]
     left_out = [*model.data["dropped"], *(column.name for column in model.columns.dates)]
     known = {*model.columns.sources, *beside, *left_out, *([label["column"]] if label else [])}
@@ -152,7 +154,7 @@ def _require_output(output: Path, path: Path, folder: Path, overwrite: bool) -> 
 
 @dataclass
 class _Counts:
-    """Counts over the rows of a file: anomalies, invalid rows, cells of unknown category."""
+    """Counts over the rows of a file: anomalies, invalid rows, cells of unseen categories."""
 
     rows: int = 0
     anomalies: int = 0

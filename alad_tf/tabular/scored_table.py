@@ -1,4 +1,4 @@
-"""Scored rows as tables: the columns of the file, with row numbers before them and scores behind, in an order."""
+"""Tables of scored rows: row numbers, the columns of the file, and scores; optionally sorted."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ import pyarrow.compute
 logger = logging.getLogger(__name__)
 
 OVERFLOW = "a number beyond the range of float32"
-_OF_INVALID_ROWS = ("score", "p_value")  # empty for them
-SPARE_ROWS = 1 << 16  # gathered before the largest scores are picked out again
+_OF_INVALID_ROWS = ("score", "p_value")  # columns that are empty for invalid rows
+SPARE_ROWS = 1 << 16  # rows collected before the largest scores are selected again
 
 
 class Layout:
     """The columns of an output, in order: row numbers or an id, the columns of the file, scores.
 
-    A column of the scores whose name the file has too gets the prefix alad_, and a warning says so.
+    If the file has a column with the name of a score column, the latter gets the prefix alad_, with a warning.
 
     Args:
         kept: columns of the file to keep.
-        id_column: column of the file to begin with; None: row numbers.
-        as_text: cells will be written as text: columns that have no text, such as lists, are left out.
+        id_column: first column of the output; None: row numbers.
+        as_text: the output is text, so columns without a text form, such as lists, are left out.
     """
 
     def __init__(self, kept: Sequence[str], id_column: str | None, as_text: bool) -> None:
@@ -34,22 +34,22 @@ class Layout:
 
     @property
     def score(self) -> str:
-        """Name of the column of scores."""
+        """Name of the score column."""
         return _free("score", self.source)
 
     @property
     def source(self) -> list[str]:
-        """The columns of the file that the output has."""
+        """The columns of the file that are in the output."""
         return [*([self._id] if self._id else []), *self._kept]
 
     def joined(self, table: pa.Table, frame: pd.DataFrame, scored: pd.DataFrame, reasons: Sequence[str]) -> pa.Table:
-        """A table of the output.
+        """Build a table of the output.
 
         Args:
-            table: rows as they are in the file, with the columns `source`.
+            table: unchanged rows of the file, with the columns `source`.
             frame: the same rows as numbers and text.
-            scored: their scores, of `Model.scored`.
-            reasons: why a row that is not valid is not, for each such row.
+            scored: result of `Model.scored` for these rows.
+            reasons: why a row is invalid, for each invalid row.
         """
         left_out = [name for name in self._kept if self._as_text and not _has_text(table.schema.field(name).type)]
         columns = {name: self._cells(table, frame, name) for name in self.source if name not in left_out}
@@ -61,7 +61,7 @@ class Layout:
         return pa.table({**columns, **{names[name]: cells for name, cells in ours.items()}})
 
     def _cells(self, table: pa.Table, frame: pd.DataFrame, name: str) -> pa.ChunkedArray | pa.Array:
-        """A column as it is in the file; numbers of a text file as numbers where the output has types."""
+        """An unchanged column of the file; numbers of a text file become numbers if the output has types."""
         column = table.column(name)
         if pa.types.is_dictionary(column.type):
             return column.cast(column.type.value_type)
@@ -81,7 +81,7 @@ class Layout:
 
 
 def _scores(scored: pd.DataFrame, reasons: Sequence[str]) -> dict[str, pa.Array]:
-    """The columns of scores; a row that is not valid has no score, and a reason."""
+    """The score columns; an invalid row has a reason instead of a score."""
     valid = scored["is_valid"].to_numpy()
     columns = {}
     for name in scored.columns:
@@ -106,13 +106,13 @@ def _free(name: str, taken: Sequence[str]) -> str:
 
 
 def ordered(tables: Iterable[pa.Table], score: str, top: int | None, sort: bool) -> Iterator[pa.Table]:
-    """Tables in the order of the file, or, with `top` or `sort`, one with the largest scores first.
+    """Yield tables in the order of the file or, with `top` or `sort`, one table with the largest scores first.
 
     Args:
-        tables: of a layout.
-        score: name of the column of scores.
-        top: rows with the largest scores to keep; the others, and those without a score, are left out.
-        sort: keep all; rows without a score come last. All are in memory.
+        tables: results of `Layout.joined`.
+        score: name of the score column.
+        top: number of rows with the largest scores to keep; rows without a score are left out.
+        sort: keep all rows, in memory; rows without a score come last.
     """
     if top is None and not sort:
         yield from tables
@@ -120,7 +120,7 @@ def ordered(tables: Iterable[pa.Table], score: str, top: int | None, sort: bool)
     waiting: list[pa.Table] = []
     count = 0
     for table in tables:
-        table = table.cast(pa.schema([_large(field) for field in table.schema]))  # texts of all rows, in one array
+        table = table.cast(pa.schema([_large(field) for field in table.schema]))  # one array holds the text of all rows
         waiting.append(table)
         count += len(table)
         if top is not None and count >= 2 * top + SPARE_ROWS:
@@ -135,7 +135,7 @@ def _large(field: pa.Field) -> pa.Field:
 
 
 def _largest_first(tables: Sequence[pa.Table], score: str, top: int | None) -> pa.Table:
-    """Rows by score, largest first; equal ones in the order of the file."""
+    """Rows sorted by score, largest first; ties in the order of the file."""
     table = pa.concat_tables(tables)
     scores = table.column(score)
     if top is not None:

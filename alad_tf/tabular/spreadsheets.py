@@ -1,7 +1,7 @@
-"""Text in CSV files that a spreadsheet program would run as a formula.
+"""Protection against CSV injection: text that a spreadsheet program would run as a formula.
 
-A cell that begins with one of `_FIRST` gets an apostrophe in front, which spreadsheet programs show as text (OWASP, CSV
-Injection). Numbers stay as they are, also those with a sign in a column of text.
+A cell that begins with one of `_FIRST` gets an apostrophe in front, so that spreadsheet programs show it as text
+(OWASP, CSV Injection). Numbers are unchanged, also those with a sign in a text column.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def neutral(text: str) -> str:
-    """Text that no spreadsheet program takes for a formula."""
+    """Escape text that a spreadsheet program would take for a formula."""
     return f"'{text}" if text.startswith(_FIRST) and not _NUMBER.fullmatch(text) else text
 
 
 def neutral_column(cells: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column of text whose cells are as `neutral`; missing ones are left."""
+    """Apply `neutral` to a text column; missing cells stay missing."""
     marked = pa.compute.fill_null(pa.compute.match_substring_regex(cells, _FORMULA), False)
     if not pa.compute.any(marked).as_py():
         return cells

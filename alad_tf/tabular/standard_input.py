@@ -1,4 +1,4 @@
-"""Rows from standard input: kept in a temporary file, since readers look at the beginning of a file twice."""
+"""Rows from standard input, copied to a temporary file because readers read the beginning of a file twice."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from alad_tf.errors import AladError, SettingsError
 
 STANDARD_INPUT = Path("-")
-_BEGINNINGS = {  # of the formats that are not text
+_BEGINNINGS = {  # first bytes of the binary formats
     b"PAR1": ".parquet",
     b"ARROW1": ".feather",
     b"\x93NUMPY": ".npy",
@@ -23,7 +23,7 @@ _BEGINNINGS = {  # of the formats that are not text
 
 @contextmanager
 def local(path: Path) -> Iterator[Path]:
-    """The file itself, or, for -, a temporary copy of standard input, whose format its first bytes say.
+    """The file itself, or for - a temporary copy of standard input, whose format is told by its first bytes.
 
     Raises:
         SettingsError: standard input is a terminal or closed.

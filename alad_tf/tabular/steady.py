@@ -1,4 +1,4 @@
-"""Files that change while they are read are refused: a part of the old content and of the new is no table."""
+"""Refusal of files that change while they are read, and would give a mixture of old and new content."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from alad_tf.errors import DataError
 
 @contextmanager
 def steady(path: Path) -> Iterator[None]:
-    """Compare size, time of the last change and identity of a file before and after it is read.
+    """Compare size, modification time and identity of a file before and after it is read.
 
     Raises:
         DataError: they differ.
@@ -28,6 +28,6 @@ def steady(path: Path) -> Iterator[None]:
 def _state(path: Path) -> tuple[int, int, int] | None:
     try:
         found = path.stat()
-    except OSError:  # a missing file is for the reader to report
+    except OSError:  # a missing file is reported by the reader
         return None
     return found.st_size, found.st_mtime_ns, found.st_ino

@@ -1,4 +1,4 @@
-"""What `alad fit` tells about a training, in a few lines."""
+"""Summary of a training, printed by `alad fit`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from alad_tf.tabular.model import Model
 
 
 def describe_fit(model: Model) -> Iterator[str]:
-    """Yield the columns by kind, the rows, how the training went, and the threshold, one line each."""
+    """Yield a line each on the columns, the rows, the training and the threshold."""
     estimator, columns = model.estimator, model.columns
     made = sum(len(column.features) for column in columns.dates)
     of_dates = f" ({made} made of dates)" if made else ""

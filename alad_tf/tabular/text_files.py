@@ -1,4 +1,4 @@
-"""CSV, TSV and other separated text, packed or not, by Arrow's reader; quotes are checked on the way."""
+"""CSV, TSV and other delimited text, possibly compressed, read with Arrow; quotes are checked on the way."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from alad_tf.tabular.formats import BLOCK_BYTES, Advance, format_of
 from alad_tf.tabular.quotes import QuoteCheck
 
 _ARROW_TYPES = {"number": pa.float64(), "text": pa.string()}
-_SAMPLE_BYTES = 1 << 18  # read at a time until there are SAMPLE_LINES
+_SAMPLE_BYTES = 1 << 18  # bytes read at a time until there are SAMPLE_LINES
 _MARK = "\ufeff"
 _NULLS = pa.array(pyarrow.csv.ConvertOptions().null_values)
 
 
 def settle(path: Path, asked: Dialect, usual: Dialect, expected: Collection[str] = ()) -> Dialect:
-    """Find in the file what `asked` leaves open of its dialect.
+    """Detect the values of the dialect that `asked` does not give.
 
     Args:
         path: the file.
-        asked: what is given.
-        usual: what is taken where the file allows it, such as the dialect of the training file.
-        expected: names that the header has, if the dialect is the right one.
+        asked: given values.
+        usual: preferred values if they fit the file, such as the dialect of the training file.
+        expected: names that the header should have.
     """
     encoding = asked.encoding
     if encoding is None:
@@ -56,10 +56,10 @@ def settle(path: Path, asked: Dialect, usual: Dialect, expected: Collection[str]
 
 
 def columns(path: Path, dialect: Dialect) -> list[str]:
-    """Names of the columns, from the first line, or x0, x1, ... where there is no header.
+    """Column names: those in the first line, or x0, x1, ... without a header.
 
     Raises:
-        DataError: the first line is no row of text.
+        DataError: the first line is not a row of text.
     """
     first = b"".join(_first_lines(path, dialect, 1))
     if len(first) >= BLOCK_BYTES and first[-1:] != b"\n":
@@ -81,7 +81,7 @@ def columns(path: Path, dialect: Dialect) -> list[str]:
 def read(
     path: Path, dialect: Dialect, names: list[str], kinds: Mapping[str, Kind], advance: Advance | None
 ) -> pd.DataFrame:
-    """Read all rows; a column whose kind is not given is one of numbers where all its cells are numbers."""
+    """Read all rows; a column without a given kind is numeric if all its cells are numbers."""
     with _opened(path, dialect, advance) as unpacked:
         file = _Checked(path, unpacked, dialect)
         table = pyarrow.csv.read_csv(file, *_options(path, dialect, names, kinds))
@@ -100,26 +100,26 @@ def chunks(
 def tables(
     path: Path, dialect: Dialect, rows: int, wanted: list[str], report: Advance
 ) -> Iterator[tuple[pa.Table, int]]:
-    """Read the wanted columns as they are written, every cell text; see `readers.tables`."""
+    """Read the wanted columns as unchanged text; see `readers.tables`."""
     options = _options(path, dialect, wanted, dict.fromkeys(wanted, "text"), missing=False)
     yield from _tables(path, dialect, rows, options, report)
 
 
 def typed(path: Path, dialect: Dialect, table: pa.Table, first: int, kinds: Mapping[str, Kind]) -> pd.DataFrame:
-    """The cells of a table of `tables` as numbers and text of given kinds, in a frame that is numbered from `first`."""
+    """Convert a table of `tables` to numbers and text by the given kinds, in a frame numbered from `first`."""
     columns = {}
     for name, kind in kinds.items():
         cells = table.column(name)
         trimmed = pa.compute.utf8_trim_whitespace(cells) if kind == "number" else cells
         present = pa.compute.invert(pa.compute.is_in(trimmed, _NULLS))
-        cells = pa.compute.case_when(pa.compute.make_struct(present), trimmed)  # if_else is wrong on parts of arrays
+        cells = pa.compute.case_when(pa.compute.make_struct(present), trimmed)  # if_else gives wrong results on slices
         columns[name] = _numbers(path, dialect, cells, name, first) if kind == "number" else cells
     return frame_of(path, pa.table(columns), first)
 
 
 def _numbers(path: Path, dialect: Dialect, cells: pa.ChunkedArray, name: str, first: int) -> pa.ChunkedArray:
     text = cells
-    if dialect.decimal == ",":  # a point is then no part of a number
+    if dialect.decimal == ",":  # a number then has no point
         text = pa.compute.replace_substring(pa.compute.replace_substring(text, ".", "?"), ",", ".")
     try:
         return text.cast(pa.float64())
@@ -145,7 +145,7 @@ def _named_separator(path: Path) -> str:
 
 
 def _first_lines(path: Path, dialect: Dialect, count: int) -> list[bytes]:
-    """The first complete lines of a text in UTF-8, or what there is of them in BLOCK_BYTES."""
+    """The first complete lines of a text in UTF-8, at most BLOCK_BYTES."""
     content = b""
     with _opened(path, dialect) as file:
         while content.count(b"\n") < count and len(content) < BLOCK_BYTES:
@@ -161,7 +161,7 @@ def _options(
 ) -> tuple[pyarrow.csv.ReadOptions, pyarrow.csv.ParseOptions, pyarrow.csv.ConvertOptions]:
     given = None if dialect.header is not False else columns(path, dialect)
     return (
-        # one thread: errors then say the row
+        # with one thread, errors include the row
         pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES, column_names=given),
         pyarrow.csv.ParseOptions(delimiter=dialect.sep or ",", newlines_in_values=True),
         pyarrow.csv.ConvertOptions(
@@ -169,7 +169,7 @@ def _options(
             include_columns=names,
             decimal_point=dialect.decimal or ".",
             strings_can_be_null=missing,
-            true_values=[],  # a column of true and false stays as it is written
+            true_values=[],  # a column of true and false stays text
             false_values=[],
         ),
     )
@@ -177,7 +177,7 @@ def _options(
 
 @contextmanager
 def _opened(path: Path, dialect: Dialect, advance: Advance | None = None) -> Iterator[BinaryIO]:
-    """The text of a file in UTF-8, unpacked as it is read."""
+    """The text of a file in UTF-8, decompressed as it is read."""
     with unpacked(path, advance) as file:
         in_utf8 = dialect.encoding in (None, encodings.UTF8)
         yield file if in_utf8 else encodings.Transcoded(file, dialect.encoding or "")  # type: ignore[misc]
@@ -185,7 +185,7 @@ def _opened(path: Path, dialect: Dialect, advance: Advance | None = None) -> Ite
 
 @contextmanager
 def unpacked(path: Path, advance: Advance | None = None) -> Iterator[BinaryIO]:
-    """The bytes of a file, unpacked as they are read."""
+    """The bytes of a file, decompressed as they are read."""
     with open(path, "rb") as raw:
         counted = cast(BinaryIO, _Counting(raw, path.stat().st_size, advance)) if advance else raw
         if path.name.lower().endswith(".gz"):
@@ -196,7 +196,7 @@ def unpacked(path: Path, advance: Advance | None = None) -> Iterator[BinaryIO]:
 
 
 class _Checked:
-    """Text for Arrow's reader, which refuses quotes that are left open and so swallow rows."""
+    """Text for Arrow's reader with a check for unclosed quotes, which swallow rows."""
 
     def __init__(self, path: Path, file: BinaryIO, dialect: Dialect) -> None:
         self._file = file
@@ -209,13 +209,13 @@ class _Checked:
         return content
 
     def finish(self) -> None:
-        """Check the end of the text, also where Arrow has not asked for it."""
+        """Check the end of the text, which Arrow may not have read."""
         while self.read(BLOCK_BYTES):
             pass
 
 
 class _Unpacked(gzip.GzipFile):
-    """The text of a packed file, which ends with an error where it is more than real data pack to."""
+    """The text of a compressed file; an error if the compression ratio is too high for real data."""
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
         super().__init__(fileobj=file)
@@ -228,7 +228,7 @@ class _Unpacked(gzip.GzipFile):
 
 
 class _Counting:
-    """A binary file that reports how much of it has been read."""
+    """A binary file that reports the progress of reading."""
 
     def __init__(self, file: BinaryIO, size: int, advance: Advance) -> None:
         self._file, self._size, self._advance = file, size, advance

@@ -1,6 +1,6 @@
-"""Tables of rows are written chunk by chunk: CSV, Parquet and Feather files, and CSV to standard output.
+"""Write tables in chunks to CSV, Parquet and Feather files, and as CSV to standard output.
 
-All cells of all outputs pass through `Writer.write` as an Arrow table.
+All cells of all outputs pass through the function that `writing` yields, as Arrow tables.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ Write = Callable[[pa.Table], None]
 
 
 class Style(NamedTuple):
-    """How numbers and cells are written as text.
+    """Format of CSV output.
 
     Args:
-        sep: separator of the cells.
+        sep: separator of cells.
         decimal: decimal mark of numbers.
-        raw_text: whether text is written as it is; otherwise as `spreadsheets.neutral`.
+        raw_text: write text unchanged; otherwise escape it with `spreadsheets.neutral`.
     """
 
     sep: str = ","
@@ -41,15 +41,15 @@ class Style(NamedTuple):
 
     @classmethod
     def of(cls, dialect: Dialect, raw_text: bool = False) -> Style:
-        """The style of a file that is read in a dialect."""
+        """The style that matches the dialect of an input."""
         return cls(dialect.sep or ",", dialect.decimal or ".", raw_text)
 
 
 def format_of(output: Path) -> str:
-    """The suffix of `OUTPUTS` that an output has; standard output is CSV.
+    """Suffix of an output, one of `OUTPUTS`; standard output is .csv.
 
     Raises:
-        SettingsError: another one.
+        SettingsError: another suffix.
     """
     if output == STANDARD_OUTPUT:
         return ".csv"
@@ -62,12 +62,12 @@ def format_of(output: Path) -> str:
 
 @contextmanager
 def writing(output: Path, schema: pa.Schema, style: Style) -> Iterator[Write]:
-    """Write tables one after the other to a file that gets its name at the end, or to standard output.
+    """Write tables one after the other to a file, atomically, or to standard output.
 
     Args:
-        output: a name in one of `OUTPUTS`, or `STANDARD_OUTPUT`.
-        schema: of all tables.
-        style: of CSV.
+        output: file with a suffix in `OUTPUTS`, or `STANDARD_OUTPUT`.
+        schema: schema of all tables.
+        style: format of CSV.
     """
     if output == STANDARD_OUTPUT:
         with _text(sys.stdout.buffer, schema, style) as write:
@@ -116,7 +116,7 @@ _FORMATS: dict[str, Callable[[Path, pa.Schema, Style], Any]] = {
 
 
 def lines(table: pa.Table, style: Style) -> bytes:
-    """The rows of a table as lines of CSV in UTF-8, a cell in quotes only where it needs them."""
+    """The rows of a table as lines of CSV in UTF-8; cells are quoted only if necessary."""
     if not len(table):
         return b""
     cells: Sequence[Any] = [_cells(column, style) for column in table.columns]
@@ -125,20 +125,20 @@ def lines(table: pa.Table, style: Style) -> bytes:
 
 
 def _joined(*cells: Any) -> Any:
-    """Join texts row by row; the last one stands between them."""
+    """Join texts row by row; the last argument is the separator."""
     texts = [pa.scalar(cell, pa.large_string()) if isinstance(cell, str) else cell for cell in cells]
     return pa.compute.binary_join_element_wise(*texts)
 
 
 def _content(array: Any) -> bytes:
-    """All texts of an array behind each other, as they lie in its buffer."""
+    """All texts of an array concatenated, straight from its buffer."""
     offsets = memoryview(array.buffers()[1]).cast("q")
     begin, end = offsets[array.offset], offsets[array.offset + len(array)]
     return bytes(memoryview(array.buffers()[2])[begin:end])
 
 
 def _cells(column: Any, style: Style) -> Any:
-    """The cells of a column as text; a missing one is empty."""
+    """The cells of a column as text; missing cells are empty."""
     if pa.types.is_boolean(column.type):
         column = pa.compute.if_else(column, "True", "False")
     text = column.cast(pa.large_string())
