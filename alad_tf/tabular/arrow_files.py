@@ -13,10 +13,8 @@ import pyarrow.parquet
 
 from alad_tf.errors import DataError
 from alad_tf.io import archives
-from alad_tf.tabular import feather_footer
+from alad_tf.tabular import feather_footer, parquet_footer
 from alad_tf.tabular.formats import Advance
-
-_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 4}  # bytes
 
 
 def parquet_columns(path: Path) -> list[str]:
@@ -27,8 +25,8 @@ def parquet_columns(path: Path) -> list[str]:
 
 def parquet_tables(path: Path, rows: int, wanted: list[str], report: Advance) -> Iterator[tuple[pa.Table, int]]:
     """Read the rows of a Parquet file in Arrow tables of `rows`; see `readers.tables`."""
+    count = _require_sound_footer(path)
     with pyarrow.parquet.ParquetFile(path) as file:
-        _require_sound_footer(path, file.metadata)
         types = {field.name: field.type for field in file.schema_arrow}
     text = [name for name in wanted if pa.types.is_string(types[name]) or pa.types.is_binary(types[name])]
     # Read text as dictionaries, so that a long text that is repeated takes no memory before its size is known.
@@ -36,27 +34,28 @@ def parquet_tables(path: Path, rows: int, wanted: list[str], report: Advance) ->
         batches = file.iter_batches(rows, columns=wanted, use_threads=False)
         for table, first in regrouped(_decoded(path, batches, types), rows):
             yield table, first
-            report((first + len(table)) / file.metadata.num_rows)
+            report((first + len(table)) / count)
 
 
-def _require_sound_footer(path: Path, metadata: pyarrow.parquet.FileMetaData) -> None:
-    """Refuse a footer that contradicts itself or claims more data than a file of this size can hold.
+def _require_sound_footer(path: Path) -> int:
+    """Count the rows; refuse a footer that contradicts itself or claims more data than a file of this size can hold.
 
     Raises:
         ValueError: the number of rows differs from that of the row groups or columns.
         DataError: the compression ratio is too high for real data.
     """
+    footer = parquet_footer.read(path)
     size = rows = 0
-    for group in map(metadata.row_group, range(metadata.num_row_groups)):
-        rows += group.num_rows
-        for chunk in map(group.column, range(group.num_columns)):
-            flat = "." not in chunk.path_in_schema
-            if group.num_rows < 0 or chunk.num_values < 0 or (flat and chunk.num_values != group.num_rows):
-                raise ValueError(f"a column of {chunk.num_values} values in a row group of {group.num_rows} rows")
-            size += max(chunk.total_uncompressed_size, chunk.num_values * _WIDTHS.get(chunk.physical_type, 1))
+    for group in footer.groups:
+        rows += group.rows
+        for chunk in group.chunks:
+            if group.rows < 0 or chunk.values < 0 or (chunk.flat and chunk.values != group.rows):
+                raise ValueError(f"a column of {chunk.values} values in a row group of {group.rows} rows")
+            size += chunk.size
         archives.require_bounded(path, size + rows)
-    if rows != metadata.num_rows:
-        raise ValueError(f"a footer that claims {metadata.num_rows} rows, and row groups of {rows}")
+    if rows != footer.rows:
+        raise ValueError(f"a footer that claims {footer.rows} rows, and row groups of {rows}")
+    return rows
 
 
 def _decoded(

@@ -10,6 +10,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
+import small_parquet
 from faults import Arguments, Scene, fault, packed_array, plain_array
 
 from alad_tf import paths
@@ -189,6 +190,12 @@ fit_of(
     "pickled objects in a packed array",
 )
 fit_of("train.parquet", b"PAR1" + bytes(50), "Expected .*train.parquet", "Parquet file is damaged")
+fit_of(
+    "train.parquet",
+    small_parquet.contradicting(),
+    "Expected rows in train.parquet, as its name says. Received: .*histogram size mismatch",
+    "statistics of a Parquet file contradict its schema",
+)
 fit_of(
     "train.xls",
     b"",
