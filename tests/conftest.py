@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Callable
 
@@ -112,6 +112,23 @@ def alad() -> Alad:
         return subprocess.run(command, cwd=CHECKOUT, env=everything, capture_output=True, text=True, timeout=900)
 
     return call
+
+
+@pytest.fixture
+def eager() -> Iterator[None]:
+    """Few steps: tracing them would take longer than taking them."""
+    from reference import eagerly
+
+    with eagerly():
+        yield
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with train.csv, new.csv and the model of a short training. Tests copy what they change."""
+    from own_rows import train
+
+    return train(tmp_path_factory.mktemp("own"))
 
 
 def _raw_names() -> list[str]:

@@ -1,8 +1,12 @@
-"""Small Keras models as a user brings them."""
+"""Small Keras models as a user brings them; tables by name."""
 
 from __future__ import annotations
 
 import tensorflow as tf
+from reference import TINY
+
+import architectures
+from architectures import Alad
 
 
 def own(latent: int = 2, features: int = 5) -> dict[str, tf.keras.Model]:
@@ -20,3 +24,14 @@ def own(latent: int = 2, features: int = 5) -> dict[str, tf.keras.Model]:
     return {"G": stack("G", z, d), "E": stack("E", d, z)} | {  # type: ignore[operator,unused-ignore]
         name: pair(name, a, b) for name, a, b in (("Dxz", d, z), ("Dxx", d, d), ("Dzz", z, z))
     }
+
+
+def table_of(name: str) -> Alad:
+    table = TINY if name == "tiny" else architectures.load(name)
+    assert isinstance(table, Alad)
+    return table
+
+
+def pair_widths(table: Alad) -> dict[str, tuple[int, int]]:
+    x, z = table.data_dim, table.latent_dim
+    return {"Dxz": (x, z), "Dxx": (x, x), "Dzz": (z, z)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -74,12 +73,6 @@ def trained(steps: tuple[int, ...] = (2,), **options: Any) -> tuple[Trainer, lis
 def everything(trainer: Trainer) -> list[np.ndarray]:
     averages = [] if trainer.average is None else get_arrays(trainer.average).values()
     return [*get_arrays(trainer.networks).values(), *averages]
-
-
-@pytest.fixture
-def eager() -> Iterator[None]:
-    with eagerly():
-        yield
 
 
 # One update

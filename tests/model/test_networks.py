@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from reference import TINY, Reference, draw, randomise, without_dropout
+from small_networks import pair_widths, table_of
 from tolerances import assert_close, assert_within, of_network
 
 import architectures
 from alad_tf.experiments import models
 from alad_tf.model import keras_versions, layers, networks, spectral_norm
 from alad_tf.model.weights import get_arrays, set_arrays
-from architectures import Alad
 from architectures.rows import Dense, Joint, Xavier
 
 # Trainable, without spectral normalisation, which adds none.
@@ -28,6 +28,8 @@ PARAMETERS = {
     "svhn": {"G": 3449475, "E": 3449572, "Dxz": 11859329, "Dxx": 226177, "Dzz": 14977},
     "toy": {"G": 132866, "E": 67074, "Dxz": 67329, "Dxx": 769, "Dzz": 769},
 }
+
+
 BASELINES = {  # trainable; b' is no layer's
     ("DSEBM", "kdd99"): {"h": 81664, "b'": 121},
     ("DSEBM", "arrhythmia"): {"h": 2772, "b'": 274},
@@ -40,25 +42,22 @@ BASELINES = {  # trainable; b' is no layer's
     ("AnoGAN", "cifar10"): {"G": 3449475, "D": 2638209},
     ("AnoGAN", "svhn"): {"G": 3449475, "D": 2638209},
 }
+
+
 IMAGES = {"E": 1792, "G": 1792, "Dxz": 1536}
+
+
 MOVING_STATISTICS = {"kdd99": {"Dxz": 256}, "arrhythmia": {"Dxz": 256}, "cifar10": IMAGES, "svhn": IMAGES, "toy": {}}
+
+
 TABULAR = ("kdd99", "arrhythmia", "toy")
+
+
 NORMALISED = {"kdd99": {"E": 1, "Dxz": 3, "Dxx": 1, "Dzz": 1}, "arrhythmia": {"E": 2, "Dxz": 3, "Dxx": 2, "Dzz": 2}}
-
-
-def table_of(name: str) -> Alad:
-    table = TINY if name == "tiny" else architectures.load(name)
-    assert isinstance(table, Alad)
-    return table
 
 
 def floats(weights: list[tf.Variable]) -> int:
     return sum(int(np.prod(weight.shape)) for weight in weights if weight.dtype.is_floating)
-
-
-def pair_widths(table: Alad) -> dict[str, tuple[int, int]]:
-    x, z = table.data_dim, table.latent_dim
-    return {"Dxz": (x, z), "Dxx": (x, x), "Dzz": (z, z)}
 
 
 def equal(a: networks.Networks, b: networks.Networks) -> dict[str, bool]:
@@ -283,81 +282,6 @@ def test_dropout_rates_are_the_tables(name: str) -> None:
         assert not [layer for layer in model.layers if isinstance(layer, tf.keras.layers.Dropout)]
 
 
-@pytest.mark.parametrize("rate", [0.2, 0.5])
-def test_dropout_zeroes_its_share_and_scales_up_the_rest(rate: float) -> None:
-    layer, x = layers.Dropout(rate, seed=7), tf.constant(draw(0, 400, 250)) + 10.0
-    got, n = layer(x, training=True).numpy(), 400 * 250
-    kept = got != 0
-    assert abs((~kept).mean() - rate) < 5 * np.sqrt(rate * (1 - rate) / n)
-    assert_close(got[kept], x.numpy()[kept] / (1 - rate), 2)
-    for axis in (0, 1):  # every row and every unit loses about that share
-        length = kept.shape[axis]
-        assert np.abs((~kept).mean(axis) - rate).max() < 6 * np.sqrt(rate * (1 - rate) / length)
-        assert np.unique(kept, axis=axis).shape == kept.shape
-        assert abs(np.corrcoef(kept.reshape(4, -1))[0, 1:]).max() < 5 / np.sqrt(n / 4)
-
-
-@pytest.mark.parametrize("rows", [1, 2, 3, 5, 50])
-def test_dropout_takes_any_number_of_rows(rows: int) -> None:
-    got = layers.Dropout(0.5, seed=7)(tf.ones([rows, 40]), training=True).numpy()
-    assert got.shape == (rows, 40)
-    assert set(got.ravel()) == {0.0, 2.0}
-
-
-def test_dropout_of_maps_is_that_of_their_units_in_a_row() -> None:
-    rows = layers.Dropout(0.2, seed=7)(tf.ones([9, 60]), training=True)
-    maps = layers.Dropout(0.2, seed=7)(tf.ones([9, 3, 4, 5]), training=True)
-    np.testing.assert_array_equal(maps, tf.reshape(rows, [9, 3, 4, 5]))
-
-
-def test_dropout_masks_are_addressed_by_seed_and_training_call() -> None:
-    x = tf.ones([20, 30])
-    layer, again, other = layers.Dropout(0.5, seed=7), layers.Dropout(0.5, seed=7), layers.Dropout(0.5, seed=8)
-    first, second = layer(x, training=True).numpy(), layer(x, training=True).numpy()
-    assert (first != second).mean() > 0.3
-    np.testing.assert_array_equal(again(x, training=True), first)
-    assert (other(x, training=True).numpy() != first).mean() > 0.3
-    layer.set_weights([np.array(1, np.int32)])
-    np.testing.assert_array_equal(layer(x, training=True), second)
-    layer.set_weights([np.array(0, np.int32)])
-    np.testing.assert_array_equal(tf.function(layer)(x, training=True), first)
-    assert layer.calls.numpy() == 1
-
-
-@pytest.mark.parametrize("training", [False, None])
-def test_dropout_is_the_identity_in_inference(training: bool | None) -> None:
-    layer, x = layers.Dropout(0.5, seed=7), draw(0, 20, 30)
-    np.testing.assert_array_equal(layer(x, training=training), x)
-    assert layer.calls.numpy() == 0
-
-
-def test_dropout_comes_back_from_its_config() -> None:
-    layer = layers.Dropout(0.5, seed=7, name="mask")
-    again = tf.keras.layers.deserialize(tf.keras.layers.serialize(layer))
-    x = tf.ones([20, 30])
-    assert again.name == "mask"
-    np.testing.assert_array_equal(again(x, training=True), layer(x, training=True))
-
-
-def test_features_and_logits_come_after_dropout_in_training_only() -> None:
-    built = networks.build(table_of("kdd99"), seed=1)
-    x, z = draw(0, 400, 121), draw(1, 400, 32)
-    for model, pair, rate in ((built.Dxx, [x, x + 1.0], 0.2), (built.Dxz, [x, z], 0.5)):
-        logits, features = (output.numpy() for output in model(pair, training=True))
-        assert abs((features == 0).mean() - rate) < 5 * np.sqrt(rate * (1 - rate) / features.size)
-        kernel, bias = (weight.numpy() for weight in keras_versions.weights(model.layers[-1]))
-        assert_close(logits, features @ kernel + bias, len(kernel), (np.abs(features) @ np.abs(kernel)).max())
-        assert not (model(pair, training=False)[1].numpy() == 0).any()
-
-
-def test_dropout_of_a_branch_reaches_the_logits() -> None:
-    joint = tuple(replace(row, dropout=0.0) for row in TINY.Dxz.joint)
-    built = networks.build(replace(TINY, Dxz=replace(TINY.Dxz, joint=joint)), spectral_norm=None)
-    pair = [draw(0, 8, 5), draw(1, 8, 3)]
-    assert not np.allclose(built.Dxz(pair, training=True)[0], built.Dxz(pair, training=True)[0])
-    np.testing.assert_array_equal(built.Dxz(pair, training=False)[0], built.Dxz(pair, training=False)[0])
-
-
 # Arrays
 
 
@@ -394,60 +318,3 @@ def test_arrays_that_do_not_fit_are_refused_and_nothing_is_set(change: str, mess
     with pytest.raises(ValueError, match=message):
         set_arrays(built, changed(arrays, change))
     assert all(equal(built, before).values())
-
-
-# Pairs
-
-
-PAIR_WRAPPERS: dict[str | None, Any] = {
-    None: lambda layer: layer,
-    "paper": spectral_norm.wrapper("paper"),
-    "tfa": spectral_norm.wrapper("tfa"),
-}
-
-
-@pytest.mark.parametrize("kind", PAIR_WRAPPERS)
-def test_pair_layer_is_a_dense_layer_on_both_members_side_by_side(kind: str | None) -> None:
-    """Also in training calls, for the gradient with respect to the kernel, and for an empty batch."""
-    of_pairs = PAIR_WRAPPERS[kind](layers.PairDense(4, activation="tanh"))
-    dense = PAIR_WRAPPERS[kind](tf.keras.layers.Dense(4, activation="tanh"))
-    a, b = tf.constant(draw(0, 6, 3)), tf.constant(draw(1, 6, 2))
-    of_pairs([a, b]), dense(tf.concat([a, b], axis=1))
-    dense.set_weights([draw(2, *weight.shape) for weight in of_pairs.get_weights()])
-    of_pairs.set_weights(dense.get_weights())
-    arguments = {} if kind is None else {"training": True}
-    kernel, bias = dense.get_weights()[:2]
-    rows = np.abs(np.concatenate([a, b], 1))
-    size, slope = float((rows @ np.abs(kernel)).max() + np.abs(bias).max()), float(rows.sum(axis=0).max())
-    with tf.GradientTape() as tape:
-        got = of_pairs([a, b], **arguments)
-        got_gradient = tape.gradient(got, keras_versions.trained(of_pairs))
-    with tf.GradientTape() as tape:
-        expected = dense(tf.concat([a, b], axis=1), **arguments)
-        expected_gradient = tape.gradient(expected, keras_versions.trained(dense))
-    assert_close(got, expected, 9, size)
-    for one, other in zip(got_gradient, expected_gradient):
-        assert_close(one, other, 6 + 9 + 9, slope * size)
-    for one, other in zip(of_pairs.get_weights(), dense.get_weights()):
-        assert_close(one, other, 9, max(1.0, size))
-    assert of_pairs([a[:0], b[:0]]).shape == (0, 4)
-
-
-def test_first_member_may_stand_once_for_several_second_members() -> None:
-    layer = layers.PairDense(4)
-    a, b = tf.constant(draw(0, 6, 3)), tf.constant(draw(1, 18, 2))
-    assert_close(layer([a, b]), layer([tf.concat([a, a, a], axis=0), b]), 5)
-    kernel = layer.kernel.numpy()
-    by_hand = [a[row % 6].numpy() @ kernel[:3] + b[row].numpy() @ kernel[3:] for row in range(18)]
-    assert_close(layer([a, b]), by_hand, 5)
-
-
-@pytest.mark.parametrize("table", ["tiny", "kdd99", "toy"])
-def test_discriminators_take_a_shared_first_member(table: str) -> None:
-    built = networks.build(table_of(table))
-    randomise(built, seed=1)
-    for name, (width, other) in pair_widths(table_of(table)).items():
-        a, b = tf.constant(draw(2, 5, width)), tf.constant(draw(3, 10, other))
-        shared, plain = built.models[name]([a, b]), built.models[name]([tf.concat([a, a], axis=0), b])
-        for one, whole in zip(shared, plain):
-            assert_within(one, whole, of_network(built.models[name], [a, b]))
