@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import CHECKOUT
-from test_reproduce_sh import Machine, finish
+from machine import Machine, finish
 
 from alad_tf import stack
 
