@@ -1,6 +1,6 @@
-"""The paper's appendix as data: one page per data set, read beside the paper's tables. Never imports TensorFlow.
+"""The paper's architecture tables (appendix) as data: one module per data set. Never imports TensorFlow.
 
-The baselines that the paper takes from other papers have a page each (`dsebm`, `dagmm`).
+Baselines from other papers have a module each (`dsebm`, `dagmm`).
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ __all__ = ["DATASETS", "METHODS", "Alad", "Dagmm", "Dsebm", "Gan", "Table", "loa
 
 
 def load(name: str, method: str = "ALAD") -> Table:
-    """Return the table of a data set.
+    """Return the architecture table of a method for a data set.
 
     Args:
         name: one of `DATASETS`.
-        method: one of `METHODS`; "AnoGAN" gives the table of the GAN that AnoGAN searches.
+        method: one of `METHODS`; for "AnoGAN", the table of its GAN.
 
     Raises:
-        ValueError: unknown data set or method, or there is no such table.
+        ValueError: unknown data set or method, or no such table.
     """
     if name not in DATASETS:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Arrhythmia (ODDS), 274 features: Table XIII (ALAD) and Table XII (the GAN that AnoGAN searches)."""
+"""Arrhythmia (ODDS), 274 features: Table XIII (ALAD) and Table XII (the GAN of AnoGAN)."""
 
 from architectures.rows import Adam, Alad, Dense, Gan, Joint, Xavier
 

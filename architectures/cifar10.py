@@ -1,4 +1,4 @@
-"""CIFAR-10, images 32 x 32 x 3 with values in [-1, 1]: Table IX (ALAD) and the GAN that AnoGAN searches."""
+"""CIFAR-10, images 32 x 32 x 3 with values in [-1, 1]: Table IX (ALAD) and the GAN of AnoGAN."""
 
 from architectures.rows import Adam, Alad, Concatenate, Conv2D, Dense, Flatten, Gan, Joint, Normal, TransConv2D
 

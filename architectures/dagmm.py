@@ -1,4 +1,4 @@
-"""DAGMM, deep autoencoding Gaussian mixture models (Zong et al., ICLR 2018). There is none for images."""
+"""DAGMM, deep autoencoding Gaussian mixture models (Zong et al., ICLR 2018), for tabular data only."""
 
 from architectures.rows import Adam, Dagmm, Dense, Xavier
 

@@ -1,6 +1,6 @@
-"""DSEBM, deep structured energy-based models (Zhai et al., ICML 2016), as the released code of ALAD's authors sets them.
+"""DSEBM, deep structured energy-based models (Zhai et al., ICML 2016), as configured in the code of ALAD's authors.
 
-Neither paper prints the number of epochs of the tabular ones: they have ALAD's.
+Neither paper prints the number of epochs for tabular data, so the tables have ALAD's.
 """
 
 from dataclasses import replace

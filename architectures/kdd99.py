@@ -1,4 +1,4 @@
-"""KDD99 (10 % subset), 121 features: Table XI (ALAD) and Table X (the GAN that AnoGAN searches)."""
+"""KDD99 (10 % subset), 121 features: Table XI (ALAD) and Table X (the GAN of AnoGAN)."""
 
 from architectures.rows import Adam, Alad, Dense, Gan, Joint, Xavier
 

@@ -1,6 +1,6 @@
-"""The vocabulary of the paper's architecture tables (appendix) and how a table is printed.
+"""Row and table types of the paper's architecture tables (appendix), and rendering of a table as text.
 
-Pure data: standard library only. Each page of this package (`architectures.kdd99`, ...) is a literal of these words.
+Standard library only. Each module of this package (`architectures.kdd99`, ...) is a literal of these types.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Padding = Literal["same", "valid"]
 
 @dataclass(frozen=True)
 class Dense:
-    """One row "Dense": units, non-linearity, batch norm, dropout rate applied to the output."""
+    """A row "Dense": units, non-linearity, batch norm, and dropout rate of the output."""
 
     units: int
     activation: Activation
@@ -25,9 +25,9 @@ class Dense:
 
 @dataclass(frozen=True)
 class Convolution:
-    """The columns of a convolution: kernel and strides (both square), padding, feature maps, then those of `Dense`.
+    """Columns of a convolution: kernel and strides (both square), padding, feature maps, and those of `Dense`.
 
-    Flat rows [n, d] are taken as maps of one pixel, [n, 1, 1, d].
+    Its input may be flat, [n, d], which stands for maps of one pixel, [n, 1, 1, d].
     """
 
     kernel: int
@@ -41,28 +41,28 @@ class Convolution:
 
 @dataclass(frozen=True)
 class Conv2D(Convolution):
-    """One row "Conv2D"."""
+    """A row "Conv2D"."""
 
     operation: str = field(default="Conv2D", init=False)
 
 
 @dataclass(frozen=True)
 class TransConv2D(Convolution):
-    """One row "TransConv2D", a transposed convolution."""
+    """A row "TransConv2D", a transposed convolution."""
 
     operation: str = field(default="TransConv2D", init=False)
 
 
 @dataclass(frozen=True)
 class Flatten:
-    """One row "Flatten": maps [n, h, w, c] become rows [n, h w c]."""
+    """A row "Flatten": maps [n, h, w, c] become rows [n, h w c]."""
 
     operation: str = field(default="Flatten", init=False)
 
 
 @dataclass(frozen=True)
 class MaxPool:
-    """One row "MaxPool": the largest of each square of `size` x `size` pixels, squares side by side."""
+    """A row "MaxPool": the maximum over non-overlapping squares of `size` x `size` pixels."""
 
     size: int
     operation: str = field(default="MaxPool", init=False)
@@ -70,9 +70,9 @@ class MaxPool:
 
 @dataclass(frozen=True)
 class Concatenate:
-    """One row "Concatenate": how both members of a pair of images are put together, one above the other or in depth.
+    """A row "Concatenate": concatenates the two images of a pair along the height or the channels.
 
-    It comes first. Without it the units of both are put side by side.
+    It comes first. Without it, the units of both members are concatenated.
     """
 
     along: Literal["height", "channels"]
@@ -86,7 +86,7 @@ OPERATIONS = {kind.__name__: kind for kind in (Conv2D, TransConv2D, Flatten, Max
 
 @dataclass(frozen=True)
 class Joint:
-    """A discriminator of pairs: a stack for each member ("only x", "only z"; may be empty), then one on both together.
+    """A discriminator of pairs: a stack for each member ("only x", "only z"; may be empty), then a joint stack.
 
     The last row of `joint` is the probability; the output of the row before it is the feature layer f of Section IV-C.
     """
@@ -103,13 +103,13 @@ class Joint:
 
     @property
     def logits(self) -> Row:
-        """The last row without its non-linearity."""
+        """The last row without non-linearity."""
         return replace(self.joint[-1], activation="None")
 
 
 @dataclass(frozen=True)
 class Adam:
-    """Adam: learning rate and beta1 are the table's, beta2 and epsilon those of TensorFlow 1."""
+    """Adam: learning rate and beta1 from the table, beta2 and epsilon as in TensorFlow 1."""
 
     learning_rate: float
     beta1: float
@@ -119,21 +119,21 @@ class Adam:
 
 @dataclass(frozen=True)
 class Xavier:
-    """Glorot's uniform initialisation of kernels, a constant for biases."""
+    """Kernels by Glorot's uniform initialisation, biases constant."""
 
     bias: float = 0.0
 
 
 @dataclass(frozen=True)
 class Normal:
-    """Kernels from N(0, stddev^2), a constant for biases."""
+    """Kernels from N(0, stddev^2), biases constant."""
 
     stddev: float
     bias: float = 0.0
 
 
 class Samples:
-    """What all tables have: `data_dim`, the number of features of a row, or (height, width, channels) of an image."""
+    """Base class of all tables: `data_dim` is the number of features, or (height, width, channels) of an image."""
 
     data_dim: Any
 
@@ -145,7 +145,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class Alad(Samples):
-    """An ALAD table: encoder E, generator G, the three discriminators and the hyper-parameters in printed order."""
+    """A table of ALAD: encoder E, generator G, the three discriminators, and hyper-parameters in printed order."""
 
     name: str
     source: str
@@ -166,7 +166,7 @@ class Alad(Samples):
 
 @dataclass(frozen=True)
 class Gan(Samples):
-    """A table of the standard GAN that AnoGAN searches: generator G, discriminator D and the hyper-parameters."""
+    """A table of the standard GAN of AnoGAN: generator G, discriminator D and hyper-parameters."""
 
     name: str
     source: str
@@ -183,7 +183,7 @@ class Gan(Samples):
 
 @dataclass(frozen=True)
 class Dsebm(Samples):
-    """A table of DSEBM, a deep structured energy-based model: the hidden layers h of its energy, and its training.
+    """A table of DSEBM, a deep structured energy-based model: the hidden layers h of its energy, and hyper-parameters.
 
     `noise` is the standard deviation of the Gaussian noise of denoising score matching.
     """
@@ -201,9 +201,9 @@ class Dsebm(Samples):
 
 @dataclass(frozen=True)
 class Dagmm(Samples):
-    """A table of DAGMM: a compression network (encoder, decoder) and an estimation network of memberships in a mixture.
+    """A table of DAGMM: compression network (encoder, decoder), estimation network of memberships, hyper-parameters.
 
-    `energy_weight` and `singularity_weight` are lambda_1 and lambda_2 of its objective.
+    `energy_weight` and `singularity_weight` are lambda_1 and lambda_2 in the objective.
     """
 
     name: str
@@ -224,11 +224,11 @@ Table = Union[Alad, Gan, Dsebm, Dagmm]
 
 
 def of_width(table: Table, n_features: int) -> Any:
-    """A table of rows of numbers for another number of features: what makes x' gets as many units.
+    """Adapt a tabular architecture to another number of features, which is also the number of units of x'.
 
     Args:
-        table: of dense rows.
-        n_features: of a row.
+        table: a table of dense rows.
+        n_features: number of features.
     """
     changes: dict[str, Any] = {"data_dim": n_features}
     if not isinstance(table, Dsebm):
@@ -239,10 +239,10 @@ def of_width(table: Table, n_features: int) -> Any:
 
 
 def alad(document: dict[str, Any]) -> Alad:
-    """The table that `dataclasses.asdict` made a document of, as JSON gives it back.
+    """Restore a table from `dataclasses.asdict` of it, after a round trip through JSON.
 
     Raises:
-        TypeError, KeyError, ValueError: it is no document of a table, or a size in it is no positive whole number.
+        TypeError, KeyError, ValueError: not the document of a table, or a size is not a positive whole number.
     """
 
     def row(columns: dict[str, Any]) -> Row:
@@ -275,14 +275,14 @@ def _require_positive(name: str, size: Any) -> None:
 
 
 def n_layers(table: Alad) -> int:
-    """Rows of all stacks of a table."""
+    """Number of rows in all stacks of a table."""
     pairs = (table.Dxz, table.Dxx, table.Dzz)
     stacks = [table.E, table.G, *(stack for rows in pairs for stack in (rows.only_x, rows.only_z, rows.joint))]
     return sum(map(len, stacks))
 
 
 def n_weights(table: Alad) -> int:
-    """Entries of all kernels and biases of a table of dense rows, known before any is made."""
+    """Number of weights (kernels and biases) of a table of dense rows, without building the networks."""
     x, z = table.data_dim, table.latent_dim
     pairs = ((x, z, table.Dxz), (x, x, table.Dxx), (z, z, table.Dzz))
     return (
@@ -299,18 +299,18 @@ def _n_weights(width: int, stack: Stack) -> int:
 
 
 def _width(width: int, stack: Stack) -> int:
-    """Of what a stack makes of a batch of this width."""
+    """Output width of a stack for inputs of the given width."""
     return stack[-1].units if stack else width
 
 
 def render(table: Table) -> str:
-    """Print a table back in the paper's columns, for holding beside the paper.
+    """Render a table in the paper's layout, for comparison with the paper.
 
     Args:
-        table: of any method.
+        table: table of any method.
 
     Returns:
-        Text of one line per row, columns aligned.
+        Text with one line per row and aligned columns.
     """
     layout = _columns_of(table)
     lines = [f"{table.name} {type(table).__name__.upper()} ({table.source})", _line(layout, {n: n for n in layout})]
@@ -321,7 +321,7 @@ def render(table: Table) -> str:
 
 
 def _columns_of(table: Table) -> dict[str, int]:
-    """The columns that a table has and their widths: batch norm in ALAD's, the columns of convolutions in images'."""
+    """Columns of a table and their widths: ALAD's tables have batch norm, those of images the columns of convolutions."""
     images = isinstance(table.data_dim, tuple)
     widths = {"Operation": 12, "Kernel": 8, "Strides": 9, "Padding": 9, "Units": 8, "Non-linearity": 16}
     widths |= {"Batch norm": 13, "Dropout": 8}

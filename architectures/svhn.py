@@ -1,4 +1,4 @@
-"""SVHN, cropped digits 32 x 32 x 3: the tables of CIFAR-10, as in the paper."""
+"""SVHN, cropped digits 32 x 32 x 3: the same tables as CIFAR-10, as in the paper."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""A table for data of one's own: KDD99's, fitted to the number of features and to the number of training rows."""
+"""A table for your own data: KDD99's, adapted to the number of features and training rows."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import replace
 from architectures.kdd99 import ALAD as KDD99
 from architectures.rows import Alad, Dense
 
-KDD99_ROWS = 198_361  # training rows of the paper's KDD99
-LEAST_STEPS = 1_000  # of a training, however few the rows are
+KDD99_ROWS = 198_361  # training rows of KDD99 in the paper
+LEAST_STEPS = 1_000  # minimum number of training steps
 LARGEST_RATE = 5e-4
 
 
@@ -21,21 +21,21 @@ def tabular(
     epochs: int | None = None,
     batch_size: int | None = None,
 ) -> Alad:
-    """KDD99's table (Table XI) for other data; equal to it, but for name and source, for its features and its rows.
+    """KDD99's table (Table XI), adapted to other data. For KDD99's features and rows, only name and source differ.
 
-    Widths: hidden layers as in KDD99's; G ends in `n_features` units; the latent dimension is the same share
-    of the number of features as KDD99's 32 of 121 (Arrhythmia's is nearly that: 64 of 274), and 32 at most.
+    Widths: hidden layers as for KDD99; G ends in `n_features` units; the ratio of the latent dimension to the number
+    of features is that of KDD99, 32 of 121 (nearly that of Arrhythmia, 64 of 274), with at most 32 dimensions.
 
-    Training: as many epochs as KDD99's, but at least `LEAST_STEPS` steps and at most the 396,700 of KDD99. The learning
-    rate times the number of steps is that of KDD99, with a learning rate of at most `LARGEST_RATE`. These two numbers
-    were chosen by AUROC on labelled data that no figure is reported for (`benchmarks/few_rows.py`).
+    Training: as many epochs as for KDD99, but at least `LEAST_STEPS` steps and at most the 396,700 of KDD99. The
+    learning rate times the number of steps is that of KDD99, with a learning rate of at most `LARGEST_RATE`. These two
+    constants were chosen by AUROC on labelled data for which no results are reported (`benchmarks/few_rows.py`).
 
     Args:
-        n_features: columns of the data.
-        name: of the table.
-        n_rows: rows to train on.
-        epochs: instead of the rule's; the learning rate follows.
-        batch_size: instead of KDD99's 50, or of all rows where there are fewer.
+        n_features: number of features.
+        name: name of the table.
+        n_rows: number of training rows.
+        epochs: replaces the number of epochs by the above rule; the learning rate follows.
+        batch_size: replaces KDD99's 50, or the number of rows if it is smaller.
 
     Raises:
         ValueError: a number below 1.

@@ -1,4 +1,4 @@
-"""Toy data of Figure 2: four Gaussians in the plane, latent space of two dimensions. The paper prints no table."""
+"""Toy data of Figure 2: four Gaussians in the plane, two latent dimensions. The paper prints no table for it."""
 
 from architectures.rows import Adam, Alad, Dense, Joint, Xavier
 

@@ -1,15 +1,15 @@
-"""Tabular anomaly detection by the semi-supervised protocol of Livernoche et al. (DTE, ICLR 2024), on sets of ADBench.
+"""Tabular anomaly detection on data sets of ADBench, with the semi-supervised protocol of DTE (Livernoche et al. 2024).
 
     python benchmarks/adbench.py FOLDER --output found.jsonl
     python benchmarks/adbench.py FOLDER --output found.jsonl --methods kNN IForest --seeds 0 1 2 --sets glass wine
 
-FOLDER has files NAME.npz or NUMBER_NAME.npz with X [n, d] and y [n], 1 for anomalies, and, if any, published.csv with
-the columns dataset, method and auroc. A call goes on where an earlier one stopped: what is in the output is kept.
+FOLDER has files NAME.npz or NUMBER_NAME.npz with X [n, d] and y [n], 1 for anomalies, and optionally published.csv with
+the columns dataset, method and auroc. Results in the output file are kept, and a new call adds the missing ones.
 
-Protocol: sets under 1,000 rows are drawn to 1,000 with replacement, sets over 50,000 to 50,000 without, by the seed.
-The first half of the normal rows in file order trains; the other normal rows and all anomalies test. StandardScaler is
-fitted on the training rows. Of sets that are drawn to 1,000, the same row may be in both halves: that favours methods
-that look for the nearest training rows.
+Protocol: data sets with fewer than 1,000 rows are resampled to 1,000 with replacement, those with more than 50,000 to
+50,000 without replacement, by the seed. The first half of the normal rows in file order is for training; the other
+normal rows and all anomalies are for testing. StandardScaler is fitted on the training rows. In data sets resampled to
+1,000 rows, the same row may be in both halves, which favours methods based on the nearest training rows.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Halves(NamedTuple):
 
 
 def halves(X: np.ndarray, y: np.ndarray, seed: int) -> Halves:
-    """Draw, split and scale rows X [n, d] with labels y [n] by the protocol."""
+    """Resample, split and scale rows X [n, d] with labels y [n] by the protocol."""
     if len(y) < FEW or len(y) > MANY:
         drawn = np.random.RandomState(seed).choice(len(y), FEW if len(y) < FEW else MANY, replace=len(y) < FEW)
         X, y = X[drawn], y[drawn]
@@ -61,17 +61,17 @@ def knn(rows: Halves, seed: int) -> Scores:
 
 
 def iforest(rows: Halves, seed: int) -> Scores:
-    """Isolation forest of 100 trees."""
+    """Isolation forest with 100 trees."""
     return {"IForest": -IsolationForest(random_state=seed).fit(rows.x_train).score_samples(rows.x_test)}
 
 
 def lof(rows: Halves, seed: int) -> Scores:
-    """Local outlier factor of 20 neighbours."""
+    """Local outlier factor with 20 neighbours."""
     return {"LOF": -LocalOutlierFactor(novelty=True).fit(rows.x_train).score_samples(rows.x_test)}
 
 
 def alad(rows: Halves, seed: int) -> Scores:
-    """ALAD with its defaults: every score of one training."""
+    """ALAD with its defaults: all scores of one training."""
     from alad_tf.estimator.alad import ALAD
     from alad_tf.options import ROW_SCORES
 
@@ -80,7 +80,7 @@ def alad(rows: Halves, seed: int) -> Scores:
 
 
 def pyod_alad(rows: Halves, seed: int) -> Scores:
-    """PyOD's ALAD with its defaults, of the extra `benchmark`."""
+    """PyOD's ALAD with its defaults; needs the extra `benchmark`."""
     import torch
     from pyod.models.alad import ALAD
 
@@ -98,12 +98,12 @@ METHODS: dict[str, Callable[[Halves, int], Scores]] = {
 
 
 def sets(folder: Path) -> dict[str, Path]:
-    """Name, in lower case and without its number, -> file."""
+    """Map names, in lower case and without their number, to files."""
     return {path.stem.partition("_")[2].lower() or path.stem.lower(): path for path in sorted(folder.glob("*.npz"))}
 
 
 def run(folder: Path, output: Path, names: Sequence[str], methods: Sequence[str], seeds: Sequence[int]) -> None:
-    """Append to the output, a JSON object a line, what is not there yet."""
+    """Append missing results to the output, one JSON object per line."""
     kept = read(output)
     output.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
     done = {(line["set"], line["seed"], line["by"]) for line in kept}
@@ -139,13 +139,13 @@ def _append(output: Path, found: list[dict[str, Any]]) -> None:
 
 
 def read(output: Path) -> list[dict[str, Any]]:
-    """The lines of an output; a last line that was cut off is left out."""
+    """Read the lines of an output, without a truncated last line."""
     text = output.read_text(encoding="utf-8") if output.exists() else ""
     return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
 def published(folder: Path) -> dict[str, dict[str, float]]:
-    """Method -> set -> AUROC in published.csv; nothing without it."""
+    """Method -> data set -> AUROC in published.csv; empty without the file."""
     found: defaultdict[str, dict[str, float]] = defaultdict(dict)
     if (folder / "published.csv").exists():
         with open(folder / "published.csv", encoding="utf-8", newline="") as file:
@@ -155,7 +155,7 @@ def published(folder: Path) -> dict[str, dict[str, float]]:
 
 
 def means(lines: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Method -> set -> AUROC, the mean over the seeds."""
+    """Method -> data set -> mean AUROC over the seeds."""
     values: defaultdict[str, defaultdict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for line in lines:
         values[line["method"]][line["set"]].append(line["auroc"])
@@ -163,9 +163,9 @@ def means(lines: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
 
 
 def table(ours: dict[str, dict[str, float]], theirs: dict[str, dict[str, float]], first: str) -> str:
-    """Markdown: AUROC by set, mean, mean rank, and the sets in which `first` wins and loses against each method.
+    """Markdown table: AUROC by data set, mean, mean rank, and wins and losses of `first` against each method.
 
-    Means and ranks are over the sets that all methods have.
+    Means and ranks are over the data sets that all methods have.
     """
     columns = {**ours, **{f"{name} (published)": values for name, values in theirs.items()}}
     shared = sorted(set.intersection(*(set(values) for values in columns.values())))
@@ -181,7 +181,7 @@ def table(ours: dict[str, dict[str, float]], theirs: dict[str, dict[str, float]]
 
 
 def main() -> None:
-    """Run what is missing and print the table."""
+    """Run missing combinations and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="JSON lines, kept between calls")

@@ -1,13 +1,13 @@
-"""Table IV: the time to score one batch of 50 rows of KDD99, ALAD beside AnoGAN, alternately in one process.
+"""Table IV: inference time of ALAD and AnoGAN for one batch of 50 rows of KDD99, measured alternately in one process.
 
     python benchmarks/anogan_latency.py
     python benchmarks/anogan_latency.py --rounds 50 --json latency.json
 
-"A call a step" calls the graph anew for each of the 500 steps of AnoGAN's search, as one did when the paper timed it;
-otherwise the whole search is one call of a graph with the loop and Adam inside, once as TensorFlow runs it and once
-compiled by XLA. ALAD is compared with the first and with the fastest. ALAD's time is that of one of many calls in a
-row, and, beside it, of a single call after a search, when nothing of it is in the caches. The weights
-of both are untrained: time does not depend on them.
+"A call a step" calls the graph for each of the 500 steps of AnoGAN's search, as was usual when the paper was written;
+otherwise the whole search is one call of a graph that includes the loop and Adam, either run by TensorFlow or compiled
+by XLA. ALAD is compared with the first and with the fastest. ALAD is timed in many consecutive calls, and also in a
+single call after a search, with cold caches. The weights of both are untrained, because the time does not depend on
+them.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ from architectures.rows import Stack
 
 KDD99 = Settings.of_protocol("kdd99").table
 ROWS = 50
-CALLS = 100  # of ALAD in a row
+CALLS = 100  # consecutive calls of ALAD
 
 
 def multiplications(width: int, *stacks: Stack) -> int:
-    """Multiplications of one row's way through stacks, one after the other."""
+    """Multiplications for one row in consecutive stacks."""
     widths = [width, *(row.units for stack in stacks for row in stack)]
     return sum(a * b for a, b in zip(widths, widths[1:]))
 
 
 def work_of_alad(table: Alad) -> int:
-    """Multiplications for one row: E, G, and two pairs through Dxx."""
+    """Multiplications for one row: E, G, and Dxx on two pairs."""
     return multiplications(table.data_dim, table.E, table.G) + 2 * multiplications(2 * table.data_dim, table.Dxx.joint)
 
 
 def work_of_search(table: Gan) -> int:
-    """Multiplications for one row: forward and, for the gradient of z, backward through G and f in every step."""
+    """Multiplications for one row: in each step, forward through G and f, and backward for the gradient of z."""
     return SEARCH_STEPS * 2 * multiplications(table.latent_dim, table.G, table.D[:-1])
 
 

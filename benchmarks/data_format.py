@@ -1,8 +1,8 @@
-"""Images: the convolutions of E with pixels outside (NHWC) and with maps outside (NCHW), alternately in one process.
+"""Convolutions of E with the data formats NHWC and NCHW, measured alternately in one process.
 
     python benchmarks/data_format.py
 
-A convolution forward and both its gradients, batch 32, one thread. NHWC is what the networks use.
+Each is a convolution and both of its gradients, with batch size 32 on one thread. The networks use NHWC.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FORMATS = ("NHWC", "NCHW")
 
 
 def sizes() -> list[tuple[int, int, Conv2D]]:
-    """(height and width, maps) of what each "same" convolution of E sees, and its row."""
+    """Input size (height and width, maps) of each "same" convolution of E, and its row."""
     height, _, maps = ALAD.data_dim
     found = []
     for row in ALAD.E[:-1]:
@@ -32,7 +32,7 @@ def sizes() -> list[tuple[int, int, Conv2D]]:
 
 
 def gradients_of(data_format: str, height: int, maps: int, row: Conv2D) -> Callable[[], object]:
-    """A call that computes a convolution of random images and both gradients of its squared outputs."""
+    """Return a call that computes a convolution of random images and both gradients of its squared outputs."""
     outside = data_format == "NCHW"
     x = tf.random.normal([ALAD.batch_size, *([maps, height, height] if outside else [height, height, maps])])
     w = tf.random.normal([row.kernel, row.kernel, maps, row.maps])

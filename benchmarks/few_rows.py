@@ -1,15 +1,15 @@
-"""How the defaults for data of few rows were chosen: steps, learning rate and scaling, on labelled development data.
+"""Choice of the defaults for data with few rows: steps, learning rate and scaling, on labelled development data.
 
     python benchmarks/few_rows.py
     python benchmarks/few_rows.py --seeds 0 1 --sets iris wine --json few_rows.json
 
-The development data are scikit-learn's wine, iris and digits, each class of theirs (of the digits 0, 4 and 8) in
-turn as the normal one, and three made ones (`make_classification`, `make_blobs`). Half of the normal rows are trained
-on; AUROC is of the score `features` on all others. Of every combination of scaling and learning rate, one training is
-scored on its way.
+The development data are scikit-learn's wine, iris and digits, with each class (of the digits 0, 4 and 8) in turn as the
+normal class, and three synthetic data sets (`make_classification`, `make_blobs`). Half of the normal rows are for
+training; AUROC is for the score `features` on all other rows. For each combination of scaling and learning rate, one
+training is scored at several steps.
 
-The criterion: the largest mean AUROC over the four families of data. Breast cancer, KDD99 and Arrhythmia, whose figures
-are reported, have no part in it.
+The criterion is the largest mean AUROC over the four families of data. Breast cancer, KDD99 and Arrhythmia, for which
+results are reported, are not used.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ Auroc = dict[Choice, float]
 
 
 def names() -> list[str]:
-    """All sets: "wine: 0" is the wine data with class 0 as the normal one."""
+    """Names of all data sets: "wine: 0" is the wine data with class 0 as the normal class."""
     classes = {"iris": range(3), "wine": range(3), "digits": range(0, 10, 4)}
     return [f"{name}: {k}" for name, members in classes.items() for k in members] + list(MADE)
 
 
 def load(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """(x [n, d], anomaly [n] bool) of a set."""
+    """Load a data set: (x [n, d], anomaly [n] bool)."""
     family, _, member = name.partition(": ")
     if family != "made":
         x, y = LOADERS[family](return_X_y=True)
@@ -65,7 +65,7 @@ def load(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def trainings(name: str, seed: int, scalings: Sequence[str]) -> Auroc:
-    """AUROC of every choice on one set and split."""
+    """AUROC of all choices on one data set and split."""
     x, anomaly = load(name)
     normal = np.random.default_rng(seed).permutation(np.flatnonzero(~anomaly))
     held_out = np.ones(len(x), bool)
@@ -80,7 +80,7 @@ def trainings(name: str, seed: int, scalings: Sequence[str]) -> Auroc:
 def _trainings(
     x: np.ndarray, anomaly: np.ndarray, held_out: np.ndarray, scaling: str, seed: int
 ) -> Iterator[tuple[float, int, float]]:
-    """(learning rate, steps, AUROC); the step is compiled once, and every training begins in the same state."""
+    """Yield (learning rate, steps, AUROC). The step is compiled once; all trainings start from the same state."""
     scaler = SCALINGS[scaling]().fit(x[~held_out])
     x_train, x_test = (scaler.transform(part).astype(np.float32) for part in (x[~held_out], x[held_out]))
     table = tabular(x.shape[1], n_rows=len(x_train))
@@ -100,7 +100,7 @@ def _trainings(
 
 
 def sum_up(found: dict[str, list[Auroc]]) -> tuple[dict[Choice, dict[str, float]], Choice]:
-    """(means by family, and over them, for every choice; the one that the criterion takes)."""
+    """(mean AUROC by family and over all families for each choice, the choice by the criterion)."""
     families: defaultdict[str, list[Auroc]] = defaultdict(list)
     for name, of_seeds in found.items():
         families[name.split(":")[0]] += of_seeds
@@ -114,7 +114,7 @@ def sum_up(found: dict[str, list[Auroc]]) -> tuple[dict[Choice, dict[str, float]
 
 
 def main() -> None:
-    """Train, sum up and print."""
+    """Train, summarise and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], metavar="S", help="default: 0")
     parser.add_argument("--sets", nargs="+", default=["iris", "wine", "digits", "made"], metavar="FAMILY")

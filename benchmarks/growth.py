@@ -1,18 +1,18 @@
-"""How the cost of a training step, of scoring and of whole runs grows, each over a factor of 16.
+"""Growth of the cost of a training step, of scoring and of whole runs, each over a factor of 16.
 
     python benchmarks/growth.py
     python benchmarks/growth.py --axes batch features --json growth.json
 
-Along an axis the table of KDD99 stays as it is but for one number:
+Along each axis, one number of the KDD99 setting changes:
 
-    batch           rows of a batch: a step
-    features        width of x: a step, and scoring 4,096 rows
-    training-rows   a step, which must not depend on them
-    scored-rows     scoring
-    seeds           runs of `alad reproduce`, as many at a time as there are cores
+    batch           batch size; cost of a step
+    features        width of x; cost of a step, and of scoring 4,096 rows
+    training-rows   cost of a step, which must not depend on it
+    scored-rows     cost of scoring
+    seeds           runs of `alad reproduce`, in parallel on all cores
 
-What is compared is measured alternately in one process and on one thread; the runs of `seeds` are
-processes, each of one epoch of Arrhythmia that is not compiled.
+Values on an axis are measured alternately in one process on one thread; the runs of `seeds` are processes that train
+one epoch of Arrhythmia without compilation.
 """
 
 from __future__ import annotations
@@ -37,36 +37,36 @@ from alad_tf.model import alad_trainer, networks, scores
 from architectures import Alad
 
 FACTORS = (1, 4, 16)
-STEPS = 100  # of a call, which shuffles all training rows once
+STEPS = 100  # per call, which shuffles all training rows once
 SCORED_ROWS = 4096
 KDD99 = Settings.of_protocol("kdd99").table
 Call = Callable[[], object]
 
 
 def step(table: Alad, rows: int = 20_000) -> Call:
-    """A call that trains a table for some steps."""
+    """Return a call that trains a table for some steps."""
     trained, average = (networks.build(table) for _ in range(2))
     trainer = alad_trainer.Trainer(trained, table, random_rows(rows, table), seed=0, average=average)
     return lambda: trainer.train(STEPS)
 
 
 def scoring(table: Alad, rows: int = SCORED_ROWS) -> Call:
-    """A call that scores some rows."""
+    """Return a call that scores some rows."""
     scorer, x = scores.Scorer(networks.build(table)), random_rows(rows, table)
     return lambda: scorer(x)
 
 
 def random_rows(count: int, table: Alad) -> np.ndarray:
-    """Data [count, d] of a table's width."""
+    """Random data [count, d] of a table's width."""
     return np.random.default_rng(0).random((count, table.data_dim), np.float32)
 
 
 def of_width(data_dim: int) -> Alad:
-    """The table of KDD99 for data of another width."""
+    """The table of KDD99 with another number of features."""
     return replace(KDD99, data_dim=data_dim, G=(*KDD99.G[:-1], replace(KDD99.G[-1], units=data_dim)))
 
 
-# axis -> the smallest value, and what is measured: how it is made from a value
+# axis -> the smallest value, and name -> function from a value to the call that is measured
 AXES: dict[str, tuple[int, dict[str, Callable[[int], Call]]]] = {
     "batch": (16, {"step": lambda n: step(replace(KDD99, batch_size=n))}),
     "features": (KDD99.data_dim, {"step": lambda n: step(of_width(n)), "scoring": lambda n: scoring(of_width(n))}),
@@ -76,7 +76,7 @@ AXES: dict[str, tuple[int, dict[str, Callable[[int], Call]]]] = {
 
 
 def along(axis: str, rounds: int) -> list[yardstick.Row]:
-    """Times of everything that is measured along an axis of `AXES`."""
+    """Times of all calls along an axis of `AXES`."""
     smallest, measured = AXES[axis]
     rows = []
     for what, make in measured.items():
@@ -87,19 +87,19 @@ def along(axis: str, rounds: int) -> list[yardstick.Row]:
 
 
 def along_seeds() -> list[yardstick.Row]:
-    """Times of 1, 4 and 16 runs; once each, for they take long."""
-    settings = Settings.of_protocol("arrhythmia", "ALAD-baseline", epochs=1, jit=False)  # the quickest to make
+    """Times of 1, 4 and 16 runs, measured once each because they take long."""
+    settings = Settings.of_protocol("arrhythmia", "ALAD-baseline", epochs=1, jit=False)  # the quickest runs
 
     def run(seeds: range) -> None:
         with tempfile.TemporaryDirectory() as out:
             scheduler.run_all(settings, seeds, Path(out), jobs=os.cpu_count() or 1)
 
-    loading.load(settings.dataset)  # cached from here on
+    loading.load(settings.dataset)  # caches the data
     return growth("seeds", "runs", {str(n): yardstick.time_of(partial(run, range(n))) for n in FACTORS})
 
 
 def growth(axis: str, what: str, seconds: dict[str, float]) -> list[yardstick.Row]:
-    """Rows of the report: value -> seconds, and how many times the smallest value and its time each is."""
+    """Rows of the report from value -> seconds, with ratios to the smallest value and its time."""
     smallest, shortest = next(iter(seconds.items()))
     return [
         {

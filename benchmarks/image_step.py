@@ -1,12 +1,12 @@
-"""A training step on images beside its own convolutions and matrix products done alone; and where its images come from.
+"""Time of a training step on images, compared with its convolutions and matrix products alone; sources of its images.
 
-Alternately in one process:
+Measured alternately in one process:
 
-    alad_tf                       the step of `alad reproduce cifar10`, everything on, as in training_step.py
-    convolutions and products     those of the step's graph alone: forward, gradients by kernels and by inputs
-    one by one                    the same, each in a call of its own
+    alad_tf                       the step of `alad reproduce cifar10` with all components, as in training_step.py
+    convolutions and products     those in the graph of the step: forward, gradients by kernels and by inputs
+    one by one                    the same, each in a separate call
     images, bytes                 the images of a step: gathered as bytes in the graph, then scaled
-    images, floats                the same, kept as float32
+    images, floats                the same, stored as float32
     images, tf.data               the same from a shuffled tf.data pipeline of bytes, read in Python
 
     python benchmarks/image_step.py
@@ -28,8 +28,8 @@ from alad_tf.experiments.settings import Settings
 from alad_tf.model import alad_trainer, networks
 from architectures import Alad
 
-STEPS = 4  # of a call
-IMAGES = 3_600  # of a class of CIFAR-10
+STEPS = 4  # per call
+IMAGES = 3_600  # in a class of CIFAR-10
 CONVOLUTIONS = ("Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter")
 Call = Callable[[], object]
 
@@ -43,7 +43,7 @@ def linear_operations(trainer: alad_trainer.Trainer) -> list[tf.Operation]:
 
 
 def multiplications(operation: tf.Operation) -> int:
-    """Multiplications of one: places of the kernel times places that it is laid on."""
+    """Multiplications of an operation: size of the kernel times number of its positions."""
     a, b, out = (tuple(tensor.shape) for tensor in (*operation.inputs[:2], operation.outputs[0]))
     if operation.type == "MatMul":
         inner = a[0] if operation.get_attr("transpose_a") else a[1]
@@ -56,7 +56,7 @@ def multiplications(operation: tf.Operation) -> int:
 
 
 def alone(operation: tf.Operation, random: np.random.Generator) -> Callable[[], tf.Tensor]:
-    """The operation on operands of its own: variables, for TensorFlow would fold constants."""
+    """The operation on separate operands, which are variables because TensorFlow would fold constants."""
 
     def operand(position: int) -> tf.Variable:
         return tf.Variable(random.standard_normal(operation.inputs[position].shape).astype(np.float32))
@@ -82,7 +82,7 @@ def alone(operation: tf.Operation, random: np.random.Generator) -> Callable[[], 
 
 
 def together(operations: list[tf.Operation]) -> Call:
-    """A call that does them all for some steps in one graph: one element of each result is read."""
+    """Return a call that does all operations for some steps in one graph and reads one element of each result."""
     random = np.random.default_rng(1)
     calls = [alone(operation, random) for operation in operations]
 
@@ -97,7 +97,7 @@ def together(operations: list[tf.Operation]) -> Call:
 
 
 def one_by_one(operations: list[tf.Operation]) -> Call:
-    """A call that does them one after the other, each in a graph of its own, for some steps."""
+    """Return a call that does the operations one after the other, each in a separate graph, for some steps."""
     random = np.random.default_rng(1)
     calls = [tf.function(alone(operation, random)).get_concrete_function() for operation in operations]
 
@@ -110,14 +110,14 @@ def one_by_one(operations: list[tf.Operation]) -> Call:
 
 
 def step(table: Alad, spectral_norm: str | None) -> alad_trainer.Trainer:
-    """A trainer of the table on random images."""
+    """Trainer of a table on random images."""
     x_train = np.random.default_rng(0).integers(0, 256, (IMAGES, *table.data_shape), np.uint8)
     trained, average = (networks.build(table, spectral_norm=spectral_norm) for _ in range(2))
     return alad_trainer.Trainer(trained, table, x_train, seed=0, average=average, jit=False)
 
 
 def image_sources(trainer: alad_trainer.Trainer) -> dict[str, Call]:
-    """Calls that fetch the images of some steps."""
+    """Return calls that fetch the images of some steps."""
     rows = (1 + trainer.table.ge_steps) * trainer.table.batch_size
     floats = networks.as_input(trainer.x_train)
 
@@ -141,7 +141,7 @@ def image_sources(trainer: alad_trainer.Trainer) -> dict[str, Call]:
 def main() -> None:
     """Measure and print."""
     parser = yardstick.parser(__doc__, rounds=7)
-    parser.add_argument("--threads", type=int, default=2, metavar="N", help="of TensorFlow (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=2, metavar="N", help="TensorFlow threads (default: %(default)s)")
     parser.add_argument("--no-spectral-norm", action="store_true")
     options = parser.parse_args()
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)

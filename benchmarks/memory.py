@@ -1,10 +1,10 @@
-"""Memory that stays behind when one process fits, refits, scores, loads and exports many times.
+"""Growth of memory when one process fits, refits, scores, loads or exports many times.
 
     python benchmarks/memory.py
     python benchmarks/memory.py --rounds 10 --actions fit export
 
-Each action is repeated in a process of its own, on 300 rows of 20 features for two epochs, each time with another seed.
-Its objects are deleted and collected every time. The bound of the project is a growth of 100 MB after the first five.
+Each action is repeated in a separate process, on 300 rows of 20 features for two epochs, each time with another seed.
+Its objects are deleted and collected every time. Growth after the first five repetitions must stay below 100 MB.
 """
 
 from __future__ import annotations
@@ -39,24 +39,24 @@ def fitted(seed: int = 0, **options: Any) -> Any:
 
 
 def fit(folder: Path) -> Action:
-    """A new estimator each time."""
+    """Fit a new estimator each time."""
     return fitted
 
 
 def refit(folder: Path) -> Action:
-    """One estimator that goes on each time (warm_start)."""
+    """Continue the training of one estimator each time (warm_start)."""
     model = fitted(warm_start=True)
     return lambda number: model.fit(rows())
 
 
 def score(folder: Path) -> Action:
-    """One estimator and other rows, and another number of them, each time."""
+    """Score other rows, and another number of them, each time."""
     model = fitted()
     return lambda number: model.anomaly_score(rows(number)[: ROWS - number])
 
 
 def load(folder: Path) -> Action:
-    """A model folder, loaded and scored with each time."""
+    """Load a model folder and score with it each time."""
     from alad_tf import ALAD
 
     fitted().save(folder / "model")
@@ -64,7 +64,7 @@ def load(folder: Path) -> Action:
 
 
 def export(folder: Path) -> Action:
-    """The next version of an export each time."""
+    """Write the next version of an export each time."""
     from alad_tf.serving import sources
     from alad_tf.serving.export import export as write
 
@@ -82,7 +82,7 @@ def resident() -> float:
 
 
 def repeated(name: str, times: int) -> list[float]:
-    """MB after each of a number of repetitions of an action; for a process of its own."""
+    """MB after each repetition of an action; meant for a separate process."""
     with tempfile.TemporaryDirectory(prefix="alad-memory-") as folder:
         action, after = ACTIONS[name](Path(folder)), []
         for number in range(times):
@@ -99,7 +99,7 @@ def in_process(name: str, times: int) -> list[float]:
 
 
 def row(name: str, after: list[float]) -> yardstick.Row:
-    """What the report says of an action: the most of the memory after the first five counts, as it goes up and down."""
+    """Row of the report: the maximum after the first five repetitions counts, because memory fluctuates."""
     rest = after[WARM:]
     return {
         "action": name,

@@ -1,10 +1,10 @@
-"""Training steps a second of one process and of several at once: they share nothing but the memory-mapped data.
+"""Training steps per second of one process and of several in parallel, which share only the memory-mapped data.
 
     python benchmarks/processes.py
     python benchmarks/processes.py --processes 2 --rounds 6 --seconds 4 --json processes.json
 
-Every process trains KDD99 on one thread, as `alad reproduce` does. All are started and warmed up first; then, in each
-round, one of them trains alone for a while, and after that all of them over the same window. Two on two cores should
+Each process trains KDD99 on one thread, as `alad reproduce` does. All are started and warmed up first; then, in each
+round, one of them trains alone for a while, and after that all of them in the same time window. Two on two cores should
 reach at least 1.9 times the steps of one.
 """
 
@@ -18,11 +18,11 @@ from multiprocessing.connection import Connection
 
 import yardstick
 
-STEPS = 25  # between two looks at the clock
+STEPS = 25  # between readings of the clock
 
 
 def work(seed: int, pipe: Connection) -> None:
-    """Body of a process: build and warm up, then answer each window (start, end) with the steps a second in it."""
+    """Body of a process: build and warm up, then answer each window (start, end) with its steps per second."""
     from alad_tf.experiments.settings import Settings
     from alad_tf.model import alad_trainer, networks
 
@@ -43,7 +43,7 @@ def work(seed: int, pipe: Connection) -> None:
 
 
 def rates(pipes: list[Connection], seconds: float) -> list[float]:
-    """Steps a second of each of these processes over one window, with the others idle."""
+    """Steps per second of each of these processes in one window, with the others idle."""
     start = time.monotonic() + 0.1
     for pipe in pipes:
         pipe.send((start, start + seconds))
@@ -51,7 +51,7 @@ def rates(pipes: list[Connection], seconds: float) -> list[float]:
 
 
 def start(count: int) -> list[Connection]:
-    """Pipes to processes that are ready to train; they end with this one."""
+    """Start processes and return pipes to them; they end with this process."""
     context = multiprocessing.get_context("spawn")
     pipes = []
     for seed in range(count):
@@ -68,10 +68,12 @@ def main() -> None:
     """Measure and print."""
     parser = yardstick.parser(__doc__, rounds=6)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, metavar="N", help="default: the cores")
-    parser.add_argument("--seconds", type=float, default=4.0, metavar="S", help="of a window (default: %(default)s)")
+    parser.add_argument(
+        "--seconds", type=float, default=4.0, metavar="S", help="length of a window (default: %(default)s)"
+    )
     options = parser.parse_args()
 
-    _, source = yardstick.kdd99()  # once before all: it parses and caches the raw file the first time
+    _, source = yardstick.kdd99()  # parses and caches the raw file before the processes start
     pipes = start(options.processes)
     alone, together = [], []
     for round_ in range(options.rounds):

@@ -1,7 +1,7 @@
-"""The training step of alad_tf in PyTorch, written plainly: networks of a table, losses, alternating updates, average.
+"""A plain PyTorch version of the training step of alad_tf: networks of a table, losses, alternating updates, average.
 
-The same calls of the same networks, so that the losses are equal. Two things differ: PyTorch's Adam adds epsilon after
-the bias correction, and its random numbers are its own.
+The networks and their calls are the same, so that the losses are equal. Two things differ: PyTorch's Adam adds epsilon
+after the bias correction, and PyTorch has other random numbers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Logits = dict[str, torch.Tensor]
 
 
 class SpectralLinear(nn.Linear):
-    """x W^T / sigma + b: one power iteration for each training call, the gradient flows through sigma."""
+    """x W^T / sigma + b with one power iteration per training call; the gradient flows through sigma."""
 
     u: torch.Tensor
 
@@ -42,7 +42,7 @@ class SpectralLinear(nn.Linear):
 
 
 def stack(width: int, rows: Stack, slope: float, *, normalised: bool) -> nn.Sequential:
-    """Rows of a table: linear, batch norm, non-linearity, dropout."""
+    """Layers for rows of a table: linear, batch norm, non-linearity, dropout."""
     activations: dict[str, Callable[[], nn.Module]] = {
         "LReLU": lambda: nn.LeakyReLU(slope),
         "ReLU": nn.ReLU,
@@ -63,7 +63,7 @@ def stack(width: int, rows: Stack, slope: float, *, normalised: bool) -> nn.Sequ
 
 
 def network(width: int, rows: Stack, slope: float, *, normalised: bool) -> nn.Sequential:
-    """G or E: the output layer is never normalised."""
+    """G or E; the output layer is never normalised."""
     hidden = stack(width, rows[:-1], slope, normalised=normalised)
     return nn.Sequential(hidden, stack(rows[-2].units, rows[-1:], slope, normalised=False))
 
@@ -103,12 +103,12 @@ class Networks(nn.Module):
 
     @property
     def discriminator_weights(self) -> list[nn.Parameter]:
-        """What the D update changes."""
+        """Weights that the D update changes."""
         return [weight for D in (self.Dxz, self.Dxx, self.Dzz) for weight in D.parameters()]
 
     @property
     def generator_encoder_weights(self) -> list[nn.Parameter]:
-        """What the G/E update changes."""
+        """Weights that the G/E update changes."""
         return [*self.G.parameters(), *self.E.parameters()]
 
     def cycles(self, x: torch.Tensor, z: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -118,7 +118,7 @@ class Networks(nn.Module):
         return z_hat, x_tilde, x_hat, self.E(x_tilde)
 
     def pair_logits(self, x: torch.Tensor, z: torch.Tensor, cycles: tuple[torch.Tensor, ...]) -> tuple[Logits, Logits]:
-        """Logits of each discriminator on its "real" and on its "fake" pairs; batch norm keeps those of Dxz apart."""
+        """Logits of each discriminator on its "real" and its "fake" pairs; separate calls of Dxz for batch norm."""
         z_hat, x_tilde, x_hat, z_tilde = cycles
         real, fake = {"Dxz": self.Dxz(x, z_hat)}, {"Dxz": self.Dxz(x_tilde, z)}
         real["Dxx"], fake["Dxx"] = self.Dxx(torch.cat([x, x]), torch.cat([x, x_hat])).chunk(2)
@@ -126,24 +126,24 @@ class Networks(nn.Module):
         return real, fake
 
     def discriminator_loss(self, x: torch.Tensor, z: torch.Tensor) -> Logits:
-        """One scalar for each discriminator; no gradient reaches G and E."""
+        """Loss of each discriminator, a scalar; no gradient reaches G and E."""
         with torch.no_grad():
             cycles = self.cycles(x, z)
         return cross_entropies(*self.pair_logits(x, z, cycles))
 
     def generator_encoder_loss(self, x: torch.Tensor, z: torch.Tensor) -> Logits:
-        """The same with the labels of the pairs swapped."""
+        """Loss of G and E against each discriminator: the labels of the pairs are swapped."""
         real, fake = self.pair_logits(x, z, self.cycles(x, z))
         return cross_entropies(fake, real)
 
 
 def cross_entropies(ones: Logits, zeros: Logits) -> Logits:
-    """Mean cross-entropy of each discriminator with the labels 1 and 0."""
+    """Mean cross-entropy of each discriminator for pairs with labels 1 and 0."""
     return {name: F.softplus(-ones[name]).mean() + F.softplus(zeros[name]).mean() for name in ones}
 
 
 class Trainer:
-    """Alternating updates on rows that are shuffled anew each epoch, and the moving average of the weights."""
+    """Alternating updates on rows reshuffled in each epoch, and the moving average of the weights."""
 
     def __init__(
         self, table: Alad, x_train: np.ndarray, *, spectral_norm: bool = True, ema_decay: float = 0.999
@@ -158,7 +158,7 @@ class Trainer:
         self.batches = self.epochs()
 
     def epochs(self) -> Iterator[tuple[torch.Tensor, ...]]:
-        """Row numbers of one step, [batch] each: of the D update, then of each G/E update."""
+        """Yield the row numbers of each step, [batch] each: for the D update, then for each G/E update."""
         while True:
             orders = [torch.randperm(len(self.x_train)) for _ in range(1 + self.table.ge_steps)]
             for rows in zip(*(order.split(self.table.batch_size) for order in orders)):
@@ -178,7 +178,7 @@ class Trainer:
 
 
 class Update:
-    """One update of some weights, the only ones to get gradients."""
+    """An update of some weights; only these get gradients."""
 
     def __init__(
         self, loss: Callable[[torch.Tensor, torch.Tensor], Logits], weights: list[nn.Parameter], table: Alad

@@ -1,11 +1,11 @@
-"""Memory and rows a second of `alad score` on a Parquet file of many rows, made of KDD99's by repetition.
+"""Memory and rows per second of `alad score` on a large Parquet file of repeated KDD99 rows.
 
     python benchmarks/score_memory.py
     python benchmarks/score_memory.py --rows 1000000 --row-group 1000000 --explain 3
 
-`alad fit` trains for one epoch on rows of KDD99 with their 41 mixed columns (made-up ones where the raw file is not at
-hand), and `alad score` scores the large file in a process of its own, whose peak of resident memory is reported. All
-files are in a folder that is removed at the end.
+`alad fit` trains for one epoch on rows of KDD99 with their 41 mixed columns (or on synthetic rows if the raw file is
+missing), and `alad score` scores the large file in a separate process, whose peak resident memory is reported. All
+files are in a temporary folder.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ sys.exit(code)
 
 
 def kdd99_rows() -> tuple[pd.DataFrame, str]:
-    """The raw rows with their 41 columns, and where they come from."""
+    """The raw rows with their 41 columns, and their origin."""
     path = paths.find_data(raw_files.RAW_FILES["kdd99"][0].name)
     names = list(kdd99.KDD99_COLUMNS)
     if path:
@@ -55,7 +55,7 @@ def kdd99_rows() -> tuple[pd.DataFrame, str]:
 
 
 def write(path: Path, rows: pd.DataFrame, count: int, row_group: int) -> None:
-    """Write `count` rows, the given ones over and over, without holding them all."""
+    """Write `count` rows by repeating the given ones, without holding them all in memory."""
     table = pa.Table.from_pandas(rows, preserve_index=False)
     repeated = pa.concat_tables([table] * -(-row_group // len(table)))
     with pyarrow.parquet.ParquetWriter(path, table.schema) as writer:
@@ -65,7 +65,7 @@ def write(path: Path, rows: pd.DataFrame, count: int, row_group: int) -> None:
 
 @contextmanager
 def scored(rows: pd.DataFrame, count: int, row_group: int, options: list[str]) -> Iterator[tuple[Path, float, float]]:
-    """(scored file, seconds, peak of resident memory in MB) of `alad score` on `count` rows; files are then removed."""
+    """Yield (scored file, seconds, peak memory in MB) of `alad score` on `count` rows; the files are removed later."""
     with tempfile.TemporaryDirectory(prefix="alad-score-") as name:
         folder = Path(name)
         rows.sample(min(len(rows), FITTED_ROWS), random_state=0).to_parquet(folder / "train.parquet")
@@ -78,9 +78,9 @@ def scored(rows: pd.DataFrame, count: int, row_group: int, options: list[str]) -
 
 
 def _alad(*arguments: object) -> float:
-    """Run a command to its end; its peak of resident memory in MB, as it reads it itself at its end.
+    """Run a command and return its peak resident memory in MB, which the process itself reads at its end.
 
-    What the system tells of an ended process also counts the memory of the one that started it.
+    The system's figure for an ended child process would include the memory of its parent.
     """
     command = [sys.executable, "-c", PEAK_OF_CALL, *map(str, arguments)]
     done = subprocess.run(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True)
@@ -94,7 +94,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=10_000_000, metavar="N", help="default: %(default)s")
     parser.add_argument("--row-group", type=int, default=1_000_000, metavar="N", help="default: %(default)s")
-    parser.add_argument("--explain", type=int, default=0, metavar="K", help="as `alad score` has it")
+    parser.add_argument("--explain", type=int, default=0, metavar="K", help="as in `alad score`")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report to a file as well")
     options = parser.parse_args()
     rows, source = kdd99_rows()

@@ -1,17 +1,17 @@
-"""Scoring KDD99's test rows beside the matrix products alone, isolation forest and PyOD's ALAD.
+"""Scoring speed on KDD99's test rows, compared with the matrix products alone, isolation forest and PyOD's ALAD.
 
-Alternately in one process, one thread each:
+Measured alternately in one process, on one thread:
 
     alad_tf           all four scores of the 247,011 test rows, as `alad reproduce` computes them
-    products, NumPy   their matrix products alone: chunks of as many rows, contiguous float32 operands
+    products, NumPy   the matrix products alone, in chunks of the same size, with contiguous float32 operands
     IsolationForest   score_samples of scikit-learn, fitted with its defaults on the training rows
     PyOD's ALAD       decision_function, one score, with layers as in KDD99's table: pip install .[benchmark]
 
     python benchmarks/scoring.py
     python benchmarks/scoring.py --rounds 15 --json scoring.json
 
-Also the time of 50 rows, and by how much memory grows at its peak (Linux). The weights are untrained: time does not
-depend on them.
+Also reports the time for 50 rows and the peak growth of memory (Linux). The weights are untrained, because the time
+does not depend on them.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from alad_tf.model import networks, scores
 from architectures import Alad
 
 BATCH_ROWS, BATCHES = 50, 2000
-PYOD_ROWS = 50_000  # it takes all of them at once
+PYOD_ROWS = 50_000  # processed in one batch
 Call = Callable[[], object]
 
 
 def products_in_numpy(table: Alad, rows: int) -> Call:
-    """A call that multiplies for some rows, chunk by chunk; operands are those of one chunk over and over."""
+    """Return a call that does the products for some rows in chunks, always with the same operands."""
     random = np.random.default_rng(0)
     whole, rest = (
         [(random.random((m, k), np.float32), random.random((k, n), np.float32)) for m, k, n in products(table, size)]
@@ -53,7 +53,7 @@ def products_in_numpy(table: Alad, rows: int) -> Call:
 
 
 def isolation_forest(x_train: np.ndarray, x: np.ndarray) -> Call:
-    """A call that scores x with scikit-learn's isolation forest."""
+    """Return a call that scores x with scikit-learn's isolation forest."""
     from sklearn.ensemble import IsolationForest
 
     forest = IsolationForest(random_state=0).fit(x_train)
@@ -61,7 +61,7 @@ def isolation_forest(x_train: np.ndarray, x: np.ndarray) -> Call:
 
 
 def pyod_alad(table: Alad, x_train: np.ndarray, x: np.ndarray) -> Call | None:
-    """A call that scores x with PyOD's ALAD; None where it is not installed."""
+    """Return a call that scores x with PyOD's ALAD; None if it is not installed."""
     try:
         import torch
         from pyod.models.alad import ALAD
@@ -81,13 +81,13 @@ def pyod_alad(table: Alad, x_train: np.ndarray, x: np.ndarray) -> Call | None:
 
 
 def batch_milliseconds(call: Call) -> tuple[float, float]:
-    """Median and 95th percentile of many calls."""
+    """Median and 95th percentile of the time of many calls."""
     milliseconds = [1e3 * yardstick.time_of(call) for _ in range(BATCHES)]
     return statistics.median(milliseconds), statistics.quantiles(milliseconds, n=20)[-1]
 
 
 def peak_megabytes(call: Call) -> float:
-    """By how much memory grows at its peak during a call, beyond what the process holds before."""
+    """Peak growth of memory during a call, over the memory of the process before it."""
     Path("/proc/self/clear_refs").write_text("5")  # forget earlier peaks
     before = _status("VmRSS")
     call()
@@ -95,7 +95,7 @@ def peak_megabytes(call: Call) -> float:
 
 
 def _status(name: str) -> int:
-    """A line of the process's status, in KiB."""
+    """A value in the status of this process, in KiB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
@@ -106,7 +106,7 @@ def main() -> None:
     split, source = yardstick.kdd99()
     x, table = split.x_test, Settings.of_protocol("kdd99").table
     scorer = scores.Scorer(networks.build(table))
-    x.sum()  # rows are mapped: reads them into memory
+    x.sum()  # reads the memory-mapped rows into memory
     megabytes = peak_megabytes(lambda: scorer(x))
     median, percentile = batch_milliseconds(lambda: scorer(x[:BATCH_ROWS]))
 
@@ -119,7 +119,7 @@ def main() -> None:
     theirs = pyod_alad(table, split.x_train, x[:PYOD_ROWS])
     if theirs:
         rows["PyOD's ALAD"], calls["PyOD's ALAD"] = PYOD_ROWS, theirs
-    times = yardstick.alternate(calls, options.rounds, parts=rows)  # of one row
+    times = yardstick.alternate(calls, options.rounds, parts=rows)  # per row
     sizes = products(table, len(x))
     yardstick.publish(
         "Scoring, rows of KDD99",

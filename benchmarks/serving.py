@@ -1,7 +1,8 @@
-"""An export of KDD99's networks through TensorFlow's C++ loader, beside its own matrix products in NumPy.
+"""Speed of an export of KDD99's networks in TensorFlow's C++ loader, compared with its matrix products in NumPy.
 
-Alternately in one process, one thread each, without Python's TensorFlow: 50 rows, the paper's batch, and 4,096 rows.
-The weights are untrained, which times do not depend on; the export is made in a process of its own.
+Measured alternately in one process on one thread, without TensorFlow's Python API, for 50 rows, the paper's batch, and
+for 4,096 rows. The weights are untrained, because the time does not depend on them; a separate process makes the
+export.
 
     python benchmarks/serving.py
     python benchmarks/serving.py --rounds 15 --json serving.json
@@ -25,7 +26,7 @@ import numpy as np
 from alad_tf.experiments.settings import Settings
 from alad_tf.serving.c_api import SavedModel
 
-SIZES = {50: 400, 4096: 10}  # rows -> calls in a round
+SIZES = {50: 400, 4096: 10}  # rows -> calls per round
 EXPORT = """
 import sys
 import numpy as np
@@ -50,7 +51,7 @@ def main() -> None:
     rows = []
     for size, calls in SIZES.items():
         x = random.random((size, table.data_dim), np.float32)
-        sizes = yardstick.products(table, size)[:-1]  # the logits are not asked for
+        sizes = yardstick.products(table, size)[:-1]  # without the logits
         operands = [(random.random((m, k), np.float32), random.random((k, n), np.float32)) for m, k, n in sizes]
 
         def score(x: np.ndarray = x, calls: int = calls) -> None:

@@ -1,11 +1,11 @@
-"""What a run costs before its first step and beside its steps: imports, data, networks, compiling; and small fits.
+"""Start-up time of a run (imports, data, networks, compilation), and the time of small fits.
 
     python benchmarks/start_up.py
     python benchmarks/start_up.py --no-jit --json start_up.json
 
-Every round measures the stages in a fresh process, and `alad --help` in another one. The data are those of KDD99 where
-its raw file is at hand, cached by an earlier call. A third process fits `ALAD(epochs=2)` to 300 rows of 20 features,
-five times with another seed: 12 steps each. The first of these fits traces the graphs.
+Each round measures the stages in a new process, and `alad --help` in another one. The data are those of KDD99 if the
+raw file exists, cached by an earlier call. A third process fits `ALAD(epochs=2)` to 300 rows of 20 features (12 steps),
+five times with different seeds. The first of these fits traces the graphs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ HELP = "alad --help"
 
 
 def stages(jit: bool) -> dict[str, float]:
-    """Seconds of each stage of a run, in the order in which it goes through them; for a process without TensorFlow."""
+    """Seconds of each stage of a run, in order; meant for a process that has not imported TensorFlow."""
     seconds: dict[str, float] = {}
     started = time.perf_counter()
 
@@ -54,7 +54,7 @@ def stages(jit: bool) -> dict[str, float]:
 
 
 def fits() -> dict[str, float]:
-    """Seconds of the import, the first fit and the median of four later ones; for a process without TensorFlow."""
+    """Seconds of the import, the first fit and four later fits (median); for a process without TensorFlow."""
 
     def imported() -> None:
         from alad_tf import ALAD  # noqa: F401
@@ -73,7 +73,7 @@ def fits() -> dict[str, float]:
 
 
 def help_text() -> None:
-    """`alad --help` in a process of its own."""
+    """Run `alad --help` in a separate process."""
     subprocess.run([sys.executable, "-m", "alad_tf", "--help"], check=True, stdout=subprocess.DEVNULL)
 
 
@@ -83,7 +83,7 @@ def main() -> None:
     parser.add_argument("--no-jit", action="store_true")
     options = parser.parse_args()
 
-    _, source = yardstick.kdd99()  # parses and caches the raw file the first time
+    _, source = yardstick.kdd99()  # parses and caches the raw file
     rounds = []
     for _ in range(options.rounds):
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:

@@ -1,9 +1,9 @@
-"""A training step beside its matrix products done alone and beside the same step in PyTorch.
+"""Time of a training step, compared with its matrix products alone and with the same step in PyTorch.
 
-Alternately in one process, one thread each:
+Measured alternately in one process, on one thread:
 
     alad_tf                the step of `alad reproduce`: D update, G/E update, spectral norm, Dzz, average; compiled
-    products, NumPy        the products of its forward passes and gradients alone, on contiguous float32 operands
+    products, NumPy        the matrix products of its forward passes and gradients, on contiguous float32 operands
     products, TensorFlow   the same in a loop in the graph
     PyTorch, eager         the same networks, losses and updates (pytorch_step.py): pip install .[benchmark]
 
@@ -28,7 +28,7 @@ from alad_tf.model import alad_trainer, networks
 from architectures import Alad
 from architectures.rows import Joint, Stack
 
-STEPS = 200  # of a call; a run takes up to 1,000
+STEPS = 200  # per call; runs take up to 1,000
 Product = tuple[int, int, int]  # [rows, inner] times [inner, columns]
 Call = Callable[[], object]
 
@@ -38,7 +38,7 @@ def products(table: Alad) -> list[Product]:
     n, x_dim, z_dim = table.batch_size, table.data_dim, table.latent_dim
 
     def stack(width: int, rows: Stack, *, weights: bool = False, inputs: bool = False) -> Iterator[Product]:
-        """Forward; gradients with respect to the kernels; to the layers' inputs, the first one's only with `inputs`."""
+        """Products of the forward pass and of gradients by kernels and inputs (those of the first layer: `inputs`)."""
         for position, row in enumerate(rows):
             yield n, width, row.units
             if weights:
@@ -84,7 +84,7 @@ def products(table: Alad) -> list[Product]:
 
 
 def products_in_numpy(sizes: list[Product]) -> Call:
-    """A call that does the products of some steps."""
+    """Return a call that does the products of some steps."""
     operands = _operands(sizes)
 
     def call() -> None:
@@ -98,8 +98,8 @@ def products_in_numpy(sizes: list[Product]) -> Call:
 def products_in_tensorflow(sizes: list[Product]) -> Call:
     """The same in one call of a graph.
 
-    TensorFlow prunes a product that nobody reads and folds one of constants: each is summed up, and its operands are
-    variables, read anew every time. The sums cost nothing that can be measured beside single elements of the products.
+    TensorFlow prunes products that nobody reads and folds products of constants. Therefore each product is summed up,
+    and its operands are variables that are read every time. The cost of the sums is not measurable.
     """
     operands = [(tf.Variable(a), tf.Variable(b)) for a, b in _operands(sizes)]
 
@@ -119,14 +119,14 @@ def _operands(sizes: list[Product]) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def alad_tf(table: Alad, x_train: np.ndarray, spectral_norm: str | None, jit: bool) -> Call:
-    """A call that takes some steps with alad_tf."""
+    """Return a call that takes some steps with alad_tf."""
     trained, average = (networks.build(table, spectral_norm=spectral_norm) for _ in range(2))
     trainer = alad_trainer.Trainer(trained, table, x_train, seed=0, average=average, jit=jit)
     return lambda: trainer.train(STEPS)
 
 
 def pytorch(table: Alad, x_train: np.ndarray, spectral_norm: str | None) -> Call | None:
-    """A call that takes some steps with PyTorch; None where it is not installed."""
+    """Return a call that takes some steps with PyTorch; None if it is not installed."""
     try:
         import torch
     except ImportError:

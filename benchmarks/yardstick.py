@@ -1,6 +1,6 @@
-"""What the benchmarks share: one thread for each library, alternate measuring, medians, a report as text and JSON.
+"""Shared parts of the benchmarks: one thread per library, alternating measurements, medians, report as text and JSON.
 
-Import it before NumPy, TensorFlow and PyTorch: they read the number of their threads when they are imported.
+Import it before NumPy, TensorFlow and PyTorch, which read the number of threads at import.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ Product = tuple[int, int, int]  # [rows, inner] times [inner, columns]
 
 
 def products(table: Alad, rows: int) -> list[Product]:
-    """The matrix products of the scores of some rows, where Dxx is without branches.
+    """Matrix products for the scores of some rows, for a Dxx without branches.
 
-    E and G once; Dxx's first layer on x and on x - x', its other hidden layers on both pairs, its logits on one.
+    E and G once; the first layer of Dxx on x and on x - x', its other hidden layers on both pairs, its logits on one.
     """
 
     def stack(width: int, layers: Stack) -> Iterator[Product]:
@@ -57,7 +57,7 @@ def flop(sizes: list[Product]) -> int:
 
 
 def parser(description: str | None, *, rounds: int) -> argparse.ArgumentParser:
-    """A benchmark's command line, with the two options that all have."""
+    """Argument parser of a benchmark with the two common options."""
     created = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
@@ -67,7 +67,7 @@ def parser(description: str | None, *, rounds: int) -> argparse.ArgumentParser:
 
 
 def publish(title: str, rows: list[Row], json: Path | None, **facts: object) -> None:
-    """Print a report: the title, a table with a column for each key of the rows, facts, the machine; and write it."""
+    """Print and write a report: title, table with a column for each key of the rows, facts, machine."""
     from alad_tf.io import atomic
 
     environment = machine()
@@ -79,7 +79,7 @@ def publish(title: str, rows: list[Row], json: Path | None, **facts: object) -> 
 
 
 def table(rows: list[Row]) -> list[str]:
-    """Lines of text: a heading, then a line for each row; columns aligned, numbers to four digits."""
+    """Lines of text: a header, then a line for each row, with aligned columns and four digits per number."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     cells = [columns, *([_cell(row.get(column, "-")) for column in columns] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells)]
@@ -96,7 +96,7 @@ def _cell(value: object) -> str:
 
 
 def machine() -> dict[str, str]:
-    """Processor, cores, versions, and the OpenBLAS kernel that NumPy runs: the environment can make it a slow one."""
+    """Processor, cores, versions, and NumPy's OpenBLAS kernel, which environment variables can make slow."""
     return {
         "processor": f"{_processor()}, {os.cpu_count()} cores",
         "versions": ", ".join(f"{name} {_version(name)}" for name in ("tensorflow", "numpy", "torch")),
@@ -130,7 +130,7 @@ def _openblas() -> str:
 
 
 def kdd99() -> tuple[Split, str]:
-    """KDD99 where its raw file is at hand, else random rows as many and as wide; and which of them it is."""
+    """KDD99 if its raw file exists, else random rows of the same shape; and a description of the data."""
     import numpy as np
 
     from alad_tf import paths

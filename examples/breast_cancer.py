@@ -1,8 +1,8 @@
-"""Breast cancer (scikit-learn's), benign rows as normal: `alad fit` and `alad score` beside two other detectors.
+"""scikit-learn's breast-cancer data with benign rows as normal: `alad fit` and `alad score`, and two other detectors.
 
-Half of the benign rows are trained on; AUROC is of all others, over seeds of split and method. Defaults of all three;
-those of ALAD were chosen on other data (`benchmarks/few_rows.py`). The isolation forest and the one-class SVM get
-standardised features, as ALAD makes them for itself.
+Half of the benign rows are for training; AUROC is on all other rows, for several seeds of split and method. All three
+detectors have their defaults; those of ALAD were chosen on other data (`benchmarks/few_rows.py`). The isolation forest
+and the one-class SVM get standardised features, because ALAD standardises features too.
 
     python examples/breast_cancer.py [--seeds N] [--epochs N]
 """
@@ -29,7 +29,7 @@ LABELS = ["--label", "diagnosis", "--normal", "benign"]
 
 
 def split(seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(half of the benign rows, all others), each with the column "diagnosis"."""
+    """Return (half of the benign rows, all other rows), each with the column "diagnosis"."""
     data = load_breast_cancer(as_frame=True)
     rows = data.data.assign(diagnosis=np.where(data.target == 1, "benign", "malignant"))
     train = rows[rows["diagnosis"] == "benign"].sample(frac=0.5, random_state=seed)
@@ -37,7 +37,7 @@ def split(seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def alad(train: pd.DataFrame, new: pd.DataFrame, seed: int, options: list[str]) -> np.ndarray:
-    """Scores of the new rows, [n], by the two commands."""
+    """Compute scores [n] of the new rows with the two commands."""
     with tempfile.TemporaryDirectory() as folder:
         train.to_csv(f"{folder}/train.csv", index=False)
         new.to_csv(f"{folder}/new.csv", index=False)
@@ -50,10 +50,10 @@ def alad(train: pd.DataFrame, new: pd.DataFrame, seed: int, options: list[str]) 
 
 
 def main() -> None:
-    """Print one row a seed, then means."""
-    parser = argparse.ArgumentParser(description="ALAD on breast cancer by the command line.")
+    """Print a row for each seed, then the means."""
+    parser = argparse.ArgumentParser(description="ALAD on the breast-cancer data, with the command line.")
     parser.add_argument("--seeds", type=int, default=5, metavar="N")
-    parser.add_argument("--epochs", metavar="N", help="for a quick look (default: the table's)")
+    parser.add_argument("--epochs", metavar="N", help="fewer epochs, for a quick look (default: the table's)")
     options = parser.parse_args()
     table = []
     print("seed   ALAD    isolation forest  one-class SVM   seconds of fit and score")

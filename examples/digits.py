@@ -1,7 +1,7 @@
-"""scikit-learn's digits as images of 8 by 8 pixels, the eights as normal: AUROC, and a figure of reconstructions.
+"""scikit-learn's digits as images of 8 by 8 pixels, with eights as normal: AUROC, and a figure of reconstructions.
 
-Half of the eights are trained on; AUROC is of the other eights against all other digits. G knows eights only, so that
-it makes one of every digit: x' = G(E(x)) is near x where x is an eight, and far from it elsewhere.
+Half of the eights are for training; AUROC compares the other eights with all other digits. G has only seen eights and
+turns every digit into one: x' = G(E(x)) is close to x if x is an eight, and far from it otherwise.
 
     python examples/digits.py [--seed S] [--epochs N] [--figure FILE] [--log-dir DIR]
 """
@@ -19,11 +19,11 @@ from sklearn.metrics import roc_auc_score
 from alad_tf import ALAD
 
 NORMAL = 8
-SHOWN = 10  # of each kind, in the figure
+SHOWN = 10  # images of each kind in the figure
 
 
 def draw(x: np.ndarray, x_hat: np.ndarray, anomaly: np.ndarray, scores: np.ndarray, path: Path) -> None:
-    """Rows of images: eights, their reconstructions, other digits, their reconstructions; scores beneath."""
+    """Draw rows of images: eights, their reconstructions, other digits, their reconstructions, with scores."""
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
@@ -42,10 +42,10 @@ def draw(x: np.ndarray, x_hat: np.ndarray, anomaly: np.ndarray, scores: np.ndarr
 
 
 def main() -> None:
-    """Train, print AUROC, draw."""
+    """Train, print AUROC and draw the figure."""
     parser = argparse.ArgumentParser(description="ALAD on scikit-learn's digits as images.")
     parser.add_argument("--seed", type=int, default=0, metavar="S")
-    parser.add_argument("--epochs", type=int, metavar="N", help="for a quick look (default: the table's)")
+    parser.add_argument("--epochs", type=int, metavar="N", help="fewer epochs, for a quick look (default: the table's)")
     parser.add_argument("--figure", type=Path, default=Path("digits.png"), metavar="FILE", help="default: %(default)s")
     parser.add_argument("--log-dir", type=Path, metavar="DIR", help="write losses and images for TensorBoard")
     options = parser.parse_args()
