@@ -5,9 +5,10 @@ Standard library only. Each module of this package (`architectures.kdd99`, ...) 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Union
+from typing import Any, Literal, TypeVar, Union
 
 Activation = Literal["LReLU", "ReLU", "Sigmoid", "Softmax", "Softplus", "Tanh", "None"]
 Padding = Literal["same", "valid"]
@@ -80,7 +81,8 @@ class Concatenate:
 
 
 Row = Union[Dense, Conv2D, TransConv2D, Flatten, MaxPool, Concatenate]
-Stack = tuple[Any, ...]  # of Row; of what kind they are is the table's affair
+Stack = tuple[Any, ...]  # of Row; each table has its own kinds of rows
+Shape = Union[int, tuple[int, ...]]  # number of features, or (height, width, channels)
 OPERATIONS = {kind.__name__: kind for kind in (Conv2D, TransConv2D, Flatten, MaxPool, Concatenate)}
 
 
@@ -135,12 +137,17 @@ class Normal:
 class Samples:
     """Base class of all tables: `data_dim` is the number of features, or (height, width, channels) of an image."""
 
-    data_dim: Any
+    data_dim: Shape
 
     @property
     def data_shape(self) -> tuple[int, ...]:
         """Shape of one sample: (features,) or (height, width, channels)."""
         return self.data_dim if isinstance(self.data_dim, tuple) else (self.data_dim,)
+
+    @property
+    def n_features(self) -> int:
+        """Number of values in one sample."""
+        return math.prod(self.data_shape)
 
 
 @dataclass(frozen=True)
@@ -149,7 +156,7 @@ class Alad(Samples):
 
     name: str
     source: str
-    data_dim: Any
+    data_dim: Shape
     E: Stack
     G: Stack
     Dxz: Joint
@@ -170,7 +177,7 @@ class Gan(Samples):
 
     name: str
     source: str
-    data_dim: Any
+    data_dim: Shape
     G: Stack
     D: Stack
     optimizer: Adam
@@ -190,7 +197,7 @@ class Dsebm(Samples):
 
     name: str
     source: str
-    data_dim: Any
+    data_dim: Shape
     h: Stack
     noise: float
     optimizer: Adam
@@ -208,7 +215,7 @@ class Dagmm(Samples):
 
     name: str
     source: str
-    data_dim: Any
+    data_dim: Shape
     encoder: Stack
     decoder: Stack
     estimation: Stack
@@ -221,16 +228,18 @@ class Dagmm(Samples):
 
 
 Table = Union[Alad, Gan, Dsebm, Dagmm]
+AnyTable = TypeVar("AnyTable", bound=Table)
+Document = dict[str, Any]  # an object of a JSON file
 
 
-def of_width(table: Table, n_features: int) -> Any:
+def of_width(table: AnyTable, n_features: int) -> AnyTable:
     """Adapt a tabular architecture to another number of features, which is also the number of units of x'.
 
     Args:
         table: a table of dense rows.
         n_features: number of features.
     """
-    changes: dict[str, Any] = {"data_dim": n_features}
+    changes: Document = {"data_dim": n_features}
     if not isinstance(table, Dsebm):
         name = "decoder" if isinstance(table, Dagmm) else "G"
         *hidden, last = getattr(table, name)
@@ -238,20 +247,20 @@ def of_width(table: Table, n_features: int) -> Any:
     return replace(table, **changes)
 
 
-def alad(document: dict[str, Any]) -> Alad:
+def alad(document: Document) -> Alad:
     """Restore a table from `dataclasses.asdict` of it, after a round trip through JSON.
 
     Raises:
         TypeError, KeyError, ValueError: not the document of a table, or a size is not a positive whole number.
     """
 
-    def row(columns: dict[str, Any]) -> Row:
+    def row(columns: Document) -> Row:
         kind = OPERATIONS.get(columns.get("operation", ""), Dense)
         for name in {"units", "maps", "kernel", "strides", "size"} & set(columns):
             _require_positive(name, columns[name])
         return kind(**{name: value for name, value in columns.items() if name != "operation"})
 
-    def stack(rows: list[dict[str, Any]]) -> Stack:
+    def stack(rows: list[Document]) -> Stack:
         return tuple(map(row, rows))
 
     for name in ("latent_dim", "batch_size", "epochs", "ge_steps"):
@@ -259,7 +268,7 @@ def alad(document: dict[str, Any]) -> Alad:
     shape = document["data_dim"]
     for size in shape if isinstance(shape, (list, tuple)) else [shape]:
         _require_positive("data_dim", size)
-    parts: dict[str, Any] = {name: stack(document[name]) for name in ("E", "G")}
+    parts: Document = {name: stack(document[name]) for name in ("E", "G")}
     for name in ("Dxz", "Dxx", "Dzz"):
         parts[name] = Joint(**{part: stack(rows) for part, rows in document[name].items()})
     parts["optimizer"] = Adam(**document["optimizer"])
@@ -269,7 +278,7 @@ def alad(document: dict[str, Any]) -> Alad:
     return Alad(**{**document, **parts})
 
 
-def _require_positive(name: str, size: Any) -> None:
+def _require_positive(name: str, size: object) -> None:
     if type(size) is not int or size < 1:
         raise ValueError(f"Expected a positive whole number for {name}. Received: {size!r:.80}.")
 
@@ -283,7 +292,7 @@ def n_layers(table: Alad) -> int:
 
 def n_weights(table: Alad) -> int:
     """Number of weights (kernels and biases) of a table of dense rows, without building the networks."""
-    x, z = table.data_dim, table.latent_dim
+    x, z = table.n_features, table.latent_dim
     pairs = ((x, z, table.Dxz), (x, x, table.Dxx), (z, z, table.Dzz))
     return (
         _n_weights(x, table.E)

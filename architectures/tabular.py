@@ -55,7 +55,7 @@ def tabular(
         steps = min(max(KDD99.epochs * steps_per_epoch, LEAST_STEPS), most)
         epochs = max(round(steps / steps_per_epoch), 1)
     rate = KDD99.optimizer.learning_rate * max(most / (epochs * steps_per_epoch), 1.0)
-    latent_dim = min(KDD99.latent_dim, math.ceil(n_features * KDD99.latent_dim / KDD99.data_dim))
+    latent_dim = min(KDD99.latent_dim, math.ceil(n_features * KDD99.latent_dim / KDD99.n_features))
     return replace(
         KDD99,
         name=name,

@@ -21,7 +21,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Callable, NamedTuple
+from typing import Callable, NamedTuple
 
 import numpy as np
 from scipy.stats import rankdata
@@ -29,6 +29,8 @@ from sklearn.ensemble import IsolationForest
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 from sklearn.preprocessing import StandardScaler
+
+from alad_tf.typing import Document
 
 FEW, MANY = 1_000, 50_000
 Scores = dict[str, np.ndarray]  # name -> [n] of the test rows
@@ -118,7 +120,7 @@ def run(folder: Path, output: Path, names: Sequence[str], methods: Sequence[str]
                     _append(output, found)
 
 
-def _judged(method: str, rows: Halves, seed: int) -> Iterator[dict[str, Any]]:
+def _judged(method: str, rows: Halves, seed: int) -> Iterator[Document]:
     started = time.process_time()
     scores = METHODS[method](rows, seed)
     seconds = round(time.process_time() - started, 1)
@@ -131,14 +133,14 @@ def _judged(method: str, rows: Halves, seed: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def _append(output: Path, found: list[dict[str, Any]]) -> None:
+def _append(output: Path, found: list[Document]) -> None:
     with open(output, "a", encoding="utf-8") as file:
         file.write("".join(json.dumps(line) + "\n" for line in found))
     for line in found:
         print(f"{line['set']} {line['seed']} {line['method']}: {line['auroc']:.4f}", flush=True)
 
 
-def read(output: Path) -> list[dict[str, Any]]:
+def read(output: Path) -> list[Document]:
     """Read the lines of an output, without a truncated last line."""
     text = output.read_text(encoding="utf-8") if output.exists() else ""
     return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
@@ -154,7 +156,7 @@ def published(folder: Path) -> dict[str, dict[str, float]]:
     return dict(found)
 
 
-def means(lines: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
+def means(lines: Sequence[Document]) -> dict[str, dict[str, float]]:
     """Method -> data set -> mean AUROC over the seeds."""
     values: defaultdict[str, defaultdict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for line in lines:

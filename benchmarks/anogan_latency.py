@@ -39,7 +39,8 @@ def multiplications(width: int, *stacks: Stack) -> int:
 
 def work_of_alad(table: Alad) -> int:
     """Multiplications for one row: E, G, and Dxx on two pairs."""
-    return multiplications(table.data_dim, table.E, table.G) + 2 * multiplications(2 * table.data_dim, table.Dxx.joint)
+    d = table.n_features
+    return multiplications(d, table.E, table.G) + 2 * multiplications(2 * d, table.Dxx.joint)
 
 
 def work_of_search(table: Gan) -> int:

@@ -23,7 +23,7 @@ FORMATS = ("NHWC", "NCHW")
 
 def sizes() -> list[tuple[int, int, Conv2D]]:
     """Input size (height and width, maps) of each "same" convolution of E, and its row."""
-    height, _, maps = ALAD.data_dim
+    height, _, maps = ALAD.data_shape
     found = []
     for row in ALAD.E[:-1]:
         found.append((height, maps, row))

@@ -58,7 +58,7 @@ def scoring(table: Alad, rows: int = SCORED_ROWS) -> Call:
 
 def random_rows(count: int, table: Alad) -> np.ndarray:
     """Random data [count, d] of a table's width."""
-    return np.random.default_rng(0).random((count, table.data_dim), np.float32)
+    return np.random.default_rng(0).random((count, table.n_features), np.float32)
 
 
 def of_width(data_dim: int) -> Alad:
@@ -69,7 +69,7 @@ def of_width(data_dim: int) -> Alad:
 # axis -> the smallest value, and name -> function from a value to the call that is measured
 AXES: dict[str, tuple[int, dict[str, Callable[[int], Call]]]] = {
     "batch": (16, {"step": lambda n: step(replace(KDD99, batch_size=n))}),
-    "features": (KDD99.data_dim, {"step": lambda n: step(of_width(n)), "scoring": lambda n: scoring(of_width(n))}),
+    "features": (KDD99.n_features, {"step": lambda n: step(of_width(n)), "scoring": lambda n: scoring(of_width(n))}),
     "training-rows": (12_500, {"step": lambda n: step(KDD99, n)}),
     "scored-rows": (15_000, {"scoring": lambda n: scoring(KDD99, n)}),
 }

@@ -15,7 +15,7 @@ Measured alternately in one process:
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import Callable
 
 import yardstick  # before NumPy: it sets the number of threads
 
@@ -159,7 +159,7 @@ def main() -> None:
     }
     times = yardstick.alternate(calls, options.rounds, parts=dict.fromkeys(calls, STEPS))
     flop = 2 * sum(map(multiplications, operations))
-    facts: dict[str, Any] = {
+    facts: dict[str, object] = {
         "operations": ", ".join(f"{count} {kind}" for kind, count in counts.items()),
         "gflop_of_a_step": flop / 1e9,
         "gflop_per_second": flop / 1e9 / times.median("alad_tf"),

@@ -90,7 +90,7 @@ class Networks(nn.Module):
 
     def __init__(self, table: Alad, *, spectral_norm: bool = True) -> None:
         super().__init__()
-        x, z, slope = table.data_dim, table.latent_dim, table.lrelu_slope
+        x, z, slope = table.n_features, table.latent_dim, table.lrelu_slope
         self.G = network(z, table.G, slope, normalised=False)
         self.E = network(x, table.E, slope, normalised=spectral_norm)
         self.Dxz = Discriminator(x, z, table.Dxz, slope, normalised=spectral_norm)

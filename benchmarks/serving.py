@@ -50,7 +50,7 @@ def main() -> None:
     table, random = Settings.of_protocol("kdd99").table, np.random.default_rng(0)
     rows = []
     for size, calls in SIZES.items():
-        x = random.random((size, table.data_dim), np.float32)
+        x = random.random((size, table.n_features), np.float32)
         sizes = yardstick.products(table, size)[:-1]  # without the logits
         operands = [(random.random((m, k), np.float32), random.random((k, n), np.float32)) for m, k, n in sizes]
 

@@ -14,7 +14,7 @@ Measured alternately in one process, on one thread:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Callable
+from typing import Callable
 
 import yardstick  # before NumPy: it sets the number of threads
 
@@ -35,7 +35,7 @@ Call = Callable[[], object]
 
 def products(table: Alad) -> list[Product]:
     """The matrix products of one step, D update and one G/E update."""
-    n, x_dim, z_dim = table.batch_size, table.data_dim, table.latent_dim
+    n, x_dim, z_dim = table.batch_size, table.n_features, table.latent_dim
 
     def stack(width: int, rows: Stack, *, weights: bool = False, inputs: bool = False) -> Iterator[Product]:
         """Products of the forward pass and of gradients by kernels and inputs (those of the first layer: `inputs`)."""
@@ -148,7 +148,7 @@ def main() -> None:
 
     table = Settings.of_protocol(options.dataset).table
     spectral_norm = None if options.no_spectral_norm else "paper"
-    x_train = np.random.default_rng(0).random((400 * table.batch_size, table.data_dim), np.float32)
+    x_train = np.random.default_rng(0).random((400 * table.batch_size, table.n_features), np.float32)
     sizes = products(table)
     ours = alad_tf(table, x_train, spectral_norm, not options.no_jit)
     theirs = pytorch(table, x_train, spectral_norm)
@@ -158,7 +158,7 @@ def main() -> None:
         "products, TensorFlow": products_in_tensorflow(sizes),
         **({"PyTorch, eager": theirs} if theirs else {}),
     }
-    facts: dict[str, Any] = {} if theirs else {"pytorch": "not measured: pip install .[benchmark]"}
+    facts: dict[str, object] = {} if theirs else {"pytorch": "not measured: pip install .[benchmark]"}
     facts["first_call_seconds"] = yardstick.time_of(ours)
     yardstick.publish(
         f"One training step, {options.dataset}",

@@ -46,9 +46,9 @@ def products(table: Alad, rows: int) -> list[Product]:
             yield rows, width, layer.units
             width = layer.units
 
-    first, *hidden = stack(table.data_dim, table.Dxx.joint[:-1])
+    first, *hidden = stack(table.n_features, table.Dxx.joint[:-1])
     logits = (rows, hidden[-1][2] if hidden else first[2], 1)
-    return [*stack(table.data_dim, table.E), *stack(table.latent_dim, table.G), *2 * [first, *hidden], logits]
+    return [*stack(table.n_features, table.E), *stack(table.latent_dim, table.G), *2 * [first, *hidden], logits]
 
 
 def flop(sizes: list[Product]) -> int:

@@ -33,5 +33,5 @@ def table_of(name: str) -> Alad:
 
 
 def pair_widths(table: Alad) -> dict[str, tuple[int, int]]:
-    x, z = table.data_dim, table.latent_dim
+    x, z = table.n_features, table.latent_dim
     return {"Dxz": (x, z), "Dxx": (x, x), "Dzz": (z, z)}

@@ -21,7 +21,7 @@ from alad_tf.estimator.network_detector import CONSTRAINTS, NetworkDetector
 from alad_tf.estimator.sklearn_versions import validated_rows
 from alad_tf.model.batching import Score, unwatched
 from alad_tf.model.training_loop import chunks, with_progress_bar
-from architectures import Dagmm, Dsebm, Gan
+from architectures import Dagmm, Dsebm, Gan, Table
 from architectures.rows import of_width
 
 Self = TypeVar("Self", bound="_Detector")
@@ -113,10 +113,11 @@ class _Detector(NetworkDetector):
         x: np.ndarray = validated_rows(self, X, dtype=np.float64, reset=False)
         return self._scorer(self._scaled(x), unwatched)[self.score or self._module.SCORES[0]]
 
-    def _table(self, n_rows: int, n_features: int) -> Dsebm | Dagmm | Gan:
-        table = self.architecture
-        if isinstance(table, str):
-            table = of_width(architectures.load(table, self._method), n_features)
+    def _table(self, n_rows: int, n_features: int) -> Table:
+        given = self.architecture
+        table: Table = (
+            of_width(architectures.load(given, self._method), n_features) if isinstance(given, str) else given
+        )
         rate = self.learning_rate or table.optimizer.learning_rate
         return replace(
             table,

@@ -20,6 +20,7 @@ from alad_tf.cli.arguments import (
     TABULAR,
     UNCHANGED,
     Command,
+    Decorated,
     argument,
     flag,
     labels,
@@ -29,6 +30,7 @@ from alad_tf.cli.arguments import (
 from alad_tf.cli.terminal import say, tell
 from alad_tf.errors import SettingsError
 from alad_tf.options import ROW_SCORES
+from alad_tf.typing import Options
 
 if TYPE_CHECKING:
     from alad_tf.tabular.dialects import Dialect
@@ -41,7 +43,7 @@ TRAINING = "Training"
 DECISION = "Scores and threshold"
 
 
-def reading(function: Any) -> Any:
+def reading(function: Decorated) -> Decorated:
     """Add the options for reading a file."""
     for add in (
         option("--sheet", click.STRING, "NAME", "sheet of an Excel file", show_default="the first", group=READING),
@@ -272,7 +274,7 @@ def score(data: Path, model: Path, output: Path, **given: Any) -> None:
     (tell if str(output) == "-" else say)(report)
 
 
-def _score_folder(data: Path, model: Path, output: Path, given: dict[str, Any]) -> None:
+def _score_folder(data: Path, model: Path, output: Path, given: Options) -> None:
     from alad_tf.serving import ray_data
 
     without = ("explain", "id", "label", "overwrite", "raw_text", "scores_only", "top", "sort", "no_header")
@@ -307,7 +309,7 @@ def labels_of(column: str | None, normal: tuple[str, ...]) -> Labels | None:
     return None if column is None else Labels(column, normal)
 
 
-def _dialect(given: dict[str, Any]) -> Dialect:
+def _dialect(given: Options) -> Dialect:
     """Return the dialect that the call specifies."""
     from alad_tf.tabular.dialects import Dialect
 

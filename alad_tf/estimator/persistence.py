@@ -175,9 +175,9 @@ def _state(document: Document, arrays: Arrays) -> Options:
         if state["feature_names_in_"].shape != (table.data_dim,):
             raise ValueError(f"names of {len(document['data']['names'])} features, of which there are {table.data_dim}")
     if document["settings"]["score"] == "neighbours":
-        state["references_"] = _sound_references(arrays["references"]["points"], table.data_dim)
+        state["references_"] = _sound_references(arrays["references"]["points"], table.n_features)
     if "usual" in arrays:
-        state["usual_"] = _sound_usual(arrays["usual"], table.data_dim)
+        state["usual_"] = _sound_usual(arrays["usual"], table.n_features)
     if "training" in arrays:
         state["training_state_"] = arrays["training"]
     return state

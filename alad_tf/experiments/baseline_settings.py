@@ -13,6 +13,7 @@ from alad_tf.errors import SettingsError
 from alad_tf.experiments.protocol import ABLATIONS, PROTOCOLS, of_images
 from alad_tf.experiments.settings import RUN_FILES, RunSettings, Settings, SharedOptions, of_config, read_config
 from alad_tf.options import NEIGHBOURS
+from architectures import Table
 
 
 class Baseline(NamedTuple):
@@ -90,7 +91,7 @@ class BaselineSettings(SharedOptions, Method):
         return (NEIGHBOURS, ", as many neighbours as kNN asks") if self.baseline == "kNN" else (2, "")
 
     @property
-    def table(self) -> Any:
+    def table(self) -> Table | None:
         """The architecture table of the data set; None for a method without networks."""
         return architectures.load(self.dataset, self.baseline) if self.baseline in architectures.METHODS else None
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import platform
 from pathlib import Path
-from typing import Any, Callable
+from typing import Callable, cast
 
 import numpy as np
 import tensorflow as tf
@@ -28,6 +28,7 @@ from alad_tf.model import inference, networks, scores
 from alad_tf.model.networks import as_input
 from alad_tf.report.paper import TABLE_IV
 from alad_tf.typing import Document
+from architectures import Gan
 
 DATASETS = tuple(TABLE_IV)
 ALAD_CALLS = 100  # calls per measurement; times are per call
@@ -61,7 +62,7 @@ def measure(
     x, table = _batch(dataset, data_dir), Settings.of_protocol(dataset).table
     alad = networks.build(table, spectral_norm=PROTOCOLS[dataset].spectral_norm)
     scorer = scores.Scorer(inference.fold(alad, pairs=True))
-    gan: Any = architectures.load(dataset, "AnoGAN")
+    gan = cast("Gan", architectures.load(dataset, "AnoGAN"))
     model = Networks(gan, seed=0)
     search = Search(model, seed=0, steps=search_steps)
     z = np.random.default_rng(0).standard_normal((len(x), table.latent_dim)).astype(np.float32)

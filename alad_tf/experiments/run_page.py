@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from alad_tf.metrics import n_flagged
 from alad_tf.report import paper, plots, results
 from alad_tf.report.page import AnomalousRow, Page
 from alad_tf.report.score_view import ScoreView
+from alad_tf.typing import Document
 
 LOSSES = {
     "loss_d": "discriminators",
@@ -77,7 +77,7 @@ def run_page(folder: Path, top: int) -> Page:
     )
 
 
-def _facts(result: dict[str, Any]) -> list[tuple[str, object]]:
+def _facts(result: Document) -> list[tuple[str, object]]:
     optional = {
         "Anomalies among them": result.get("n_anomalies"),
         "Share flagged": result.get("top_fraction"),
@@ -95,7 +95,7 @@ def _facts(result: dict[str, Any]) -> list[tuple[str, object]]:
     ]
 
 
-def _metrics(result: dict[str, Any]) -> tuple[list[str], list[list[object]]]:
+def _metrics(result: Document) -> tuple[list[str], list[list[object]]]:
     """A row for each score, followed by the paper's mean over its runs if there is one."""
     rows: list[list[object]] = []
     for score, values in result["scores"].items():
@@ -107,7 +107,7 @@ def _metrics(result: dict[str, Any]) -> tuple[list[str], list[list[object]]]:
     return ["Score", *METRICS.values()], rows
 
 
-def _scores(path: Path, result: dict[str, Any], top: int) -> tuple[ScoreView, list[AnomalousRow]]:
+def _scores(path: Path, result: Document, top: int) -> tuple[ScoreView, list[AnomalousRow]]:
     """The run's first score of all test rows, and the rows with the largest scores."""
     try:
         arrays = archives.arrays(path)

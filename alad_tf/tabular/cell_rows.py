@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
 
 import pandas as pd
 
 
-def frames(rows: Iterable[Sequence[Any]], names: Sequence[str], count: int) -> Iterator[pd.DataFrame]:
+def frames(rows: Iterable[Sequence[object]], names: Sequence[str], count: int) -> Iterator[pd.DataFrame]:
     """Collect rows of cells in frames of `count` rows (the last may be shorter), numbered from 0."""
     remaining, first = iter(rows), 0
     while True:

@@ -10,10 +10,10 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.tabular import encodings
+from alad_tf.typing import Document
 
 SEPARATORS = (",", ";", "\t", "|")
 SAMPLE_LINES = 200
@@ -64,7 +64,8 @@ class Dialect:
         """This dialect, with missing values from another one."""
         if other is None:
             return self
-        return Dialect(*(mine if mine is not None else theirs for mine, theirs in zip(_values(self), _values(other))))
+        given = {name: value for name, value in asdict(self).items() if value is not None}
+        return replace(other, **given)
 
     def described(self) -> str:
         """Describe departures from comma, point, UTF-8 and a header; empty if there are none."""
@@ -81,32 +82,29 @@ class Dialect:
             parts.append(f"sheet {self.sheet!r}")
         return ", ".join(parts)
 
-    def to_document(self) -> dict[str, Any]:
+    def to_document(self) -> Document:
         """The dialect as a JSON object."""
         return asdict(self)
 
     @classmethod
-    def from_document(cls, document: Any) -> Dialect:
+    def from_document(cls, document: object) -> Dialect:
         """The inverse of `to_document`.
 
         Raises:
             DataError: the document is damaged.
         """
         kinds = {"sep": str, "decimal": str, "encoding": str, "header": bool, "sheet": str}
-        sound = isinstance(document, dict) and set(document) == set(kinds)
-        if not sound or not all(document[name] is None or type(document[name]) is kinds[name] for name in kinds):
-            raise DataError(f"Expected how a model's file was read. Received: {document!r:.100}.")
         try:
+            if not isinstance(document, dict) or set(document) != set(kinds):
+                raise ValueError("other entries")
+            if not all(document[name] is None or type(document[name]) is kinds[name] for name in kinds):
+                raise ValueError("another type")
             return cls(**document).checked()
-        except SettingsError as error:
-            raise DataError(f"Expected how a model's file was read. Received: {document!r:.100}.") from error
+        except ValueError as error:
+            raise DataError(f"Expected the dialect of a model's training file. Received: {document!r:.100}.") from error
 
 
 ANY = Dialect()  # everything is detected
-
-
-def _values(dialect: Dialect) -> Iterable[Any]:
-    return (dialect.sep, dialect.decimal, dialect.encoding, dialect.header, dialect.sheet)
 
 
 def separator(lines: Sequence[str], usual: str, expected: Iterable[str] = ()) -> str:

@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import openpyxl
 import pandas as pd
@@ -19,6 +19,9 @@ from alad_tf.io import archives
 from alad_tf.tabular import cell_rows, dialects
 from alad_tf.tabular.dialects import Dialect
 from alad_tf.tabular.formats import Advance, listed
+
+if TYPE_CHECKING:
+    from openpyxl.worksheet._read_only import ReadOnlyWorksheet
 
 _ERRORS = ("#N/A", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!")
 _MISSING = {"", *_ERRORS, *pyarrow.csv.ConvertOptions().null_values}
@@ -53,8 +56,8 @@ def chunks(
 
 
 def _cells(
-    path: Path, dialect: Dialect, rows: Iterator[list[Any]], width: int, places: list[int]
-) -> Iterator[list[Any]]:
+    path: Path, dialect: Dialect, rows: Iterator[list[object]], width: int, places: list[int]
+) -> Iterator[list[object]]:
     if dialect.header is not False:
         next(rows)
     for number, row in enumerate(rows, 1):
@@ -65,7 +68,7 @@ def _cells(
 
 
 @contextmanager
-def _workbook(path: Path) -> Iterator[Any]:
+def _workbook(path: Path) -> Iterator[openpyxl.Workbook]:
     with open(path, "rb") as file:
         with zipfile.ZipFile(file) as archive:
             archives.require_bounded(path, sum(member.file_size for member in archive.infolist()))
@@ -79,7 +82,7 @@ def _workbook(path: Path) -> Iterator[Any]:
 
 
 @contextmanager
-def _sheet(path: Path, dialect: Dialect) -> Iterator[Any]:
+def _sheet(path: Path, dialect: Dialect) -> Iterator[ReadOnlyWorksheet]:
     with _workbook(path) as workbook:
         titles = [sheet.title for sheet in workbook.worksheets]
         if not titles or (dialect.sheet is not None and dialect.sheet not in titles):
@@ -90,7 +93,7 @@ def _sheet(path: Path, dialect: Dialect) -> Iterator[Any]:
         yield sheet
 
 
-def _rows(sheet: Any) -> Iterator[list[Any]]:
+def _rows(sheet: ReadOnlyWorksheet) -> Iterator[list[object]]:
     """Cells of the rows, without trailing empty cells and rows."""
     empty = 0
     for cells in sheet.iter_rows(values_only=True):

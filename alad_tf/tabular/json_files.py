@@ -6,7 +6,6 @@ import codecs
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -15,6 +14,7 @@ from alad_tf.errors import DataError, shown
 from alad_tf.tabular import cell_rows
 from alad_tf.tabular.formats import BLOCK_BYTES, Advance
 from alad_tf.tabular.text_files import unpacked
+from alad_tf.typing import Document
 
 FLAT = (str, int, float, bool, type(None))
 
@@ -40,7 +40,7 @@ def chunks(
     yield from cell_rows.frames(_cells(path, wanted, report), wanted, rows)
 
 
-def _cells(path: Path, wanted: list[str], report: Advance) -> Iterator[list[Any]]:
+def _cells(path: Path, wanted: list[str], report: Advance) -> Iterator[list[object]]:
     known = set(columns(path))
     for number, (row, _) in enumerate(_rows(path, report), 1):
         late = next((name for name in row if name not in known), None)
@@ -51,7 +51,7 @@ def _cells(path: Path, wanted: list[str], report: Advance) -> Iterator[list[Any]
         yield [_cell(path, name, number, row.get(name)) for name in wanted]
 
 
-def _rows(path: Path, report: Advance | None) -> Iterator[tuple[dict[str, Any], int]]:
+def _rows(path: Path, report: Advance | None) -> Iterator[tuple[Document, int]]:
     """Yield the objects of the file, each with the length of its line; empty lines are skipped."""
     for number, line in enumerate(_lines(path, report), 1):
         if not line.strip():
@@ -80,7 +80,7 @@ def _lines(path: Path, report: Advance | None) -> Iterator[bytes]:
             yield rest
 
 
-def _cell(path: Path, name: str, row: int, cell: Any) -> Any:
+def _cell(path: Path, name: str, row: int, cell: object) -> object:
     if not isinstance(cell, FLAT):
         kind = "an object" if isinstance(cell, dict) else "a list"
         raise DataError(f"Expected a number or text in column {name!r}, row {row} of {path}. Received: {kind}.")

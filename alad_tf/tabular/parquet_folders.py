@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+
+import pyarrow as pa
 
 from alad_tf.errors import DataError
 from alad_tf.tabular import arrow_files
@@ -23,7 +24,7 @@ def columns(folder: Path) -> list[str]:
     return names
 
 
-def tables(folder: Path, rows: int, wanted: list[str], report: Advance) -> Iterator[tuple[Any, int]]:
+def tables(folder: Path, rows: int, wanted: list[str], report: Advance) -> Iterator[tuple[pa.Table, int]]:
     """Read the files one after the other; see `readers.tables`. The last table of a file may be shorter."""
     found = files(folder)
     before = 0

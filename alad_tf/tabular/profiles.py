@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +11,7 @@ from scipy.stats import chi2
 from alad_tf.columns.schema import Columns
 from alad_tf.errors import DataError
 from alad_tf.report.page import Drift
+from alad_tf.typing import Document
 
 LEVELS = np.linspace(0.0, 1.0, 51)  # quantile levels in a profile
 TENTHS = np.arange(0.1, 0.95, 0.1)
@@ -21,7 +21,7 @@ BY_CHANCE = 0.001
 SMOOTHING = 0.5  # rows added to each bin, so that an empty bin has a finite PSI
 
 
-def describe(cells: pd.DataFrame, columns: Columns) -> dict[str, Any]:
+def describe(cells: pd.DataFrame, columns: Columns) -> Document:
     """Profile of training cells as JSON: cumulative counts at quantiles of numbers, and counts of categories.
 
     Args:
@@ -56,7 +56,7 @@ class DriftCounter:
         DataError: the profile is damaged.
     """
 
-    def __init__(self, profile: dict[str, Any]) -> None:
+    def __init__(self, profile: Document) -> None:
         try:
             self._numbers = {name: _NumberBins(**bins) for name, bins in profile["numeric"].items()}
             self._texts = {name: _TextBins(**bins) for name, bins in profile["categorical"].items()}

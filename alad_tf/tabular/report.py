@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,9 @@ from alad_tf.tabular.fit import settled
 from alad_tf.tabular.labels import Labels
 from alad_tf.tabular.model import CHUNK_ROWS, Model, bar, trained_on
 from alad_tf.tabular.profiles import DriftCounter
+
+if TYPE_CHECKING:
+    from alad_tf.estimator.alad import ALAD
 
 CELLS = 5  # columns shown for each anomalous row
 OLD_FOLDER = "This model folder was written by an earlier version, which did not keep {}. Fit the model anew for them."
@@ -192,7 +195,7 @@ def _contributions(model: Model, frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(shares, columns=names)
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if pd.isna(value):
         return "missing"
     return f"{value:.6g}" if isinstance(value, (float, np.floating)) else str(value)
@@ -232,7 +235,7 @@ def _facts(model: Model) -> list[tuple[str, object]]:
     ]
 
 
-def _held_out(estimator: Any) -> str:
+def _held_out(estimator: ALAD) -> str:
     held_out = len(estimator.reference_scores_)
     return "none" if estimator.reference_ == "training rows" else f"{held_out:,}, for p-values"
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,9 @@ _ARROW_TYPES = {"number": pa.float64(), "text": pa.string()}
 _SAMPLE_BYTES = 1 << 18  # bytes read at a time until there are SAMPLE_LINES
 _MARK = "\ufeff"
 _NULLS = pa.array(pyarrow.csv.ConvertOptions().null_values)
+
+
+_Options = tuple[pyarrow.csv.ReadOptions, pyarrow.csv.ParseOptions, pyarrow.csv.ConvertOptions]
 
 
 def settle(path: Path, asked: Dialect, usual: Dialect, expected: Collection[str] = ()) -> Dialect:
@@ -133,7 +136,9 @@ def _numbers(path: Path, dialect: Dialect, cells: pa.ChunkedArray, name: str, fi
         ) from error
 
 
-def _tables(path: Path, dialect: Dialect, rows: int, options: Any, report: Advance) -> Iterator[tuple[pa.Table, int]]:
+def _tables(
+    path: Path, dialect: Dialect, rows: int, options: _Options, report: Advance
+) -> Iterator[tuple[pa.Table, int]]:
     with _opened(path, dialect, report) as unpacked:
         file = _Checked(path, unpacked, dialect)
         yield from regrouped(pyarrow.csv.open_csv(file, *options), rows)
@@ -158,7 +163,7 @@ def _first_lines(path: Path, dialect: Dialect, count: int) -> list[bytes]:
 
 def _options(
     path: Path, dialect: Dialect, names: list[str], kinds: Mapping[str, Kind], missing: bool = True
-) -> tuple[pyarrow.csv.ReadOptions, pyarrow.csv.ParseOptions, pyarrow.csv.ConvertOptions]:
+) -> _Options:
     given = None if dialect.header is not False else columns(path, dialect)
     return (
         # with one thread, errors include the row

@@ -6,10 +6,10 @@ All cells of all outputs pass through the function that `writing` yields, as Arr
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, NamedTuple
+from typing import BinaryIO, Callable, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute
@@ -108,7 +108,7 @@ def _feather(path: Path, schema: pa.Schema, style: Style) -> Iterator[Write]:
         yield writer.write_table
 
 
-_FORMATS: dict[str, Callable[[Path, pa.Schema, Style], Any]] = {
+_FORMATS: dict[str, Callable[[Path, pa.Schema, Style], AbstractContextManager[Write]]] = {
     ".csv": _csv,
     ".parquet": _parquet,
     ".feather": _feather,
@@ -119,25 +119,25 @@ def lines(table: pa.Table, style: Style) -> bytes:
     """The rows of a table as lines of CSV in UTF-8; cells are quoted only if necessary."""
     if not len(table):
         return b""
-    cells: Sequence[Any] = [_cells(column, style) for column in table.columns]
+    cells = [_cells(column, style) for column in table.columns]
     ended = _joined(_joined(*cells, style.sep), "\n", "")
     return b"".join(_content(chunk) for chunk in ended.chunks)
 
 
-def _joined(*cells: Any) -> Any:
+def _joined(*cells: pa.ChunkedArray | str) -> pa.ChunkedArray:
     """Join texts row by row; the last argument is the separator."""
     texts = [pa.scalar(cell, pa.large_string()) if isinstance(cell, str) else cell for cell in cells]
     return pa.compute.binary_join_element_wise(*texts)
 
 
-def _content(array: Any) -> bytes:
+def _content(array: pa.Array) -> bytes:
     """All texts of an array concatenated, straight from its buffer."""
     offsets = memoryview(array.buffers()[1]).cast("q")
     begin, end = offsets[array.offset], offsets[array.offset + len(array)]
     return bytes(memoryview(array.buffers()[2])[begin:end])
 
 
-def _cells(column: Any, style: Style) -> Any:
+def _cells(column: pa.ChunkedArray, style: Style) -> pa.ChunkedArray:
     """The cells of a column as text; missing cells are empty."""
     if pa.types.is_boolean(column.type):
         column = pa.compute.if_else(column, "True", "False")
@@ -149,7 +149,7 @@ def _cells(column: Any, style: Style) -> Any:
     return pa.compute.fill_null(text, "")
 
 
-def _quoted(text: Any, style: Style) -> Any:
+def _quoted(text: pa.ChunkedArray, style: Style) -> pa.ChunkedArray:
     mark = "|".join("\\" + character for character in style.sep) + '|["\r\n]'
     special = pa.compute.match_substring_regex(text, mark)
     if not pa.compute.any(special).as_py():

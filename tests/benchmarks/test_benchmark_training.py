@@ -102,7 +102,7 @@ def test_losses_and_sizes_equal_those_in_pytorch(pytorch_step: Any, table: Alad,
         assert sum(sizes) == sum(int(tf.size(weight)) for weight in keras_versions.trained(model))
 
     for call in range(2):  # the second one with the u that the first one left
-        x, z = draw(2 + call, 16, table.data_dim), draw(4 + call, 16, table.latent_dim)
+        x, z = draw(2 + call, 16, table.n_features), draw(4 + call, 16, table.latent_dim)
         for name in ("discriminator_loss", "generator_encoder_loss"):
             ours = getattr(losses, name)(*losses.pair_logits(built, tf.constant(x), tf.constant(z)))
             loss = getattr(theirs, name)(torch.from_numpy(x), torch.from_numpy(z))

@@ -40,7 +40,7 @@ def make(
     """A trainer of a small table; `options` are those of `networks.build`."""
     built = networks.build(table, seed=network_seed, **options)
     shadow = networks.build(table, seed=network_seed, **options) if average else None
-    x_train = draw(0, ROWS, table.data_dim)
+    x_train = draw(0, ROWS, table.n_features)
     return Trainer(built, table, x_train, seed=seed, average=shadow, ema_decay=ema_decay, jit=jit)
 
 
@@ -182,7 +182,7 @@ class Recorder:
 
 def numbered(n: int, table: Alad = TINY, seed: int = 1) -> Trainer:
     """A trainer on rows whose first feature is their number."""
-    x = draw(0, n, table.data_dim)
+    x = draw(0, n, table.n_features)
     x[:, 0] = np.arange(n)
     built = networks.build(table, spectral_norm=None)
     return Trainer(built, table, x, seed=seed, jit=False)

@@ -38,7 +38,7 @@ def test_the_powers_of_adam_advance_with_every_loss() -> None:
 def test_a_network_counts_the_losses_before_its_own(latent: bool) -> None:
     built = networks.build(TINY, latent_discriminator=latent)
     names = [name for name in ("Dxz", "Dxx", "Dzz") if name in built.models]
-    trainer = Trainer(built, TINY, draw(0, 16, TINY.data_dim), seed=0, jit=False, dynamics="released")
+    trainer = Trainer(built, TINY, draw(0, 16, TINY.n_features), seed=0, jit=False, dynamics="released")
     trainer.train(1)
     losses = len(names) + 2
     for optimizer, networks_ in (("d", names), ("ge", ["G", "E"])):

@@ -145,7 +145,7 @@ def test_forward_pass_equals_the_reference(name: str, kind: str | None) -> None:
     else:
         built.Dxz.set_weights([array + 0.1 * draw(5, *array.shape) ** 2 for array in built.Dxz.get_weights()])
     reference = Reference(built, table, normalised=kind is not None)
-    x, z = draw(1, 6, table.data_dim), draw(2, 6, table.latent_dim)
+    x, z = draw(1, 6, table.n_features), draw(2, 6, table.latent_dim)
     assert_within(built.E(x), reference.E(x), of_network(built.E, x))
     assert_within(built.G(z), reference.G(z), of_network(built.G, z))
     for key, widths in pair_widths(table).items():

@@ -185,5 +185,5 @@ def test_documents() -> None:
     dialect = Dialect(";", ",", "latin-1", False, "one")
     assert Dialect.from_document(dialect.to_document()) == dialect
     for document in ({}, None, {**dialect.to_document(), "sep": 3}, {**dialect.to_document(), "encoding": "x"}):
-        with pytest.raises(DataError, match="how a model's file was read"):
+        with pytest.raises(DataError, match="the dialect of a model's training file"):
             Dialect.from_document(document)
