@@ -3,48 +3,48 @@
 #   kdd99, arrhythmia, svhn, cifar10, toy
 #             alad reproduce NAME [options]; ./reproduce.sh NAME --help lists the options
 #   tables    alad tables [options]: Tables II to VIII and their figures from the results so far, beside the paper's;
-#             with --budget HOURS it first makes runs that are missing
-#   test      the tests, on all cores; options go to pytest, --slow: the long hauls too, -n 0: in one process
-# The first call makes .venv in the checkout: about 600 MB to download and 2.5 GB on disk, once. It holds the paper stack
-# (TensorFlow 2.15, Python 3.9 to 3.11) where uv finds or downloads such a Python, else the current stack (TensorFlow 2.21,
-# Python 3.12 or 3.13). ALAD_PYTHON=/path/to/python chooses; --stack current makes .venv-current. See docs/install.md.
+#             with --budget HOURS it first does missing runs
+#   test      the tests, on all cores; options are passed to pytest, --slow: include slow tests, -n 0: in one process
+# The first call creates .venv in the checkout: about 600 MB of downloads and 2.5 GB on disk. It holds the paper stack
+# (TensorFlow 2.15, Python 3.9 to 3.11) if uv finds or downloads such a Python, or else the current stack (TensorFlow 2.21,
+# Python 3.12 or 3.13). ALAD_PYTHON=/path/to/python chooses; --stack current creates .venv-current. See docs/install.md.
 set -euo pipefail && unset CDPATH PYTHONHOME PYTHONPATH
 root=$(readlink -f "${BASH_SOURCE[0]}") root=${root%/*} venv=$root/.venv lock=$root/requirements/lock.txt
 pythons=(">=3.9,<3.12" ">=3.12,<3.14") named="3.9 to 3.13" minors="9|10|11|12|13" # the paper stack first
 usage() { sed -n '/^# Usage/,/^set/s/^# \{0,1\}//p' "$root/reproduce.sh"; }
 say() { printf 'reproduce.sh: %s\n' "$*" >&2; } && fail() { say "$@" && exit "${code:-1}"; }
-try() { # COMMAND: runs it without output; where it fails, message is the innermost cause that it names
+try() { # COMMAND: runs it without output; on failure, sets message to the innermost cause
     message=$("$@" 2>&1) || { message=${message%%$'\n\n'*} message=${message##*$'\n'} message=${message##*cause: } && false; }
 }
-ready() { # base|test: this part of the environment was installed here, from this lock file, with ALAD_PYTHON if that is set
+ready() { # base|test: whether this part of the environment was installed here from this lock file, and with ALAD_PYTHON if set
     [[ -x $venv/bin/python && -x $venv/bin/alad && $(cat "$venv/$1.stamp" 2>/dev/null)$'\n' == "$stamp"$'\n'* ]]; }
-find_uv() { # sets uv: the one on the PATH, else the locked one, installed into .venv-uv
+find_uv() { # sets uv to the one on the PATH, or else to the locked version, installed into .venv-uv
     for uv in uv "$root/.venv-uv/bin/uv"; do "$uv" venv --clear --help &>/dev/null && return; done
     say "installing uv into .venv-uv"
     { try "${ALAD_PYTHON:-python3}" -m venv --clear "$root/.venv-uv" && try "$root/.venv-uv/bin/python" -m pip install \
         --quiet --disable-pip-version-check --require-hashes -r <(grep ^uv== "$lock"); } ||
         fail "Expected uv, or Python 3.8 or newer with venv and a network to install uv. Received: $message"
 }
-install() { # OPTIONS: the locked packages, then alad_tf, into the environment; a full path must not hold line breaks
+install() { # OPTIONS: installs the locked packages, then alad_tf; the full path must not contain line breaks
     set -- "$@" --python "$venv" --build-constraints "$lock" --compile-bytecode
     "$uv" pip install "$@" --require-hashes -r <(sed "/^# end of $part/q" "$lock") &&
         "$uv" --directory "$root" pip install "$@" --no-deps --editable .
 }
-prepare() ( # makes the part of the environment that is asked for, one call at a time
-    exec 9>"$venv.lock" # macOS has perl in place of flock
+prepare() ( # creates the requested part of the environment, one call at a time
+    exec 9>"$venv.lock" # macOS has perl but no flock
     flock -n 9 2>/dev/null || { say "waiting until no other call makes ${venv##*/}" && flock 9 2>/dev/null; } ||
         perl -e 'use Fcntl ":flock"; open(F, ">&=9") && flock(F, LOCK_EX)'
     ! ready "$part" || exit 0
     [ -z "${ALAD_PYTHON:-}" ] || try "$ALAD_PYTHON" -c 'import platform; print(platform.python_version())' || :
     [[ -z ${ALAD_PYTHON:-} || $message =~ ^3\.($minors)\. ]] || # with no ALAD_PYTHON uv chooses
         fail "Expected ALAD_PYTHON to be a Python $named. Received: $ALAD_PYTHON (${message##*: })."
-    for name in "${!PIP_@}" "${!UV_@}"; do # the caller's variables say only how to download; hashes guard what comes
+    for name in "${!PIP_@}" "${!UV_@}"; do # the caller's variables only affect downloads, which are verified by hashes
         [[ $name =~ INDEX|LINKS|CERT|TLS|PROXY|TIMEOUT|CACHE|OFFLINE|UV_PYTHON_ ]] || unset "$name"; done
-    export UV_NO_CONFIG=1 && find_uv && [ -f "$venv/pyvenv.cfg" ] || rm -rf "$venv" # uv clears no such folder
+    export UV_NO_CONFIG=1 && find_uv && [ -f "$venv/pyvenv.cfg" ] || rm -rf "$venv" # uv does not clear such a folder
     ready base || for name in "${ALAD_PYTHON:-${pythons[@]}}"; do try "$uv" venv -qc -p "$name" "$venv" && break; done ||
         fail "Expected uv to find or download a Python $named. Received: $message"
     rm -f "$venv"/*.stamp
-    if ! install --quiet --offline 2>/dev/null; then # unless uv has everything in its cache
+    if ! install --quiet --offline 2>/dev/null; then # uv lacks packages in its cache
         name=$("$venv/bin/python" -V) && [[ $name == *3.1[23].* ]] && name="$name: current stack" || name="$name: paper stack"
         say "installing the locked packages into ${venv##*/} with $name"
         UV_HTTP_RETRIES=0 try "$uv" pip compile --quiet --refresh --no-deps - <<<setuptools ||
