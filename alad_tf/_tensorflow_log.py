@@ -3,17 +3,70 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
 
 VARIABLE = "TF_CPP_MIN_LOG_LEVEL"
 CHOSEN = os.environ.get(VARIABLE)  # by the user, or by the process that started this one
 EVERYTHING, FATAL = "0", "3"
+_INFORMATION = re.compile(rb"I\d{4} |WARNING: All log messages before absl::InitializeLog")
+_STANDARD_ERROR = 2
 
 
 def quiet() -> None:
     """Let TensorFlow log fatal errors only. Has no effect if the variable is set or TensorFlow is already imported.
 
-    At import, TensorFlow reports harmless double registrations of CUDA plugins as errors.
+    At import, TensorFlow reports harmless double registrations of CUDA plugins as errors. TensorFlow 2.21 also logs
+    information before it reads the variable: at any level but 0, the import leaves these lines out of standard error.
     """
-    if "tensorflow" not in sys.modules:
-        os.environ.setdefault(VARIABLE, FATAL)
+    if "tensorflow" not in sys.modules and os.environ.setdefault(VARIABLE, FATAL) != EVERYTHING:
+        sys.meta_path.insert(0, _QuietImport())
+
+
+class _QuietImport(MetaPathFinder):
+    """Finds tensorflow once, and has its import leave out information."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return the spec of tensorflow; None, for the other finders, of all else."""
+        if fullname != "tensorflow":
+            return None
+        sys.meta_path.remove(self)
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def exec_module(module: ModuleType) -> None:
+                with _without_information():
+                    execute(module)
+
+            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+
+@contextmanager
+def _without_information() -> Iterator[None]:
+    """Write what the body writes to the standard error of the process after it, without lines of information."""
+    try:
+        kept = os.dup(_STANDARD_ERROR)
+    except OSError:  # it is closed
+        yield
+        return
+    with tempfile.TemporaryFile() as written:
+        os.dup2(written.fileno(), _STANDARD_ERROR)
+        try:
+            yield
+        finally:
+            os.dup2(kept, _STANDARD_ERROR)
+            os.close(kept)
+            written.seek(0)
+            for line in written:
+                if not _INFORMATION.match(line):
+                    os.write(_STANDARD_ERROR, line)

@@ -10,6 +10,7 @@ import pytest
 from conftest import CHECKOUT
 
 import alad_tf
+from alad_tf import _tensorflow_log
 
 LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
@@ -58,3 +59,16 @@ def test_level_of_the_log_is_set_where_the_user_has_set_none(code: str, given: d
 def test_importing_prints_nothing() -> None:
     done = python("from alad_tf import *; ALAD, BatchScorer, load_networks")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_errors_of_an_import_are_not_left_out(capfd: pytest.CaptureFixture[str]) -> None:
+    lines = b"I0000 00:00:1.2 3 port.cc:153] oneDNN is on\nE0000 00:00:1.2 3 dso.cc:1] no such library\nTraceback\n"
+    with pytest.raises(ImportError), _tensorflow_log._without_information():
+        os.write(2, lines)
+        raise ImportError
+    assert capfd.readouterr().err == "E0000 00:00:1.2 3 dso.cc:1] no such library\nTraceback\n"
+
+
+def test_everything_is_logged_where_it_is_asked_for() -> None:
+    code = "import sys, alad_tf; print([type(finder).__name__ for finder in sys.meta_path].count('_QuietImport'))"
+    assert [python(code, **given).stdout for given in ({}, {LEVEL: "1"}, {LEVEL: "0"})] == ["1\n", "1\n", "0\n"]
