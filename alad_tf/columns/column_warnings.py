@@ -45,7 +45,7 @@ def column_warnings(cells: pd.DataFrame, frame: pd.DataFrame, scaled: bool) -> I
             yield f"column {name!r} is trained on; if it is a label, name it with --label or --drop it"
         kind = _kind(cells[name])
         if kind == "constant":
-            yield f"column {name!r} is constant: {cells[name].iloc[0]!r} in all rows"
+            yield f"column {name!r} is constant: {cells[name].head(1).tolist()[0]!r} in all rows"
         elif kind:
             kinds[kind].append(repr(name))
     if kinds["nearly"]:
@@ -66,7 +66,7 @@ def _kind(column: pd.Series) -> str | None:
         return "constant"
     if counts.iloc[0] >= NEARLY_ALL * len(column):
         return "nearly"
-    whole = column.dtype == object or bool((column.dropna() % 1 == 0).all())
+    whole = not pd.api.types.is_numeric_dtype(column) or bool((column.dropna() % 1 == 0).all())
     if whole and len(counts) == len(column) >= DISTINCT_ROWS:
         return "distinct"
     if column.dtype == np.float64 and whole and 3 <= len(counts) <= min(MOST_CODES, len(column) // ROWS_A_CODE):

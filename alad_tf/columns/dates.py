@@ -29,7 +29,7 @@ FORMATS = (ISO, TIME, UNCLEAR, *(day + clock for days in _PATTERNS.values() for 
 _PARTS: dict[str, tuple[int, Callable[[Any], Any]]] = {  # days of two cycles, and the number
     "month": (730, lambda when: when.dt.month),
     "day": (62, lambda when: when.dt.day),
-    "weekday": (14, lambda when: when.dt.weekday),
+    "weekday": (14, lambda when: when.dt.day_of_week),
     "hour": (2, lambda when: when.dt.hour + when.dt.minute / 60 + when.dt.second / 3600),
 }
 

@@ -75,7 +75,7 @@ class Encoder:
             column = preprocessing.columns_of_features(self.transformer)[feature]
             raise DataError(
                 f"Expected numbers that float32 holds in column {column!r}, row {cells.index[row] + 1}. Received: "
-                f"{cells[column].iloc[row]!r}. Choose another --scaling, or drop the column."
+                f"{cells[column].iloc[[row]].tolist()[0]!r}. Choose another --scaling, or drop the column."
             )
         return x
 

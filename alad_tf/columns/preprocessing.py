@@ -232,7 +232,7 @@ def _made_up_rows(document: Document) -> pd.DataFrame:
         made[name] = np.resize(values, count)
     if sorted(made) != sorted(document["columns"]):
         raise ValueError("columns that do not match")
-    return pd.DataFrame(made)[document["columns"]]
+    return pd.DataFrame({name: pd.Series(made[name], dtype=made[name].dtype) for name in document["columns"]})
 
 
 def _values(categories: np.ndarray) -> Document:

@@ -251,7 +251,7 @@ def _is_time(column: pd.Series) -> bool:
 def _as_numbers(column: pd.Series) -> pd.Series:
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(object)
-    if pd.api.types.is_complex_dtype(column) or _is_time(column):
+    if pd.api.types.is_complex_dtype(column) or _is_time(column) or isinstance(column.dtype, pd.PeriodDtype):
         raise DataError(f"Expected real numbers in column {column.name!r}. Received: {column.dtype}.")
     try:
         numbers = pd.to_numeric(column, errors="coerce").astype(np.float64)
@@ -273,7 +273,7 @@ def as_text(column: pd.Series) -> pd.Series:
 
 def as_boolean(column: pd.Series) -> pd.Series:
     """Cells of true and false, 1 and 0, as the text True and False; others as `as_text`."""
-    return as_text(column).map(lambda cell: _BOOLEANS.get(cell.lower(), cell), na_action="ignore")
+    return as_text(column).map(lambda cell: _BOOLEANS.get(cell.lower(), cell), na_action="ignore").astype(object)
 
 
 def _is_boolean(column: pd.Series) -> bool:
