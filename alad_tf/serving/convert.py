@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from alad_tf.errors import AladError, SettingsError
 from alad_tf.io import atomic
+from alad_tf.serving import lite_interpreter
 from alad_tf.serving.checks import compare, decisions
 from alad_tf.serving.sample_requests import Arrays, requests
 from alad_tf.serving.signatures import Detector, Served
@@ -36,7 +37,7 @@ def convert(detector: Detector, path: Path | str) -> None:
         raise SettingsError(f"Expected a file in {' or '.join(FORMATS)}. Received: {path}.")
     content = _onnx(detector) if path.suffix == ".onnx" else _tflite(detector)
     x = requests(detector, 8)["serving_default"]["x"]
-    run = _run_onnx if path.suffix == ".onnx" else _run_tflite
+    run = _run_onnx if path.suffix == ".onnx" else lite_interpreter.run
     outputs = run(content, x)
     compare(path.suffix, outputs["score"], outputs["is_valid"], decisions(detector, x))
     with atomic.replacing(path) as temporary:
@@ -65,14 +66,6 @@ def _run_onnx(content: bytes, x: np.ndarray) -> Arrays:
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(names, {session.get_inputs()[0].name: x})))
-
-
-def _run_tflite(content: bytes, x: np.ndarray) -> Arrays:
-    """Outputs of a TensorFlow Lite model for x [n, ...], by name."""
-    interpreter = tf.lite.Interpreter(model_content=content, num_threads=1)
-    signature = interpreter.get_signature_runner()
-    outputs: Arrays = signature(x=x)
-    return outputs
 
 
 def _where(graph: object, node: Node, name: str, arguments: list[object]) -> Node:

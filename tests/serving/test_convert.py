@@ -15,7 +15,7 @@ from tolerances import of_estimator
 from alad_tf.errors import AladError, SettingsError
 from alad_tf.options import SCORES
 from alad_tf.serving import convert as converting
-from alad_tf.serving import sources
+from alad_tf.serving import lite_interpreter, sources
 from alad_tf.serving.checks import decisions
 from alad_tf.serving.convert import convert
 from alad_tf.serving.signatures import Detector
@@ -32,8 +32,7 @@ def with_onnxruntime(path: Path, x: np.ndarray) -> Answer:
 
 
 def with_tensorflow_lite(path: Path, x: np.ndarray) -> Answer:
-    runner = tf.lite.Interpreter(str(path)).get_signature_runner()
-    return dict(runner(x=x))
+    return lite_interpreter.run(path.read_bytes(), x)
 
 
 def detector(score: str) -> Detector:
