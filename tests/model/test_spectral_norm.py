@@ -180,6 +180,22 @@ def test_own_layer_equals_that_of_tensorflow_addons(kind: str) -> None:
             np.testing.assert_array_equal(ours, theirs)
 
 
+def test_tfa_without_tensorflow_addons_is_the_equal_layer_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As on the current stack, on either; each process says it once."""
+    monkeypatch.setattr(keras_versions, "has_addons", lambda: False)
+    spectral_norm._addons_layer.cache_clear()
+    try:
+        assert [spectral_norm.wrapper("tfa") for _ in range(2)] == 2 * [spectral_norm.TfaSpectralNormalization]
+    finally:
+        spectral_norm._addons_layer.cache_clear()
+    (message,) = caplog.messages
+    assert message == (
+        f"tensorflow-addons does not run with TensorFlow {tf.__version__}: 'tfa' is an equal layer of alad_tf"
+    )
+
+
 def test_wrapper_names_the_kinds() -> None:
     layer = tf.keras.layers.Dense(4)
     assert spectral_norm.wrapper(None)(layer) is layer
