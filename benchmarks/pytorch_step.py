@@ -152,7 +152,7 @@ class Trainer:
         self.table, self.networks, self.ema_decay = table, networks, ema_decay
         self.weights = list(networks.parameters())
         self.average = [weight.detach().clone() for weight in self.weights]
-        self.x_train = torch.from_numpy(np.array(x_train))
+        self.x_train = torch.from_numpy(np.array(x_train)).to(self.weights[0].device)
         self.d_update = Update(networks.discriminator_loss, networks.discriminator_weights, table)
         self.ge_update = Update(networks.generator_encoder_loss, networks.generator_encoder_weights, table)
         self.batches = self.epochs()

@@ -56,12 +56,13 @@ def flop(sizes: list[Product]) -> int:
     return sum(2 * m * k * n for m, k, n in sizes)
 
 
-def parser(description: str | None, *, rounds: int) -> argparse.ArgumentParser:
-    """Argument parser of a benchmark with the two common options."""
+def parser(description: str | None, *, rounds: int | None = None) -> argparse.ArgumentParser:
+    """Argument parser of a benchmark, with --json, and with --rounds if a number of rounds is given."""
     created = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    created.add_argument("--rounds", type=int, default=rounds, metavar="N", help="default: %(default)s")
+    if rounds is not None:
+        created.add_argument("--rounds", type=int, default=rounds, metavar="N", help="default: %(default)s")
     created.add_argument("--json", type=Path, metavar="FILE", help="write the report to a file as well")
     return created
 
