@@ -327,6 +327,21 @@ def labels(help: str, group: str = "Options") -> Callable[[Decorated], Decorated
     return add
 
 
+def components(group: str = "Options") -> Callable[[Decorated], Decorated]:
+    """Return the decorator that adds the options for the components of ALAD: spectral normalisation and Dzz."""
+    kinds = "reparametrise weights as W / sigma, or use the layer of tensorflow_addons"
+
+    def add(function: Decorated) -> Decorated:
+        function = flag("--no-dzz", "leave out the latent discriminator Dzz (DL)", group=group)(function)
+        function = flag("--no-spectral-norm", "leave out spectral normalisation (SN)", group=group)(function)
+        named = option(
+            "--spectral-norm", one_of(("paper", "tfa")), "paper|tfa", kinds, show_default="paper", group=group
+        )
+        return named(function)
+
+    return add
+
+
 data_dir = option(
     "--data-dir",
     PATH,

@@ -20,6 +20,7 @@ from alad_tf.cli.arguments import (
     UNCHANGED,
     Command,
     argument,
+    components,
     data_dir,
     flag,
     jobs,
@@ -98,15 +99,7 @@ alad reproduce cifar10 --normal-class 0,1    two of the ten tasks of an image da
 @option("--seed", NOT_NEGATIVE, "S", "seed of the first run", default=0, show_default=True)
 @option("--epochs", POSITIVE, "N", "epochs of each run", show_default="the architecture table's")
 @jobs
-@option(
-    "--spectral-norm",
-    one_of(("paper", "tfa")),
-    "paper|tfa",
-    "reparametrise weights as W / sigma, or use the layer of tensorflow_addons",
-    show_default="paper",
-)
-@flag("--no-spectral-norm", "leave out spectral normalisation (SN)")
-@flag("--no-dzz", "leave out the latent discriminator Dzz (DL)")
+@components()
 @flag("--no-ema", "score with the trained weights instead of their moving average")
 @option(
     "--scaling",

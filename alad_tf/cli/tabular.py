@@ -22,6 +22,7 @@ from alad_tf.cli.arguments import (
     Command,
     Decorated,
     argument,
+    components,
     flag,
     labels,
     one_of,
@@ -107,17 +108,7 @@ alad fit train.csv --model model --epochs 20 --validation 0.2 --false-positive-r
 @option("--batch-size", POSITIVE, "N", "rows per step", show_default="the architecture's", group=TRAINING)
 @option("--learning-rate", ABOVE_ZERO, "R", "learning rate of Adam", show_default="the architecture's", group=TRAINING)
 @option("--seed", SEED, "S", "random seed", show_default="drawn and stored with the model", group=TRAINING)
-@option(
-    "--spectral-norm",
-    one_of(("paper", "tfa")),
-    "paper|tfa",
-    "reparametrise weights as W / sigma, or use the layer of tensorflow_addons",
-    default="paper",
-    show_default=True,
-    group=TRAINING,
-)
-@flag("--no-spectral-norm", "leave out spectral normalisation (SN)", group=TRAINING)
-@flag("--no-dzz", "leave out the latent discriminator Dzz (DL)", group=TRAINING)
+@components(TRAINING)
 @option(
     "--validation",
     SHARE,
@@ -183,7 +174,7 @@ def fit(data: Path, model: Path, **given: Any) -> None:
     options["score_name"] = given["score"]
     if given["seed"] is not None:
         options["random_state"] = given["seed"]
-    options["spectral_norm"] = None if given["no_spectral_norm"] else given["spectral_norm"]
+    options["spectral_norm"] = None if given["no_spectral_norm"] else given["spectral_norm"] or "paper"
     options["latent_discriminator"] = not given["no_dzz"]
     with local(data) as path:
         report = fit_file(
