@@ -48,7 +48,9 @@ def report(model: Path, rows: Path | None, output: Path, **given: Any) -> None:
     labelled = labels_of(given["label"], given["normal"])
     if run_page.is_run(model):
         if rows is not None or labelled or given["id"]:
-            raise SettingsError("Expected the folder of a run alone: its test rows have labels. Received: more.")
+            raise SettingsError(
+                "Expected only the folder of a run, whose test rows have labels. Received: other arguments too."
+            )
         page = run_page.run_page(model, given["top"])
     elif rows is None and (labelled or given["id"]):
         raise SettingsError("Expected ROWS with --label, --normal and --id. Received: none.")

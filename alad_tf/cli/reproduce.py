@@ -74,7 +74,7 @@ def show(dataset: str, features: int | None, rows: int | None, method: str) -> N
                 raise ValueError("Expected --features N with tabular. Received: none")
             table: Table = tabular(features, n_rows=rows or KDD99_ROWS)
         elif features or rows:
-            raise ValueError(f"Expected --features and --rows with tabular only. Received: them with {dataset}")
+            raise ValueError(f"Expected --features and --rows only with tabular. Received: {dataset}")
         else:
             table = architectures.load(dataset, method)
         say(architectures.render(table))

@@ -242,7 +242,7 @@ def score(data: Path, model: Path, output: Path, **given: Any) -> None:
         _score_folder(data, model, output, given)
         return
     if given["workers"] is not None:
-        raise SettingsError("Expected --workers with --engine only. Received: it alone.")
+        raise SettingsError("Expected --workers only with --engine. Received: --workers alone.")
     from alad_tf.tabular.score import score_file
     from alad_tf.tabular.standard_input import local
 

@@ -99,7 +99,7 @@ def read(name: str, folders: list[Path], target: Path | None = None) -> Images:
     except Exception as error:  # readers raise many types for damaged files
         raise DataError(
             f"Expected a prepared {source.builder} in {builder.data_dir}. Received: {one_line(error)}. Remove that "
-            "folder to have it prepared anew."
+            "folder to prepare it again."
         ) from error
     x, label = (np.concatenate(arrays) for arrays in zip(*parts))
     if x.dtype != np.uint8 or x.shape[1:] != SHAPE or label.max(initial=0) >= CLASSES or label.min(initial=0) < 0:
@@ -140,7 +140,7 @@ def prepared(name: str, folders: list[Path], target: Path | None = None) -> tfds
                 except Exception as error:  # many types for damaged descriptions
                     raise DataError(
                         f"Expected a prepared {source.builder} in {place / source.builder / version}. Received: "
-                        f"{one_line(error)}. Remove that folder to have it prepared anew."
+                        f"{one_line(error)}. Remove that folder to prepare it again."
                     ) from error
     try:
         builder = tfds.builder(source.builder, data_dir=(target or folders[0]) / "tensorflow_datasets")

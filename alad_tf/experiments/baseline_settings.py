@@ -88,7 +88,7 @@ class BaselineSettings(SharedOptions, Method):
         """The smallest number of training rows, and the reason for it."""
         if self.table is not None:
             return self.table.batch_size, f", a batch of {self.baseline}"
-        return (NEIGHBOURS, ", as many neighbours as kNN asks") if self.baseline == "kNN" else (2, "")
+        return (NEIGHBOURS, ", the number of neighbours of kNN") if self.baseline == "kNN" else (2, "")
 
     @property
     def table(self) -> Table | None:
@@ -141,7 +141,7 @@ def of_method(dataset: str, method: str, **options: Any) -> AnySettings:
         return Settings.of_protocol(dataset, method, **options)
     unknown = sorted(set(options) - {known.name for known in fields(BaselineSettings)})
     if unknown:
-        raise SettingsError(f"Expected options of {method}. Received: {', '.join(unknown)}, of ALAD alone.")
+        raise SettingsError(f"Expected options of {method}. Received: {', '.join(unknown)}, which only ALAD has.")
     return replace(_usual(dataset, method, options.get("normal_class")), **options)
 
 

@@ -73,7 +73,7 @@ class Checkpoints:
         except _DAMAGE as error:
             raise DataError(
                 f"Expected the best weights in {path}. Received: {str(error).splitlines()[0]}. "
-                f"To begin the run anew, remove {self.folder}."
+                f"To start the run again, remove {self.folder}."
             ) from error
 
     def restore(self) -> Document | None:
@@ -94,12 +94,12 @@ class Checkpoints:
                 reasons.append(f"{path.name}: {str(error).splitlines()[0]}")
                 continue
             for reason in reasons:
-                logger.warning("damaged checkpoint in %s, %s; going on from %s", self.folder, reason, path.name)
+                logger.warning("damaged checkpoint in %s, %s; resuming from %s", self.folder, reason, path.name)
             return log
         if reasons:
             raise DataError(
                 f"Expected an intact checkpoint in {self.folder}. Received: {'; '.join(reasons)}. "
-                "To begin the run anew, remove that folder."
+                "To start the run again, remove that folder."
             )
         return None
 

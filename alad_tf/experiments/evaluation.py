@@ -88,7 +88,7 @@ def _scores(model: models.Model, x: np.ndarray, kept: Path, watch: Watch) -> dic
         try:
             parts = archives.arrays(kept)
         except (OSError, *archives.DAMAGE) as error:
-            logger.warning("scores so far in %s are damaged, %s; scoring anew", kept, one_line(error))
+            logger.warning("scores so far in %s are damaged, %s; scoring again", kept, one_line(error))
     return model.search(x, watch, _Kept(kept, parts))
 
 

@@ -32,7 +32,7 @@ class Log:
         if self.stack != stack.name():
             raise SettingsError(
                 f"Expected the {self.stack} stack, with which this run began. Received: the {stack.name()} stack. "
-                "Go on with the same environment, or make the run in another --out."
+                "Continue with the same environment, or choose another --out."
             )
 
     @classmethod
@@ -46,7 +46,7 @@ class Log:
         if document is not None and not set(document) <= known:
             raise DataError(
                 f"Expected the entries {', '.join(sorted(known))} in the log of a checkpoint. Received: "
-                f"{', '.join(sorted(map(str, document))) or 'none'}. To begin the run anew, remove its checkpoints."
+                f"{', '.join(sorted(map(str, document))) or 'none'}. To start the run again, remove its checkpoints."
             )
         return cls(**(document or {}))
 

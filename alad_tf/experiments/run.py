@@ -113,8 +113,8 @@ def _watch(model: models.Model, report: Callable[[Progress], None], stopping: Ca
     def watch(done: int, of: int) -> None:
         report(Progress(done, of, {}, phase="scoring"))
         if stopping() and done < of:
-            anew = "goes on there" if model.search else "scores them anew"
-            raise Stopped(f"stopped after {done} of {of} rows were scored; the same command {anew}")
+            then = "resumes there" if model.search else "scores them again"
+            raise Stopped(f"stopped after {done} of {of} rows were scored; the same command {then}")
 
     return watch
 
@@ -221,7 +221,7 @@ def _train(
             saved.save(log.step, asdict(log))
             last_saved = time.monotonic()
         if stop:
-            raise Stopped(f"stopped at step {log.step} of {steps}, where the same command goes on")
+            raise Stopped(f"stopped at step {log.step} of {steps}; the same command resumes there")
 
 
 def _result(

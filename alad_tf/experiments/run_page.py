@@ -54,7 +54,7 @@ def run_page(folder: Path, top: int) -> Page:
         for key, title in LOSSES.items()
         if any(key in record for record in history)
     }
-    missing = {"losses": "The folder of this run has no history.jsonl, so its losses are not known."}
+    missing = {"losses": "The folder of this run has no history.jsonl, so its losses are unknown."}
     view: ScoreView | None = None
     rows: list[AnomalousRow] = []
     if (folder / "scores.npz").exists():
@@ -70,7 +70,7 @@ def run_page(folder: Path, top: int) -> Page:
         rows=rows,
         missing=missing,
         notes=[
-            f"Made by alad report from the run {folder}. Nothing in this page comes from a network.",
+            f"Made by alad report from the run {folder}. This page loads nothing from the network.",
             "Precision, recall and F1 flag the share of test rows that the paper flags (Section V-A).",
             *([INVERTED] if result["dataset"] == "kdd99" else []),
         ],

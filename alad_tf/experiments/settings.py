@@ -193,7 +193,9 @@ class Settings(SharedOptions, Ablation):
         """
         unknown = sorted(set(options) - {field.name for field in fields(cls)})
         if unknown:
-            raise SettingsError(f"Expected options of {method}. Received: {', '.join(unknown)}, of baselines alone.")
+            raise SettingsError(
+                f"Expected options of {method}. Received: {', '.join(unknown)}, which only baselines have."
+            )
         if dataset not in PROTOCOLS:
             raise SettingsError(f"Expected a known dataset. Received: {dataset!r}. Allowed: {', '.join(PROTOCOLS)}.")
         if method not in ABLATIONS:

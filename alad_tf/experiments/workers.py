@@ -31,8 +31,8 @@ class Worker(NamedTuple):
             return
         if not (run_dir / "config.json").exists():
             raise SettingsError(
-                "Expected --out to be a folder that all processes share, and the same options in each. Received: no "
-                f"{run_dir} of the chief's."
+                "Expected --out to be a folder that all processes share, and the same options in each. Received: "
+                f"{run_dir}, which the chief has not created."
             )
         with TemporaryDirectory() as folder:
             yield Path(folder)

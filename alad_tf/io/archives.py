@@ -34,8 +34,8 @@ def require_bounded(path: Path, unpacked: int) -> None:
     """
     if unpacked > max(FREE_BYTES, MOST_TIMES * path.stat().st_size):
         raise DataError(
-            f"Expected a file that unpacks to at most {MOST_TIMES} times its size. Received: {path}, which holds more. "
-            "If you trust it, unpack it yourself."
+            f"Expected a file that unpacks to at most {MOST_TIMES} times its size. Received: {path}, which unpacks to "
+            "more. If you trust it, unpack it yourself."
         )
 
 

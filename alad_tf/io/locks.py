@@ -55,7 +55,7 @@ def _open_locked(path: Path) -> int:
         try:
             if not try_lock(descriptor):
                 owner = f"used by process {os.read(descriptor, 20).decode() or 'unknown'}"
-                raise AladError(f"Expected a folder that no other process works in. Received: {path.parent}, {owner}.")
+                raise AladError(f"Expected a folder that no other process is using. Received: {path.parent}, {owner}.")
             if path.exists() and os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 return descriptor
         except BaseException:

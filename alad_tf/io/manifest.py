@@ -53,7 +53,7 @@ def require_entries(document: object, path: Path, required: Collection[str] = ()
     entries = document if isinstance(document, dict) else {"": None}
     if not set(required) <= set(entries) or not all(_is_entry(name, values) for name, values in entries.items()):
         raise DataError(
-            f"Expected the list of the files in {path}, each with its size and SHA-256 sum. Received: a damaged one."
+            f"Expected the list of the files in {path}, each with its size and SHA-256 sum. Received: a damaged list."
         )
     return dict(entries)
 

@@ -58,8 +58,8 @@ def read(folder: Path) -> tuple[Document, dict[str, dict[str, np.ndarray]]]:
     if faults:
         listed = "; ".join(f"{name} {fault}" for name, fault in sorted(faults.items()))
         raise DataError(
-            f"Expected the model folder {folder} as it was written. Received: {listed}. Copy it again, whole, or fit "
-            "the model anew."
+            f"Expected the model folder {folder} as it was written. Received: {listed}. Copy the whole folder again, "
+            "or fit the model again."
         )
     documents, arrays = {}, {}
     for path in (folder / name for name in entries):

@@ -139,7 +139,9 @@ def save_toy_figure(x_test: Array, x_hat: Array, z: Array, y_test: Array, path: 
         received = ", ".join(str(shape) for shape in shapes)
         raise DataError(f"Expected x_test, x_hat and z [n, 2] and y_test [n]. Received: {received}. Pass 2-D toy data.")
     if not all(np.isfinite(array).all() for array in (x_test, x_hat, z)):
-        raise DataError("Expected finite points to draw. Received: NaN or infinity. Train anew: this run has diverged.")
+        raise DataError(
+            "Expected finite points to draw. Received: NaN or infinity. This run has diverged: train again."
+        )
     data_reach, latent_reach = (1.06 * float(np.abs(points).max()) for points in (np.stack([x_test, x_hat]), z))
     panels = [
         ("Inputs x", x_test, "x", data_reach),
@@ -338,7 +340,7 @@ def _read_scores(path: Path) -> dict[str, Array]:
         raise _unusable(path, str(error)) from error
     labels = arrays["y_test"]
     if labels.ndim != 1 or set(np.unique(labels)) != {0, 1}:
-        raise _unusable(path, "y_test is not a row of zeros and ones, some of each")
+        raise _unusable(path, "y_test does not consist of zeros and ones, with both present")
     for score in SCORES:
         if arrays[score].shape != labels.shape:
             raise _unusable(path, f"{score} has shape {arrays[score].shape}, y_test {labels.shape}")

@@ -262,7 +262,7 @@ def _require_same(key: str, results: Sequence[Document]) -> None:
         if received != expected:
             raise AladError(
                 f"Expected the same {key} in all runs of {first['method']} on {first['dataset']}. Received: {expected} "
-                f"(seed {first['seed']}) and {received} (seed {result['seed']}). Keep unlike runs apart."
+                f"(seed {first['seed']}) and {received} (seed {result['seed']}). Keep different runs apart."
             )
 
 
@@ -302,9 +302,7 @@ def _sound(path: Path, result: Document, expected: Document) -> Document:
 
 
 def _unusable(path: Path, reason: str) -> DataError:
-    return DataError(
-        f"Expected the complete result of a run. Received: {path}: {reason}. Remove it to have the run done again."
-    )
+    return DataError(f"Expected the complete result of a run. Received: {path}: {reason}. Remove it to repeat the run.")
 
 
 def _fault(result: Document, expected: Document) -> str | None:

@@ -46,8 +46,8 @@ def compare(name: str, score: np.ndarray, valid: np.ndarray | None, expected: Ar
     close = np.abs(score - expected["score"]) <= TOLERANCE * (np.abs(expected["score"]) + scale)
     if not close.all() or (valid is not None and (valid != expected["is_valid"]).any()):
         raise AladError(
-            f"Expected the export to answer as alad_tf does, {expected['score'].tolist()}. Received from {name}: "
-            f"{score.tolist()}. Nothing was exported."
+            f"Expected the scores of alad_tf, {expected['score'].tolist()}, from {name}. Received: {score.tolist()}. "
+            "Nothing was exported."
         )
 
 

@@ -81,14 +81,14 @@ class RestClient:
         thread.join(self._seconds)
         if thread.is_alive():
             exchange.abandoned = True
-            raise AladError(f"Expected an answer of {self._url} within {self._seconds:g} seconds. Received: none.")
+            raise AladError(f"Expected a response from {self._url} within {self._seconds:g} seconds. Received: none.")
         if isinstance(exchange.outcome, bytes):
             return exchange.outcome
         if isinstance(exchange.outcome, urllib.error.HTTPError):
             code, reason = exchange.outcome.code, exchange.reason
-            raise AladError(f"Expected an answer of {self._url}. Received: {code}, {reason}.") from exchange.outcome
+            raise AladError(f"Expected a response from {self._url}. Received: {code}, {reason}.") from exchange.outcome
         raise AladError(
-            f"Expected an answer of {self._url}. Received: {one_line(exchange.outcome)}."
+            f"Expected a response from {self._url}. Received: {one_line(exchange.outcome)}."
         ) from exchange.outcome
 
 
@@ -107,7 +107,7 @@ class _Exchange:
         self._seconds, self._most = seconds, max(MOST_BYTES, 200 * len(body))
         self.abandoned = False
         self.reason = ""
-        self.outcome: bytes | Exception = AladError("no answer")
+        self.outcome: bytes | Exception = AladError("no response")
 
     def run(self) -> None:
         """Send the request and store the outcome."""
@@ -126,13 +126,13 @@ class _Exchange:
         while not self.abandoned:
             block = response.read1(1 << 16)
             if not block and response.length:
-                raise ValueError("an answer that ends too soon")
+                raise ValueError("a truncated response")
             if not block:
                 return bytes(content)
             content += block
             if len(content) > most:
-                raise ValueError(f"an answer of more than {most} bytes")
-        raise ValueError("an answer that came too late")
+                raise ValueError(f"a response of more than {most} bytes")
+        raise ValueError("a response that came too late")
 
     def _reason(self, error: urllib.error.HTTPError) -> str:
         """The server's error message, truncated, or else the reason in the status line."""
@@ -190,7 +190,7 @@ class GrpcClient:
             outputs = {name: tf.make_ndarray(tensor) for name, tensor in response.outputs.items()}
             return _outputs(outputs, self._description["signatures"][signature]["outputs"], rows)
         except self._fault as error:
-            raise AladError(f"Expected an answer of {self._target}. Received: {error.details()}.") from error
+            raise AladError(f"Expected a response from {self._target}. Received: {error.details()}.") from error
         except (KeyError, TypeError, ValueError) as error:
             raise AladError(
                 f"Expected outputs of {signature} from {self._target}. Received: {one_line(error)}."
@@ -215,7 +215,7 @@ def checked(inputs: Mapping[str, npt.ArrayLike], description: Document, signatur
     arrays = {name: _array(name, inputs[name], tensor) for name, tensor in wanted.items()}
     rows = {name: len(array) for name, array in arrays.items()}
     if len(set(rows.values())) > 1:
-        raise DataError(f"Expected as many rows in each input. Received: {rows}.")
+        raise DataError(f"Expected the same number of rows in each input. Received: {rows}.")
     return arrays
 
 
@@ -292,4 +292,4 @@ def _output(name: str, values: npt.ArrayLike, kind: str) -> np.ndarray:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant}, which is no number of JSON")
+    raise ValueError(f"{constant}, which is not a JSON number")

@@ -66,7 +66,7 @@ def score_folder(
     _claim(output, scorer, parts)
     missing = [part for part in parts if not (output / part["name"]).exists()]
     if len(missing) < len(parts):
-        logger.warning("%d of %d parts are there already", len(parts) - len(missing), len(parts))
+        logger.warning("%d of %d parts exist already", len(parts) - len(missing), len(parts))
     if missing:
         if not ray.is_initialized():
             ray.init(include_dashboard=False, logging_level="ERROR", log_to_driver=False, num_cpus=workers)

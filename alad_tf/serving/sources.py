@@ -77,7 +77,7 @@ def load(
     estimator = ALAD.load(path)
     if score not in (None, estimator.score_name):
         raise SettingsError(
-            f"Expected the model's score, {estimator.score_name}, which its threshold is of. Received: {score}."
+            f"Expected the model's score, {estimator.score_name}, to which its threshold belongs. Received: {score}."
         )
     if threshold is not None or contamination is not None:
         estimator.set_threshold(value=threshold, contamination=contamination)
@@ -128,8 +128,8 @@ def _run(path: Path, threshold: float | None, contamination: float | None, score
     settings, seed = Settings.of_run(path)
     if settings.scaling is not None:
         raise SettingsError(
-            f"Expected a run on raw values. Received: one with scaling={settings.scaling!r}, which its folder does not "
-            "hold. Use `alad fit --scaling`, whose model does."
+            f"Expected a run without scaling. Received: scaling={settings.scaling!r}, whose parameters are not in the "
+            "folder of a run. Use `alad fit --scaling`, whose models hold them."
         )
     networks = run.load_networks(path)
     share = PROTOCOLS[settings.dataset].top_fraction if contamination is None else contamination

@@ -38,7 +38,7 @@ def resolve(path: Path | str) -> Path:
     if not numbers:
         raise DataError(
             f"Expected an exported model in {path}: a version's folder, or BASE/NAME with such folders. Received: "
-            f"{'a folder without any' if path.is_dir() else 'nothing'}. `alad export` makes one."
+            f"{'a folder without any' if path.is_dir() else 'nothing'}. `alad export` writes one."
         )
     return path / str(numbers[-1])
 
@@ -77,7 +77,7 @@ def describe(version: Path) -> Document:
     if damaged:
         raise DataError(
             f"Expected the export {version} as it was written. Received: {', '.join(damaged)} missing or damaged. Copy "
-            "it again, whole, or export anew."
+            "the whole folder again, or export again."
         )
     return description
 

@@ -80,7 +80,9 @@ def feather_columns(path: Path) -> list[str]:
     """Column names of a Feather file (version 2)."""
     with open(path, "rb") as file:
         if file.read(4) == b"FEA1":
-            raise DataError(f"Expected a Feather file of version 2. Received: {path}, of version 1. Write it anew.")
+            raise DataError(
+                f"Expected a Feather file of version 2. Received: {path}, of version 1. Write it again in version 2."
+            )
     with pa.OSFile(str(path)) as file:
         return _without_index(pa.ipc.open_file(file).schema.names)
 

@@ -210,7 +210,9 @@ def _require_new_folder(folder: Path, overwrite: bool) -> None:
     if not model_folder.is_model_folder(folder):
         raise SettingsError(f"Expected a new folder for the model. Received: {folder}, which holds something else.")
     if not overwrite:
-        raise SettingsError(f"Expected a new folder for the model. Received: {folder}, a model. Pass --overwrite.")
+        raise SettingsError(
+            f"Expected a new folder for the model. Received: {folder}, an existing model. Pass --overwrite."
+        )
 
 
 @contextmanager

@@ -31,7 +31,9 @@ class Labels:
 def describe_metrics(anomaly: np.ndarray, scores: np.ndarray) -> str:
     """Describe metrics in one line; F1 is for as many flagged rows as there are anomalies."""
     if anomaly.all() or not anomaly.any():
-        return f"{int(anomaly.sum())} anomalies of {len(anomaly)} rows by label: no metrics, for they need both kinds"
+        return (
+            f"{int(anomaly.sum())} anomalies of {len(anomaly)} rows by label: no metrics, because they need both kinds"
+        )
     values = metrics.evaluate(anomaly.astype(np.uint8), scores, float(anomaly.mean()))
     return f"{int(anomaly.sum())} anomalies by label: AUROC {values['auroc']:.4f}, average precision " + (
         f"{values['average_precision']:.4f}, F1 {values['f1']:.4f} with as many rows flagged"

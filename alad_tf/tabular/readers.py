@@ -260,7 +260,7 @@ def _named(path: Path, every: list[str]) -> list[str]:
     if doubled or "" in names:
         problem = f"{listed(doubled)} more than once" if doubled else f"no name for column {every.index('', 1) + 1}"
         hint = " If its first row is data, pass --no-header." if dialects.looks_like_data(names) else ""
-        raise DataError(f"Expected a name of its own for each column of {path}. Received: {problem}.{hint}")
+        raise DataError(f"Expected a unique name for each column of {path}. Received: {problem}.{hint}")
     return names
 
 

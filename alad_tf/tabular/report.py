@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from alad_tf.estimator.alad import ALAD
 
 CELLS = 5  # columns shown for each anomalous row
-OLD_FOLDER = "This model folder was written by an earlier version, which did not keep {}. Fit the model anew for them."
+OLD_FOLDER = (
+    "This model folder was written by an earlier version, which did not store {}. Fit the model again to add them."
+)
 NO_ROWS = "No rows were given: `alad report MODEL ROWS` adds this part."
 ONLY_SCORES = "{} lacks the model's columns ({}), so only its scores are shown."
 
@@ -62,7 +64,7 @@ def model_page(folder: Path, rows: Rows | None = None) -> Page:
         columns={"numeric columns": model.columns.numeric, "categorical columns": model.columns.categorical},
         losses=_losses(model),
         missing={"losses": OLD_FOLDER.format("the losses of each epoch")},
-        notes=[f"Made by alad report from the model folder {folder}. Nothing in this page comes from a network."],
+        notes=[f"Made by alad report from the model folder {folder}. This page loads nothing from the network."],
     )
     if rows is None:
         missing = {**page.missing, **dict.fromkeys(("rows", "drift"), NO_ROWS)}

@@ -174,5 +174,5 @@ class _Counts:
         if self.invalid:
             lines.append(f"{self.invalid} rows with missing or infinite cells: no score, is_valid False")
         for name, count in self.unknown.items():
-            lines.append(f"{count} cells of column {name!r} hold categories that training did not have")
+            lines.append(f"{count} cells of column {name!r} hold categories that were not seen in training")
         return lines

@@ -74,9 +74,11 @@ class Layout:
         if self._id is not None:
             renamed = [line for line in renamed if not line.startswith("row ")]
         if renamed and not self._said:
-            logger.warning("the file has columns with names of scores, which are written as %s", ", ".join(renamed))
+            logger.warning(
+                "the file has columns with the names of score columns; the scores are written as %s", ", ".join(renamed)
+            )
         if left_out and not self._said:
-            logger.warning("columns without text are left out: %s", ", ".join(left_out))
+            logger.warning("columns without a text form are left out: %s", ", ".join(left_out))
         self._said = True
 
 

@@ -73,7 +73,7 @@ def columns(path: Path, dialect: Dialect) -> list[str]:
     if first.lstrip(b" \t").startswith(b"<"):
         raise DataError(f"Expected rows in {path}. Received: a page of HTML or XML, {shown(first)}")
     if b"\0" in first:
-        raise DataError(f"Expected text in {path}. Received: binary data. Its name has to say its format.")
+        raise DataError(f"Expected text in {path}. Received: binary data. Its suffix must tell its format.")
     try:
         (names,) = csv.reader([first.decode("utf-8")], delimiter=dialect.sep or ",", strict=True)
     except (UnicodeDecodeError, csv.Error, ValueError) as error:

@@ -125,7 +125,7 @@ def test_metrics_without_shared_rows_by_hand(tmp_path: Path) -> None:
 def test_stopped_while_scoring(tmp_path: Path, damaged: bool, caplog: pytest.LogCaptureFixture) -> None:
     """The search is ended at a block; the next call goes on with the next one and trains no more."""
     run, reports = tmp_path / "run", list[Progress]()
-    with pytest.raises(Stopped, match="stopped after 1024 of 2148 rows were scored; the same command goes on there"):
+    with pytest.raises(Stopped, match="stopped after 1024 of 2148 rows were scored; the same command resumes there"):
         experiment.run(settings("AnoGAN"), 3, run, report=reports.append, stopping=StopAfter(7))
     assert [report.step for report in reports if not report.phase] == [3, 4, 7, 8, 11, 12]
     assert not (run / "result.json").exists()
@@ -145,7 +145,7 @@ def test_stopped_while_scoring(tmp_path: Path, damaged: bool, caplog: pytest.Log
         experiment.run(settings("AnoGAN"), 3, run, report=reports.append)
     assert searched == [1024] * (3 if damaged else 2)
     warnings = [record.getMessage() for record in caplog.records if record.name.startswith("alad_tf")]
-    assert len(warnings) == damaged and all("scores so far in" in text and "anew" in text for text in warnings)
+    assert len(warnings) == damaged and all("scores so far in" in text and "scoring again" in text for text in warnings)
     assert [(report.phase, report.step, report.steps) for report in reports] == [
         ("scoring", done, 2148) for done in (1024, 2048, 2148)
     ]
@@ -187,9 +187,9 @@ def refused(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
     ("arguments", "message"),
     [
         (["cifar10", "--method", "DAGMM"], "Expected a table of DAGMM for cifar10, but there is none"),
-        (["kdd99", "--no-dzz", "--method", "IF"], "Received: latent_discriminator, of ALAD alone"),
-        (["kdd99", "--no-ema", "--method", "DSEBM"], "Received: ema_decay, of ALAD alone"),
-        (["kdd99", "--train-rows", "100"], "Received: train_rows, of baselines alone"),
+        (["kdd99", "--no-dzz", "--method", "IF"], "Received: latent_discriminator, which only ALAD has"),
+        (["kdd99", "--no-ema", "--method", "DSEBM"], "Received: ema_decay, which only ALAD has"),
+        (["kdd99", "--train-rows", "100"], "Received: train_rows, which only baselines have"),
         (["kdd99", "--method", "IF", "--epochs", "3"], "Expected no epochs: IF has none. Received: 3"),
         (["kdd99", "--method", "IF", "--jit"], "Expected no XLA for IF"),
         (["kdd99", "--method", "DAGMM", "--train-rows", "1023"], "Expected at least 1024 train rows, a batch of DAGMM"),

@@ -124,12 +124,22 @@ def test_departures_name_the_folder(dataset: str, method: str, options: dict[str
         ("mnist", "IF", {}, "Expected a known dataset. Received: 'mnist'"),
         ("svhn", "DAGMM", {}, "Expected a table of DAGMM for svhn, but there is none"),
         ("toy", "DSEBM", {}, "Expected a table of DSEBM for toy, but there is none"),
-        ("kdd99", "IF", {"spectral_norm": None}, "Expected options of IF. Received: spectral_norm, of ALAD alone"),
+        (
+            "kdd99",
+            "IF",
+            {"spectral_norm": None},
+            "Expected options of IF. Received: spectral_norm, which only ALAD has",
+        ),
         ("kdd99", "DSEBM", {"ema_decay": None, "latent_discriminator": False}, "Received: ema_decay, latent_discrimin"),
-        ("kdd99", "AnoGAN", {"strategy": "mirrored"}, "Received: strategy, of ALAD alone"),
-        ("kdd99", "AnoGAN", {"precision": "bfloat16"}, "Received: precision, of ALAD alone"),
-        ("kdd99", "ALAD", {"train_rows": 100}, "Expected options of ALAD. Received: train_rows, of baselines alone"),
-        ("kdd99", "ALAD-noSN", {"test_rows": 100}, "Received: test_rows, of baselines alone"),
+        ("kdd99", "AnoGAN", {"strategy": "mirrored"}, "Received: strategy, which only ALAD has"),
+        ("kdd99", "AnoGAN", {"precision": "bfloat16"}, "Received: precision, which only ALAD has"),
+        (
+            "kdd99",
+            "ALAD",
+            {"train_rows": 100},
+            "Expected options of ALAD. Received: train_rows, which only baselines have",
+        ),
+        ("kdd99", "ALAD-noSN", {"test_rows": 100}, "Received: test_rows, which only baselines have"),
         ("kdd99", "IF", {"train_rows": 1}, "Expected at least 2 train rows. Received: 1"),
         ("kdd99", "IF", {"test_rows": 1}, "Expected at least 2 test rows. Received: 1"),
         ("kdd99", "IF", {"epochs": 2}, "Expected no epochs: IF has none. Received: 2"),
@@ -147,7 +157,7 @@ def test_departures_name_the_folder(dataset: str, method: str, options: dict[str
         ("kdd99", "IF", {"jit": True}, "Expected no XLA for IF. Received: jit=True"),
         # Fewer rows than a batch has:
         ("kdd99", "DSEBM", {"train_rows": 99}, "Expected at least 100 train rows, a batch of DSEBM. Received: 99"),
-        ("kdd99", "kNN", {"train_rows": 4}, "Expected at least 5 train rows, as many neighbours as kNN asks"),
+        ("kdd99", "kNN", {"train_rows": 4}, "Expected at least 5 train rows, the number of neighbours of kNN"),
     ],
 )
 def test_refusals(dataset: str, method: str, options: dict[str, Any], message: str) -> None:

@@ -150,7 +150,7 @@ def test_damaged_files_are_refused_in_one_line(copied: Path, what: str, damage: 
         images.load("svhn", 3, [copied])
     message = str(refused.value)
     assert message.startswith("Expected a prepared svhn_cropped in ") and str(copied / VERSION) in message
-    assert message.endswith("Remove that folder to have it prepared anew.") and "\n" not in message
+    assert message.endswith("Remove that folder to prepare it again.") and "\n" not in message
 
 
 def test_failed_download_says_where_to_put_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,7 +287,7 @@ def test_damaged_best_weights_are_named(
 
     restore = checkpoints.Checkpoints.restore_best
     monkeypatch.setattr(checkpoints.Checkpoints, "restore_best", damage)
-    with pytest.raises(DataError, match="Expected the best weights in .*best.*To begin the run anew, remove"):
+    with pytest.raises(DataError, match="Expected the best weights in .*best.*To start the run again, remove"):
         run(small_images.settings(epochs=1), tmp_path / "run", prepared[0])
     assert not (tmp_path / "run" / "result.json").exists()
 

@@ -65,7 +65,7 @@ def run(run_dir: Path, stopping: Callable[[], bool] = lambda: False, **options: 
     try:
         experiment.run(small_run.settings(**options), 3, run_dir, report=reports.append, stopping=stopping)
     except Stopped as error:
-        assert str(error) == f"stopped at step {reports[-1].step} of 24, where the same command goes on"
+        assert str(error) == f"stopped at step {reports[-1].step} of 24; the same command resumes there"
     return reports
 
 
@@ -224,7 +224,7 @@ def test_all_damaged(saved: checkpoints.Checkpoints) -> None:
         saved.restore()
     text = str(caught.value)
     assert text.startswith(f"Expected an intact checkpoint in {saved.folder}. Received: step11: ")
-    assert "step10: " in text and text.endswith("To begin the run anew, remove that folder.") and "\n" not in text
+    assert "step10: " in text and text.endswith("To start the run again, remove that folder.") and "\n" not in text
 
 
 def test_variables_of_another_kind(saved: checkpoints.Checkpoints, tmp_path: Path) -> None:
@@ -340,7 +340,7 @@ def test_second_process_is_refused_by_number(tmp_path: Path) -> None:
 
     with locks.locked(tmp_path):
         assert other() == (
-            f"Expected a folder that no other process works in. Received: {tmp_path}, used by process {os.getpid()}.\n"
+            f"Expected a folder that no other process is using. Received: {tmp_path}, used by process {os.getpid()}.\n"
         )
         with pytest.raises(AladError, match="used by process"):
             experiment.run(small_run.settings(), 3, tmp_path)
@@ -365,7 +365,7 @@ def test_terminated_process_saves_at_the_end_of_its_chunk(tmp_path: Path) -> Non
         while True:
             messages.append(reader.recv())
     newest = max(int(path.name[4:]) for path in (tmp_path / "checkpoints").iterdir())
-    assert messages[-1] == f"stopped at step {newest} of 4000, where the same command goes on"
+    assert messages[-1] == f"stopped at step {newest} of 4000; the same command resumes there"
     assert messages[-2].step == newest
 
 

@@ -86,7 +86,7 @@ def test_two_runs_of_the_same_settings(tmp_path: Path) -> None:
 
 def test_a_folder_in_use_stays(tmp_path: Path) -> None:
     there = write(QUICK, tmp_path, name="ALAD")
-    with locks.locked(there), pytest.raises(AladError, match="no other process works in"):
+    with locks.locked(there), pytest.raises(AladError, match="no other process is using"):
         moved(TOY, tmp_path)
     assert there.exists() and not QUICK.folder(tmp_path, 0).exists()
 

@@ -78,7 +78,7 @@ def run(settings, seed, run_dir, *, data_dir=None, report=None, stopping=None):
     if action == "wait":
         while not stopping():
             time.sleep(0.05)
-        raise Stopped("stopped at step 1 of 4, where the same command goes on")
+        raise Stopped("stopped at step 1 of 4; the same command resumes there")
     while action == "report":
         if stopping():
             raise Stopped("stopped")
@@ -255,8 +255,8 @@ def test_stopped_in_the_middle(script: Script, tmp_path: Path, stop: Callable[[i
     assert error.splitlines() == [
         "toy ALAD-1epochs: 1 epochs each of seed 0, seed 1, seed 2, seed 3",
         "toy ALAD-1epochs seed 0: complete",
-        "toy ALAD-1epochs seed 1: stopped at step 1 of 4, where the same command goes on",
-        "toy ALAD-1epochs seed 2: stopped at step 1 of 4, where the same command goes on",
+        "toy ALAD-1epochs seed 1: stopped at step 1 of 4; the same command resumes there",
+        "toy ALAD-1epochs seed 2: stopped at step 1 of 4; the same command resumes there",
         f"alad: interrupted; {GOES_ON}",
     ]
     assert [is_complete(folder) for folder in folders] == [True, False, False, False]
@@ -344,7 +344,7 @@ def test_warning_of_a_run_is_no_failure(script: Script, tmp_path: Path, capfd: p
 
 def test_run_stopped_alone_says_how_to_go_on(script: Script, tmp_path: Path) -> None:
     script({0: "stop"})
-    with pytest.raises(AladError, match="^seed 0: stopped at step 1 of 4, where the same command goes on$"):
+    with pytest.raises(AladError, match="^seed 0: stopped at step 1 of 4; the same command resumes there$"):
         scheduler.run_all(TOY, [0], tmp_path, jobs=1)
 
 
@@ -367,7 +367,7 @@ def test_runs_go_on_until_the_budget_ends(script: Script, tmp_path: Path, capfd:
     assert not (TOY.folder(tmp_path, 2) / "facts.json").exists()
     assert capfd.readouterr().err.splitlines()[1:] == [
         "toy ALAD-1epochs seed 0: complete",
-        "toy ALAD-1epochs seed 1: stopped at step 1 of 4, where the same command goes on",
+        "toy ALAD-1epochs seed 1: stopped at step 1 of 4; the same command resumes there",
     ]
     script({})
     scheduler.run_all(TOY, range(3), tmp_path, jobs=3, budget=scheduler.Budget(time.monotonic() + PATIENCE, 0.0))

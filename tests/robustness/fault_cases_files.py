@@ -132,7 +132,7 @@ fit_of(
 fit_of(
     "train.csv",
     "a,b,a\n1,2,3\n",
-    "a name of its own for each column of train.csv. Received: a more than once",
+    "a unique name for each column of train.csv. Received: a more than once",
     "column named twice",
 )
 fit_of(

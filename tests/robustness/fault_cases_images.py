@@ -30,7 +30,7 @@ def no_result(scene: Scene) -> None:
     assert not list(scene.folder.glob("images/**/result.json"))
 
 
-@fault(IMAGES, "class 3 seed 0: Expected a prepared svhn_cropped in .*Remove that folder to have it prepared anew")
+@fault(IMAGES, "class 3 seed 0: Expected a prepared svhn_cropped in .*Remove that folder to prepare it again")
 def records_are_cut(scene: Scene) -> Arguments:
     def cut(folder: Path) -> None:
         (records,) = folder.glob("*train*tfrecord*")
@@ -39,7 +39,7 @@ def records_are_cut(scene: Scene) -> Arguments:
     return prepared(scene, cut)
 
 
-@fault(IMAGES, "class 3 seed 0: Expected a prepared svhn_cropped in .*Remove that folder to have it prepared anew")
+@fault(IMAGES, "class 3 seed 0: Expected a prepared svhn_cropped in .*Remove that folder to prepare it again")
 def bit_of_the_records_is_flipped(scene: Scene) -> Arguments:
     def flip(folder: Path) -> None:
         (records,) = folder.glob("*test*tfrecord*")
@@ -48,7 +48,7 @@ def bit_of_the_records_is_flipped(scene: Scene) -> Arguments:
     return prepared(scene, flip)
 
 
-@fault(IMAGES, "Expected a prepared svhn_cropped in .*Remove that folder to have it prepared anew")
+@fault(IMAGES, "Expected a prepared svhn_cropped in .*Remove that folder to prepare it again")
 def description_is_cut(scene: Scene) -> Arguments:
     def cut(folder: Path) -> None:
         (folder / "dataset_info.json").write_text('{"name": "svhn_')

@@ -28,7 +28,7 @@ MODEL_FILES = (
 
 for _name in MODEL_FILES:
 
-    @fault(MODEL, f"Received: {_name} is damaged. Copy it again", name=f"bit of {_name} is another")
+    @fault(MODEL, f"Received: {_name} is damaged. Copy the whole folder again", name=f"bit of {_name} is another")
     def _flip(scene: Scene, name: str = _name) -> Arguments:
         scene.model({name: flipped})
         return SCORE
@@ -40,7 +40,7 @@ def _another_sum(manifest: bytes) -> bytes:
     return before + key + (b"1" if rest[:1] == b"0" else b"0") + rest[1:]
 
 
-@fault(MODEL, "is damaged. Copy it again")
+@fault(MODEL, "is damaged. Copy the whole folder again")
 def bit_of_the_manifest_is_another(scene: Scene) -> Arguments:
     scene.model({"manifest.json": _another_sum})
     return SCORE
@@ -51,7 +51,7 @@ def model_folder_is_missing(scene: Scene) -> Arguments:
     return INSPECT
 
 
-@fault(MODEL, "Received: weights.npz is missing. Copy it again, whole")
+@fault(MODEL, "Received: weights.npz is missing. Copy the whole folder again")
 def file_of_a_model_is_missing(scene: Scene) -> Arguments:
     (scene.model() / "weights.npz").unlink()
     return SCORE

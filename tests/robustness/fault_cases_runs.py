@@ -54,7 +54,7 @@ def config_json_is_nested_without_end(scene: Scene) -> Arguments:
     return arguments
 
 
-@fault(FOLDER, r"seed 1: Expected a folder that no other process works in. Received: .*, used by process \d+")
+@fault(FOLDER, r"seed 1: Expected a folder that no other process is using. Received: .*, used by process \d+")
 def another_process_works_in_the_folder(scene: Scene) -> Arguments:
     arguments = scene.inline()
     scene.stack.enter_context(locks.locked(scene.run_dir(1)))
@@ -114,14 +114,14 @@ def disk_is_full_when_a_run_begins(scene: Scene) -> Arguments:
 CHECKPOINTS = "Checkpoints"
 
 
-@fault(CHECKPOINTS, "seed 1: warning: damaged checkpoint in .*, step8: .*SHA-256.*; going on from step6", code=0)
+@fault(CHECKPOINTS, "seed 1: warning: damaged checkpoint in .*, step8: .*SHA-256.*; resuming from step6", code=0)
 def newest_checkpoint_is_damaged(scene: Scene) -> Arguments:
     arguments = scene.inline()
     change(scene.checkpoint() / "variables.data-00000-of-00001", flipped)
     return arguments
 
 
-@fault(CHECKPOINTS, "seed 1: warning: damaged checkpoint in .*, step8: .*index is missing; going on from step6", code=0)
+@fault(CHECKPOINTS, "seed 1: warning: damaged checkpoint in .*, step8: .*index is missing; resuming from step6", code=0)
 def newest_checkpoint_lacks_a_file(scene: Scene) -> Arguments:
     arguments = scene.inline()
     (scene.checkpoint() / "variables.index").unlink()

@@ -123,7 +123,7 @@ def test_wrong_inputs_are_not_sent(server: str, inputs: Any, signature: str, mes
 def test_columns_of_different_length(server: str) -> None:
     columns = cells(table(9, seed=2))
     columns[NAMES[0]] = columns[NAMES[0]][:5]
-    with pytest.raises(DataError, match="Expected as many rows in each input. Received: .*'mean radius': 5"):
+    with pytest.raises(DataError, match="Expected the same number of rows in each input. Received: .*'mean radius': 5"):
         RestClient(server, description(table_version("imputed")))(columns, "raw")
 
 

@@ -85,7 +85,7 @@ def test_operations_that_a_format_lacks(tmp_path: Path, monkeypatch: pytest.Monk
 def test_other_answers_than_the_packages_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = converting._tflite
     monkeypatch.setattr(converting, "_tflite", lambda asked: whole(replace(asked, score="l2")))
-    with pytest.raises(AladError, match="Expected the export to answer as alad_tf does, .* Received from .tflite"):
+    with pytest.raises(AladError, match="Expected the scores of alad_tf, .* from .tflite"):
         convert(detector("l1"), tmp_path / "scorer.tflite")
     assert not list(tmp_path.iterdir())
 

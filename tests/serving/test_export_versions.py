@@ -101,7 +101,7 @@ def test_another_answer_than_the_package_is_found(tmp_path: Path, monkeypatch: p
         return {**answer, "score": answer["score"] * np.float32(0.9)}
 
     monkeypatch.setattr(checks, "decisions", others)
-    with pytest.raises(AladError, match="Expected the export to answer as alad_tf does"):
+    with pytest.raises(AladError, match="Expected the scores of alad_tf"):
         export.export(array_source(), tmp_path)
     assert not list(tmp_path.iterdir())
 

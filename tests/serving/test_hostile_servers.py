@@ -34,7 +34,7 @@ HOSTILE = {  # what a server sends after the request -> what the client says
     "a redirect": (b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\n\r\n", "302, Found"),
     "an error without words": (b"HTTP/1.1 500 \r\n\r\n", "500, no reason"),
     "an error in many lines": (b'HTTP/1.1 400 Bad\r\n\r\n{"error": "one\\ntwo"}', "400, one two"),
-    "an answer cut short": (b'HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{"outputs"', "ends too soon"),
+    "an answer cut short": (b'HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{"outputs"', "truncated response"),
     "a bad chunk": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "IncompleteRead|invalid literal"),
     "a negative length": (b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n[]", "TypeError"),
     "endless headers": (b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 200 + b"\r\n", "got more than 100 headers"),
@@ -117,7 +117,7 @@ def test_answers_that_drip_end_in_time(slow: str) -> None:
 def test_answers_without_end_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "MOST_BYTES", 1 << 16)
     parts = [b"HTTP/1.1 200 OK\r\n\r\n", *[b" " * (1 << 16)] * 200]
-    with answering(*parts) as url, pytest.raises(AladError, match="an answer of more than 65536 bytes"):
+    with answering(*parts) as url, pytest.raises(AladError, match="a response of more than 65536 bytes"):
         RestClient(url, DESCRIPTION, seconds=5.0)({"x": ROWS})
 
 

@@ -75,7 +75,7 @@ def test_faults(source: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str])
     assert "Expected a folder with .parquet files" in fault(tmp_path / "empty", *model, *out)
     assert "Expected an exported model" in fault(source, *model[:3], tmp_path / "empty", *out)
     assert "Received: --explain, --id" in fault(source, *model, *out, "--explain", "2", "--id", "more")
-    assert "Expected --workers with --engine only" in fault(source, *model[2:], *out, "--workers", "2")
+    assert "Expected --workers only with --engine" in fault(source, *model[2:], *out, "--workers", "2")
     table(5).drop(columns="size").to_parquet(tmp_path / "empty" / "x.parquet")
     assert "Received: no size" in fault(tmp_path / "empty", *model, *out)
     (tmp_path / "empty" / "x.parquet").write_bytes(b"no")
@@ -125,7 +125,7 @@ def test_killed_job_goes_on_to_the_same_files(many: Path, tmp_path: Path) -> Non
     again = start(tmp_path / "out")
     stdout, stderr = again.communicate()
     assert again.returncode == 0, stderr
-    assert f"{len(left)} of 40 parts are there already" in stderr
+    assert f"{len(left)} of 40 parts exist already" in stderr
     assert f"80000 rows in 40 parts, {40 - len(left)} of them scored now" in stdout
     names = sorted(path.name for path in (tmp_path / "out").glob("*.parquet"))
     assert names == [f"{k:02d}.parquet.0000000001.parquet" for k in range(40)]

@@ -135,7 +135,7 @@ def test_cells_that_are_no_text_are_left_out_of_csv(caplog: pytest.LogCaptureFix
     for as_text in (True, False):
         table = Layout(["list", "n"], None, as_text).joined(rows, pd.DataFrame(index=[0, 1]), scored([1.0, 2.0]), [])
         assert ("list" in table.column_names) != as_text
-    assert "columns without text are left out: list" in caplog.text
+    assert "columns without a text form are left out: list" in caplog.text
 
 
 @pytest.mark.parametrize("top", [None, 1, 3, 50, 200_000])
