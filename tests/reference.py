@@ -5,11 +5,11 @@ A reference follows the architecture table, not the Keras graph: it takes only t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import permutations
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 import tensorflow as tf
@@ -18,6 +18,7 @@ from scipy.signal import convolve2d, correlate2d
 import architectures
 from alad_tf.model import keras_versions
 from alad_tf.model.networks import Networks
+from alad_tf.typing import Arrays
 from architectures import Alad
 from architectures.rows import (
     Adam,
@@ -27,9 +28,13 @@ from architectures.rows import (
     Flatten,
     Joint,
     MaxPool,
+    Row,
     TransConv2D,
     Xavier,
 )
+from architectures.rows import Stack as TableRows
+
+Shape = tuple[int, ...]
 
 # fmt: off
 TINY = Alad(
@@ -62,15 +67,15 @@ def narrow_images() -> Alad:
     return replace(narrow, latent_dim=7, batch_size=4)
 
 
-def _with_rows(table: Alad, change: Any) -> Alad:
-    def stack(rows: tuple[Any, ...]) -> tuple[Any, ...]:
+def _with_rows(table: Alad, change: Callable[..., Row]) -> Alad:
+    def stack(rows: TableRows) -> TableRows:
         return tuple(map(change, rows))
 
     def joint(rows: Joint) -> Joint:
         return Joint(stack(rows.joint), stack(rows.only_x), stack(rows.only_z))
 
-    discriminators: dict[str, Any] = {name: joint(getattr(table, name)) for name in ("Dxz", "Dxx", "Dzz")}
-    return replace(table, E=stack(table.E), G=stack(table.G), **discriminators)
+    pairs = joint(table.Dxz), joint(table.Dxx), joint(table.Dzz)
+    return replace(table, E=stack(table.E), G=stack(table.G), Dxz=pairs[0], Dxx=pairs[1], Dzz=pairs[2])
 
 
 @contextmanager
@@ -126,9 +131,11 @@ def power_iteration(kernel: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.n
 class Stack:
     """Rows of a table, with weights taken from the first fitting layers of a Keras model."""
 
-    def __init__(self, layers: list[Any], rows: Any, shape: tuple[int, ...], normalised: bool, slope: float) -> None:
+    def __init__(
+        self, layers: list[tf.keras.layers.Layer], rows: TableRows, shape: Shape, normalised: bool, slope: float
+    ) -> None:
         self.rows, self.slope = rows, slope
-        self.weights: list[dict[str, Any]] = []
+        self.weights: list[dict[str, np.ndarray]] = []
         for row in rows:
             kernel_shape, shape = _shapes(row, shape)
             if kernel_shape is None:
@@ -149,7 +156,7 @@ class Stack:
             self.weights.append(weights)
         self.shape = shape
 
-    def __call__(self, hidden: Any, training: bool = False) -> np.ndarray:
+    def __call__(self, hidden: np.ndarray, training: bool = False) -> np.ndarray:
         for row, weights in zip(self.rows, self.weights):
             if isinstance(row, Flatten):
                 hidden = hidden.reshape(len(hidden), -1)
@@ -247,7 +254,7 @@ def max_pool(x: np.ndarray, size: int) -> np.ndarray:
     return out
 
 
-def _kernel_shape(layer: Any) -> tuple[int, ...]:
+def _kernel_shape(layer: tf.keras.layers.Layer) -> tuple[int, ...]:
     kernel = getattr(getattr(layer, "layer", layer), "kernel", None)
     return () if kernel is None else tuple(kernel.shape)
 
@@ -259,7 +266,9 @@ def to_float64(weight: tf.Variable) -> np.ndarray:
 class Discriminator:
     """A discriminator of pairs (a, b): (logits [n, 1], features of the last hidden row)."""
 
-    def __init__(self, model: Any, rows: Joint, shapes: Any, normalised: bool, slope: float) -> None:
+    def __init__(
+        self, model: tf.keras.Model, rows: Joint, shapes: Sequence[Shape], normalised: bool, slope: float
+    ) -> None:
         layers = list(model.layers)
         first, joint = rows.joint[0], rows.joint
         self.axis = -1
@@ -284,7 +293,9 @@ class Reference:
     def __init__(self, networks: Networks, table: Alad, normalised: bool) -> None:
         x, z, slope = table.data_shape, (table.latent_dim,), table.lrelu_slope
 
-        def network(model: Any, rows: Any, shape: tuple[int, ...], normalised: bool) -> Any:
+        def network(
+            model: tf.keras.Model, rows: TableRows, shape: Shape, normalised: bool
+        ) -> Callable[..., np.ndarray]:
             layers = list(model.layers)
             hidden = Stack(layers, rows[:-1], shape, normalised, slope)
             output = Stack(layers, rows[-1:], hidden.shape, False, slope)
@@ -311,11 +322,11 @@ class Reference:
 # Section IV: the losses
 
 
-def pair_logits(reference: Reference, x: np.ndarray, z: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
+def pair_logits(reference: Reference, x: np.ndarray, z: np.ndarray) -> tuple[Arrays, Arrays]:
     """Logits in training mode of each discriminator on its "real" and on its "fake" pairs."""
     G, E = reference.G, reference.E
-    real: dict[str, Any] = {}
-    fake: dict[str, Any] = {}
+    real: Arrays = {}
+    fake: Arrays = {}
     for name, D in reference.discriminators.items():
         if name == "Dxz":
             real[name], _ = D(x, E(x, True), True)
@@ -335,12 +346,12 @@ def cross_entropy(logits: np.ndarray, label: int) -> float:
     return float(np.mean(-label * np.log(probability) - (1 - label) * np.log(1.0 - probability)))
 
 
-def discriminator_loss(real: dict[str, Any], fake: dict[str, Any]) -> dict[str, float]:
+def discriminator_loss(real: Arrays, fake: Arrays) -> dict[str, float]:
     """Real pairs are labelled 1, fake pairs 0."""
     return {name: cross_entropy(real[name], 1) + cross_entropy(fake[name], 0) for name in real}
 
 
-def generator_encoder_loss(real: dict[str, Any], fake: dict[str, Any]) -> dict[str, float]:
+def generator_encoder_loss(real: Arrays, fake: Arrays) -> dict[str, float]:
     """Real pairs are labelled 0, fake pairs 1."""
     return {name: cross_entropy(real[name], 0) + cross_entropy(fake[name], 1) for name in real}
 
@@ -353,8 +364,8 @@ class AdamReference:
 
     def __init__(self, table: Adam) -> None:
         self.table, self.t = table, 0
-        self.m: dict[int, Any] = {}
-        self.v: dict[int, Any] = {}
+        self.m: dict[int, np.ndarray] = {}
+        self.v: dict[int, np.ndarray] = {}
 
     def step(self, weights: list[np.ndarray], gradients: list[np.ndarray]) -> list[np.ndarray]:
         """The weights after one update."""

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from alad_tf.experiments import run
+from alad_tf.typing import Options
 from architectures import dagmm, dsebm, toy
 from architectures.rows import Adam, Conv2D, Dagmm, Dense, Dsebm, Flatten, Gan, MaxPool, Xavier, of_width
 
@@ -61,7 +62,7 @@ def randomise(model: tf.Module, seed: int) -> None:
 def of_toy(chunk: int = 3, batch_size: int = 512) -> Iterator[None]:
     """The toy data have tables of the baselines, chunks end in the middle of epochs, each leaves a checkpoint."""
     tables = {name: replace(of_width(table, 2), batch_size=batch_size) for name, table in TABLES.items()}
-    constants: dict[str, Any] = {"CHUNK_STEPS": chunk, "CHECKPOINT_SECONDS": 0.0, "EPOCHS_END_SECONDS": 0.0}
+    constants: Options = {"CHUNK_STEPS": chunk, "CHECKPOINT_SECONDS": 0.0, "EPOCHS_END_SECONDS": 0.0}
     with ExitStack() as stack:
         stack.enter_context(patch.multiple(run, **constants))
         for page, name, method in ((dsebm, "TOY", "DSEBM"), (dagmm, "TOY", "DAGMM"), (toy, "GAN", "AnoGAN")):

@@ -13,6 +13,7 @@ from reference import narrow_images
 
 from alad_tf.experiments import run
 from alad_tf.experiments.settings import Settings
+from alad_tf.typing import Arrays, Options
 from architectures import svhn
 
 
@@ -23,7 +24,7 @@ def images(n: int, seed: int = 0, size: int = 32) -> np.ndarray:
     return (colours + random.integers(0, 56, (n, size, size, 3))).astype(np.uint8)
 
 
-def prepare(folder: Path, train: int = 90, test: int = 30, size: int = 32, classes: int = 5) -> dict[str, Any]:
+def prepare(folder: Path, train: int = 90, test: int = 30, size: int = 32, classes: int = 5) -> Arrays:
     """Write svhn_cropped with few images into `folder`/tensorflow_datasets, shuffled as tensorflow-datasets does.
 
     The classes take turns. Returns the arrays of both parts by the order of the original file.
@@ -63,7 +64,7 @@ def _dataset(examples: list[dict[str, Any]], features: Any) -> Any:
 @contextmanager
 def small(chunk: int = 1) -> Iterator[None]:
     """The narrow table, chunks that end in the middle of epochs, and a checkpoint after each."""
-    constants: dict[str, Any] = {"CHUNK_IMAGE_STEPS": chunk, "CHECKPOINT_SECONDS": 0.0}
+    constants: Options = {"CHUNK_IMAGE_STEPS": chunk, "CHECKPOINT_SECONDS": 0.0}
     with patch.multiple(run, **constants), patch.object(svhn, "ALAD", narrow_images()):
         yield
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from alad_tf.experiments import models, process, run
 from alad_tf.experiments.settings import Settings
+from alad_tf.typing import Options
 from architectures import toy
 from architectures.rows import Dense, Joint
 
@@ -40,7 +41,7 @@ def small(
     chunk: int = 3, seconds: float = 0.0, epoch_seconds: float = 0.0, epochs_a_record: int = 2, epochs: int = 6
 ) -> Iterator[None]:
     """The small table, chunks that end in the middle of epochs, and checkpoints this often."""
-    constants: dict[str, Any] = {
+    constants: Options = {
         "CHUNK_STEPS": chunk,
         "CHECKPOINT_SECONDS": seconds,
         "EPOCHS_END_SECONDS": epoch_seconds,

@@ -25,9 +25,9 @@ Comparisons in float64 with Python's numbers keep pytest's own 1e-6, which is a 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Union
 
 import numpy as np
 import pandas as pd
@@ -39,13 +39,16 @@ from alad_tf.tabular.model import Model
 from architectures import Alad
 from architectures.rows import Adam
 
+Array = Union[np.ndarray, tf.Tensor, float]
+Tensors = Union[Array, list[Array]]  # inputs of a Keras model
+
 
 def added(terms: int) -> float:
     """Return how many times the error of one term the sum of so many terms has."""
     return min(float(terms), 4.0 * math.sqrt(terms))
 
 
-def bound(terms: int, magnitude: float, dtype: Any = np.float32) -> float:
+def bound(terms: int, magnitude: float, dtype: type[np.floating] = np.float32) -> float:
     """Return the largest difference of two computations of a sum of so many terms.
 
     Args:
@@ -56,19 +59,19 @@ def bound(terms: int, magnitude: float, dtype: Any = np.float32) -> float:
     return added(terms) * float(np.finfo(dtype).eps) * magnitude
 
 
-def largest(values: Any) -> float:
+def largest(values: Array) -> float:
     """Return the largest finite |value|, 0 of none."""
     sizes = np.abs(np.asarray(values, np.float64))
     return float(sizes[np.isfinite(sizes)].max(initial=0.0))
 
 
 def assert_close(
-    actual: Any,
-    expected: Any,
+    actual: Array,
+    expected: Array,
     terms: int,
     magnitude: float | None = None,
     *,
-    dtype: Any = np.float32,
+    dtype: type[np.floating] = np.float32,
     err_msg: str = "",
 ) -> None:
     """Assert that arrays differ by less than `bound`, whose magnitude is the largest of `expected` unless given."""
@@ -97,12 +100,12 @@ class Work:
         return bound(self.terms, self.magnitude)
 
 
-def assert_within(actual: Any, expected: Any, work: Work, err_msg: str = "") -> None:
+def assert_within(actual: Array, expected: Array, work: Work, err_msg: str = "") -> None:
     """Assert that arrays differ by less than the bound of the work behind them."""
     assert_close(actual, expected, work.terms, work.magnitude, err_msg=err_msg)
 
 
-def sensitivity(answer: Callable[[np.ndarray], Any], x: np.ndarray, terms: int) -> float:
+def sensitivity(answer: Callable[[np.ndarray], Array], x: np.ndarray, terms: int) -> float:
     """Return the bound of a function in which small things are divided by: how far it moves with its inputs.
 
     float32 gives the exact answer for inputs that are off in their last digits; `answer`, in float64, is asked for some
@@ -131,7 +134,7 @@ def of_adam(optimizer: Adam, steps: int, gradient: Work, weight: float = 2.0) ->
 # Networks ----------------------------------------------------------------------------------------------------------
 
 
-def of_network(model: Any, inputs: Any, training: bool = False) -> Work:
+def of_network(model: tf.keras.Model, inputs: Tensors, training: bool = False) -> Work:
     """Return the work of a Keras model on given inputs; its weights and statistics stay as they are."""
     layers = [layer for layer in model.layers if _has_kernel(layer) or _is_batch_norm(layer)]
     probe, weights = (
@@ -151,7 +154,7 @@ def of_logits(networks: Networks, x: np.ndarray, z: np.ndarray) -> dict[str, Wor
     """Return the work of the logits of each discriminator in training mode, of "real" and of "fake" pairs."""
     E, G = networks.E, networks.G
     both = [E(x), G(z)]
-    pairs: dict[str, Any] = {
+    pairs: dict[str, tuple[Tensors, Tensors]] = {
         "Dxz": ([x, both[0]], [both[1], z]),
         "Dxx": ([x, x], [x, G(both[0])]),
         "Dzz": ([z, z], [z, E(both[1])]),
@@ -164,25 +167,25 @@ def of_logits(networks: Networks, x: np.ndarray, z: np.ndarray) -> dict[str, Wor
     }
 
 
-def terms_of(*models: Any) -> int:
+def terms_of(*models: tf.keras.Model) -> int:
     """Return how many terms a pass through some Keras models adds up."""
     kernels = [linear.kernel.shape for model in models for linear in map(_linear, model.layers) if _has_kernel(linear)]
     return sum(math.prod(shape[:-1]) + 1 for shape in kernels)
 
 
-def _linear(layer: Any) -> Any:
+def _linear(layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer:
     return getattr(layer, "layer", layer)
 
 
-def _has_kernel(layer: Any) -> bool:
+def _has_kernel(layer: tf.keras.layers.Layer) -> bool:
     return hasattr(_linear(layer), "kernel")
 
 
-def _is_batch_norm(layer: Any) -> bool:
+def _is_batch_norm(layer: tf.keras.layers.Layer) -> bool:
     return isinstance(layer, tf.keras.layers.BatchNormalization)
 
 
-def _of_batch_norm(layer: Any, a: np.ndarray, training: bool) -> Work:
+def _of_batch_norm(layer: tf.keras.layers.Layer, a: np.ndarray, training: bool) -> Work:
     """What varies little is magnified."""
     axes = tuple(range(a.ndim - 1))
     mean, variance = (a.mean(axes), a.var(axes)) if training else (layer.moving_mean, layer.moving_variance)
@@ -191,7 +194,7 @@ def _of_batch_norm(layer: Any, a: np.ndarray, training: bool) -> Work:
     return Work(terms, largest((np.abs(a) + np.abs(mean)) * slope + np.abs(layer.beta)))
 
 
-def _of_linear(layer: Any, given: list[np.ndarray]) -> Work:
+def _of_linear(layer: tf.keras.layers.Layer, given: list[np.ndarray]) -> Work:
     linear = _linear(layer)
     kernel, bias = np.abs(linear.kernel.numpy()), 0.0 if linear.bias is None else largest(linear.bias)
     terms = 1
@@ -269,7 +272,7 @@ def of_table(model: Model, frame: pd.DataFrame) -> float:
     return of_estimator(model.estimator, x)[model.estimator.score_name]
 
 
-def assert_scores(actual: Any, expected: Any, bounds: dict[str, float]) -> None:
+def assert_scores(actual: Mapping[str, Array], expected: Mapping[str, Array], bounds: dict[str, float]) -> None:
     """Assert that every score that is in `actual` is that of `expected` up to its bound."""
     for name, score in actual.items():
         np.testing.assert_allclose(score, expected[name], rtol=0.0, atol=bounds[name], err_msg=name)

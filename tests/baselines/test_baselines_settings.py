@@ -16,6 +16,7 @@ from alad_tf.experiments.baseline_settings import BASELINES, METHODS, BaselineSe
 from alad_tf.experiments.protocol import ABLATIONS
 from alad_tf.experiments.settings import RUN_FILES, Settings
 from alad_tf.options import NEIGHBOURS
+from alad_tf.typing import Options
 
 ROWS, IMAGES = ("kdd99", "arrhythmia"), ("svhn", "cifar10")
 WITHOUT_NETWORKS = ("OC-SVM", "SGD-OC-SVM", "IF", "mean", "kNN")
@@ -110,7 +111,7 @@ def test_folder_of_images(tmp_path: Path) -> None:
         ("arrhythmia", "kNN", {"scaling": None, "train_rows": 50, "test_rows": 9}, "kNN-raw-train50-test9"),
     ],
 )
-def test_departures_name_the_folder(dataset: str, method: str, options: dict[str, Any], name: str) -> None:
+def test_departures_name_the_folder(dataset: str, method: str, options: Options, name: str) -> None:
     made = of_method(dataset, method, **options)
     assert made.method == name
     for option, value in options.items():
@@ -160,7 +161,7 @@ def test_departures_name_the_folder(dataset: str, method: str, options: dict[str
         ("kdd99", "kNN", {"train_rows": 4}, "Expected at least 5 train rows, the number of neighbours of kNN"),
     ],
 )
-def test_refusals(dataset: str, method: str, options: dict[str, Any], message: str) -> None:
+def test_refusals(dataset: str, method: str, options: Options, message: str) -> None:
     assert message in refused(dataset, method, **options)
 
 

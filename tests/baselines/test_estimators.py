@@ -25,6 +25,7 @@ from alad_tf import baselines
 from alad_tf.baselines import anogan, classical
 from alad_tf.errors import AladError, SettingsError
 from alad_tf.estimator.alad import ALAD
+from alad_tf.typing import Options
 from architectures.rows import Adam, of_width
 
 pytestmark = pytest.mark.minutes(1.5)
@@ -199,7 +200,7 @@ def test_contamination_and_scaling(method: str) -> None:
     + [{"architecture": "svhn"}, {"verbose": "no"}, {"random_state": "x"}],
     ids=lambda options: next(iter(options)),
 )
-def test_options_out_of_range(method: str, options: dict[str, Any]) -> None:
+def test_options_out_of_range(method: str, options: Options) -> None:
     with pytest.raises(ValueError, match=f"The '{next(iter(options))}' parameter of {method}"):
         deep(method, **options).fit(NORMAL)
 

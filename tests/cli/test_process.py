@@ -146,7 +146,7 @@ def no_runs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Handlers of the signals while `alad reproduce` runs, which makes nothing and fails."""
     seen: list[Any] = []
 
-    def run_all(*_: Any, **__: Any) -> None:
+    def run_all(*_: object, **__: object) -> None:
         seen.extend(signal.getsignal(number) for number in SIGNALS)
         raise DataError("no data")
 
@@ -208,7 +208,7 @@ def test_signals(number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys
 def test_errors_in_one_line(
     error: Exception, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(*_: Any) -> None:
+    def fail(*_: object) -> None:
         raise error
 
     monkeypatch.setattr(comparison, "table", fail)
@@ -219,7 +219,7 @@ def test_errors_in_one_line(
 def test_what_is_logged(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Warnings in one line under a prefix, information as it is; both on standard error."""
 
-    def table(*_: Any) -> None:
+    def table(*_: object) -> None:
         logger = logging.getLogger("alad_tf.somewhere")
         logger.debug("not shown")
         logger.info("%d of %d", 1, 2)

@@ -22,6 +22,7 @@ from alad_tf.experiments import scheduler, summary
 from alad_tf.experiments.settings import RUN_FILES, Settings, is_complete
 from alad_tf.options import SCORES
 from alad_tf.paths import default_out
+from alad_tf.typing import Options
 
 KDD99 = "kddcup.data_10_percent.gz"
 REAL = paths.data_folders()[0]
@@ -102,7 +103,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     ],
 )
 def test_options_become_settings(
-    calls: Calls, capfd: pytest.CaptureFixture[str], options: str, changes: dict[str, Any]
+    calls: Calls, capfd: pytest.CaptureFixture[str], options: str, changes: Options
 ) -> None:
     assert command_line.main(["reproduce", *options.split()]) == 0
     assert capfd.readouterr().out == "the table\n"
@@ -159,7 +160,7 @@ def test_folders_and_jobs(calls: Calls, tmp_path: Path) -> None:
 
 
 def test_interrupted(calls: Calls, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    def run_all(*_: Any, **__: Any) -> None:
+    def run_all(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(scheduler, "run_all", run_all)

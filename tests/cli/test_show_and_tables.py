@@ -17,6 +17,7 @@ from alad_tf.cli import reproduce
 from alad_tf.experiments import plan
 from alad_tf.paths import default_out
 from alad_tf.report import tables
+from alad_tf.typing import Options
 
 
 @pytest.mark.parametrize("dataset", architectures.DATASETS)
@@ -120,7 +121,7 @@ class Tables:
     ],
 )
 def test_options_of_tables(
-    options: str, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    options: str, changes: Options, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     calls = Tables(monkeypatch)
     assert command_line.main(["tables", *options.split()]) == 0

@@ -13,6 +13,7 @@ import pytest
 from alad_tf.columns import schema
 from alad_tf.columns.schema import Columns
 from alad_tf.errors import DataError, SettingsError
+from alad_tf.typing import Options
 
 FRAME = pd.DataFrame({"n": [1.0, 2.5, 3.0], "i": [1, 2, 3], "t": ["u", "v", "u"], "f": [True, False, True]})
 BOTH = Columns(("n", "i"), ("t",))
@@ -47,7 +48,7 @@ def test_named_kinds_win() -> None:
         ({"numeric": ["i"], "categorical": ["i"]}, "i numeric categorical"),
     ],
 )
-def test_wrong_names(options: dict[str, Any], words: str) -> None:
+def test_wrong_names(options: Options, words: str) -> None:
     with pytest.raises(SettingsError) as error:
         Columns.infer(FRAME, **options)
     assert all(word in str(error.value) for word in words.split())

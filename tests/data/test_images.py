@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +24,22 @@ from alad_tf.experiments.run import load_networks
 from alad_tf.experiments.settings import Settings
 from alad_tf.model import networks, scores
 from alad_tf.options import SCORES
+from alad_tf.typing import Arrays, Document, Options
+
+Prepared = tuple[Path, Arrays]  # data folder, and the images that it holds
 
 ALL = 120
 VERSION = Path("tensorflow_datasets/svhn_cropped/3.1.0")
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     folder = tmp_path_factory.mktemp("images")
     return folder, small_images.prepare(folder)
 
 
 @pytest.fixture
-def copied(prepared: tuple[Path, dict[str, Any]], tmp_path: Path) -> Path:
+def copied(prepared: Prepared, tmp_path: Path) -> Path:
     shutil.copytree(prepared[0], tmp_path / "data")
     return tmp_path / "data"
 
@@ -43,7 +47,7 @@ def copied(prepared: tuple[Path, dict[str, Any]], tmp_path: Path) -> Path:
 # The data
 
 
-def test_images_are_read_in_the_original_order(prepared: tuple[Path, dict[str, Any]]) -> None:
+def test_images_are_read_in_the_original_order(prepared: Prepared) -> None:
     folder, parts = prepared
     found = images.read("svhn", [folder])
     np.testing.assert_array_equal(found.x, np.concatenate([parts["train"], parts["test"]]))
@@ -51,9 +55,7 @@ def test_images_are_read_in_the_original_order(prepared: tuple[Path, dict[str, A
     assert (found.x.dtype, found.label.dtype) == (np.uint8, np.uint8)
 
 
-def test_other_counts_than_table_i_are_a_stand_in(
-    prepared: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_counts_than_table_i_are_a_stand_in(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, _ = prepared
     expected = "stand-in data: 90 + 30 images, not the 73,257 + 26,032 of Table I"
     assert images.load("svhn", 3, [folder]).stand_in == expected
@@ -61,7 +63,7 @@ def test_other_counts_than_table_i_are_a_stand_in(
     assert images.load("svhn", 3, [folder]).stand_in is None
 
 
-def test_split_is_the_released_one_and_training_parts_hold_one_class(prepared: tuple[Path, dict[str, Any]]) -> None:
+def test_split_is_the_released_one_and_training_parts_hold_one_class(prepared: Prepared) -> None:
     folder, parts = prepared
     x, label = np.concatenate([parts["train"], parts["test"]]), np.array([*(np.arange(90) % 5), *(np.arange(30) % 5)])
     rest, x_test, rest_label, test_label = train_test_split(x, label, test_size=0.2, random_state=42)
@@ -75,7 +77,7 @@ def test_split_is_the_released_one_and_training_parts_hold_one_class(prepared: t
     assert len(split.x_test) == 24 and len(split.x_train) + len(split.x_valid) < 96
 
 
-def test_first_folder_with_the_data_is_read(prepared: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_first_folder_with_the_data_is_read(prepared: Prepared, tmp_path: Path) -> None:
     assert len(images.read("svhn", [tmp_path, prepared[0]]).x) == ALL
     assert not list(tmp_path.iterdir())
 
@@ -84,7 +86,7 @@ def test_first_folder_with_the_data_is_read(prepared: tuple[Path, dict[str, Any]
 
 
 @pytest.mark.parametrize("normal_class", [-1, 10, None])
-def test_class_outside_is_refused(prepared: tuple[Path, dict[str, Any]], normal_class: int | None) -> None:
+def test_class_outside_is_refused(prepared: Prepared, normal_class: int | None) -> None:
     with pytest.raises(SettingsError, match=f"Expected a normal class from 0 to 9. Received: {normal_class}"):
         images.load("svhn", normal_class, [prepared[0]])
 
@@ -112,9 +114,7 @@ def test_class_without_images_is_named(tmp_path: Path) -> None:
         images.load("svhn", 9, [tmp_path])
 
 
-def test_validation_part_without_images_is_named(
-    prepared: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_validation_part_without_images_is_named(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
     all_images = images.read("svhn", [prepared[0]])
     rest, _ = train_test_split(np.arange(ALL), test_size=0.2, random_state=42)
     _, valid = train_test_split(rest, test_size=0.25, random_state=42)
@@ -156,7 +156,7 @@ def test_damaged_files_are_refused_in_one_line(copied: Path, what: str, damage: 
 def test_failed_download_says_where_to_put_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import tensorflow_datasets as tfds
 
-    def offline(*_: Any, **__: Any) -> None:
+    def offline(*_: object, **__: object) -> None:
         raise OSError("no route to host")
 
     monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", offline)
@@ -201,12 +201,12 @@ def test_real_images(name: str) -> None:
 
 
 @pytest.fixture
-def small() -> Any:
+def small() -> Iterator[None]:
     with small_images.small():
         yield
 
 
-def run(settings: Settings, run_dir: Path, folder: Path, **options: Any) -> dict[str, Any]:
+def run(settings: Settings, run_dir: Path, folder: Path, **options: Any) -> Document:
     run_dir.mkdir(exist_ok=True)
     return experiment.run(settings, 5, run_dir, data_dir=folder, **options)
 
@@ -215,9 +215,7 @@ def history(run_dir: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (run_dir / "history.jsonl").read_text().splitlines()]
 
 
-def test_best_weights_on_the_validation_images_score(
-    small: None, prepared: tuple[Path, dict[str, Any]], tmp_path: Path
-) -> None:
+def test_best_weights_on_the_validation_images_score(small: None, prepared: Prepared, tmp_path: Path) -> None:
     best = run(small_images.settings(), tmp_path / "best", prepared[0])
     last = run(small_images.settings(weights="last"), tmp_path / "last", prepared[0])
     records = history(tmp_path / "best")
@@ -240,7 +238,7 @@ def test_best_weights_on_the_validation_images_score(
 
 
 def test_training_stops_where_validation_no_longer_improves(
-    small: None, prepared: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small: None, prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     split = loading.load("svhn", data_dir=prepared[0], normal_class=3)
     assert split.x_valid is not None
@@ -261,7 +259,7 @@ def test_training_stops_where_validation_no_longer_improves(
 
 @pytest.mark.parametrize("stops", [(5,), (2, 4, 5)])
 def test_stopped_run_goes_on_with_the_same_bits(
-    small: None, prepared: tuple[Path, dict[str, Any]], tmp_path: Path, stops: tuple[int, ...]
+    small: None, prepared: Prepared, tmp_path: Path, stops: tuple[int, ...]
 ) -> None:
     run(small_images.settings(patience=4), tmp_path / "whole", prepared[0])
     asked = [0]
@@ -278,9 +276,9 @@ def test_stopped_run_goes_on_with_the_same_bits(
 
 
 def test_damaged_best_weights_are_named(
-    small: None, prepared: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small: None, prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def damage(self: Any, step: int) -> None:
+    def damage(self: checkpoints.Checkpoints, step: int) -> None:
         (path,) = (tmp_path / "run" / "checkpoints").glob(f"best{step}/variables.data*")
         flip(path, 100)
         restore(self, step)
@@ -298,7 +296,7 @@ def test_protocol_of_images() -> None:
         assert (settings.epochs, settings.patience, settings.weights) == (100, 10, "best")
         assert (PROTOCOLS[name].runs, PROTOCOLS[name].metric, settings.ema_decay) == (3, "auroc", 0.999)
         assert settings.folder(Path("out"), 2) == Path("out") / name / "ALAD" / "class4" / "seed2"
-    changed: dict[str, Any] = {"patience": None, "weights": "last"}
+    changed: Options = {"patience": None, "weights": "last"}
     assert Settings.of_protocol("svhn", normal_class=4, **changed).method == "ALAD-noStopping-lastWeights"
     assert Settings.of_protocol("svhn", normal_class=4, patience=3).method == "ALAD-patience3"
 
@@ -314,12 +312,12 @@ def test_protocol_of_images() -> None:
         ("toy", {"weights": "last"}, "Expected a known weights. Received: 'last'"),
     ],
 )
-def test_settings_that_do_not_fit_are_refused(dataset: str, options: dict[str, Any], message: str) -> None:
+def test_settings_that_do_not_fit_are_refused(dataset: str, options: Options, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         Settings.of_protocol(dataset, **options)
 
 
-def test_networks_of_an_image_run_come_back(small: None, prepared: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_networks_of_an_image_run_come_back(small: None, prepared: Prepared, tmp_path: Path) -> None:
     run(small_images.settings(epochs=1), tmp_path / "run", prepared[0])
     loaded = load_networks(tmp_path / "run")
     assert isinstance(loaded, networks.Networks) and loaded.E.input_shape == (None, 32, 32, 3)

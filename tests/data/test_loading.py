@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +27,7 @@ from raw_data import (
 from alad_tf import paths
 from alad_tf.data import base, loading, raw_files
 from alad_tf.errors import DataError, SettingsError
+from alad_tf.typing import Options
 
 user_cache, folder, tiny = raw_data.user_cache, raw_data.folder, raw_data.tiny  # fixtures
 
@@ -105,7 +105,7 @@ def test_minmax_is_fitted_on_the_half_that_is_used(folder: Path, tiny: Tiny) -> 
         ({"name": "toy", "training_half": "all"}, "'clean', 'released'"),
     ],
 )
-def test_unknown_options(options: dict[str, Any], allowed: str) -> None:
+def test_unknown_options(options: Options, allowed: str) -> None:
     with pytest.raises(SettingsError) as caught:
         loading.load(**options)
     unknown = list(options.values())[-1]

@@ -26,6 +26,7 @@ from alad_tf.errors import DataError, SettingsError
 from alad_tf.estimator.alad import ALAD
 from alad_tf.io import model_folder
 from alad_tf.model import networks, weights
+from alad_tf.typing import Options
 from architectures.rows import Adam
 
 pytestmark = [pytest.mark.minutes(1), pytest.mark.usefixtures("eager")]
@@ -170,7 +171,7 @@ def test_false_positive_rate_on_held_out_rows() -> None:
         ({"value": 1.0, "X": X}, "X with value"),
     ],
 )
-def test_thresholds_that_make_no_sense(options: dict[str, Any], message: str) -> None:
+def test_thresholds_that_make_no_sense(options: Options, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         fitted().set_threshold(**options)
 

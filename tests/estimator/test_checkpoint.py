@@ -18,6 +18,7 @@ from alad_tf.estimator import checkpoint as checkpoint_module
 from alad_tf.estimator.alad import ALAD
 from alad_tf.io import model_folder
 from alad_tf.model import training_loop
+from alad_tf.typing import Options
 
 X, NEW = draw(0, 40, 5).astype(np.float64), draw(1, 30, 5).astype(np.float64)
 
@@ -54,7 +55,7 @@ def interrupted_at(monkeypatch: pytest.MonkeyPatch, step: int, number: int = sig
 def test_same_bits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, step: int, patience: int | None) -> None:
     """Interrupted inside an epoch and at its end, with the weights of the best epoch to remember."""
     monkeypatch.setattr(training_loop, "CHUNK_STEPS", 1)
-    options: dict[str, Any] = {"patience": patience, "learning_rate": 0.3 if patience else None}
+    options: Options = {"patience": patience, "learning_rate": 0.3 if patience else None}
     whole = make(**options).fit(X, validation=NEW)
     with monkeypatch.context() as patch:
         interrupted_at(patch, step)
@@ -87,7 +88,7 @@ def state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         ({}, X + 1.0, "other rows"),
     ],
 )
-def test_another_training_is_refused(state: Path, options: dict[str, Any], rows: np.ndarray, words: str) -> None:
+def test_another_training_is_refused(state: Path, options: Options, rows: np.ndarray, words: str) -> None:
     with pytest.raises(SettingsError, match=f"{words}.*remove the folder to begin anew"):
         make(**options).fit(rows, checkpoint=state)
     assert state.exists()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,6 +9,7 @@ from small_networks import own
 
 from alad_tf.errors import SettingsError
 from alad_tf.estimator import custom_networks
+from alad_tf.typing import Options
 
 
 def test_those_that_fit() -> None:
@@ -45,7 +44,7 @@ def test_copies() -> None:
         ({"G": tf.keras.layers.Dense(5)}, "Expected G as a functional or sequential tf.keras.Model. Received: Dense."),
     ],
 )
-def test_those_that_do_not_fit(changes: dict[str, Any], message: str) -> None:
+def test_those_that_do_not_fit(changes: Options, message: str) -> None:
     models = {name: model for name, model in {**own(), **changes}.items() if model is not None}
     with pytest.raises(SettingsError) as error:
         custom_networks.require(models, 5)

@@ -16,6 +16,7 @@ from sklearn.model_selection import GridSearchCV
 from alad_tf.estimator.alad import ALAD
 from alad_tf.model import shared_graphs
 from alad_tf.model.weights import get_arrays
+from alad_tf.typing import Options
 
 X = draw(0, 40, 5).astype(np.float64) * [1.0, 10.0, 100.0, 0.1, 1.0] + 5.0
 NEW = draw(1, 30, 5).astype(np.float64) * [1.0, 10.0, 100.0, 0.1, 1.0] + 5.0
@@ -96,7 +97,7 @@ def test_tables_options_and_rows_take_turns(traced: list[Any], monkeypatch: pyte
     """Also where more graphs are asked for than are kept."""
     monkeypatch.setattr(shared_graphs, "LIMIT", 3)
 
-    def fits(options: dict[str, Any]) -> list[dict[str, np.ndarray]]:
+    def fits(options: Options) -> list[dict[str, np.ndarray]]:
         return [bits(make(1, **options).fit(rows)) for rows in (X, X[:33])]
 
     alone = []

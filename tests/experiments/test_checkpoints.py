@@ -28,6 +28,7 @@ from alad_tf.experiments.process import STOPPED
 from alad_tf.experiments.progress import Progress
 from alad_tf.io import locks
 from alad_tf.model import alad_trainer
+from alad_tf.typing import Options
 
 pytestmark = pytest.mark.minutes(3)
 
@@ -81,7 +82,7 @@ def names_in(folder: Path) -> set[str]:
     [{}, {"spectral_norm": None}, {"spectral_norm": "tfa"}, {"ema_decay": None}, {"latent_discriminator": False}],
     ids=["all", "no SN", "tfa SN", "no average", "no Dzz"],
 )
-def test_stopped_after_every_chunk(tmp_path: Path, eager: None, options: dict[str, Any]) -> None:
+def test_stopped_after_every_chunk(tmp_path: Path, eager: None, options: Options) -> None:
     """Nine chunks of 3, 3 and 2 steps; epochs have 4 and records 8."""
     whole = run(tmp_path / "whole", **options)
     parts = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -15,6 +14,7 @@ from alad_tf.experiments import earlier, scheduler
 from alad_tf.experiments.baseline_settings import AnySettings, of_method
 from alad_tf.experiments.settings import Settings
 from alad_tf.io import locks
+from alad_tf.typing import Options
 
 TOY = Settings.of_protocol("toy")
 QUICK = Settings.of_protocol("toy", epochs=1)
@@ -64,7 +64,7 @@ def test_a_run_of_these_settings_moves_to_its_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [{"epochs": 2}, {"jit": True}, {"epochs": 2, "jit": True}])
-def test_runs_in_nobodys_way_stay(tmp_path: Path, options: dict[str, Any]) -> None:
+def test_runs_in_nobodys_way_stay(tmp_path: Path, options: Options) -> None:
     other = Settings.of_protocol("toy", **options)
     there = write(other, tmp_path, name="ALAD")
     write(TOY, tmp_path, seed=1)

@@ -19,6 +19,7 @@ from alad_tf.experiments.protocol import ABLATIONS
 from alad_tf.experiments.settings import Settings
 from alad_tf.report import comparison, paper
 from alad_tf.report.results import table_epochs
+from alad_tf.typing import Document, Options
 
 HOUR = 3600.0
 # fmt: off
@@ -60,7 +61,7 @@ class Machine:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now, self.slowness = 1000.0, 1.0
         self.calls: list[tuple[str, str, list[int], list[int] | None]] = []
-        self.options: dict[str, Any] = {}
+        self.options: Options = {}
         self.failing: dict[str, AladError] = {}
         of_alad = plan.settings_of
         fake = lambda cell: of_alad(cell) if cell.method in ABLATIONS else Fake(cell)  # noqa: E731
@@ -86,7 +87,7 @@ class Machine:
     @staticmethod
     def write(out: Path, settings: Any, label: int | None, seed: int) -> None:
         names = ("features", "l1", "l2", "logits") if settings.method in ABLATIONS else ("score",)
-        content: dict[str, Any] = {"scores": {name: metrics(0.5) for name in names}, "epochs": settings.epochs}
+        content: Document = {"scores": {name: metrics(0.5) for name in names}, "epochs": settings.epochs}
         if label is None:
             write_run(out, settings.dataset, settings.method, seed, **content)
         else:
@@ -168,7 +169,7 @@ def test_missing_of_images_is_by_class(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [{"epochs": 25}, {"stand_in": "stand-in data: 5 images"}])
-def test_published_runs_that_are_not_the_protocols_do_not_count(tmp_path: Path, change: dict[str, Any]) -> None:
+def test_published_runs_that_are_not_the_protocols_do_not_count(tmp_path: Path, change: Options) -> None:
     write_image_run(tmp_path, "svhn", 3, 0, 0.5, **change)
     wanted = [Cell("svhn", "ALAD", 3, 0)]
     assert plan.missing(wanted, tmp_path / "out", tmp_path) == wanted
@@ -202,7 +203,7 @@ def test_without_a_budget_nothing_is_run(tmp_path: Path, machine: Machine) -> No
 
 
 def test_everything_within_the_budget(tmp_path: Path, machine: Machine) -> None:
-    options: dict[str, Any] = {"out": tmp_path, "datasets": ["arrhythmia"], "n_runs": 2, "jobs": 2}
+    options: Options = {"out": tmp_path, "datasets": ["arrhythmia"], "n_runs": 2, "jobs": 2}
     failures, (first, last) = said(**options, hours=1, data_dir=tmp_path / "data")
     assert failures == [] and last == "tables: not run: nothing"
     assert first.startswith("tables: 24 of 24 missing runs fit 1 h and take about 9 min with 2 at a time: ")
@@ -214,7 +215,7 @@ def test_everything_within_the_budget(tmp_path: Path, machine: Machine) -> None:
 
 
 def test_what_does_not_fit_is_named_and_made_by_the_next_call(tmp_path: Path, machine: Machine) -> None:
-    options: dict[str, Any] = {"out": tmp_path, "datasets": ["arrhythmia"], "n_runs": 2, "jobs": 1}
+    options: Options = {"out": tmp_path, "datasets": ["arrhythmia"], "n_runs": 2, "jobs": 1}
     _, (first, last) = said(**options, hours=580 / HOUR)  # 16 runs of 30 s and one of 75 s
     assert "17 of 24 missing runs" in first and "arrhythmia kNN (2), arrhythmia ALAD (1); about 10 min" in first
     assert machine.calls[-1] == ("arrhythmia", "ALAD", [0], None)
@@ -287,7 +288,7 @@ def test_quick_looks_neither_count_nor_block(tmp_path: Path, machine: Machine) -
 
 
 def test_interrupt_ends_it(tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    def run_all(*_: Any, **__: Any) -> None:
+    def run_all(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(scheduler, "run_all", run_all)

@@ -24,6 +24,7 @@ from alad_tf.model import alad_trainer, networks, weights
 from alad_tf.model.scores import Scorer
 from alad_tf.options import SCORES
 from alad_tf.report import plots
+from alad_tf.typing import Options
 from architectures import toy
 
 SMALL, STEPS = small_run.TABLE, small_run.STEPS
@@ -255,9 +256,9 @@ def test_average_scores_and_is_stored(made: Made, tmp_path: Path) -> None:
     ],
 )
 def test_options_are_passed_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], expected: dict[str, Any]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: Options, expected: dict[str, Any]
 ) -> None:
-    received: dict[str, Any] = {}
+    received: Options = {}
 
     class Stopped(Exception):  # noqa: N818
         pass
@@ -270,7 +271,7 @@ def test_options_are_passed_on(
         received.update(keywords, table=table)
         return object()
 
-    def trainer(*_: Any, **keywords: Any) -> None:
+    def trainer(*_: object, **keywords: Any) -> None:
         received.update({**keywords, "average": keywords["average"] is not None})
         raise Stopped
 
@@ -313,7 +314,7 @@ def test_one_loss_that_is_not_finite(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_folder_of_other_settings_is_refused_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(*_: Any, **__: Any) -> None:
+    def load(*_: object, **__: object) -> None:
         raise AssertionError("the data were loaded")
 
     settings().claim(tmp_path, 3)
@@ -342,7 +343,7 @@ def test_full_disk_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, f
 def test_figure_that_cannot_be_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run is then not complete: the next call makes the figure."""
 
-    def full(*_: Any, **__: Any) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(plots, "save_toy_figure", full)
@@ -391,7 +392,7 @@ def test_weights_of_another_table(copied: Path, change: str) -> None:
 
 
 @pytest.mark.parametrize("changes", [{"dataset": "mnist"}, {"spectral_norm": "weak"}, {"epochs": None}])
-def test_damaged_config(copied: Path, changes: dict[str, Any]) -> None:
+def test_damaged_config(copied: Path, changes: Options) -> None:
     config = {**json.loads((copied / "config.json").read_text()), **changes}
     (copied / "config.json").write_text(json.dumps(config))
     with pytest.raises(DataError) as caught:

@@ -321,7 +321,7 @@ def test_the_grace_ends(script: Script, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(scheduler, "GRACE_SECONDS", 0.5)
     started = TOY.folder(tmp_path, 0) / "facts.json"
 
-    def wait(*_: Any, **__: Any) -> None:
+    def wait(*_: object, **__: object) -> None:
         wait_for(started.exists)
         time.sleep(0.5)
         raise KeyboardInterrupt

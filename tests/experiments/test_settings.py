@@ -19,6 +19,7 @@ from alad_tf.experiments import settings
 from alad_tf.experiments.protocol import ABLATIONS, PROTOCOLS
 from alad_tf.experiments.settings import Settings
 from alad_tf.report import paper
+from alad_tf.typing import Options
 
 KDD99 = Settings.of_protocol("kdd99")
 OTHER: dict[str, Any] = {  # another value for each option of KDD99
@@ -139,7 +140,7 @@ def test_refused(call: Any, words: str) -> None:
         ({"precision": "bfloat16", "epochs": 1}, "ALAD-bfloat16-1epochs"),
     ],
 )
-def test_method_names(options: dict[str, Any], method: str) -> None:
+def test_method_names(options: Options, method: str) -> None:
     assert Settings.of_protocol("arrhythmia", **options).method == method
 
 
@@ -152,7 +153,7 @@ def test_method_names(options: dict[str, Any], method: str) -> None:
         ({"ema_decay": 0.999}, "ALAD-EMA0.999"),
     ],
 )
-def test_method_names_where_the_protocol_has_no_spectral_norm(options: dict[str, Any], method: str) -> None:
+def test_method_names_where_the_protocol_has_no_spectral_norm(options: Options, method: str) -> None:
     assert Settings.of_protocol("toy", **options).method == method
 
 
@@ -295,7 +296,7 @@ def test_of_run_without_a_run(tmp_path: Path) -> None:
     "changes",
     [{"seed": None}, {"seed": "first"}, {"epochs": None}, {"epochs": "many"}, {"epochs": 0}, {"ema_decay": 2.0}],
 )
-def test_of_run_of_an_incomplete_config(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_of_run_of_an_incomplete_config(tmp_path: Path, changes: Options) -> None:
     """None removes the entry."""
     KDD99.claim(tmp_path, 3)
     config = {**json.loads((tmp_path / "config.json").read_text()), **changes}

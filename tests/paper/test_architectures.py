@@ -17,6 +17,7 @@ import pytest
 from conftest import CHECKOUT
 
 import architectures
+from alad_tf.typing import Options
 from architectures import rows
 
 TRANSCRIPTIONS = Path(__file__).parent
@@ -250,9 +251,7 @@ def test_render_shows_every_entry() -> None:
         dataclasses.replace(row, batch_norm=True),
         dataclasses.replace(row, dropout=0.4),
     ]
-    changes: list[dict[str, Any]] = [
-        {"Dxz": dataclasses.replace(kdd99.Dxz, only_z=(changed,))} for changed in changed_rows
-    ]
+    changes: list[Options] = [{"Dxz": dataclasses.replace(kdd99.Dxz, only_z=(changed,))} for changed in changed_rows]
     changes += [
         {"name": "Other"},
         {"source": "Table X"},
@@ -277,7 +276,7 @@ def test_render_shows_every_entry_of_a_convolution() -> None:
     cifar10 = architectures.load("cifar10")
     assert isinstance(cifar10, rows.Alad)
     conv, *others = cifar10.E
-    changes: list[dict[str, Any]] = [
+    changes: list[Options] = [
         {"E": (dataclasses.replace(conv, **change), *others)}
         for change in (
             {"kernel": 3},
@@ -303,7 +302,7 @@ def test_render_shows_every_entry_of_a_convolution() -> None:
 
 def test_render_shows_every_entry_of_a_gan() -> None:
     table = load("kdd99", "GAN")
-    changes: list[dict[str, Any]] = [{"G": table.G[1:]}, {"D": table.D[1:]}, {"latent_dim": 33}, {"lrelu_slope": 0.1}]
+    changes: list[Options] = [{"G": table.G[1:]}, {"D": table.D[1:]}, {"latent_dim": 33}, {"lrelu_slope": 0.1}]
     _differ_in_print(table, [*changes, *_common_changes(table)])
 
 
@@ -311,7 +310,7 @@ def test_render_shows_every_entry_of_a_gan() -> None:
 def test_render_shows_every_entry_of_dsebm(name: str) -> None:
     table = load(name, "DSEBM")
     *others, last = table.h
-    changes: list[dict[str, Any]] = [
+    changes: list[Options] = [
         {"h": (*others, dataclasses.replace(last, **change))} for change in ({"units": 9}, {"activation": "Tanh"})
     ]
     changes += [{"h": table.h[1:]}, {"noise": 0.5}, *_common_changes(table)]
@@ -323,7 +322,7 @@ def test_render_shows_every_entry_of_dsebm(name: str) -> None:
 
 def test_render_shows_every_entry_of_dagmm() -> None:
     table = load("kdd99", "DAGMM")
-    changes: list[dict[str, Any]] = [{name: getattr(table, name)[1:]} for name in ("encoder", "decoder", "estimation")]
+    changes: list[Options] = [{name: getattr(table, name)[1:]} for name in ("encoder", "decoder", "estimation")]
     changes += [
         {"estimation": (dataclasses.replace(table.estimation[0], dropout=0.4), table.estimation[1])},
         {"energy_weight": 0.2},
@@ -345,7 +344,7 @@ def _common_changes(table: Any) -> list[dict[str, Any]]:
     ]
 
 
-def _differ_in_print(table: Any, changes: list[dict[str, Any]]) -> None:
+def _differ_in_print(table: Any, changes: list[Options]) -> None:
     printed = {architectures.render(dataclasses.replace(table, **change)) for change in changes}
     assert len(printed) == len(changes)
     assert architectures.render(table) not in printed

@@ -10,6 +10,7 @@ import pytest
 from conftest import Alad
 
 import architectures
+from alad_tf.typing import Options
 from architectures import rows
 from architectures.rows import Dense
 from architectures.tabular import KDD99_ROWS, LARGEST_RATE, LEAST_STEPS, tabular
@@ -58,7 +59,7 @@ def test_epochs_and_batch_size_given() -> None:
         ("rows in a batch", {"n_features": 3, "batch_size": -1}),
     ],
 )
-def test_numbers_below_one_are_refused(what: str, call: dict[str, Any]) -> None:
+def test_numbers_below_one_are_refused(what: str, call: Options) -> None:
     with pytest.raises(ValueError, match=re.escape(f"Expected at least 1 for the number of {what}. Received: ")):
         tabular(**call)
 

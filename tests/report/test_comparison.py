@@ -7,13 +7,13 @@ import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from small_results import metrics, unshared, write_image_run, write_latency, write_run
 
 from alad_tf.errors import SettingsError
 from alad_tf.report import comparison
+from alad_tf.typing import Options
 
 
 def line_of(table: comparison.Table, label: str) -> list[str]:
@@ -274,7 +274,7 @@ def test_published_tasks_join_ours(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change", [{"epochs": 1}, {"stand_in": "stand-in data: 5 images"}, {"scores": {"features": metrics(0.7)}}]
 )
-def test_published_runs_unlike_ours_do_not_join(tmp_path: Path, change: dict[str, Any]) -> None:
+def test_published_runs_unlike_ours_do_not_join(tmp_path: Path, change: Options) -> None:
     write_image_run(tmp_path / "out", "cifar10", 0, 0, 0.5)
     write_image_run(tmp_path / "published", "cifar10", 1, 0, 0.9, **change)
     row = line_of(

@@ -11,11 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_auc_score, roc_curve
 
 from alad_tf.errors import DataError
 from alad_tf.options import SCORES
 from alad_tf.report import plots
+
+Drawn = dict[str, Any]  # Figures by file name; matplotlib annotates what they hold too widely
 
 
 def write_run(folder: Path, seed: int, rows: int = 400, history: bool = True, scores: bool = True) -> Path:
@@ -41,12 +45,12 @@ def png_size(path: Path) -> tuple[int, int]:
 
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def drawn(monkeypatch: pytest.MonkeyPatch) -> Drawn:
     """The figures by file name, as they were saved."""
-    figures: dict[str, Any] = {}
+    figures: Drawn = {}
     save = plots._save
 
-    def keep(figure: Any, path: Path) -> Path:
+    def keep(figure: Figure, path: Path) -> Path:
         figures[path.name] = figure
         return save(figure, path)
 
@@ -54,7 +58,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return figures
 
 
-def line(axes: Any, label: str) -> Any:
+def line(axes: Axes, label: str) -> Any:
     """The only line whose label starts with `label`."""
     (found,) = [one for one in axes.lines if str(one.get_label()).startswith(label)]
     return found
@@ -126,7 +130,7 @@ def test_bin_edges_are_logarithmic_for_wide_scores_with_zeros() -> None:
 @pytest.mark.parametrize(
     "values", [np.linspace(1.0, 50.0, 100), np.linspace(-1e4, 1e4, 100), np.zeros(30), np.full(30, 7.0)]
 )
-def test_bin_edges_are_linear_for_narrow_negative_or_equal_scores(values: np.ndarray[Any, Any]) -> None:
+def test_bin_edges_are_linear_for_narrow_negative_or_equal_scores(values: np.ndarray) -> None:
     edges, logarithmic = plots.bin_edges(values)
     assert not logarithmic
     assert np.all(np.diff(edges) > 0)
@@ -145,7 +149,7 @@ def test_run_figures_are_written(tmp_path: Path) -> None:
         assert 10_000 < path.stat().st_size < 200_000
 
 
-def test_roc_figure_shows_the_mean_of_the_runs(tmp_path: Path, drawn: dict[str, Any]) -> None:
+def test_roc_figure_shows_the_mean_of_the_runs(tmp_path: Path, drawn: Drawn) -> None:
     runs = [write_run(tmp_path / f"seed{seed}", seed) for seed in range(2)]
     plots.save_run_figures(runs, tmp_path, "Title")
     axes = drawn["roc.png"].axes[0]
@@ -164,7 +168,7 @@ def test_roc_figure_shows_the_mean_of_the_runs(tmp_path: Path, drawn: dict[str, 
     assert "2 runs" in axes.get_legend().get_title().get_text()
 
 
-def test_one_run_has_no_band_and_its_own_curve(tmp_path: Path, drawn: dict[str, Any]) -> None:
+def test_one_run_has_no_band_and_its_own_curve(tmp_path: Path, drawn: Drawn) -> None:
     run = write_run(tmp_path / "seed0", 0)
     plots.save_run_figures([run], tmp_path, "Title")
     stored = np.load(run / "scores.npz")
@@ -174,7 +178,7 @@ def test_one_run_has_no_band_and_its_own_curve(tmp_path: Path, drawn: dict[str, 
         np.testing.assert_array_equal(line(axes, "l2").get_data(), curve(stored["y_test"], stored["l2"]))
 
 
-def test_histogram_counts_every_row_of_each_class(tmp_path: Path, drawn: dict[str, Any]) -> None:
+def test_histogram_counts_every_row_of_each_class(tmp_path: Path, drawn: Drawn) -> None:
     run = write_run(tmp_path / "seed0", 0)
     stored = dict(np.load(run / "scores.npz"))
     stored["features"][:10] = [0.0] * 5 + [1e8] * 5
@@ -191,7 +195,7 @@ def test_histogram_counts_every_row_of_each_class(tmp_path: Path, drawn: dict[st
     assert shares["anomalous"][-1] >= 1 / 80 and shares["normal"][-1] >= 4 / 320
 
 
-def test_histogram_shows_rare_rows_beside_a_crowded_bin(tmp_path: Path, drawn: dict[str, Any]) -> None:
+def test_histogram_shows_rare_rows_beside_a_crowded_bin(tmp_path: Path, drawn: Drawn) -> None:
     run = write_run(tmp_path / "seed0", 0)
     stored = dict(np.load(run / "scores.npz"))
     stored["l1"][100:] = 3.0
@@ -200,7 +204,7 @@ def test_histogram_shows_rare_rows_beside_a_crowded_bin(tmp_path: Path, drawn: d
     assert [axes.get_yscale() for axes in drawn["scores.png"].axes] == ["linear", "log", "linear", "linear"]
 
 
-def test_courses_are_those_of_the_history(tmp_path: Path, drawn: dict[str, Any]) -> None:
+def test_courses_are_those_of_the_history(tmp_path: Path, drawn: Drawn) -> None:
     runs = [write_run(tmp_path / f"seed{seed}", seed) for seed in range(2)]
     plots.save_run_figures(runs, tmp_path, "Title", paper_mean=0.95)
     losses, f1 = drawn["losses.png"].axes[0], drawn["f1.png"].axes[0]
@@ -215,7 +219,7 @@ def test_courses_are_those_of_the_history(tmp_path: Path, drawn: dict[str, Any])
     assert len(drawn["f1.png"].axes[0].lines) == 2
 
 
-def test_losses_of_one_epoch_are_averaged_and_wide_ones_are_logarithmic(tmp_path: Path, drawn: dict[str, Any]) -> None:
+def test_losses_of_one_epoch_are_averaged_and_wide_ones_are_logarithmic(tmp_path: Path, drawn: Drawn) -> None:
     run = write_run(tmp_path / "seed0", 0, history=False)
     lines = [(1, 1000.0), (1, 3000.0), (2, 1.0)]
     text = "".join(json.dumps({"epoch": epoch, "loss_d": loss}) + "\n" for epoch, loss in lines)
@@ -227,7 +231,7 @@ def test_losses_of_one_epoch_are_averaged_and_wide_ones_are_logarithmic(tmp_path
     assert axes.get_yscale() == "log"
 
 
-def test_runs_without_files_are_left_out(tmp_path: Path, drawn: dict[str, Any]) -> None:
+def test_runs_without_files_are_left_out(tmp_path: Path, drawn: Drawn) -> None:
     complete = write_run(tmp_path / "seed0", 0, history=False)
     no_scores = write_run(tmp_path / "seed1", 1, scores=False)
     paths = plots.save_run_figures([complete, no_scores, tmp_path / "seed2"], tmp_path / "figures", "Title")
@@ -266,7 +270,7 @@ def test_damaged_files_are_named(tmp_path: Path, name: str, content: bytes) -> N
         ({"logits": None}, "logits"),
     ],
 )
-def test_unfit_scores_are_named(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+def test_unfit_scores_are_named(tmp_path: Path, changes: dict[str, np.ndarray], words: str) -> None:
     run = write_run(tmp_path / "seed0", 0)
     stored = {**np.load(run / "scores.npz"), **changes}
     np.savez(run / "scores.npz", **{name: array for name, array in stored.items() if array is not None})
@@ -275,14 +279,14 @@ def test_unfit_scores_are_named(tmp_path: Path, changes: dict[str, Any], words: 
     assert str(run / "scores.npz") in str(caught.value) and words in str(caught.value)
 
 
-def toy(rows: int = 200) -> dict[str, Any]:
+def toy(rows: int = 200) -> dict[str, np.ndarray]:
     generator = np.random.default_rng(0)
     y = (np.arange(rows) % 10 == 0).astype(np.uint8)
     scales = {"x_test": 1.0, "x_hat": 3.0, "z": 0.1}
     return {**{name: scale * generator.normal(size=(rows, 2)) for name, scale in scales.items()}, "y_test": y}
 
 
-def test_toy_figure_shows_inputs_encodings_and_reconstructions(tmp_path: Path, drawn: dict[str, Any]) -> None:
+def test_toy_figure_shows_inputs_encodings_and_reconstructions(tmp_path: Path, drawn: Drawn) -> None:
     data = toy()
     path = plots.save_toy_figure(**data, path=tmp_path / "deep" / "toy.png")
     assert path == tmp_path / "deep" / "toy.png"
@@ -303,7 +307,7 @@ def test_toy_figure_shows_inputs_encodings_and_reconstructions(tmp_path: Path, d
     "changes",
     [{"z": np.ones((200, 3))}, {"x_hat": np.ones((199, 2))}, {"y_test": np.ones((200, 1))}, {"y_test": np.ones(5)}],
 )
-def test_toy_figure_refuses_other_shapes(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_toy_figure_refuses_other_shapes(tmp_path: Path, changes: dict[str, np.ndarray]) -> None:
     with pytest.raises(DataError, match=r"\[n, 2\].*Received: \("):
         plots.save_toy_figure(**{**toy(), **changes}, path=tmp_path / "toy.png")
     assert not (tmp_path / "toy.png").exists()
@@ -337,7 +341,7 @@ def test_drawing_leaves_pyplot_alone(tmp_path: Path) -> None:
 # Images
 
 
-def test_class_bars(tmp_path: Path, drawn: dict[str, Any]) -> None:
+def test_class_bars(tmp_path: Path, drawn: Drawn) -> None:
     groups = {"ALAD": {0: [0.5, 0.7], 7: [0.4]}, "ALAD-noSN": {7: [0.8]}}
     plots.save_class_bars(groups, tmp_path / "classes.png", "svhn", {"ALAD": 0.5753, "ALAD-noSN": None})
     axes = drawn["classes.png"].axes[0]
@@ -354,7 +358,7 @@ def test_class_bars(tmp_path: Path, drawn: dict[str, Any]) -> None:
     assert named == {"ALAD", "ALAD-noSN", "ALAD: paper's mean over ten classes, 0.5753"}
 
 
-def test_six_groups_of_bars_have_a_colour_each(tmp_path: Path, drawn: dict[str, Any]) -> None:
+def test_six_groups_of_bars_have_a_colour_each(tmp_path: Path, drawn: Drawn) -> None:
     groups = {name: {label: [0.5] for label in range(10)} for name in "abcdef"}
     plots.save_class_bars(groups, tmp_path / "six.png", "cifar10", {})
     bars = [container for container in drawn["six.png"].axes[0].containers if hasattr(container, "patches")]
@@ -363,7 +367,7 @@ def test_six_groups_of_bars_have_a_colour_each(tmp_path: Path, drawn: dict[str, 
     assert png_size(tmp_path / "six.png")[0] <= 14 * 110  # not wider than a page can show
 
 
-def test_images_stand_over_their_reconstructions_with_their_scores(tmp_path: Path, drawn: dict[str, Any]) -> None:
+def test_images_stand_over_their_reconstructions_with_their_scores(tmp_path: Path, drawn: Drawn) -> None:
     random = np.random.default_rng(0)
     shown: dict[str, Any] = {
         kind: (*(random.integers(0, 256, (count, 8, 8, 3), np.uint8) for _ in range(2)), np.arange(count) + 0.5)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from small_results import write_run
 
 from alad_tf.errors import DataError
 from alad_tf.report import results
+from alad_tf.typing import Options
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from alad_tf.report import results
         ({"epochs": 10**400}, "epochs 1000"),
     ],
 )
-def test_odd_values(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+def test_odd_values(tmp_path: Path, changes: Options, words: str) -> None:
     write_run(tmp_path, "kdd99", "IF", 0)
     assert len(results.load_results(tmp_path, "kdd99", "IF")) == 1
     (path,) = tmp_path.rglob("result.json")

@@ -12,6 +12,7 @@ from small_results import metrics, unshared, write_image_run, write_latency, wri
 from alad_tf.errors import AladError, DataError, SettingsError
 from alad_tf.report import comparison
 from alad_tf.report.results import load_results
+from alad_tf.typing import Options
 
 
 def test_load_results_sorts_by_number_and_skips_unfinished_runs(tmp_path: Path) -> None:
@@ -53,9 +54,7 @@ def test_load_results_sorts_image_tasks_by_class(tmp_path: Path) -> None:
         ({"dataset": "toy"}, "'toy' in the folder of 'kdd99'"),
     ],
 )
-def test_load_results_refuses_an_incomplete_or_misplaced_result(
-    tmp_path: Path, changes: dict[str, Any], words: str
-) -> None:
+def test_load_results_refuses_an_incomplete_or_misplaced_result(tmp_path: Path, changes: Options, words: str) -> None:
     write_run(tmp_path, "kdd99", "ALAD", 1)
     path = write_run(tmp_path, "kdd99", "ALAD", 7, **changes)
     with pytest.raises(DataError) as caught:
@@ -132,7 +131,7 @@ def test_runs_on_other_data_are_not_summed_up_together(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("changes", [{"n_train_used": 31}, {"n_train_used": 0}, {"n_test_used": 20.0}])
-def test_subsets_are_counts_within_the_whole(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_subsets_are_counts_within_the_whole(tmp_path: Path, changes: Options) -> None:
     write_run(tmp_path, "kdd99", "kNN", 0, **changes)
     (key,) = changes
     with pytest.raises(DataError, match=f"{key} .* where a whole number from 1 to"):
@@ -172,7 +171,7 @@ def test_unshared_that_is_damaged(tmp_path: Path, change: Any, words: str) -> No
 @pytest.mark.parametrize(
     "changes", [{"alad_ms": 0}, {"ratio": "fast"}, {"batch": None}, {"threads": 1.5}, {"machine": 7}]
 )
-def test_latency_that_is_damaged(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_latency_that_is_damaged(tmp_path: Path, changes: Options) -> None:
     path = write_latency(tmp_path, **changes)
     with pytest.raises(DataError) as caught:
         comparison.table(4, tmp_path)

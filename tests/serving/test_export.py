@@ -35,6 +35,7 @@ from alad_tf.model import networks
 from alad_tf.model.scores import Scorer
 from alad_tf.serving import c_api, export, sample_requests, sources, versions, warm_up
 from alad_tf.serving.signatures import LARGEST, Detector
+from alad_tf.typing import Document
 
 ALL_BUT_RAW = ["encode", "explain", "generate", "regress", "scores", "serving_default"]
 
@@ -348,7 +349,7 @@ def test_manifest_names_what_is_damaged(name: str, change: str, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("entries", [{}, {"saved_model.pb": {}, versions.DESCRIPTION: {}}])
-def test_manifest_vouches_for_the_graph_and_the_description(entries: dict[str, Any], tmp_path: Path) -> None:
+def test_manifest_vouches_for_the_graph_and_the_description(entries: Document, tmp_path: Path) -> None:
     version = Path(shutil.copytree(array_version(), tmp_path / "1"))
     (version / versions.MANIFEST).write_text(json.dumps(entries))
     with pytest.raises(DataError, match="Expected the list of the files in .*manifest.json, each with its size"):

@@ -87,7 +87,9 @@ def test_faults(source: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str])
     assert "which holds something else" in fault(source, *model, "--output", source)
 
 
-def test_without_ray(source: Path, tmp_path: Path, capfd: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_ray(
+    source: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     arguments = [source, "--engine", "ray", "--model", table_version("imputed"), "--output", tmp_path / "out"]
     assert r"Install the extra: pip install .[ray]" in refused(capfd, "score", *arguments)

@@ -19,6 +19,7 @@ from alad_tf.columns.schema import Columns
 from alad_tf.data import kdd99
 from alad_tf.estimator.alad import ALAD
 from alad_tf.tabular.model import Model
+from alad_tf.typing import Options
 
 pytestmark = pytest.mark.minutes(1)
 
@@ -65,9 +66,9 @@ class StopError(Exception):
 
 @pytest.mark.parametrize(("options", "changes"), OPTIONS)
 def test_options_reach_the_estimator(
-    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str, changes: dict[str, Any]
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str, changes: Options
 ) -> None:
-    received: dict[str, Any] = {}
+    received: Options = {}
 
     def fit(self: ALAD, x: np.ndarray, validation: float | None = None, checkpoint: Path | None = None) -> None:
         received.update(self.get_params(), validation=validation, shape=x.shape)

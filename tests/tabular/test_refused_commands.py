@@ -287,7 +287,7 @@ def test_output_in_a_model_folder(trained: Path, tmp_path: Path, capfd: pytest.C
 def test_full_disk(
     trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: Any, **__: Any) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
