@@ -119,15 +119,19 @@ def mutated(mutation: Mutation) -> Iterator[None]:
         raise ValueError(
             f"Expected once in {path.name}: {mutation.old!r}. Received: {source.count(mutation.old)} times"
         )
+    from alad_tf.model import shared_graphs
+
     with tempfile.TemporaryDirectory() as folder:  # where TensorFlow reads the source again, to make graphs of it
         copy = Path(folder) / path.name
         copy.write_text(source.replace(mutation.old, mutation.new), encoding="utf-8")
         try:
             exec(compile(copy.read_text(encoding="utf-8"), copy, "exec"), module.__dict__)
             linecache.checkcache()
+            shared_graphs.forget()  # a graph of before has no mutation
             yield
         finally:
             exec(compile(source, path, "exec"), module.__dict__)
+            shared_graphs.forget()
 
 
 def failed_test(mutation: Mutation) -> str | None:
