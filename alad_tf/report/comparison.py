@@ -45,7 +45,7 @@ _TITLES = {
     "6": "Table VI: ablation on the image data sets, ours beside the paper's",
     "7": "Table VII: anomaly scores on the tabular data sets, ours beside the paper's",
     "8": "Table VIII: anomaly scores on the image data sets, ours beside the paper's",
-    "protocol": "Added table: metrics that need no share of anomalies",
+    "protocol": "Added table: metrics that need no threshold",
 }
 
 

@@ -14,14 +14,14 @@ CEILINGS = {
     "kdd99": "KDD99: 20 % of the test rows are flagged and 19.69 % are anomalies, so that F1 <= 0.992.",
     "arrhythmia": "Arrhythmia: 34 test rows are flagged and 32 are anomalies, so that F1 <= 0.970; one hit is 0.03.",
 }
-OF_IMAGES = "Of images: the runs of a task are averaged; mean ± sample standard deviation are those over the tasks."
+OF_IMAGES = "On images, the runs of each task are averaged first; mean ± sample standard deviation are over the tasks."
 ORIGINS = {
     "this machine": "this machine: mean ± sample standard deviation over the runs in the output directory.",
-    "published": "published: the same, over the runs whose results come with the project.",
+    "published": "published: the same, over the runs whose results are part of the project.",
 }
 OF_PROTOCOL = (
-    "AUROC and average precision rank the test rows and need no share to flag. Average precision of a random order is "
-    "the share of anomalies."
+    "AUROC and average precision depend on the ranking of the test rows and need no threshold. The average precision "
+    "of a random ranking is the fraction of anomalies."
 )
 OF_TIMES = (
     "Medians in milliseconds per batch, both methods in one process on the same rows. The paper's: on a GeForce GTX "
@@ -33,7 +33,7 @@ def notes_of(summary: Document, results: Sequence[Document]) -> Iterator[str]:
     """Yield remarks on the runs: stand-in data, random subsets, epochs that the paper does not print."""
     dataset, method = summary["dataset"], summary["method"]
     if summary.get("stand_in"):
-        yield f"{DATASET_NAMES[dataset]}: {summary['stand_in']}; not a figure of it."
+        yield f"{DATASET_NAMES[dataset]}: {summary['stand_in']}; not comparable with the paper."
     stacks = Counter(stack.of_result(result) for result in results)
     if set(stacks) - {"paper"}:
         yield f"{method}: runs of the {' and the '.join(f'{name} stack ({count})' for name, count in stacks.items())}."

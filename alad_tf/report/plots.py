@@ -224,7 +224,7 @@ def _precision_recall_figure(runs: Sequence[Mapping[str, Array]], title: str) ->
     figure = _curves_figure(runs, precision_recall, _steps_area, "average precision", (title, "Recall", "Precision"))
     axes, share = figure.axes[0], float(np.mean([np.mean(run["y_test"] == 1) for run in runs]))
     axes.axhline(share, color=_GREY, linewidth=0.8, linestyle=(0, (2, 3)))
-    axes.annotate(f"share of anomalies {share:.3f}", (0.01, share), (0, 3), textcoords="offset points", color=_GREY)
+    axes.annotate(f"fraction of anomalies {share:.3f}", (0.01, share), (0, 3), textcoords="offset points", color=_GREY)
     return figure
 
 

@@ -101,7 +101,7 @@ def test_runs_of_a_task_are_averaged_before_the_tasks(tmp_path: Path) -> None:
     table = comparison.table(6, tmp_path)
     (row,) = [row for row in table.rows if row[1:] and row[1].endswith("this machine")]
     assert row == ["  Baseline + SN + DL", "2 of 10 tasks, 3 this machine", "0.7000±0.1414", "0.6072±0.1201", "+0.0928"]
-    assert any("mean ± sample standard deviation are those over the tasks" in note for note in table.footnotes)
+    assert any("mean ± sample standard deviation are over the tasks" in note for note in table.footnotes)
     assert [row[:2] for row in comparison.table(3, tmp_path).rows if row[0] == "  ALAD"] == [
         ["  ALAD", "not run"],
         ["  ALAD", "2 of 10 tasks, 3 this machine"],
@@ -111,7 +111,7 @@ def test_runs_of_a_task_are_averaged_before_the_tasks(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [3, 6, 8])
 def test_stand_in_data_are_named_in_every_table(tmp_path: Path, number: int) -> None:
     write_image_run(tmp_path, "svhn", 3, 0, 0.5, stand_in="stand-in data: 5 images, not 9")
-    note = "SVHN: stand-in data: 5 images, not 9; not a figure of it."
+    note = "SVHN: stand-in data: 5 images, not 9; not comparable with the paper."
     for table in (comparison.table(number, tmp_path), comparison.comparison(tmp_path, "svhn", ["ALAD"])):
         (footnote,) = [line for line in table.footnotes if line.endswith(note)]
         mark = footnote.split(" ")[0]
@@ -309,7 +309,7 @@ def test_protocol_table_has_every_method_with_runs(tmp_path: Path) -> None:
         "[1] Without the test rows that also stand in the training set: 81,000 rows are left, 40,000 of them anomalies."
     )
     assert any("0.992" in note for note in table.footnotes) and not any("0.970" in note for note in table.footnotes)
-    assert "share of anomalies" in table.footnotes[-1]
+    assert "fraction of anomalies" in table.footnotes[-1]
 
 
 def test_protocol_table_of_arrhythmia_has_its_ceiling_and_of_nothing_no_rows(tmp_path: Path) -> None:
