@@ -1,1 +1,1 @@
-"""Columns of a table: which are used, their cells, and the features made of them."""
+"""Columns of a table: schema, checks of cells, and preprocessing to features."""

@@ -1,4 +1,4 @@
-"""Features whose differences floating-point numbers lose."""
+"""Features whose differences are lost in floating-point precision."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from typing import Any
 
 import numpy as np
 
-COARSE = 1e-3  # of a feature's standard deviation: the step of numbers that is warned of
+COARSE = 1e-3  # warn if the spacing of floats exceeds this fraction of the standard deviation
 
 
 class CoarseWarning(UserWarning):
-    """A feature differs by less than the steps of its floating-point numbers."""
+    """The values of a feature differ by less than the spacing of floating-point numbers."""
 
 
 def coarse_feature(name: str, column: np.ndarray, kind: type[np.floating[Any]] = np.float32) -> str | None:
-    """Describe a feature whose differences are lost in floating-point numbers; None for the others.
+    """Describe a feature whose differences are lost in floating-point precision; None for other features.
 
-    Near x numbers of float32 step by about |x| / 2^23, of float64 by |x| / 2^52. A feature is coarse where a step near
-    its largest value exceeds `COARSE` of its standard deviation: numbers near 1e9 that differ by 1, say.
+    Near x, the spacing of float32 is about |x| / 2^23, and of float64 |x| / 2^52. A feature is coarse if the spacing
+    near its largest value exceeds `COARSE` times its standard deviation, for example numbers near 1e9 that differ by 1.
 
     Args:
-        name: of the feature.
-        column: [n] numbers; NaN are left out.
-        kind: the type that they are converted to before they are centered.
+        name: name of the feature.
+        column: [n] numbers; NaN values are ignored.
+        kind: floating-point type of the numbers before centering.
     """
     column = column[~np.isnan(column)] if column.dtype.kind == "f" else column
     if not len(column):

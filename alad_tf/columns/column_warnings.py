@@ -1,4 +1,4 @@
-"""Warnings about the rows to train on: columns that seldom help a detector, by name."""
+"""Warnings about training rows: columns that seldom help a detector."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from alad_tf.columns.schema import listed
 
 LABEL_NAMES = ("label", "labels", "target", "class", "y", "is_anomaly", "anomaly", "outlier")
 FEW_ROWS = 100
-DISTINCT_ROWS = 20  # from here on, cells that are all distinct are no chance
-NEARLY_ALL = 0.995  # share of the rows that hold one value
+DISTINCT_ROWS = 20  # minimum number of rows for a warning about distinct values
+NEARLY_ALL = 0.995  # fraction of rows with the same value in a nearly constant column
 MOST_CODES = 20
 ROWS_A_CODE = 10
 
 
 def column_warnings(cells: pd.DataFrame, frame: pd.DataFrame, scaled: bool) -> Iterator[str]:
-    """Warnings about training cells, one line each.
+    """Yield warnings about training cells, one line each.
 
-    Few rows; columns that never or hardly ever change, that name the row, or that may be codes; names of labels;
-    numbers that differ by less than floating-point numbers can tell.
+    Reasons: few rows; columns that are constant or nearly so, that identify the row, or that may be codes; names of
+    labels; differences that are lost in floating-point precision.
 
     Args:
-        cells: `Columns.training_rows` of the frame.
-        frame: the rows as they were read; whole numbers above 2^53 are exact there.
+        cells: result of `Columns.training_rows` for the frame.
+        frame: the rows as read, in which whole numbers above 2^53 are exact.
         scaled: whether numbers are centered before they become float32.
     """
     if len(cells) < max(FEW_ROWS, 2 * cells.shape[1]):
@@ -60,7 +60,7 @@ def column_warnings(cells: pd.DataFrame, frame: pd.DataFrame, scaled: bool) -> I
 
 
 def _kind(column: pd.Series) -> str | None:
-    """What may be wrong with a column, in one word of the above."""
+    """The kind of problem with a column, or None."""
     counts = column.value_counts(dropna=False)
     if len(counts) == 1:
         return "constant"

@@ -1,7 +1,8 @@
-"""Columns of dates and times become calendar features: numbers for the month, day, weekday and hour.
+"""Calendar features of columns of dates and times: month, day, weekday and hour as numbers.
 
-A part is used where the training rows span at least two of its cycles: of a file of one winter, the month would make
-every row of the summer anomalous. Dates themselves are no feature, for those of new rows lie outside the training rows.
+A feature is used if the training rows span at least two of its cycles: if they cover only one winter, the month would
+make every row in summer anomalous. Dates themselves are not used, because dates of new rows are outside the training
+range.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _PATTERNS = {
 }
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f")
 FORMATS = (ISO, TIME, UNCLEAR, *(day + clock for days in _PATTERNS.values() for day in days for clock in _CLOCKS))
-_PARTS: dict[str, tuple[int, Callable[[Any], Any]]] = {  # days of two cycles, and the number
+_PARTS: dict[str, tuple[int, Callable[[Any], Any]]] = {  # days in two cycles, and the feature
     "month": (730, lambda when: when.dt.month),
     "day": (62, lambda when: when.dt.day),
     "weekday": (14, lambda when: when.dt.day_of_week),
@@ -39,9 +40,9 @@ class DateColumn:
     """A column of dates or times.
 
     Args:
-        name: of the column.
-        format: "ISO", "time", "unclear" or one of strptime, for cells that are text.
-        parts: of the calendar that are features, of "month", "day", "weekday" (Monday is 0) and "hour"; may be none.
+        name: name of the column.
+        format: "ISO", "time", "unclear" or a strptime format, for text cells.
+        parts: calendar features, a subset of "month", "day", "weekday" (Monday is 0) and "hour".
     """
 
     name: str
@@ -50,11 +51,11 @@ class DateColumn:
 
     @property
     def features(self) -> list[str]:
-        """Names of the numeric columns that are made of it."""
+        """Names of the resulting numeric columns."""
         return [f"{self.name}.{part}" for part in self.parts]
 
     def describe(self) -> str:
-        """What becomes of the column, in one line."""
+        """Describe what happens to the column, in one line."""
         if self.features:
             return f"column {self.name!r}: dates and times become {', '.join(self.features)}"
         if self.format == UNCLEAR:
@@ -62,10 +63,10 @@ class DateColumn:
         return f"column {self.name!r} is left out: its dates span less than two weeks, or two days of times"
 
     def cells(self, column: pd.Series) -> dict[str, pd.Series]:
-        """The numeric columns, float64; NaN where the cell is missing.
+        """The numeric columns, float64; NaN for missing cells.
 
         Raises:
-            DataError: a cell that is no date or time of the format.
+            DataError: a cell is not a date or time in the format.
         """
         if not self.parts:
             return {}
@@ -93,7 +94,7 @@ class DateColumn:
 
 
 def find(name: str, column: pd.Series) -> DateColumn | None:
-    """The column of dates that a column is; None for another one."""
+    """Recognise a column of dates or times; None for other columns."""
     format = _format(column)
     if format is None:
         return None
@@ -109,7 +110,7 @@ def find(name: str, column: pd.Series) -> DateColumn | None:
 
 
 def parsed(column: pd.Series, format: str) -> pd.Series:
-    """Cells as datetime64 without a zone (UTC where they have one); NaT for those that are not of the format."""
+    """Cells as datetime64 without a time zone (UTC if they have one); NaT for cells in another format."""
     if pd.api.types.is_datetime64_any_dtype(column):
         return column.dt.tz_convert("UTC").dt.tz_localize(None) if column.dt.tz is not None else column
     text = column.astype(object).where(column.notna()).map(str, na_action="ignore")
@@ -135,7 +136,7 @@ def _format(column: pd.Series) -> str | None:
 
 
 def _fitting(text: pd.Series, days: tuple[str, ...]) -> str | None:
-    """The one format that all cells have; `UNCLEAR` where they have two."""
+    """The only format that fits all cells; `UNCLEAR` if two formats fit."""
     if days[0] in (ISO, TIME):
         return days[0] if parsed(text, days[0]).notna().all() else None
     formats = [day + clock for day in days for clock in _CLOCKS]

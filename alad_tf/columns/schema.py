@@ -1,7 +1,7 @@
-"""Schema of a table: numeric and categorical columns, and the cells that they may hold.
+"""Schema of a table: numeric and categorical columns, and checks of their cells.
 
-Training refuses what it cannot use and says where; scoring marks the row and leaves the others alone. Rows are numbered
-from 1 in messages.
+In training, an invalid cell is an error that names its place; in scoring, it only makes its row invalid. Rows are
+numbered from 1 in messages.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from alad_tf.errors import DataError, SettingsError, shown
 from alad_tf.typing import Document
 
 Kind = Literal["number", "text"]
-MAX_CATEGORIES = 1000  # of a column: each becomes a feature
+MAX_CATEGORIES = 1000  # per column, because each becomes a feature
 _BOOLEANS = {"true": "True", "1": "True", "false": "False", "0": "False"}
 
 
@@ -29,11 +29,11 @@ class Columns:
     """The columns that a model is fitted on, in the order of the training file.
 
     Args:
-        numeric: names of the columns of numbers.
-        categorical: names of the columns of categories, whose cells are compared as text.
-        impute: missing cells are allowed. If not, training refuses them and scoring marks their rows as not valid.
-        dates: columns of dates and times; the features that are made of them are among the numeric columns.
-        booleans: names of the categorical columns of true and false, which files write in many ways.
+        numeric: names of numeric columns.
+        categorical: names of categorical columns, whose cells are compared as text.
+        impute: allow missing cells. If not, they are an error in training and make a row invalid in scoring.
+        dates: columns of dates and times; their calendar features are among the numeric columns.
+        booleans: names of the categorical columns of true and false, which have several spellings in files.
     """
 
     numeric: tuple[str, ...]
@@ -52,14 +52,13 @@ class Columns:
         impute: bool = False,
         calendar: bool = False,
     ) -> Columns:
-        """Infer the columns of a frame: numbers are numeric, others categorical, unless named otherwise.
+        """Infer the schema of a frame: columns of numbers are numeric, others categorical, unless named otherwise.
 
-        With `calendar`, dates and times become calendar features (`dates`); without, they are refused.
+        With `calendar`, dates and times become calendar features (`dates`); without it, they are an error.
 
         Raises:
-            SettingsError: a name that the frame does not have, or that is given as both kinds.
-            DataError: a column that is not named and holds dates, or numbers but for a few cells of text; a frame
-                without columns.
+            SettingsError: a name is not in the frame, or is given as both kinds.
+            DataError: an unnamed column holds dates, or numbers except for a few text cells; or there are no columns.
         """
         named = {**dict.fromkeys(numeric, "number"), **dict.fromkeys(categorical, "text")}
         require(frame.columns, named, "kind")
@@ -82,18 +81,18 @@ class Columns:
 
     @property
     def names(self) -> list[str]:
-        """All columns that are scaled or encoded: the numeric ones, then the categorical ones."""
+        """Names of the preprocessed columns: numeric, then categorical."""
         return [*self.numeric, *self.categorical]
 
     @property
     def sources(self) -> list[str]:
-        """The columns that a table must have: dates in place of the calendar features made of them."""
+        """Columns that a table must have: dates instead of their calendar features."""
         made = {feature for column in self.dates for feature in column.features}
         used = [column.name for column in self.dates if column.parts]
         return [*(name for name in self.names if name not in made), *used]
 
     def kinds(self) -> dict[str, Kind]:
-        """How a text file of such a table is read: numbers as numbers, everything else as text."""
+        """Kinds of columns for reading a text file: numbers as numbers, everything else as text."""
         return {name: "number" if name in self.numeric else "text" for name in self.sources}
 
     def to_document(self) -> Document:
@@ -130,11 +129,11 @@ class Columns:
         return columns
 
     def training_rows(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The cells to train on: float64 numbers and categories as text, in the order of `names`.
+        """Cells of training rows: numbers as float64 and categories as text, in the order of `names`.
 
         Raises:
-            DataError: fewer than two rows; a missing column, or one without a value; a cell that is no number, or
-                infinite, or missing where that is not allowed; more than MAX_CATEGORIES categories.
+            DataError: fewer than two rows; a missing or empty column; a cell that is not a number, infinite, or missing
+                without `impute`; more than MAX_CATEGORIES categories.
         """
         if len(frame) < 2:
             raise DataError(f"Expected at least 2 rows to train on. Received: {len(frame)}.")
@@ -156,12 +155,12 @@ class Columns:
         return cells
 
     def scoring_rows(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
-        """The cells to score, and which rows are valid, [n] bool: those with an infinite or missing cell are not.
+        """(cells of rows to score, valid rows [n] bool); rows with an infinite or missing cell are invalid.
 
         Columns are matched by name; others are ignored.
 
         Raises:
-            DataError: a missing column; a cell that is no number.
+            DataError: a missing column, or a cell that is not a number.
         """
         cells = self._cells(frame)
         valid = ~np.isinf(cells[list(self.numeric)].to_numpy(np.float64)).any(axis=1)
@@ -170,7 +169,7 @@ class Columns:
         return cells, valid
 
     def reasons(self, frame: pd.DataFrame) -> list[str]:
-        """Why each row of a table is not valid: its columns with a missing or an infinite cell; [n], empty if none."""
+        """Reasons [n] why rows are invalid: columns with a missing or infinite cell; empty for valid rows."""
         cells = self._cells(frame)
         found = [""] * len(cells)
         for name in self.names:
@@ -196,10 +195,10 @@ class Columns:
 
 
 def require(present: Iterable[str], named: Iterable[str], what: str) -> None:
-    """Refuse names that a table does not have.
+    """Check that a table has the named columns.
 
     Raises:
-        SettingsError: names each, and what there is.
+        SettingsError: some are missing; the message lists them and the existing columns.
     """
     present = list(present)
     unknown = [name for name in named if name not in present]
@@ -222,7 +221,7 @@ def _kind(name: str, column: pd.Series) -> str:
 
 
 def _refuse_text_among_numbers(name: str, column: pd.Series) -> None:
-    """Refuse a categorical column that is mostly numbers: one word typed among them made it categorical."""
+    """Refuse a categorical column that is mostly numbers, and categorical only because of a few words."""
     cells = column[column.notna()].astype(object)
     text = cells[[not _is_number(cell) for cell in cells]]
     if 0 < len(text) < len(cells) / 2:
@@ -234,7 +233,7 @@ def _refuse_text_among_numbers(name: str, column: pd.Series) -> None:
 
 
 def _is_number(cell: SupportsFloat | str) -> bool:
-    """Whether a cell is a number as files write them; Python also takes 1_000 and the digits of other scripts."""
+    """Whether a cell is a number as written in files; Python also accepts 1_000 and digits of other scripts."""
     if isinstance(cell, str) and ("_" in cell or not cell.isascii()):
         return False
     try:
@@ -264,7 +263,7 @@ def _as_numbers(column: pd.Series) -> pd.Series:
 
 
 def as_text(column: pd.Series) -> pd.Series:
-    """Cells as text, missing ones as NaN. A whole number has the same text in integer and float columns."""
+    """Cells as text, missing cells as NaN. Whole numbers have the same text in integer and float columns."""
     if pd.api.types.infer_dtype(column, skipna=True) == "string":
         return column.astype(object).where(column.notna(), np.nan)
     cells = [np.nan if pd.isna(cell) else _text(cell) for cell in column.astype(object)]
@@ -272,7 +271,7 @@ def as_text(column: pd.Series) -> pd.Series:
 
 
 def as_boolean(column: pd.Series) -> pd.Series:
-    """Cells of true and false, 1 and 0, as the text True and False; others as `as_text`."""
+    """Boolean cells, 1 and 0 as the text True and False; others as in `as_text`."""
     return as_text(column).map(lambda cell: _BOOLEANS.get(cell.lower(), cell), na_action="ignore").astype(object)
 
 
@@ -286,7 +285,7 @@ def _text(cell: object) -> str:
 
 
 def _refuse(bad: pd.Series, column: pd.Series, expected: str, advice: str = "") -> None:
-    """Name the first cell that is bad, and how many more there are."""
+    """Raise DataError for the first bad cell, with the number of further ones."""
     rows = np.flatnonzero(bad)
     if not len(rows):
         return
@@ -300,6 +299,6 @@ def _refuse(bad: pd.Series, column: pd.Series, expected: str, advice: str = "") 
 
 
 def listed(names: Iterable[str]) -> str:
-    """The first names of a list and how many more there are, for a message."""
+    """The first names of a list and the number of further ones, for messages."""
     every = list(names)
     return ", ".join(every[:8]) + (f" and {len(every) - 8} more" if len(every) > 8 else "")

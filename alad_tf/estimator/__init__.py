@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> object:
-    """Import ALAD, and TensorFlow with it, when it is asked for."""
+    """Import ALAD, and TensorFlow with it, on first use."""
     if name == "ALAD":
         from alad_tf.estimator.alad import ALAD
 

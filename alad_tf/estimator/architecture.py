@@ -23,16 +23,16 @@ def choose_table(
     batch_size: int | None,
     learning_rate: float | None,
 ) -> Alad:
-    """Return the table with an estimator's hyper-parameters for its training rows.
+    """Return the architecture table of an estimator for its training rows, with its hyper-parameters.
 
     Args:
         architecture: name of a table, a table, or None.
         networks: custom networks, which need architecture=None.
-        shape: (n, d), of the training rows.
+        shape: (n, d) of the training rows.
         epochs, batch_size, learning_rate: None: the table's.
 
     Raises:
-        SettingsError: architecture and networks, networks or a table for other rows, or a batch larger than n.
+        SettingsError: both architecture and networks, networks or a table for other rows, or a batch larger than n.
     """
     n_rows, n_features = shape
     if architecture is not None and networks is not None:

@@ -1,4 +1,4 @@
-"""Training of the estimator, epoch by epoch: Keras callbacks, validation, early stopping."""
+"""Training of the estimator by epochs: Keras callbacks, validation, early stopping."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from alad_tf.model.training_loop import EarlyStopping, chunks, with_progress_bar
 from alad_tf.model.weights import get_arrays, set_arrays
 
 REMEDY = "Scale the features (scaling='standard'), or take a smaller learning rate or another seed."
-COLLAPSED_LOSS = 0.01  # of one discriminator, whose loss at a draw is 2 log 2
+COLLAPSED_LOSS = 0.01  # of one discriminator; its loss is 2 log 2 if it cannot tell pairs apart
 
 History = dict[str, list[float]]
 
@@ -43,25 +43,25 @@ def train(
     """Train for a number of epochs, or until patience ends or a callback stops the training.
 
     Callbacks receive the mean losses of an epoch (loss_d, loss_ge, Dxz, Dxx, Dzz) and, with validation rows, their mean
-    scores (val_features, val_l1, val_l2, val_logits; val_score for `score`, of l2 for "neighbours"). Their `model`
-    is a tf.keras.Model of the networks that score, with `stop_training`, `get_weights` and `set_weights`.
+    scores (val_features, val_l1, val_l2, val_logits; val_score for `score`, or l2 for "neighbours"). Their `model` is a
+    tf.keras.Model of the networks used for scoring, with `stop_training`, `get_weights` and `set_weights`.
 
     Args:
         trainer: holds the networks and the rows.
-        epochs: at most.
-        scorer: of the trainer's scoring networks.
+        epochs: maximum number of epochs.
+        scorer: scorer with the trainer's scoring networks.
         score: name of the score in val_score.
         validation: [n, d] float32 normal rows held out; required by patience.
         patience: epochs without a smaller val_l2, the mean reconstruction error, before training stops with the weights
-            of the best epoch. Scores by Dxx change their unit as Dxx is trained.
-        callbacks: Keras callbacks; their hooks of epochs are called.
+            of the best epoch. (The unit of scores by Dxx changes as Dxx is trained.)
+        callbacks: Keras callbacks; only their epoch hooks are called.
         log_dir: folder for TensorBoard.
-        pictures: draws [k, height, width, channels] in [0, 1] for TensorBoard.
+        pictures: returns images [k, height, width, channels] in [0, 1] for TensorBoard.
         verbose: draw a progress bar.
-        resumed: the checkpoint to keep, and the log and best weights to go on from.
+        resumed: the checkpoint to update, and the log and best weights to resume from.
 
     Returns:
-        name -> what callbacks received, one value per epoch.
+        name -> values passed to callbacks, one per epoch.
 
     Raises:
         AladError: a loss is not finite.
@@ -92,7 +92,7 @@ def _take_steps(
     mean_scores: Callable[[], dict[str, float]],
     verbose: bool,
 ) -> None:
-    """Take the steps that are left, and end each epoch with its mean losses and scores."""
+    """Take the remaining steps, and end each epoch with its mean losses and scores."""
     log = resumed.log
     steps = epochs * trainer.steps_per_epoch
     if log.epoch < epochs and not early.ended:
@@ -115,12 +115,12 @@ def _take_steps(
 
 @dataclass
 class Resumed:
-    """Where a training begins: at its beginning, or at a checkpoint, which is kept up to date.
+    """State from which training starts or resumes.
 
     Args:
-        log: of the training so far.
+        log: log of training so far.
         best: weights of the best epoch so far.
-        checkpoint: None: none is kept.
+        checkpoint: checkpoint to update; None: none.
     """
 
     log: Log = field(default_factory=Log)
@@ -128,13 +128,13 @@ class Resumed:
     checkpoint: Checkpoint | None = None
 
     def keep(self, trainer: Trainer) -> None:
-        """Store a checkpoint, if one is due."""
+        """Store a checkpoint if it is due."""
         if self.checkpoint is not None:
             self.checkpoint.save_if_due(trainer, self.log, self.best)
 
 
 def _mean_scores(scorer: Scorer, validation: np.ndarray | None, score: str) -> dict[str, float]:
-    """Mean scores of the validation rows; nothing without such rows."""
+    """Mean scores of the validation rows; empty without such rows."""
     if validation is None:
         return {}
     means = {f"val_{name}": float(np.mean(values)) for name, values in scorer(validation).items()}
@@ -142,11 +142,11 @@ def _mean_scores(scorer: Scorer, validation: np.ndarray | None, score: str) -> d
 
 
 def collapse(history: History, scores: np.ndarray) -> str | None:
-    """Describe why a training without an error is of no use; None for a sound training.
+    """Describe why training has collapsed; None if it has not.
 
     Args:
-        history: of the training.
-        scores: [n] of the training rows.
+        history: history of training.
+        scores: [n] scores of the training rows.
     """
     last = {name: values[-1] for name, values in history.items() if name in ("Dxz", "Dxx", "Dzz")}
     won = [name for name, loss in last.items() if loss < COLLAPSED_LOSS]
@@ -159,7 +159,7 @@ def collapse(history: History, scores: np.ndarray) -> str | None:
 
 
 class _WatchedModel(tf.keras.Model):
-    """The networks that score as one Keras model, for callbacks."""
+    """The scoring networks as one Keras model, for callbacks."""
 
     def __init__(self, networks: Networks) -> None:
         super().__init__(name="ALAD")
@@ -167,7 +167,7 @@ class _WatchedModel(tf.keras.Model):
 
 
 class _Watched:
-    """Keras callbacks of a training, and the history that they receive."""
+    """Keras callbacks and the history passed to them."""
 
     def __init__(
         self, networks: Networks, callbacks: list[tf.keras.callbacks.Callback], epochs: int, history: History
@@ -179,17 +179,17 @@ class _Watched:
         self._callbacks.on_train_begin()
 
     def begin_epoch(self, epoch: int) -> None:
-        """Tell the callbacks that an epoch begins."""
+        """Notify the callbacks that an epoch begins."""
         self._callbacks.on_epoch_begin(epoch)
 
     def end_epoch(self, epoch: int, logs: dict[str, float]) -> bool:
-        """Keep and hand on the logs of an epoch; return whether a callback stops the training."""
+        """Record the logs of an epoch and pass them on; return whether a callback stops training."""
         for name, value in logs.items():
             self._history.setdefault(name, []).append(value)
         self._callbacks.on_epoch_end(epoch, logs)
         return bool(self.model.stop_training)
 
     def end_training(self) -> History:
-        """Tell the callbacks, and return the history."""
+        """Notify the callbacks and return the history."""
         self._callbacks.on_train_end()
         return dict(self._history)

@@ -1,7 +1,7 @@
-"""Checkpoints of `ALAD.fit`: an interrupted or killed training goes on with the same bits.
+"""Checkpoints of `ALAD.fit`, from which interrupted training resumes with bit-identical results.
 
-A checkpoint is a folder in the form of a model folder, replaced in one step: the arrays of the trainer, the weights of
-the best epoch, and the log of the training.
+A checkpoint is a folder in the format of a model folder, replaced atomically: the arrays of the trainer, the weights of
+the best epoch, and the log of training.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SECONDS = 60.0  # between two checkpoints
+SECONDS = 60.0  # between checkpoints
 Arrays = dict[str, np.ndarray]
 
 
 @dataclass
 class Log:
-    """What a training has gathered beside its weights, as JSON.
+    """Training state besides the weights, stored as JSON.
 
     Args:
         step: number of steps taken.
@@ -55,7 +55,7 @@ class Log:
 
 
 def settings_of(model: ALAD, X: np.ndarray, held_out: np.ndarray | None) -> dict[str, Any]:
-    """What the bits of a training depend on, as JSON."""
+    """Everything that the results of training depend on, as JSON."""
     names = ("spectral_norm", "latent_discriminator", "ema_decay", "scaling", "patience", "jit")
     return {
         **{name: getattr(model, name) for name in names},
@@ -67,10 +67,10 @@ def settings_of(model: ALAD, X: np.ndarray, held_out: np.ndarray | None) -> dict
 
 
 class Checkpoint:
-    """The checkpoint of one training.
+    """The checkpoint of a training run.
 
     Args:
-        folder: where it is; gone once the training is complete and `remove` is called.
+        folder: folder of the checkpoint, until `remove` is called.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -82,18 +82,18 @@ class Checkpoint:
 
     @property
     def seed(self) -> int | None:
-        """Seed of the training that it continues; None: there is none."""
+        """Seed of the training run to resume; None if there is none."""
         return self._documents["settings"]["seed"] if self._documents else None
 
     def restore(self, trainer: Trainer, settings: dict[str, Any]) -> tuple[Log, Arrays | None]:
-        """Set the state of a trainer, and return the log and the weights of the best epoch.
+        """Restore the state of a trainer; return the log and the weights of the best epoch.
 
         Args:
-            trainer: of the same settings and rows.
-            settings: what the training depends on, as JSON; kept with the checkpoint.
+            trainer: trainer with the same settings and rows.
+            settings: JSON object of all settings, stored with the checkpoint.
 
         Raises:
-            SettingsError: the checkpoint is of other settings.
+            SettingsError: the checkpoint has other settings.
         """
         self._settings = settings
         if not self._documents:
@@ -112,10 +112,10 @@ class Checkpoint:
         return log, self._arrays.get("best")
 
     def save_if_due(self, trainer: Trainer, log: Log, best: Arrays | None) -> None:
-        """Store the state once in a while, and when the process is asked to end.
+        """Store the state once a minute, and when the process should stop.
 
         Raises:
-            KeyboardInterrupt: it was asked to; the state is stored.
+            KeyboardInterrupt: the process should stop; the state has been stored.
         """
         if not self.asked and time.monotonic() - self._saved < SECONDS:
             return
@@ -126,13 +126,13 @@ class Checkpoint:
             raise KeyboardInterrupt
 
     def remove(self) -> None:
-        """Remove the folder, if there is one."""
+        """Remove the folder, if it exists."""
         if model_folder.is_model_folder(self.folder):
             shutil.rmtree(self.folder)
 
     @contextmanager
     def interrupted_between_chunks(self) -> Iterator[None]:
-        """Let Ctrl-C and SIGTERM end the training after a chunk of steps; a second one ends it at once."""
+        """Make Ctrl-C and SIGTERM stop training after a chunk of steps; a second signal stops it at once."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return

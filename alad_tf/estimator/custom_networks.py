@@ -1,4 +1,4 @@
-"""Custom Keras networks in place of a table: check their shapes, copy them for training."""
+"""Custom Keras networks instead of a table: checks of their shapes, copies for training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAMES = ("G", "E", *DISCRIMINATORS)
 
 
 def require(models: Mapping[str, tf.keras.Model], n_features: int) -> int:
-    """Check that models fit one another and rows of n_features numbers.
+    """Check that models fit together and accept rows of n_features numbers.
 
     Args:
         models: by the paper's symbol: G [n, latent] -> [n, d], E [n, d] -> [n, latent], and Dxz, Dxx and perhaps Dzz,
@@ -27,7 +27,7 @@ def require(models: Mapping[str, tf.keras.Model], n_features: int) -> int:
         The latent dimension.
 
     Raises:
-        SettingsError: a network is missing, unknown, of another shape, or no functional or sequential Keras model.
+        SettingsError: a network is missing, unknown, has another shape, or is not a functional or Sequential model.
     """
     if not {"G", "E", "Dxz", "Dxx"} <= set(models) <= set(NAMES):
         raise SettingsError(
@@ -49,7 +49,7 @@ def require(models: Mapping[str, tf.keras.Model], n_features: int) -> int:
 
 
 def copies(models: dict[str, tf.keras.Model]) -> Networks:
-    """Return networks with the weights of the models; training them leaves the models unchanged."""
+    """Return copies of the models, weights included; training them leaves the models unchanged."""
     made = {name: tf.keras.models.clone_model(model) for name, model in models.items()}
     for name, model in made.items():
         model.set_weights(models[name].get_weights())

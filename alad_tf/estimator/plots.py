@@ -1,4 +1,4 @@
-"""Plots of an estimator: its training and its scores. matplotlib is imported when one is drawn."""
+"""Plots of the training and the scores of an estimator. matplotlib is imported on first use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BINS = 50
 
 
 def draw_history(history: Mapping[str, Sequence[float]], ax: Any = None) -> Any:
-    """Draw losses and the validation score by epoch.
+    """Plot losses and the validation score by epoch.
 
     Args:
         history: name -> values by epoch.
@@ -28,7 +28,7 @@ def draw_history(history: Mapping[str, Sequence[float]], ax: Any = None) -> Any:
 
 
 def draw_scores(scores: Mapping[str, np.ndarray], threshold: float, ax: Any = None) -> Any:
-    """Draw a histogram of each set of scores, and the threshold.
+    """Plot histograms of scores and the threshold.
 
     Args:
         scores: name -> [n].

@@ -1,4 +1,4 @@
-"""The check of input rows, which scikit-learn 1.6 moved from a method of estimators to a function."""
+"""Input validation, which scikit-learn 1.6 moved from a method of estimators to a function."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ except ImportError:  # scikit-learn 1.5
 
 
 def validated_rows(estimator: BaseEstimator, X: Any, *, finite: bool = True, **checks: Any) -> np.ndarray:
-    """X as [n, d], checked by scikit-learn, which remembers its columns unless told `reset=False`.
+    """Validate X [n, d] with scikit-learn, which stores its columns in the estimator unless `reset=False`.
 
     Args:
-        estimator: whose columns they are.
+        estimator: estimator that stores the columns.
         X: rows.
-        finite: refuse NaN and infinity.
-        checks: options of `sklearn.utils.check_array`, and reset.
+        finite: refuse NaN and infinite values.
+        checks: parameters of `sklearn.utils.check_array`, and reset.
 
     Raises:
         ValueError: X fails a check.

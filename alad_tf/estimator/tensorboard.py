@@ -13,17 +13,17 @@ from alad_tf.errors import SettingsError
 from alad_tf.model import keras_versions
 from alad_tf.model.networks import Networks
 
-BOARD_RECORDS = 100  # at most, of one training
-PICTURES = 8  # of rows that are images
+BOARD_RECORDS = 100  # at most per training run
+PICTURES = 8  # number of images shown
 
 
 def pictures(
     rows: np.ndarray, image_shape: tuple[int, ...], reconstruct: Callable[[np.ndarray], np.ndarray]
 ) -> Callable[[], np.ndarray]:
-    """Return a function that draws rows, each above its reconstruction.
+    """Return a function that draws rows above their reconstructions.
 
     Args:
-        rows: [n, d]; the first `PICTURES` are drawn, in the range of all.
+        rows: [n, d]; the first `PICTURES` are drawn, with the range of all rows.
         image_shape: (height, width) or (height, width, 1 or 3) of d numbers.
         reconstruct: x -> x' = G(E(x)) [k, d], in the units of the rows.
 
@@ -31,7 +31,7 @@ def pictures(
         A function that returns [k, 2 height, width, channels] in [0, 1].
 
     Raises:
-        SettingsError: image_shape is no shape of d numbers.
+        SettingsError: image_shape does not have d entries.
     """
     shape = tuple(image_shape)
     if len(shape) not in (2, 3) or shape[2:] not in ((), (1,), (3,)) or math.prod(shape) != rows.shape[1]:
@@ -50,7 +50,7 @@ def pictures(
 
 
 class TensorBoardWriter(tf.keras.callbacks.Callback):
-    """Writes losses, mean scores, histograms of all weights and pictures, under the paper's names."""
+    """Writes losses, mean scores, histograms of all weights, and images, with the paper's names."""
 
     def __init__(
         self, networks: Networks, log_dir: Path | str, every: int, pictures: Callable[[], np.ndarray] | None
@@ -67,7 +67,7 @@ class TensorBoardWriter(tf.keras.callbacks.Callback):
             ) from error
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Write one record of the epoch."""
+        """Write a record for the epoch."""
         if epoch % self.every:
             return
         with self.writer.as_default(step=epoch):

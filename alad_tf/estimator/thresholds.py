@@ -6,13 +6,13 @@ import numpy as np
 
 from alad_tf.errors import SettingsError
 
-LARGEST = float(np.finfo(np.float32).max)  # the score of a row with NaN or infinity
+LARGEST = float(np.finfo(np.float32).max)  # the score of a row with NaN or infinite values
 
 
 def require_one_rule(
     contamination: float | None, false_positive_rate: float | None, value: float | None
 ) -> tuple[str, float]:
-    """Return the name and the number of the one rule that is given.
+    """Return the name and value of the given rule.
 
     Raises:
         SettingsError: none or several are given, or the number is outside its range.
@@ -32,22 +32,22 @@ def require_one_rule(
 
 
 def quantile_threshold(scores: np.ndarray, contamination: float) -> float:
-    """Score above which the share `contamination` of the rows lies.
+    """Threshold with a fraction `contamination` of the scores above it.
 
     Args:
-        scores: [n] of the training rows.
+        scores: [n] scores of the training rows.
         contamination: in (0, 0.5].
     """
     return -float(np.percentile(-scores.astype(np.float64), 100.0 * contamination))
 
 
 def false_positive_threshold(scores: np.ndarray, rate: float) -> float:
-    """Smallest score of normal rows that at most the share `rate` of them exceeds.
+    """Smallest score of normal rows that at most a fraction `rate` of them exceeds.
 
     A row is flagged when its score is above the threshold, not at it.
 
     Args:
-        scores: [n] of normal rows that were not trained on.
+        scores: [n] scores of normal rows not used for training.
         rate: in (0, 1).
     """
     allowed = int(np.floor(rate * len(scores) + 1e-9))
@@ -55,14 +55,14 @@ def false_positive_threshold(scores: np.ndarray, rate: float) -> float:
 
 
 def p_values(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Empirical tail probability of each score: (1 + count of reference scores as large) / (1 + m).
+    """Empirical p-value of each score: (1 + number of reference scores at least as large) / (1 + m).
 
     Args:
         scores: [n].
         reference: [m] scores of normal rows, ascending.
 
     Returns:
-        [n] in (0, 1]; small = anomalous. For a fresh normal row, the chance of a value of at most p is at most p.
+        [n] in (0, 1]; small = anomalous. For a new normal row, the probability of a value of at most p is at most p.
     """
     as_large = len(reference) - np.searchsorted(reference, scores, side="left")
     return (1.0 + as_large) / (1.0 + len(reference))

@@ -1,4 +1,4 @@
-"""Validation of arrays and frames: finite numbers, constant features, held-out rows; scaling of features."""
+"""Validation of arrays and frames: finite numbers, constant features, held-out rows; feature scaling."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 def require_finite(X: np.ndarray, names: Sequence[str], purpose: str) -> None:
-    """Refuse NaN and infinity.
+    """Refuse NaN and infinite values.
 
     Args:
         X: [n, d] rows.
-        names: of the d features.
-        purpose: what the rows are for, as in "to train on".
+        names: names of the d features.
+        purpose: use of the rows, such as "to train on".
 
     Raises:
-        DataError: names the first such cell, and says how many more there are.
+        DataError: the message names the first such cell and the number of further ones.
     """
     bad = ~np.isfinite(X)
     if not bad.any():
@@ -40,7 +40,7 @@ def require_finite(X: np.ndarray, names: Sequence[str], purpose: str) -> None:
 
 
 def first_text(X: object) -> str | None:
-    """Describe the first cell of a frame that is no number; None for frames of numbers and for arrays."""
+    """Describe the first cell of a frame that is not a number; None for frames of numbers and for arrays."""
     if not (hasattr(X, "columns") and hasattr(X, "index")):
         return None
     frame: pd.DataFrame = X
@@ -56,10 +56,10 @@ def first_text(X: object) -> str | None:
 
 
 def hold_out(X: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Split X [n, d] at random into training rows and the share of rows that is held out.
+    """Split X [n, d] at random into training rows and a fraction of held-out rows.
 
     Raises:
-        SettingsError: the share is outside (0, 1), or leaves no row to train on.
+        SettingsError: the fraction is outside (0, 1) or leaves no training rows.
     """
     if not 0.0 < share < 1.0:
         raise SettingsError(f"Expected a share of X above 0 and below 1. Received: {share}.")
@@ -73,7 +73,7 @@ def hold_out(X: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.nda
 
 
 def constant_features(X: np.ndarray, names: Sequence[str]) -> str | None:
-    """Describe the features that hold one value in all rows of X [n, d]; None where there are none."""
+    """Describe the features with a single value in all rows of X [n, d]; None if there are none."""
     constant = [name for name, spread in zip(names, np.ptp(X, axis=0)) if spread == 0]
     if not constant:
         return None
@@ -85,7 +85,7 @@ def constant_features(X: np.ndarray, names: Sequence[str]) -> str | None:
 
 
 def fit_scaling(kind: str | None, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(center, scale), [d] each, such that (X - center) / scale is scaled as asked; `kind`: one of `SCALINGS`."""
+    """Return (center, scale), [d] each, such that (X - center) / scale is scaled by `kind`, one of `SCALINGS`."""
     if kind == "standard":
         scaler = StandardScaler().fit(X)
         return np.asarray(scaler.mean_, np.float64), np.asarray(scaler.scale_, np.float64)

@@ -1,4 +1,4 @@
-"""Adam as TensorFlow 1 has it (Kingma and Ba, 2015), by TensorFlow's fused operation."""
+"""Adam (Kingma and Ba, 2015) as in TensorFlow 1, with TensorFlow's fused operation."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from architectures import rows
 
 
 class Adam(tf.Module):
-    """Adam with its counter and moments created, which must exist before the first trace.
+    """Adam that creates its counter and moments at once, before the first trace.
 
     Args:
-        table: its hyper-parameters.
-        weights: what it updates.
-        counts: of each weight, how far beta1^t and beta2^t of the bias correction have advanced in its first update;
-            None: t = 1, as in the paper on Adam.
-        period: by how much t advances between two updates of a weight.
+        table: hyper-parameters.
+        weights: variables to update.
+        counts: for each weight, t of beta1^t and beta2^t in the bias correction of its first update; None: t = 1, as in
+            the Adam paper.
+        period: increase of t between two updates of a weight.
     """
 
     def __init__(
@@ -35,9 +35,9 @@ class Adam(tf.Module):
         self.v = [tf.Variable(tf.zeros_like(weight), trainable=False) for weight in weights]
 
     def apply(self, gradients: Sequence[tf.Tensor], weights: Sequence[tf.Variable]) -> None:
-        """Take a step on the weights; several replicas add up their gradients first.
+        """Take a step on the weights; several replicas sum their gradients first.
 
-        One replica has nothing to add up. TensorFlow would register the sum's gradient permanently: every graph traced
+        A single replica skips the sum, because TensorFlow would register its gradient permanently: every graph traced
         with it would stay in memory.
         """
         if distribution.count() > 1:
@@ -60,7 +60,7 @@ class Adam(tf.Module):
         self.iterations.assign_add(1)
 
     def _powers(self, settings: dict[str, tf.Tensor], count: int) -> dict[str, tf.Tensor]:
-        """beta1^t and beta2^t of the weights with a count."""
+        """beta1^t and beta2^t for the weights with a count."""
         t = tf.cast(self.period * self.iterations + count, tf.float32)
         return {f"{name}_power": tf.pow(settings[name], t) for name in ("beta1", "beta2")}
 
@@ -69,7 +69,7 @@ class Adam(tf.Module):
         return [variable.numpy() for variable in self._changing]
 
     def set_arrays(self, arrays: Sequence[np.ndarray]) -> None:
-        """Continue from `get_arrays`.
+        """Restore the state from `get_arrays`.
 
         Raises:
             ValueError: another number of arrays, or one of another shape.

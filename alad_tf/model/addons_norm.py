@@ -1,4 +1,4 @@
-"""Spectral normalisation by tensorflow-addons; the only module that imports it."""
+"""Spectral normalisation of tensorflow-addons; the only module that imports it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ with warnings.catch_warnings():
 
 @tf.keras.utils.register_keras_serializable(package="alad_tf")
 class AddonsSpectralNormalization(SpectralNormalized, tfa.layers.SpectralNormalization):
-    """The layer of tensorflow-addons, extended to layers on pairs: a list of two inputs.
+    """The layer of tensorflow-addons, extended to layers with two inputs (pairs).
 
-    Of several replicas, which all see the same W, the first one's u is kept.
+    With several replicas, which all have the same W, the u of the first replica is kept.
     """
 
     def add_weight(self, *args: Any, **kwargs: Any) -> tf.Variable:
@@ -26,7 +26,7 @@ class AddonsSpectralNormalization(SpectralNormalized, tfa.layers.SpectralNormali
         return super().add_weight(*args, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA, **kwargs)
 
     def build(self, input_shape: Any) -> None:
-        """Build the wrapped layer, and u."""
+        """Build the wrapped layer and u."""
         if not isinstance(input_shape, list):
             return super().build(input_shape)
         self.layer.build(input_shape)

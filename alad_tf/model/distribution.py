@@ -1,4 +1,4 @@
-"""Several devices or hosts: each replica takes its share of every batch (`tf.distribute`)."""
+"""Several devices or hosts: each replica processes a part of every batch (`tf.distribute`)."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def strategy(kind: str | None) -> tf.distribute.Strategy | None:
 
 @contextmanager
 def together(kind: str | None) -> Iterator[tf.distribute.Strategy | None]:
-    """Use `strategy`; end with a one-line error where a process loses contact with the others.
+    """Context with `strategy`, and a one-line error if a process loses contact with the others.
 
-    It is made before TensorFlow does anything else, and waits until all processes are there.
+    The strategy is created before TensorFlow does anything else, and waits for all processes.
 
     Raises:
-        AladError: one of several processes is gone.
+        AladError: one of the processes has died.
     """
     try:
         yield strategy(kind)
@@ -49,7 +49,7 @@ def together(kind: str | None) -> Iterator[tf.distribute.Strategy | None]:
 
 
 def anywhere(of: tf.distribute.Strategy | None, *facts: bool) -> list[bool]:
-    """Tell all processes which conditions hold in any of them; every process waits here for the others."""
+    """Return for each condition whether it holds in any process; each process waits here for the others."""
     if of is None:
         return list(facts)
     found = of.reduce(tf.distribute.ReduceOp.SUM, of.run(lambda: tf.constant(facts, tf.float32)), axis=None)
@@ -62,7 +62,7 @@ def scope(of: tf.distribute.Strategy | None) -> AbstractContextManager[None]:
 
 
 def number() -> tf.Tensor | int:
-    """Number of this replica, from 0."""
+    """Index of this replica, from 0."""
     context = tf.distribute.get_replica_context()
     return 0 if context is None else context.replica_id_in_sync_group
 
@@ -73,7 +73,7 @@ def count() -> int:
 
 
 def share(batch: tf.Tensor, axis: int = 0) -> tf.Tensor:
-    """This replica's share of a batch along an axis; the whole batch for a single replica."""
+    """This replica's part of a batch along an axis; the whole batch for a single replica."""
     if count() == 1:
         return batch
     size = batch.shape[axis] // count()

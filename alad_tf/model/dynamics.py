@@ -1,4 +1,4 @@
-"""The training dynamics of the released code (D17, D20), an option beside the paper's."""
+"""The training dynamics of the released code (D17, D20), an alternative to the paper's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from architectures import rows
 
 
 def optimizers(networks: Networks, table: rows.Adam, dynamics: str | None) -> dict[str, Adam]:
-    """Adam of the discriminators, "d", and of G and E, "ge".
+    """Create Adam for the discriminators, "d", and for G and E, "ge".
 
     The released code has one optimizer that minimises one loss for each network, in the order Dxz, Dxx, Dzz, G, E. Its
     t advances with every loss: by their number in an iteration, and a network's first t is its place in that order.
@@ -35,7 +35,7 @@ def optimizers(networks: Networks, table: rows.Adam, dynamics: str | None) -> di
 
 @contextmanager
 def unchanged_statistics(models: Iterable[tf.keras.Model]) -> Iterator[None]:
-    """Take back what the training calls inside do to the moving statistics of batch norm in these networks."""
+    """Undo changes of training calls inside this context to the moving batch-norm statistics of these networks."""
     statistics = [
         variable
         for model in models

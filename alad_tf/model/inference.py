@@ -16,14 +16,14 @@ OWN_LAYERS = (Dropout, PairDense, SpectralNormalized)
 
 
 def fold(networks: Networks, *, pairs: bool = False) -> Networks:
-    """Build networks of plain Keras layers with the same outputs in inference.
+    """Build networks of plain Keras layers with the same outputs in inference mode.
 
-    A normalised layer (Section IV-B) becomes its Dense or convolution with the kernel W / sigma, dropout Keras's own,
-    and the layer on pairs a Concatenate and a Dense.
+    A layer with spectral norm (Section IV-B) becomes a Dense layer or convolution with the kernel W / sigma; dropout
+    becomes Keras's own layer; the layer on pairs becomes Concatenate and Dense.
 
     Args:
-        networks: trained ones, which stay as they are. Models without a layer of this package are passed on.
-        pairs: keep `PairDense`, whose product the two pairs of Dxx can share (`scores.scores_of`).
+        networks: trained networks, which are not changed. Models without layers of this package are returned as is.
+        pairs: keep `PairDense`, whose product is shared by the two pairs of Dxx (`scores.scores_of`).
     """
     folded = {name: _folded(model, pairs) for name, model in networks.models.items()}
     return Networks(**{"Dzz": None, **folded})
@@ -33,7 +33,7 @@ def save(networks: Networks, folder: Path | str) -> None:
     """Write E, G, Dxz, Dxx and Dzz as `<name>.keras`, which tf.keras.models.load_model opens without this package.
 
     Raises:
-        OSError: the disk is full, the place is not writable.
+        OSError: the disk is full or the folder is not writable.
     """
     for name, model in fold(networks).models.items():
         with atomic.replacing(Path(folder) / f"{name}.keras") as path:
@@ -59,7 +59,7 @@ def _one_or_all(tensors: list[tf.Tensor]) -> Any:
 
 
 def _apply(layer: tf.keras.layers.Layer, inputs: Any, pairs: bool) -> tf.Tensor:
-    """Apply a plain layer that has the weights of a layer and its outputs in inference."""
+    """Apply a plain layer with the weights of a layer and the same outputs in inference mode."""
     sigma = layer.sigma().numpy() if isinstance(layer, SpectralNormalization) else None
     layer = layer.layer if isinstance(layer, SpectralNormalized) else layer
     weights = layer.get_weights()

@@ -1,4 +1,4 @@
-"""One call of a network for several batches: the same outputs as a call for each, in less time."""
+"""One call of a network for several batches, with the same outputs as separate calls in less time."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def call_on_batches(network: tf.keras.Model, *batches: tuple[tf.Tensor, ...]) ->
 
     Args:
         network: a network with as many inputs as a batch has members.
-        batches: members of each batch, [n, ...] each: one for G and E, two for a discriminator.
+        batches: inputs of each batch, [n, ...] each: one for G and E, two for a discriminator.
 
     Returns:
-        The network's outputs for each batch: from one joint call where `_can_be_joined`, else from one call each.
+        The outputs for each batch, from one joint call if `_can_be_joined`, or else from separate calls.
     """
     if not _can_be_joined(network):
         return [network(_as_inputs(batch), training=True) for batch in batches]
@@ -30,9 +30,9 @@ def call_on_batches(network: tf.keras.Model, *batches: tuple[tf.Tensor, ...]) ->
 
 
 def _can_be_joined(network: tf.keras.Model) -> bool:
-    """Whether one call can hold several batches.
+    """Whether one call can process several batches.
 
-    Batch norm would mix their statistics. A pair whose member all batches share needs `PairDense`, which repeats it.
+    Batch norm would mix their statistics. If all batches share a member of a pair, `PairDense` is needed to repeat it.
     """
     layers = keras_versions.layers(network)
     if any(isinstance(layer, tf.keras.layers.BatchNormalization) for layer in layers):
@@ -45,5 +45,5 @@ def _as_inputs(members: Sequence[tf.Tensor]) -> Any:
 
 
 def _joined(members: tuple[tf.Tensor, ...]) -> tf.Tensor:
-    """One member of all batches, concatenated; given once where all batches share it."""
+    """Concatenate one member of all batches; return it once if all batches share it."""
     return members[0] if all(member is members[0] for member in members) else tf.concat(members, axis=0)

@@ -1,6 +1,6 @@
-"""The differences between Keras 2 (TensorFlow 2.15) and Keras 3 (TensorFlow 2.16 and later), and nothing else.
+"""All code that depends on the version of Keras: Keras 2 (TensorFlow 2.15) or Keras 3 (TensorFlow 2.16 and later).
 
-The rest of the package sees tf.Variable, layer by layer, with either Keras.
+The rest of the package works with tf.Variable, layer by layer, with either version.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ FIRST_REPLICA = "only_first_replica" if KERAS_3 else tf.VariableAggregation.ONLY
 def add_state(
     layer: tf.keras.layers.Layer, name: str, shape: Sequence[int], initializer: Any, dtype: tf.DType = tf.float32
 ) -> Any:
-    """Create a weight of a layer that training calls change without a gradient.
+    """Create a non-trainable weight that training calls change.
 
-    Of several replicas the first one's value is kept.
+    With several replicas, the value of the first one is kept.
     """
     return layer.add_weight(
         name=name,
@@ -33,50 +33,50 @@ def add_state(
 
 
 def layers(model: tf.keras.Model) -> list[tf.keras.layers.Layer]:
-    """All layers of a model, with those inside of other layers."""
+    """All layers of a model, including nested ones."""
     return list(model._flatten_layers(include_self=False))
 
 
 def trained(layer: tf.keras.layers.Layer) -> list[tf.Variable]:
-    """Weights of a layer or model that have a gradient, in the order of its layers."""
+    """Trainable weights of a layer or model, in the order of its layers."""
     return [_variable(weight) for weight in layer.trainable_variables]
 
 
 def state(layer: tf.keras.layers.Layer) -> list[tf.Variable]:
-    """Weights without a gradient: u of spectral norm, batch-norm statistics, counters."""
+    """Non-trainable weights: u of spectral norm, batch-norm statistics, counters."""
     return [_variable(weight) for weight in layer.non_trainable_variables]
 
 
 def named_weights(model: tf.keras.layers.Layer) -> list[tuple[str, tf.Variable]]:
-    """All weights of a model, named "layer/weight": layer by layer, those with a gradient first."""
+    """All weights of a model by the name "layer/weight", layer by layer, trainable ones first."""
     if not isinstance(model, tf.keras.Model):
         return [(f"{model.name}/{_short_name(weight)}", weight) for weight in (*trained(model), *state(model))]
     return [pair for layer in model.layers for pair in named_weights(layer)]
 
 
 def weights(model: tf.keras.layers.Layer) -> list[tf.Variable]:
-    """All weights of a model, in the order of files. Keras 3 itself lists u of spectral norm before the kernel."""
+    """All weights of a model in the order of files. (Keras 3 lists u of spectral norm before the kernel.)"""
     return [weight for _, weight in named_weights(model)]
 
 
 def is_functional(model: object) -> bool:
-    """Whether a model is a functional or a built sequential one, which `clone_model` can copy."""
+    """Whether a model is functional or a built Sequential, so that `clone_model` can copy it."""
     probe = tf.keras.Input((1,), name="probe")
-    functional = type(tf.keras.Model(probe, probe, name="probe"))  # Keras exports no name for this class
+    functional = type(tf.keras.Model(probe, probe, name="probe"))  # Keras does not export this class
     return isinstance(model, (functional, tf.keras.Sequential)) and model.built
 
 
 def has_addons() -> bool:
-    """Whether tensorflow-addons is installed and imports: with Keras 2 only."""
+    """Whether tensorflow-addons can be imported, which needs Keras 2."""
     return not KERAS_3 and importlib.util.find_spec("tensorflow_addons") is not None
 
 
 class Module(tf.Module):
-    """Keras models and variables as attributes; its variables are tf.Variable with either Keras."""
+    """Container of Keras models and variables; `variables` are tf.Variable with either version of Keras."""
 
     @property
     def named_variables(self) -> dict[str, tf.Variable]:
-        """All variables: "G/0", "G/1", ... for the weights of the model G, "b" for the variable b."""
+        """All variables by name: "G/0", "G/1", ... for the weights of a model G, "b" for a variable b."""
         return dict(self._named())
 
     @property
@@ -86,7 +86,7 @@ class Module(tf.Module):
 
     @property
     def trainable_variables(self) -> tuple[tf.Variable, ...]:
-        """Those of `variables` that have a gradient."""
+        """The trainable ones of `variables`."""
         return tuple(variable for variable in self.variables if variable.trainable)
 
     @property

@@ -1,11 +1,11 @@
-"""The value function V(Dxz, Dxx, Dzz, E, G) of Section IV-B and the losses that follow from it.
+"""The objective of Section IV-B: min over G, E and max over Dxz, Dxx, Dzz of the value function
 
-    V(Dxz, Dxx, Dzz, E, G) = E[log Dxz(x, E(x))] + E[log(1 - Dxz(G(z), z))]       joint pairs
+    V(Dxz, Dxx, Dzz, E, G) = E[log Dxz(x, E(x))] + E[log(1 - Dxz(G(z), z))]       joint distribution
                            + E[log Dxx(x, x)]    + E[log(1 - Dxx(x, G(E(x))))]    cycle consistency of x
                            + E[log Dzz(z, z)]    + E[log(1 - Dzz(z, E(G(z))))]    cycle consistency of z
 
-with x from the data and z from N(0, I). The discriminators maximise V; G and E minimise it. A discriminator returns the
-logits l of D = sigmoid(l), so that -log D = softplus(-l) and -log(1 - D) = softplus(l).
+where x is drawn from the data and z from the prior N(0, I). The first pair of each line is called "real", the second
+"fake". A discriminator returns the logits l of D = sigmoid(l): -log D = softplus(-l) and -log(1 - D) = softplus(l).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ Logits = dict[str, tf.Tensor]
 
 
 def pair_logits(networks: Networks, x: tf.Tensor, z: tf.Tensor) -> tuple[Logits, Logits]:
-    """Logits of every discriminator on its "real" and on its "fake" pairs, in training mode.
+    """Logits of each discriminator for its "real" and its "fake" pairs, in training mode.
 
     Args:
-        networks: the five networks; without Dzz its key is missing from both results.
+        networks: the five networks; without Dzz, both results lack its key.
         x: [n, d] rows of data, or images [n, height, width, channels].
-        z: [n, latent] draws of the prior.
+        z: [n, latent] samples from the prior.
 
     Returns:
         (real, fake): each maps "Dxz", "Dxx", "Dzz" to logits [n, 1].
@@ -41,12 +41,12 @@ def pair_logits(networks: Networks, x: tf.Tensor, z: tf.Tensor) -> tuple[Logits,
 
 
 def discriminator_loss(real: Logits, fake: Logits) -> Logits:
-    """-V, one scalar per discriminator: mean cross-entropy of "real" pairs as 1 plus that of "fake" pairs as 0."""
+    """-V by discriminator: mean cross-entropy of "real" pairs with label 1 plus that of "fake" pairs with label 0."""
     return {
         name: tf.reduce_mean(tf.nn.softplus(-real[name])) + tf.reduce_mean(tf.nn.softplus(fake[name])) for name in real
     }
 
 
 def generator_encoder_loss(real: Logits, fake: Logits) -> Logits:
-    """The non-saturating loss of G and E, one scalar per discriminator: the labels of the pairs swapped."""
+    """Non-saturating loss of G and E by discriminator: the cross-entropy with swapped labels of the pairs."""
     return discriminator_loss(fake, real)

@@ -1,6 +1,6 @@
-"""The score "neighbours": distance to the nearest training rows by value and reconstruction error.
+"""The score "neighbours": distance to the nearest training rows, by value and reconstruction error.
 
-It is a score of this package, not of the paper.
+This score is not in the paper.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import tensorflow as tf
 
 from alad_tf.options import NEIGHBOURS
 
-MOST_REFERENCES = 2_000  # training rows that a model keeps
-MOST_NUMBERS = 1 << 24  # of which they consist: 64 MB
-CHUNK_ROWS = 512  # whose distances to all references are in memory at a time: 4 MB
+MOST_REFERENCES = 2_000  # training rows stored in a model
+MOST_NUMBERS = 1 << 24  # numbers in these rows: 64 MB
+CHUNK_ROWS = 512  # rows whose distances to all references are in memory at a time: 4 MB
 
 
 def choose(n_rows: int, n_features: int, seed: int) -> np.ndarray:
-    """Positions [m] of the training rows to keep as references, ascending: all, or as many as allowed at random."""
+    """Ascending positions [m] of the training rows to store as references: all, or a random sample of allowed size."""
     most = min(MOST_REFERENCES, max(MOST_NUMBERS // (2 * n_features), NEIGHBOURS + 1))
     return np.sort(np.random.default_rng(seed).permutation(n_rows)[:most])
 
@@ -29,16 +29,16 @@ def points(x: tf.Tensor, x_hat: tf.Tensor) -> tf.Tensor:
 def mean_distance(points: tf.Tensor, references: tf.Tensor) -> tf.Tensor:
     """Mean Euclidean distance of each point to its second to sixth nearest reference.
 
-    The nearest is passed over for all points: for a training row it is the row itself, and training rows and fresh ones
-    are to have scores of one kind. The nearest are found by matrix product. Their distances are computed from
-    differences, so small ones are exact.
+    The nearest reference is skipped: for a training row it is the row itself, and scores of training rows and new rows
+    should be comparable. Neighbours are found with a matrix product, and their distances computed from differences, so
+    that small distances are exact.
 
     Args:
         points: [n, w].
         references: [m, w].
 
     Returns:
-        [n] float32, 0 with one reference.
+        [n] float32; 0 if there is only one reference.
     """
     count = min(1 + NEIGHBOURS, references.shape[0])
     closeness = 2.0 * tf.matmul(points, references, transpose_b=True) - tf.reduce_sum(references**2, axis=1)
@@ -48,7 +48,7 @@ def mean_distance(points: tf.Tensor, references: tf.Tensor) -> tf.Tensor:
 
 
 def score(points: np.ndarray, references: np.ndarray) -> np.ndarray:
-    """`mean_distance` [n] of any number of points, in chunks of rows."""
+    """`mean_distance` [n] for any number of points, in chunks of rows."""
     kept, starts = tf.constant(references), range(0, max(len(points), 1), CHUNK_ROWS)
     chunks = (tf.constant(points[start : start + CHUNK_ROWS]) for start in starts)
     return np.concatenate([mean_distance(chunk, kept) for chunk in chunks])

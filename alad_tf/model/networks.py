@@ -1,4 +1,4 @@
-"""Figure 1: an architecture table becomes the five networks, each an ordinary tf.keras.Model."""
+"""The five networks of Figure 1, built from an architecture table; each is an ordinary tf.keras.Model."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ DISCRIMINATORS = ("Dxz", "Dxx", "Dzz")
 
 
 def as_input(x: tf.Tensor) -> tf.Tensor:
-    """Convert x to the input of the networks: bytes of images from 0 ... 255 to [-1, 1], floats unchanged."""
+    """Convert x to the input of the networks: uint8 images are mapped to [-1, 1], floats are unchanged."""
     x = tf.convert_to_tensor(x)
     return tf.cast(x, tf.float32) * (2.0 / 255.0) - 1.0 if x.dtype == tf.uint8 else x
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that networks are built from but the seed: networks of one plan differ only in their variables.
+    """Everything that networks are built from except the seed: those with equal plans differ only in their variables.
 
-    Hyper-parameters of training in the table are set to 1, so that tables that differ in them are one plan.
+    Training hyper-parameters in the table are set to 1, so that tables that differ only in them have equal plans.
     """
 
     kind: str
@@ -61,8 +61,8 @@ class Networks(keras_versions.Module):
     G maps z [n, latent] to x [n, d], or to images [n, height, width, channels], and E maps x to z. A discriminator maps
     a pair of batches to (logits [n, 1], features [n, units]): the features are the activations of the layer before the
     logits, f of Section IV-C.
-    Dzz is None in the ablation without the latent discriminator. `plan` is None for a user's own networks and
-    for several devices, whose variables are of another kind.
+    Dzz is None in the ablation without the latent discriminator. `plan` is None for custom networks and for several
+    devices, which have another kind of variables.
     """
 
     def __init__(
@@ -79,42 +79,42 @@ class Networks(keras_versions.Module):
         self.G, self.E, self.Dxz, self.Dxx, self.Dzz = G, E, Dxz, Dxx, Dzz
 
     def reconstruct(self, x: tf.Tensor) -> tf.Tensor:
-        """x' = G(E(x)) in inference mode, of rows [n, d] or images in [-1, 1]."""
+        """x' = G(E(x)) in inference mode, for rows [n, d] or images in [-1, 1]."""
         return self.G(self.E(x, training=False), training=False)
 
     @property
     def models(self) -> dict[str, tf.keras.Model]:
-        """The networks that exist, by the paper's symbol."""
+        """The networks by the paper's symbol."""
         named = {"G": self.G, "E": self.E, "Dxz": self.Dxz, "Dxx": self.Dxx, "Dzz": self.Dzz}
         return {name: model for name, model in named.items() if model is not None}
 
     @property
     def discriminator_weights(self) -> list[tf.Variable]:
-        """Trained weights of the discriminators: what the D step updates."""
+        """Trainable weights of the discriminators, changed by the D update."""
         models = [model for name, model in self.models.items() if name in DISCRIMINATORS]
         return [weight for model in models for weight in keras_versions.trained(model)]
 
     @property
     def generator_encoder_weights(self) -> list[tf.Variable]:
-        """Trained weights of G and E: what the G/E step updates."""
+        """Trainable weights of G and E, changed by the G/E update."""
         return [*keras_versions.trained(self.G), *keras_versions.trained(self.E)]
 
     @property
     def trained_weights(self) -> list[tf.Variable]:
-        """All trained weights."""
+        """All trainable weights."""
         return [*self.discriminator_weights, *self.generator_encoder_weights]
 
     @property
     def state(self) -> list[tf.Variable]:
-        """What training calls change without a gradient: u of spectral norm, batch-norm statistics, counters."""
+        """Non-trainable variables that training calls change: u of spectral norm, batch-norm statistics, counters."""
         return [weight for model in self.models.values() for weight in keras_versions.state(model)]
 
 
-@tf.autograph.experimental.do_not_convert  # calls of layers have no loop or branch of the graph
+@tf.autograph.experimental.do_not_convert  # calls of layers need no loops or branches in the graph
 def build(
     table: Alad, *, spectral_norm: str | None = "paper", latent_discriminator: bool = True, seed: int = 0
 ) -> Networks:
-    """Build the networks of a table with freshly drawn weights.
+    """Build the networks of a table with random initial weights.
 
     Args:
         table: an ALAD architecture table.
@@ -141,10 +141,10 @@ def build(
 
 
 class Layers:
-    """Turn table rows into Keras layers, with a fresh seed for every random initial value in the order of the table.
+    """Turns table rows into Keras layers, with a new seed for each random initial value in the order of the table.
 
-    Layers with weights are named by their kind and number here, the same each time a table is built: TensorFlow keeps
-    some 45 KB for every name of a variable that it has seen, so Keras's own names, which count on, are a leak.
+    Layers with weights are named by their kind and number, equally for each build of a table: TensorFlow keeps about
+    45 KB for every variable name it has seen, so Keras's own ever-increasing names would be a memory leak.
     """
 
     def __init__(self, table: Table, spectral_norm: str | None, seed: int) -> None:
@@ -155,7 +155,7 @@ class Layers:
         self._named: Counter[str] = Counter()
 
     def network(self, name: str, shape: tuple[int, ...], stack: Stack, normalised: bool = False) -> tf.keras.Model:
-        """A plain stack (G or E); its last row is the output layer, which spectral norm leaves alone."""
+        """A plain stack (G or E); the last row is the output layer, which has no spectral norm."""
         inputs = tf.keras.Input(shape)
         outputs = self.rows(self.rows(inputs, stack[:-1], normalised), stack[-1:], normalised=False)
         return tf.keras.Model(inputs, _without_single_pixels(outputs), name=name)
@@ -163,14 +163,14 @@ class Layers:
     def discriminator(
         self, name: str, shape_a: tuple[int, ...], shape_b: tuple[int, ...], rows: Joint
     ) -> tf.keras.Model:
-        """A discriminator of pairs; the row with the probability gives its logits, so the sigmoid stays in the loss."""
+        """A discriminator of pairs; the last row returns logits, because the loss includes the sigmoid."""
         pair = [tf.keras.Input(shape_a), tf.keras.Input(shape_b)]
         branches = [self.rows(pair[0], rows.only_x, True), self.rows(pair[1], rows.only_z, True)]
         features = self.rows(branches, rows.joint[:-1], True)
         return tf.keras.Model(pair, [self.row(features, rows.logits, False), features], name=name)
 
     def rows(self, hidden: Any, stack: Stack, normalised: bool) -> tf.Tensor:
-        """Apply each row, the first one to a batch or to pairs: linear, batch norm, non-linearity, dropout."""
+        """Apply each row (linear, batch norm, non-linearity, dropout), the first one to a batch or to pairs."""
         for row in stack:
             if isinstance(row, Concatenate):
                 hidden = tf.keras.layers.Concatenate({"height": 1, "channels": 3}[row.along])(hidden)
@@ -183,7 +183,7 @@ class Layers:
         return hidden
 
     def row(self, hidden: Any, row: Any, normalised: bool) -> tf.Tensor:
-        """Apply one row with weights. A 1x1 convolution of rows, maps of one pixel, is a product and built as one."""
+        """Apply a row with weights. A 1x1 convolution of one pixel is a matrix product and built as Dense."""
         rows = isinstance(hidden, list) or len(hidden.shape) == 2
         if rows and not isinstance(row, Dense):  # D12
             if row.kernel == 1:
@@ -207,7 +207,7 @@ class Layers:
         return hidden
 
     def linear(self, row: Dense | Conv2D | TransConv2D, pairs: bool = False) -> tf.keras.layers.Layer:
-        """The linear layer of a row with the table's initialisation."""
+        """The linear layer of a row, with the table's initialisation."""
         options = {
             "name": self._name("dense" if isinstance(row, Dense) else "conv"),
             "kernel_initializer": _kernels(self.initializer, next(self.seeds)),
@@ -230,7 +230,7 @@ def _kernels(initializer: Xavier | Normal, seed: int) -> Any:
 
 
 def _without_single_pixels(hidden: tf.Tensor) -> tf.Tensor:
-    """Maps of one pixel [n, 1, 1, d] as rows [n, d]; all else as it is."""
+    """Flatten maps of one pixel [n, 1, 1, d] to rows [n, d]; return others unchanged."""
     return tf.keras.layers.Flatten()(hidden) if hidden.shape[1:-1] == (1, 1) else hidden
 
 

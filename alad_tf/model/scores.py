@@ -1,4 +1,4 @@
-"""Anomaly scores: Algorithm 1 and the variants of Section V-F. Larger = more anomalous, for all of them."""
+"""Anomaly scores: Algorithm 1 and the variants of Section V-F; larger = more anomalous for all of them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from alad_tf.model.shared_graphs import SharedGraph
 from alad_tf.model.spectral_norm import SpectralNormalization
 from alad_tf.options import SCORES
 
-CHUNK_ROWS = 2048  # in one pass: what it computes stays in the caches
+CHUNK_ROWS = 2048  # rows per pass; intermediate results fit into the CPU caches
 CHUNK_IMAGES = 128
-BLOCK_ROWS = 2**16  # in one call of the graph: bounds what is copied of rows that are not contiguous float32
+BLOCK_ROWS = 2**16  # rows per call of the graph; limits the copy of rows that are not contiguous float32
 
 
 def anomaly_scores(networks: Networks, x: tf.Tensor) -> dict[str, tf.Tensor]:
-    """The four scores of a batch in inference mode (no dropout, moving batch-norm statistics, u as it stands).
+    """The four scores of a batch in inference mode (no dropout, moving batch-norm statistics, current u).
 
     Args:
         networks: the trained networks.
-        x: [n, d] rows of data, or images [n, height, width, channels], bytes or pixels in [-1, 1].
+        x: [n, d] rows of data, or images [n, height, width, channels], uint8 or in [-1, 1].
 
     Returns:
         name -> [n]: "features" ||f_xx(x, x) - f_xx(x, x')||_1 (Algorithm 1), "l1" and "l2" norms of x - x' and
@@ -35,7 +35,7 @@ def anomaly_scores(networks: Networks, x: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def scores_of(Dxx: tf.keras.Model, x: tf.Tensor, x_hat: tf.Tensor) -> dict[str, tf.Tensor]:
-    """The same of x and its reconstructions, both as the networks see them; what the pairs share is computed once."""
+    """The four scores from x and its reconstructions, as inputs of the networks; shared parts are computed once."""
     (linear, *_), difference = _computing(Dxx), x - x_hat
     shares = isinstance(getattr(linear, "layer", linear), PairDense)  # Dxx has no branches
     pairs = _pairs(Dxx, x, difference) if shares else _two_pairs(Dxx, x, x_hat)
@@ -50,7 +50,7 @@ def _two_pairs(Dxx: tf.keras.Model, x: tf.Tensor, x_hat: tf.Tensor) -> tuple[tf.
 
 
 def _as_rows(x: tf.Tensor) -> tf.Tensor:
-    """Images as rows of their pixels; rows as they are."""
+    """Flatten images to rows; return rows unchanged."""
     return x if len(x.shape) == 2 else tf.reshape(x, [-1, math.prod(x.shape[1:])])
 
 
@@ -64,9 +64,9 @@ def _scores(difference: tf.Tensor, f_real: tf.Tensor, f_fake: tf.Tensor, logits:
 
 
 class Scorer:
-    """`anomaly_scores` of arrays of any length: chunk by chunk, what the pairs of Dxx share computed once.
+    """`anomaly_scores` of arrays of any length, in chunks; shared parts of the pairs of Dxx are computed once.
 
-    Graphs are made when rows are first scored; they follow later changes of the weights. Images are scored from bytes.
+    Graphs are traced when rows are first scored, and use the current weights in later calls. Images are uint8.
     """
 
     def __init__(self, networks: Networks) -> None:
@@ -85,10 +85,10 @@ class Scorer:
     def __call__(self, x: np.ndarray) -> dict[str, np.ndarray]:
         """Scores of x [n, d], or of images [n, height, width, channels] uint8: name -> [n] float32.
 
-        Contiguous float32 rows and images are read where they are, without a copy.
+        Contiguous float32 rows and images are not copied.
 
         Raises:
-            ValueError: rows of another width than the networks', images of another size or not of bytes.
+            ValueError: rows of another width, images of another size or not uint8.
         """
         if x.shape[1:] != self._shape or (self._dtype == np.uint8 and x.dtype != np.uint8):
             shape = ", ".join(map(str, self._shape))
@@ -99,8 +99,8 @@ class Scorer:
 
     def _block(self, x: np.ndarray) -> np.ndarray:
         """Scores [4, n] of at most BLOCK_ROWS rows."""
-        scores = self._one_chunk if len(x) <= self._size else self._many_chunks  # a loop costs few rows 0.1 ms
-        # A raw operation takes the memory of an array as it is; tf.constant would copy it.
+        scores = self._one_chunk if len(x) <= self._size else self._many_chunks  # the loop has an overhead of 0.1 ms
+        # A raw operation uses the memory of the array; tf.constant would copy it.
         return scores(tf.raw_ops.Identity(input=np.ascontiguousarray(x, self._dtype))).numpy()
 
     def _chunks(self, x: tf.Tensor) -> tf.Tensor:
@@ -119,12 +119,12 @@ class Scorer:
 
 
 def _computing(network: tf.keras.Model) -> list[tf.keras.layers.Layer]:
-    """The layers of a network without its inputs, in the order of computation."""
+    """The layers of a network without input layers, in the order of computation."""
     return [layer for layer in network.layers if not isinstance(layer, tf.keras.layers.InputLayer)]
 
 
 def _pairs(Dxx: tf.keras.Model, x: tf.Tensor, difference: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """f_xx(x, x), f_xx(x, x') and the logits of (x, x'), where x' = x - difference, of a Dxx without branches.
+    """f_xx(x, x), f_xx(x, x') and the logits of (x, x'), where x' = x - difference, for a Dxx without branches.
 
     Its first layer is linear: x W_1 + x W_2 = x (W_1 + W_2) for (x, x), and that minus (x - x') W_2 for (x, x').
     """

@@ -1,8 +1,8 @@
-"""Graphs that are traced once and serve all models of one plan.
+"""Graphs that are traced once and shared by all models with equal plans.
 
-Tracing a training step takes seconds, and a graph tens of megabytes. A graph reads and writes variables through
-handles, which are inputs of it. Models of one table share a graph: each call hands it the handles of one model's
-variables. Models share nothing else, and threads may call at the same time.
+Tracing a training step takes seconds, and a graph takes tens of megabytes. A graph accesses variables through handles,
+which are its inputs: each call passes the handles of one model's variables. Models share nothing else, and several
+threads may call a graph at the same time.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import Any, Callable, NamedTuple
 
 import tensorflow as tf
 
-LIMIT = 8  # graphs that are kept, the last ones used
+LIMIT = 8  # size of the cache of recently used graphs
 
 
 class SharedGraph:
-    """A function in a graph, traced at the first call of the first of several equal functions.
+    """A function as a graph, traced on the first call of the first of several equal functions.
 
     Args:
-        function: reads and assigns only `variables`; everything else that differs between models is an argument.
-        signature: specifications of its arguments.
+        function: accesses only `variables`; everything else that differs between models is an argument.
+        signature: TensorSpecs of its arguments.
         variables: variables of the model, in the same order for all equal models.
-        alike: everything else that the graph depends on, the function included. None: the graph is not shared.
+        alike: everything else that the graph depends on, including the function. None: the graph is not shared.
         jit: compile with XLA.
     """
 
@@ -56,13 +56,13 @@ class SharedGraph:
         return self._graph.concrete.inference_fn.call_with_captures(arguments, {}, self._handles)
 
     def tracings(self) -> int:
-        """Number of times that this function was traced: 0 where an equal one was traced before."""
+        """Number of times this function was traced: 0 if an equal one was traced before."""
         return int(self._function.experimental_get_tracing_count())
 
 
 class _Graph(NamedTuple):
     concrete: Any  # tf.types.experimental.ConcreteFunction, which keeps the functions that it calls alive
-    places: list[int]  # of its captures among the variables
+    places: list[int]  # positions of its captures among the variables
 
 
 _graphs: OrderedDict[Hashable, _Graph] = OrderedDict()
@@ -70,14 +70,14 @@ _lock = threading.Lock()
 
 
 def forget() -> None:
-    """Drop the cache; graphs that no model uses are freed."""
+    """Clear the cache; graphs that no model uses are freed."""
     with _lock:
         _graphs.clear()
 
 
 def _graph(key: Hashable, function: Any, variables: Sequence[tf.Variable]) -> _Graph:
-    """Return the graph of a key; trace it with these variables if there is none."""
-    options = tuple(sorted(tf.config.optimizer.get_experimental_options().items()))  # TensorFlow applies them for good
+    """Return the graph for a key, traced with these variables if there is none yet."""
+    options = tuple(sorted(tf.config.optimizer.get_experimental_options().items()))  # fixed when a graph is traced
     with _lock:
         graph = _graphs.pop((key, options), None) or _traced(function, variables)
         _graphs[key, options] = graph

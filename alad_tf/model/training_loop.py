@@ -1,7 +1,7 @@
-"""The host's training loop: chunks of steps, checked losses, means over epochs, early stopping, progress.
+"""Training loop on the host: chunks of steps, checks of the losses, means over epochs, early stopping, progress.
 
-Runs of the paper's protocol, `ALAD.fit` and the deep baselines iterate over `chunks`. The body of their loop does the
-rest: history, callbacks, checkpoints.
+Runs of the paper's protocol, `ALAD.fit` and the deep baselines iterate over `chunks` and do the rest in the loop body:
+history, callbacks, checkpoints.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from tqdm import tqdm
 from alad_tf.errors import AladError
 from alad_tf.model.trainer import Loop
 
-CHUNK_STEPS = 1000  # a few seconds between two reports
+CHUNK_STEPS = 1000  # takes a few seconds
 
 
 class Chunk(NamedTuple):
-    """Steps that were taken in one call of the graph.
+    """Steps taken in one call of the graph.
 
     Args:
-        step: number of steps of the training so far.
-        steps: number of steps of the chunk.
+        step: total number of steps so far.
+        steps: number of steps in the chunk.
         losses: means over the chunk.
         means: means over the period that ends with this chunk; None inside a period.
     """
@@ -39,9 +39,9 @@ class EarlyStopping:
     """Early stopping: `ended` once the validation score has not fallen for `patience` epochs.
 
     Args:
-        patience: in epochs; None: training never ends early, but the best epoch is known.
+        patience: number of epochs; None: never stop, but record the best epoch.
         best: epoch, step and validation score of the best epoch so far.
-        epoch: the last validated one.
+        epoch: the last validated epoch.
     """
 
     patience: int | None
@@ -49,7 +49,7 @@ class EarlyStopping:
     epoch: int = 0
 
     def update(self, epoch: int, step: int, validation: float) -> bool:
-        """Take the validation score after an epoch; return whether it is the smallest so far."""
+        """Record the validation score after an epoch; return whether it is the smallest so far."""
         self.epoch = epoch
         improved = self.best is None or validation < self.best["validation"]
         if improved:
@@ -58,7 +58,7 @@ class EarlyStopping:
 
     @property
     def ended(self) -> bool:
-        """Whether patience has ended."""
+        """Whether training should stop."""
         if self.patience is None or self.best is None:
             return False
         return self.epoch - self.best["epoch"] >= self.patience
@@ -75,19 +75,19 @@ def chunks(
     early: EarlyStopping | None = None,
     remedy: str = "",
 ) -> Iterator[Chunk]:
-    """Train up to a number of steps and yield after each chunk; training ends where the caller leaves its loop.
+    """Train up to a number of steps and yield after each chunk; the caller can stop training by leaving its loop.
 
-    Chunks end at the multiples of `size` within a period, wherever training resumes: means have the same bits.
+    Chunks end at multiples of `size` within a period, wherever training resumes, so that means are bit-identical.
 
     Args:
         trainer: takes the steps.
-        steps: of the whole training.
-        first: steps that an earlier call has taken.
-        period: steps between two means, such as those of an epoch; None: all.
-        size: most steps of a chunk; None: `CHUNK_STEPS`.
-        sums: sums of the losses over the period so far, kept up to date in place, for a training that resumes.
-        early: asked before each chunk whether to end.
-        remedy: sentence that closes the message about losses that are not finite.
+        steps: total number of steps.
+        first: steps taken by an earlier call.
+        period: number of steps to average losses over, such as an epoch; None: all.
+        size: largest number of steps in a chunk; None: `CHUNK_STEPS`.
+        sums: sums of the losses over the period so far, updated in place, to resume training.
+        early: checked before each chunk.
+        remedy: advice at the end of the message about non-finite losses.
 
     Raises:
         AladError: a loss or a weight is not finite.
@@ -111,7 +111,7 @@ def chunks(
 
 
 def with_progress_bar(taken: Iterable[Chunk], steps: int, title: str, shown: bool, first: int = 0) -> Iterator[Chunk]:
-    """Pass chunks on and draw a bar of their steps, from `first` on, with the time left and the last mean losses."""
+    """Pass chunks on and show a progress bar of their steps, with the remaining time and the last mean losses."""
     with tqdm(total=steps, initial=first, desc=title, unit="step", mininterval=1.0, disable=not shown) as bar:
         for chunk in taken:
             bar.update(chunk.steps)

@@ -1,4 +1,4 @@
-"""Weights and state of models as arrays by name."""
+"""Weights and state of models as named arrays."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def get_arrays(model: Module) -> dict[str, np.ndarray]:
 
 
 def set_arrays(model: Module, arrays: dict[str, np.ndarray]) -> None:
-    """Set all weights and state of a model from `get_arrays`.
+    """Set all weights and state of a model from the result of `get_arrays`.
 
     Raises:
         ValueError: an array is missing, left over or of another shape.
