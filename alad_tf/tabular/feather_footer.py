@@ -33,7 +33,7 @@ def unpacked_size(path: Path) -> int:
     with open(path, "rb", buffering=0) as file:
         try:
             return sum(_batch_size(file, *block) for block in _blocks(file))
-        except (struct.error, IndexError) as error:
+        except (struct.error, IndexError, OverflowError) as error:
             raise ValueError(f"a damaged footer: {error}") from error
 
 

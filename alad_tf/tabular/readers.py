@@ -250,6 +250,8 @@ def _every_column(path: Path, dialect: Dialect) -> list[str]:
     with damage.reported(path):
         names = _FORMATS[format_of(path)].columns(path, dialect)
         require_width(path, len(names))
+        if not names:
+            raise DataError(f"Expected columns in {path}. Received: none.")
     return names
 
 
@@ -258,7 +260,11 @@ def _named(path: Path, every: list[str]) -> list[str]:
     names = every[1:] if every[:1] == [""] and len(every) > 1 else every
     doubled = dialects.repeated(names)
     if doubled or "" in names:
-        problem = f"{listed(doubled)} more than once" if doubled else f"no name for column {every.index('', 1) + 1}"
+        problem = (
+            f"{listed(doubled)} more than once"
+            if doubled
+            else f"no name for column {names.index('') + len(every) - len(names) + 1}"
+        )
         hint = " If its first row is data, pass --no-header." if dialects.looks_like_data(names) else ""
         raise DataError(f"Expected a unique name for each column of {path}. Received: {problem}.{hint}")
     return names

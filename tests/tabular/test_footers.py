@@ -1,4 +1,4 @@
-"""Footers of Parquet files: the numbers of pyarrow, and refusal of damaged ones without an end of the process."""
+"""Footers of Parquet and Feather files: the numbers of pyarrow, and damaged ones, which are refused in one line."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.feather
 import pyarrow.parquet
 import pytest
 import small_parquet
 
 from alad_tf.errors import DataError
-from alad_tf.tabular import parquet_footer, readers
+from alad_tf.tabular import feather_footer, parquet_footer, readers
 from alad_tf.tabular.compact_protocol import I32, LIST, MAP, SET, STRUCT, Compact
 
 TABLE = pa.table(
@@ -123,3 +124,36 @@ def test_size_of_a_footer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(parquet_footer, "MOST_BYTES", 100)
     with pytest.raises(ValueError, match="at most 100 are read"):
         parquet_footer.read(path)
+
+
+@pytest.mark.parametrize("compression", ["uncompressed", "lz4"])
+def test_numbers_of_a_feather_file_that_are_too_large(tmp_path: Path, compression: str) -> None:
+    """2^63 - 1 in place of each number of 64 bits: offsets behind any file, which `seek` does not take."""
+    path = tmp_path / "rows.feather"
+    pyarrow.feather.write_feather(TABLE.select(["number", "text"]), path, compression=compression)
+    content, refused = path.read_bytes(), 0
+    for place in range(8, len(content) - 16, 8):
+        path.write_bytes(content[:place] + b"\xff" * 7 + b"\x7f" + content[place + 8 :])
+        try:
+            feather_footer.unpacked_size(path)
+        except (OSError, ValueError):
+            refused += 1
+    assert refused > 10
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".feather"])
+def test_no_columns(tmp_path: Path, suffix: str) -> None:
+    """A damaged Feather file of no columns and 2^25 rows was read for minutes."""
+    path = tmp_path / f"rows{suffix}"
+    table = TABLE.select([])
+    pyarrow.feather.write_feather(table, path) if suffix == ".feather" else pyarrow.parquet.write_table(table, path)
+    with pytest.raises(DataError, match="Expected columns in .* Received: none"):
+        readers.read(path)
+
+
+@pytest.mark.parametrize("names", [[""], ["a", ""], ["", ""], ["", "a", ""]])
+def test_columns_without_a_name(tmp_path: Path, names: list[str]) -> None:
+    path = tmp_path / "rows.parquet"
+    pyarrow.parquet.write_table(pa.Table.from_arrays([[1.0, 2.0]] * len(names), names), path)
+    with pytest.raises(DataError, match=f"no name for column {len(names)}"):
+        readers.read(path)
