@@ -1,6 +1,6 @@
 """`alad tables --budget`: the runs that Tables II to VIII still need, within a time budget.
 
-Runs are ordered by their estimated cost, `COSTS`, and by nothing else: neither labels nor results are used.
+Runs are ordered by their estimated cost, `cost.COSTS`, and by nothing else: neither labels nor results are used.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from alad_tf.errors import AladError, DataError
-from alad_tf.experiments import scheduler
+from alad_tf.experiments import cost, scheduler
 from alad_tf.experiments.baseline_settings import AnySettings, of_method
 from alad_tf.experiments.earlier import move_departures
 from alad_tf.experiments.protocol import ABLATIONS, PROTOCOLS
@@ -25,20 +25,6 @@ from alad_tf.report.results import load_results, task_of
 logger = logging.getLogger(__name__)
 
 DATASETS = (*paper.TABLE_II, *paper.TABLE_III)
-
-# Approximate core seconds of a run, including the start of its process. Those of ALAD also apply to its ablations.
-# fmt: off
-COSTS = {
-    "kdd99":      {"mean": 10, "IF": 10, "SGD-OC-SVM": 15, "OC-SVM": 45, "kNN": 50, "DAGMM": 180, "DSEBM": 400,
-                   "AnoGAN": 750, "ALAD": 900},
-    "arrhythmia": {"mean": 6, "IF": 6, "kNN": 6, "SGD-OC-SVM": 6, "OC-SVM": 6, "DSEBM": 10, "DAGMM": 20,
-                   "AnoGAN": 40, "ALAD": 75},
-    "svhn":       {"mean": 15, "IF": 15, "OC-SVM": 40, "kNN": 40, "SGD-OC-SVM": 60, "DSEBM": 600,
-                   "AnoGAN": 8000, "ALAD": 25000},
-    "cifar10":    {"mean": 10, "IF": 10, "OC-SVM": 20, "kNN": 20, "SGD-OC-SVM": 40, "DSEBM": 400,
-                   "AnoGAN": 5000, "ALAD": 15000},
-}
-# fmt: on
 
 
 class Cell(NamedTuple):
@@ -52,7 +38,7 @@ class Cell(NamedTuple):
     @property
     def cost(self) -> float:
         """Approximate core seconds."""
-        return COSTS[self.dataset]["ALAD" if self.method in ABLATIONS else self.method]
+        return cost.COSTS[self.dataset]["ALAD" if self.method in ABLATIONS else self.method]
 
 
 def cells(datasets: Sequence[str] = DATASETS, n_runs: int | None = None) -> list[Cell]:
@@ -133,7 +119,7 @@ def carry_out(
         len(chosen),
         len(wanted),
         hours,
-        _duration(seconds),
+        cost.duration(seconds),
         jobs,
         _described(chosen),
     )
@@ -219,8 +205,4 @@ def _described(found: Sequence[Cell]) -> str:
     if not found:
         return "nothing"
     parts = [f"{dataset} {method} ({len(list(group))})" for (dataset, method), group in groupby(found, key=_group)]
-    return f"{', '.join(parts)}; about {_duration(sum(cell.cost for cell in found))} of one core"
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{math.ceil(seconds / 60)} min"
+    return f"{', '.join(parts)}; about {cost.duration(sum(cell.cost for cell in found))} of one core"

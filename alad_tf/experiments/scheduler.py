@@ -13,6 +13,7 @@ from alad_tf.data import loading
 from alad_tf.errors import AladError, SettingsError
 from alad_tf.experiments import earlier, remains, workers
 from alad_tf.experiments.baseline_settings import AnySettings
+from alad_tf.experiments.cost import Forecast
 from alad_tf.experiments.process import Run, WarningMessage
 from alad_tf.experiments.progress import Progress, ProgressBoard
 from alad_tf.experiments.settings import is_complete
@@ -76,9 +77,12 @@ def run_all(
     for name in set(tasks) - set(waiting) if worker.chief else ():
         remains.remove(folders[name])
     board = ProgressBoard(settings, done=[name for name in tasks if name not in waiting], to_do=waiting)
+    forecast = Forecast(settings, waiting, jobs, board.say)
+    if budget is None:
+        forecast.begin(out)
     if worker.together > 1 and waiting:
         board.say(f"{board.title}: this is {worker.name} of {worker.together} processes, which wait for each other")
-    runs = _Runs(tasks, folders, waiting, board, worker, data_dir)
+    runs = _Runs(tasks, folders, waiting, board, forecast, worker, data_dir)
     try:
         while runs.waiting or runs.running:
             if budget is not None and not budget.fits():
@@ -103,11 +107,12 @@ class _Runs:
         folders: Mapping[str, Path],
         waiting: list[str],
         board: ProgressBoard,
+        forecast: Forecast,
         worker: workers.Worker,
         data_dir: Path | None,
     ) -> None:
         self.tasks, self.folders, self.waiting = tasks, folders, waiting
-        self.board, self.worker, self.data_dir = board, worker, data_dir
+        self.board, self.forecast, self.worker, self.data_dir = board, forecast, worker, data_dir
         self.running: dict[str, Run] = {}
         self.failures: dict[str, str] = {}
 
@@ -115,6 +120,7 @@ class _Runs:
         """Start waiting runs while fewer than `jobs` are in progress."""
         while self.waiting and len(self.running) < jobs:
             name = self.waiting.pop(0)
+            self.forecast.started(name)
             self.running[name] = Run(name, *self.tasks[name], self.folders[name], self.data_dir)
 
     def listen(self, seconds: float) -> None:
@@ -125,6 +131,7 @@ class _Runs:
             for message in run.messages():
                 if isinstance(message, Progress):
                     self.board.show(name, message)
+                    self.forecast.reported(name, message)
                 elif isinstance(message, WarningMessage):
                     self.board.say(f"{self.board.title} {name}: warning: {message.text}")
                 else:
@@ -140,6 +147,7 @@ class _Runs:
             if self.worker.together > 1:
                 self.waiting.clear()
         self.board.end(name, self.failures.get(name))
+        self.forecast.ended(name)
 
     def stop(self) -> None:
         """Ask the processes to save and end; kill the rest after `GRACE_SECONDS` or on a second interrupt."""

@@ -13,7 +13,7 @@ import pytest
 from small_results import metrics, write_image_run, write_run
 
 from alad_tf.errors import AladError, DataError
-from alad_tf.experiments import plan, scheduler
+from alad_tf.experiments import cost, plan, scheduler
 from alad_tf.experiments.plan import Cell
 from alad_tf.experiments.protocol import ABLATIONS
 from alad_tf.experiments.settings import Settings
@@ -39,8 +39,8 @@ COSTS = {
 @pytest.fixture(autouse=True)
 def costs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hours that do not change when a method becomes faster."""
-    assert {dataset: set(known) for dataset, known in plan.COSTS.items()} == {name: set(COSTS[name]) for name in COSTS}
-    monkeypatch.setattr(plan, "COSTS", COSTS)
+    assert {dataset: set(known) for dataset, known in cost.COSTS.items()} == {name: set(COSTS[name]) for name in COSTS}
+    monkeypatch.setattr(cost, "COSTS", COSTS)
 
 
 class Fake:
