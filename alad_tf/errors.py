@@ -19,6 +19,10 @@ class SettingsError(AladError, ValueError):
     """An option, name or value is not allowed, or contradicts files on disk."""
 
 
+class ForkError(AladError, RuntimeError):
+    """A forked process lacks the threads of TensorFlow."""
+
+
 class ConstantFeatureWarning(UserWarning):
     """Some features have the same value in all training rows."""
 

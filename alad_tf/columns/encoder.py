@@ -18,6 +18,8 @@ from alad_tf.errors import DataError
 
 logger = logging.getLogger(__name__)
 
+FAINT = 1e-6  # of scaled features: below it the networks see one value
+
 
 @dataclass(frozen=True)
 class Encoder:
@@ -77,7 +79,21 @@ class Encoder:
                 f"Expected numbers that float32 holds in column {column!r}, row {cells.index[row] + 1}. Received: "
                 f"{cells[column].iloc[[row]].tolist()[0]!r}. Choose another --scaling, or drop the column."
             )
+        self._warn_of_faint(cells, x)
         return x
+
+    def _warn_of_faint(self, cells: pd.DataFrame, x: np.ndarray) -> None:
+        """Name columns of small numbers that are nearly one value as features; `coarse` names large ones."""
+        columns = preprocessing.columns_of_features(self.transformer)
+        for feature in np.flatnonzero(np.ptp(x, axis=0) < FAINT):
+            column = columns[feature]
+            if column in self.columns.numeric and cells[column].abs().max() < 1.0 and cells[column].nunique() > 1:
+                logger.warning(
+                    "column %r differs by less than %g once it is scaled, and nothing is learnt from it. Multiply it "
+                    "by a power of ten first.",
+                    column,
+                    FAINT,
+                )
 
     def features(self, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
         """The features of new rows.

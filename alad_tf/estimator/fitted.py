@@ -20,7 +20,7 @@ from alad_tf.estimator.network_detector import NetworkDetector
 from alad_tf.estimator.sklearn_versions import validated_rows
 from alad_tf.estimator.validation import first_text, require_finite
 from alad_tf.io import model_folder
-from alad_tf.model import inference, neighbours
+from alad_tf.model import forks, inference, neighbours
 from alad_tf.model.networks import Networks
 from alad_tf.model.scores import BLOCK_ROWS, Scorer
 from alad_tf.typing import Document
@@ -292,6 +292,7 @@ class FittedALAD(NetworkDetector):
 
     def _reconstruct(self, scaled: np.ndarray) -> np.ndarray:
         """x' = G(E(x)) [n, d] in scaled units."""
+        forks.require_threads()
         G, E = self.networks_.G, self.networks_.E
         starts = range(0, max(len(scaled), 1), BLOCK_ROWS)
         return np.concatenate([G(E(scaled[i : i + BLOCK_ROWS], training=False), training=False) for i in starts])

@@ -14,6 +14,8 @@ from typing import Any, Callable, NamedTuple
 
 import tensorflow as tf
 
+from alad_tf.model import forks
+
 LIMIT = 8  # size of the cache of recently used graphs
 
 
@@ -47,7 +49,8 @@ class SharedGraph:
             self._key = (alike, tuple(signature), kinds, jit)
 
     def __call__(self, *arguments: Any) -> Any:
-        """Call the graph with the current values of the variables."""
+        """Call the graph with the current values of the variables (ForkError in a forked process)."""
+        forks.require_threads()
         if self._key is None or tf.config.functions_run_eagerly():
             return self._function(*arguments)
         if self._graph is None:
