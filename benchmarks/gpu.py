@@ -1,12 +1,12 @@
-"""Report about a GPU: whether it is found, its losses beside those of the CPU, and how many steps it takes a second.
+"""Check of a GPU: whether TensorFlow finds it, its losses compared with the CPU, and training steps per second.
 
     python benchmarks/gpu.py --json gpu.json
-    python benchmarks/gpu.py --device cpu --datasets toy --together 2      # tries the script where there is no GPU
+    python benchmarks/gpu.py --device cpu --datasets toy --together 2      # tries the script without a GPU
 
-Each line is a process of its own: an epoch of KDD99, and of class 0 of CIFAR-10 where its images are at hand. A GPU has
-two lines, as it multiplies by default (TF32 since Ampere) and in float32. Losses are means over the first steps and are
-compared with those of the CPU, which has the same initial weights, row order, z and dropout. Then ten seeds of KDD99
-train at once, and PyTorch takes the same step, where it is installed. Everything is compiled before it is timed.
+Each line is a separate process: an epoch of KDD99, and of class 0 of CIFAR-10 if its images are available. A GPU has
+two lines, with its default multiplication (TF32 since Ampere) and with float32. Losses are means over the first steps,
+compared with those of the CPU for the same initial weights, row order, z and dropout. Then ten seeds of KDD99 are
+trained in parallel, and PyTorch takes the same step if it is installed. Everything is compiled before it is timed.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-COMPARED = 20  # steps, the first ones: later ones differ more and more, since training enlarges differences of rounding
+COMPARED = 20  # first steps only, because training amplifies rounding differences
 DATASETS = ("kdd99", "cifar10", "toy")
 Answer = TypeVar("Answer")
-_barrier: Barrier | None = None  # of the processes that begin to train at the same time
+_barrier: Barrier | None = None  # for processes that start training at the same time
 
 
 @dataclass(frozen=True)
 class Job:
-    """An epoch of a data set on a device; `steps` in place of the epoch's; `tf32`: as the GPU multiplies by default."""
+    """An epoch of a data set on a device. `steps` replaces the number of steps; `tf32`: the GPU's default precision."""
 
     dataset: str
     device: str
@@ -43,12 +43,12 @@ class Job:
 
     @property
     def what(self) -> str:
-        """Its name in the report."""
+        """Name in the report."""
         return f"{self.dataset}, {self.device}{' as by default' if self.tf32 else ''}"
 
 
 def found(device: str) -> list[str]:
-    """Names of the devices of this kind that TensorFlow sees."""
+    """Names of the devices of this kind found by TensorFlow."""
     import tensorflow as tf
 
     devices = tf.config.list_physical_devices(device.upper())
@@ -56,7 +56,7 @@ def found(device: str) -> list[str]:
 
 
 def built_for() -> str:
-    """The versions of CUDA and cuDNN that TensorFlow was built for."""
+    """Versions of CUDA and cuDNN that TensorFlow was built for."""
     import tensorflow as tf
 
     build = tf.sysconfig.get_build_info()
@@ -64,7 +64,7 @@ def built_for() -> str:
 
 
 def prepare(device: str, barrier: Barrier | None = None) -> None:
-    """Let this process see no other kind of device, and take the GPU's memory as it needs it."""
+    """Restrict this process to one kind of device, with GPU memory allocated on demand."""
     import tensorflow as tf
 
     global _barrier
@@ -88,8 +88,8 @@ def trained(job: Job) -> dict[str, Any]:
     """Train as `alad reproduce` does.
 
     Returns:
-        losses: name -> mean over the first steps; start, end: of the steps after these, in seconds of a clock that all
-        processes share; steps: as many.
+        losses: name -> mean over the first steps; start, end: time of the following steps, in seconds of a clock shared
+        by all processes; steps: their number.
     """
     import tensorflow as tf
 
@@ -111,7 +111,7 @@ def trained(job: Job) -> dict[str, Any]:
 
 
 def in_processes(jobs: list[Job]) -> list[dict[str, Any]]:
-    """`trained` of jobs on one device, each in a process of its own; they begin to train at the same time."""
+    """`trained` for jobs on one device, each in a separate process; all start training at the same time."""
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(len(jobs))
     with ProcessPoolExecutor(len(jobs), context, prepare, (jobs[0].device, barrier)) as pool:
@@ -119,18 +119,18 @@ def in_processes(jobs: list[Job]) -> list[dict[str, Any]]:
 
 
 def rate(results: list[dict[str, Any]]) -> float:
-    """Steps a second of all processes together, from the first one's start to the last one's end."""
+    """Steps per second of all processes together, from the first start to the last end."""
     seconds = max(one["end"] for one in results) - min(one["start"] for one in results)
     return float(sum(one["steps"] for one in results)) / seconds
 
 
 def difference(losses: dict[str, float], expected: dict[str, float]) -> float:
-    """The largest difference of a loss, relative to the expected one."""
+    """Largest difference of a loss, relative to the expected value."""
     return max(abs(losses[name] - expected[name]) / abs(expected[name]) for name in expected)
 
 
 def pytorch_rate(dataset: str, device: str, steps: int) -> float | None:
-    """Steps a second of the same step in PyTorch; None where it is not installed or sees no such device."""
+    """Steps per second of the same step in PyTorch; None if it is not installed or finds no such device."""
     try:
         import torch
     except ImportError:
@@ -143,12 +143,12 @@ def pytorch_rate(dataset: str, device: str, steps: int) -> float | None:
 
     torch.set_default_device("cuda" if device == "gpu" else "cpu")
     trainer = pytorch_step.Trainer(Settings.of_protocol(dataset).table, rows_of(dataset))
-    trainer.train(COMPARED)  # which ends with a loss that Python reads: the device is done
+    trainer.train(COMPARED)  # reads a loss at the end, which waits for the device
     return steps / yardstick.time_of(lambda: trainer.train(steps))
 
 
 def measured(dataset: str, device: str) -> list[yardstick.Row]:
-    """Lines of a data set: the CPU, and the device beside it."""
+    """Lines of a data set: the CPU and the device."""
     job = Job(dataset, device)
     of_cpu = replace(job, device="cpu", steps=COMPARED if dataset == "cifar10" else None)  # an epoch takes minutes
     (cpu,) = in_processes([of_cpu])
@@ -167,19 +167,19 @@ def measured(dataset: str, device: str) -> list[yardstick.Row]:
 
 
 def together(dataset: str, device: str, count: int) -> yardstick.Row:
-    """Line of some seeds of a data set at once."""
+    """Line of several seeds of a data set in parallel."""
     results = in_processes([Job(dataset, device, seed, tf32=True) for seed in range(count)])
     return {"what": f"{dataset}, {device}, {count} seeds at once", "steps/s": rate(results)}
 
 
 def beside(dataset: str, device: str) -> list[yardstick.Row]:
-    """Line of PyTorch, if it is there."""
+    """Line of PyTorch, if it is installed."""
     steps = _in_a_fresh_process(pytorch_rate, dataset, device, 500)
     return [] if steps is None else [{"what": f"{dataset}, {device}, PyTorch", "steps/s": steps}]
 
 
 def at_hand() -> list[str]:
-    """Data sets that are measured unless others are asked for."""
+    """Data sets measured by default."""
     from alad_tf import paths
 
     images = paths.find_data("tensorflow_datasets")
@@ -187,7 +187,7 @@ def at_hand() -> list[str]:
 
 
 def _in_a_fresh_process(call: Callable[..., Answer], *arguments: object) -> Answer:
-    """The answer of a call; this process imports no TensorFlow and so holds no memory of the GPU."""
+    """Result of a call in a new process, so that this process does not import TensorFlow and hold GPU memory."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
         return fresh.submit(call, *arguments).result()
 

@@ -1,4 +1,4 @@
-"""A reader of Thrift's compact protocol, in which the footer of a Parquet file is written."""
+"""Reader of Thrift's compact protocol, the format of the footer of a Parquet file."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Iterator
 TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT, UUID = range(1, 14)
 _FIXED = {BYTE: 1, DOUBLE: 8, UUID: 16}  # bytes
 _NUMBERS = (I16, I32, I64)
-_NESTED = 32  # levels of structs and lists that are skipped, more than Parquet has
+_NESTED = 32  # limit on nested structs and lists to skip, more than Parquet has
 
 
 class Compact:
-    """Bytes, and the place up to which they have been read.
+    """Bytes and the current reading position.
 
-    All methods raise IndexError at the end of the bytes and ValueError where they are no compact protocol.
+    All methods raise IndexError at the end of the bytes and ValueError for invalid data.
     """
 
     def __init__(self, content: bytes) -> None:
         self._content, self._place = content, 0
 
     def fields(self) -> Iterator[tuple[int, int]]:
-        """(number, type) of each field of a struct; the caller reads or skips its value."""
+        """Yield (number, type) of each field of a struct; the caller reads or skips its value."""
         field = 0
         while True:
             head = self._byte()
@@ -31,27 +31,27 @@ class Compact:
             yield field, head & 15
 
     def items(self, kind: int) -> Iterator[None]:
-        """Once for each item of a list, which the caller reads; the items are said to be of this type."""
+        """Yield once for each item of a list of the given type; the caller reads the item."""
         found, size = self._list()
         if found != kind and size:
-            raise ValueError(f"a list of type {found} in place of {kind}")
+            raise ValueError(f"a list of type {found} instead of {kind}")
         for _ in range(size):
             yield
 
     def number(self) -> int:
-        """A whole number of 64 bits."""
+        """Read a 64-bit integer."""
         value = self._varint()
         return value >> 1 ^ -(value & 1)
 
     def binary(self) -> bytes:
-        """Bytes, or text as bytes."""
+        """Read bytes, or text as bytes."""
         size = self._varint()
         start = self._place
         self._move(size)
         return self._content[start : self._place]
 
     def skip(self, kind: int, level: int = 0) -> None:
-        """Leave out a value of a field."""
+        """Skip the value of a field."""
         if level > _NESTED:
             raise ValueError(f"more than {_NESTED} levels")
         if kind in _NUMBERS:
@@ -79,7 +79,7 @@ class Compact:
                 self.skip(BYTE if kind in (TRUE, FALSE) else kind, level + 1)
 
     def _list(self) -> tuple[int, int]:
-        """Type and number of the items."""
+        """Read the type and the number of items of a list."""
         head = self._byte()
         return head & 15, head >> 4 if head >> 4 < 15 else self._varint()
 

@@ -1,8 +1,8 @@
-"""Counts and sizes that the footer of a Parquet file claims, read before Arrow takes memory for them.
+"""Counts and sizes claimed by the footer of a Parquet file, read before Arrow allocates memory for them.
 
-pyarrow's `RowGroupMetaData.column` ends the process where the statistics of a column contradict the schema, and it
-alone shows these numbers. So they are read here, from FileMetaData, RowGroup, ColumnChunk and ColumnMetaData of
-parquet.thrift.
+In pyarrow, only `RowGroupMetaData.column` exposes these numbers, and it crashes the process if the statistics of a
+column contradict the schema. Therefore they are read here, from FileMetaData, RowGroup, ColumnChunk and ColumnMetaData
+of parquet.thrift.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import NamedTuple, TypeVar
 from alad_tf.tabular.compact_protocol import BINARY, I32, I64, LIST, STRUCT, Compact
 
 MAGIC = b"PAR1"
-MOST_BYTES = 1 << 26  # of a footer; 65,536 columns in several row groups take less
+MOST_BYTES = 1 << 26  # size limit of a footer; 65,536 columns in several row groups take less
 _WIDTHS = (1, 4, 8, 12, 4, 8, 4, 1)  # bytes of a value in memory, by the number of its physical type
-# (number, type) of the fields that are read
+# (number, type) of the fields to read
 _FILE_ROWS, _GROUPS = (3, I64), (4, LIST)
 _COLUMNS, _GROUP_ROWS = (1, LIST), (3, I64)
 _META_DATA = (3, STRUCT)
@@ -27,9 +27,9 @@ _Value = TypeVar("_Value")
 class Chunk(NamedTuple):
     """A column of a row group."""
 
-    flat: bool  # it is not below another column, and so has a value for each row
+    flat: bool  # not nested in another column, so that it has a value for each row
     values: int
-    size: int  # bytes that it claims to unpack to, or that its values take in memory if those are more
+    size: int  # claimed unpacked size in bytes, or the memory of its values if that is more
 
 
 class Group(NamedTuple):
@@ -40,17 +40,17 @@ class Group(NamedTuple):
 
 
 class Footer(NamedTuple):
-    """What a footer claims."""
+    """Content of a footer."""
 
     rows: int
     groups: list[Group]
 
 
 def read(path: Path) -> Footer:
-    """Read the footer of a Parquet file. Of a field that is there twice the last one counts, as for Arrow.
+    """Read the footer of a Parquet file. If a field occurs twice, the last one counts, as in Arrow.
 
     Raises:
-        ValueError: no footer, a damaged one, or one of more than MOST_BYTES.
+        ValueError: the footer is missing, damaged or larger than MOST_BYTES.
         OSError: the file cannot be read.
     """
     with open(path, "rb") as file:

@@ -102,7 +102,7 @@ def test_values_that_are_never_skipped(tmp_path: Path) -> None:
     ):
         with pytest.raises((IndexError, ValueError), match=says):
             Compact(content).skip(kind)
-    with pytest.raises(ValueError, match="a list of type 5 in place of 12"):
+    with pytest.raises(ValueError, match="a list of type 5 instead of 12"):
         list(Compact(b"\x15\x00").items(STRUCT))
 
 
