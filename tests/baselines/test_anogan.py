@@ -89,7 +89,7 @@ def test_search_equals_a_loop_in_numpy(model: anogan.Networks, steps: int) -> No
 
 def test_both_weightings_by_hand(model: anogan.Networks) -> None:
     class Found(anogan.Search):
-        def __call__(self, x: np.ndarray, watch: Any = unwatched, parts: Any = None) -> np.ndarray:
+        def __call__(self, x: np.ndarray, watch: object = unwatched, parts: object = None) -> np.ndarray:
             return np.array([[1.0, 2.0], [10.0, 30.0]])  # residuals, distances of features
 
     scores = Found(model, seed=0).scores(X[:2])

@@ -154,7 +154,7 @@ class By:
         return [d, self.move("G", weights_of(reference.G), lambda: reference.losses(x, z_g)[1])]
 
 
-def stacks(reference: Any) -> list[np.ndarray]:
+def stacks(reference: object) -> list[np.ndarray]:
     own = [value for value in vars(reference).values() if isinstance(value, Stack)]
     return [*weights_of(*own), *([reference.b] if hasattr(reference, "b") else [])]
 

@@ -43,7 +43,7 @@ def test_constant_columns() -> None:
         ([10.0, 20.0, 99.0, 7.0] * 100, "few whole numbers: 'c' --categorical"),
     ],
 )
-def test_columns_that_seldom_help(column: Any, words: str) -> None:
+def test_columns_that_seldom_help(column: object, words: str) -> None:
     (line,) = lines(c=column)
     assert all(word in line for word in words.split())
 
@@ -52,7 +52,7 @@ def test_columns_that_seldom_help(column: Any, words: str) -> None:
     "column",
     [[0.0] * 397 + [1.0] * 3, np.arange(400.0) + 0.5, [1.0, 2.0] * 200, np.arange(400.0) // 2, ["u", "v"] * 200],
 )
-def test_columns_that_are_as_they_should_be(column: Any) -> None:
+def test_columns_that_are_as_they_should_be(column: object) -> None:
     assert lines(c=column) == []
 
 

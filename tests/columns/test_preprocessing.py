@@ -170,7 +170,7 @@ def test_others_are_not_written() -> None:
         preprocessing.to_document(fitted(dates, categorical=["d"]))
 
 
-def damaged(path: str, value: Any) -> Any:
+def damaged(path: str, value: object) -> Any:
     document = copy.deepcopy(preprocessing.to_document(fitted(GAPS, impute=True)))
     *parents, last = path.split("/")
     place: Any = document
@@ -204,7 +204,7 @@ def damaged(path: str, value: Any) -> Any:
         ("categorical/categories", []),
     ],
 )
-def test_damaged_document(path: str, value: Any) -> None:
+def test_damaged_document(path: str, value: object) -> None:
     with pytest.raises(DataError, match="preprocessing of a model"):
         preprocessing.from_document(damaged(path, value))
 

@@ -19,7 +19,7 @@ FRAME = pd.DataFrame({"n": [1.0, 2.5, 3.0], "i": [1, 2, 3], "t": ["u", "v", "u"]
 BOTH = Columns(("n", "i"), ("t",))
 
 
-def replaced(column: str, row: int, cell: Any) -> pd.DataFrame:
+def replaced(column: str, row: int, cell: object) -> pd.DataFrame:
     frame = FRAME.astype({column: object})
     frame.loc[row, column] = cell
     return frame
@@ -115,7 +115,7 @@ def test_cells_as_text(column: pd.Series, text: list[str | None]) -> None:
     "column",
     [["1", " 2.5 ", "3"], [Decimal("1"), Decimal("2.5"), 3], [1, "2.5", 3.0], pd.Categorical(["1", "2.5", "3"])],
 )
-def test_cells_as_numbers(column: Any) -> None:
+def test_cells_as_numbers(column: object) -> None:
     assert Columns(("a",), ()).training_rows(pd.DataFrame({"a": column}))["a"].tolist() == [1.0, 2.5, 3.0]
 
 
@@ -215,7 +215,7 @@ def test_categories_may_look_like_numbers(cells: list[Any]) -> None:
         pd.to_timedelta([1, 2, 3], unit="s"),
     ],
 )
-def test_cells_that_no_number_is_made_of(cells: Any) -> None:
+def test_cells_that_no_number_is_made_of(cells: object) -> None:
     frame = pd.DataFrame({"when": cells})
     with pytest.raises(DataError, match="Expected (a|real) numbers? in column 'when'"):
         Columns(("when",), ()).scoring_rows(frame)

@@ -112,7 +112,7 @@ def test_tables_options_and_rows_take_turns(traced: list[Any], monkeypatch: pyte
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered in cast")  # scikit-learn casts an np.empty
 def test_a_search_over_rates_and_epochs_traces_once(traced: list[Any]) -> None:
-    def mean_score(model: ALAD, x: np.ndarray, y: Any = None) -> float:
+    def mean_score(model: ALAD, x: np.ndarray, y: object = None) -> float:
         return float(model.score_samples(x).mean())
 
     grid = {"learning_rate": [1e-2, 1e-3], "epochs": [1, 2]}

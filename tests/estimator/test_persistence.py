@@ -41,7 +41,7 @@ def layers(table: Documents, arrays: Arrays) -> None:
     arrays["weights"]["more"] = np.zeros(10_000, np.float32)
 
 
-def set_in(*path: Any, value: Any) -> Callable[[Documents, Arrays], None]:
+def set_in(*path: Any, value: object) -> Callable[[Documents, Arrays], None]:
     def change(table: Documents, arrays: Arrays) -> None:
         place: Any = table
         for key in path[:-1]:

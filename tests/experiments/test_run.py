@@ -267,7 +267,7 @@ def test_options_are_passed_on(
         received.update(keywords, name=name)
         return toy_split
 
-    def build(table: Any, **keywords: Any) -> object:
+    def build(table: object, **keywords: Any) -> object:
         received.update(keywords, table=table)
         return object()
 

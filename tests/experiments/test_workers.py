@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 import small_images
@@ -25,7 +24,7 @@ from alad_tf.experiments.settings import RUN_FILES, Settings
 HOSTS = ["one:2222", "two:2222"]
 
 
-def place(cluster: Any, kind: str = "worker", index: Any = 0) -> str:
+def place(cluster: object, kind: str = "worker", index: object = 0) -> str:
     return json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}})
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
-from typing import Any, Callable
+from typing import Callable
 
 import pytest
 
@@ -96,7 +96,7 @@ def test_a_link_never_equals_an_entry(folder: Path) -> None:
     ],
     ids=str,
 )
-def test_documents_of_another_form(document: Any) -> None:
+def test_documents_of_another_form(document: object) -> None:
     with pytest.raises(DataError, match="Expected the list of the files in here"):
         manifest.require_entries(document, Path("here"))
 

@@ -17,7 +17,7 @@ SCALAR = [tf.TensorSpec([], tf.float32)]
 class Model(tf.Module):
     """y = a x + b, where a call counts in b."""
 
-    def __init__(self, a: float, shape: tuple[int, ...] = (), jit: bool = False, alike: Any = "model") -> None:
+    def __init__(self, a: float, shape: tuple[int, ...] = (), jit: bool = False, alike: object = "model") -> None:
         super().__init__()
         self.a, self.b = tf.Variable(tf.fill(shape, a)), tf.Variable(tf.zeros(shape))
         self.graph = SharedGraph(self.of, SCALAR, [self.a, self.b], alike, jit=jit)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from small_results import metrics, unshared, write_image_run, write_latency, write_run
@@ -162,7 +161,7 @@ def test_unshared_of_the_runs_that_have_it(tmp_path: Path) -> None:
         (unshared(1.5, 0.5, "score"), "unshared: auroc of the score score is 1.5"),
     ],
 )
-def test_unshared_that_is_damaged(tmp_path: Path, change: Any, words: str) -> None:
+def test_unshared_that_is_damaged(tmp_path: Path, change: object, words: str) -> None:
     write_run(tmp_path, "kdd99", "IF", 0, scores={"score": metrics(0.5)}, unshared=change)
     with pytest.raises(DataError, match=words):
         comparison.load_results(tmp_path, "kdd99", "IF")

@@ -45,7 +45,7 @@ class Handler(BaseHTTPRequestHandler):
         plain = {name: values.tolist() for name, values in answer.items()}
         self.reply(200, {"outputs": plain if len(plain) > 1 else next(iter(plain.values()))})
 
-    def reply(self, code: int, content: Any) -> None:
+    def reply(self, code: int, content: object) -> None:
         self.send_response(code)
         self.end_headers()
         self.wfile.write(json.dumps(content).encode())

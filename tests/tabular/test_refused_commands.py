@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,7 @@ from alad_tf.tabular.model import Model
 pytestmark = pytest.mark.minutes(1)
 
 
-def with_cell(column: str, row: int, cell: Any) -> pd.DataFrame:
+def with_cell(column: str, row: int, cell: object) -> pd.DataFrame:
     frame = mixed(30).astype({column: object})
     frame.loc[row, column] = cell
     return frame
