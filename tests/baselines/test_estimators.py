@@ -42,7 +42,7 @@ def table(method: str) -> Any:
 
 
 def deep(method: str, seed: int = 1, **options: Any) -> Any:
-    made: dict[str, Any] = {"architecture": table(method), "random_state": seed, "verbose": 0, **options}
+    made: dict[str, object] = {"architecture": table(method), "random_state": seed, "verbose": 0, **options}
     return getattr(baselines, method)(**made)
 
 

@@ -92,7 +92,7 @@ class Tables:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.failures: list[str] = []
-        self.planned: dict[str, Any] = {}
+        self.planned: dict[str, object] = {}
         self.written: tuple[Path | None, ...] = ()
         monkeypatch.setattr(plan, "carry_out", self.carry_out)
         monkeypatch.setattr(tables, "write", self.write)

@@ -116,7 +116,7 @@ def tables(draw: st.DrawFn) -> tuple[pd.DataFrame, dict[str, Any]]:
     kinds = draw(st.lists(st.sampled_from([*cells, "code", "level"]), min_size=1, max_size=4))
     rows = draw(st.integers(2, 7))
     impute = draw(st.booleans())
-    columns: dict[str, Any] = {}
+    columns: dict[str, object] = {}
     for place, kind in enumerate(kinds):
         cell = {**cells, "code": st.integers(-3, 3), "level": st.floats(-2, 2)}[kind]
         values = draw(st.lists(cell, min_size=rows, max_size=rows))

@@ -122,7 +122,7 @@ def run(line: list[str], folder: Path) -> str:
 def run_page(page: str, needs: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Run the blocks of a page that need nothing, or this; standard output by command."""
     monkeypatch.chdir(folder)
-    names: dict[str, Any] = {}
+    names: dict[str, object] = {}
     outputs = {}
     for language, needed, text in blocks(page):
         if needed != needs:

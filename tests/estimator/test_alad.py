@@ -104,7 +104,7 @@ def test_default_score_is_the_distance_to_the_nearest_training_rows() -> None:
     ],
     ids=str,
 )
-def test_every_option_changes_the_scores(option: dict[str, Any]) -> None:
+def test_every_option_changes_the_scores(option: dict[str, object]) -> None:
     model = make(**option).fit(X)
     assert not np.array_equal(model.anomaly_score(NEW), fitted().anomaly_score(NEW_FRAME))
     for name in ("epochs", "batch_size"):

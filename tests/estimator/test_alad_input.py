@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import re
-from typing import Any
 
 import numpy as np
 import pytest
@@ -76,7 +75,7 @@ def test_other_input_that_is_refused() -> None:
     ],
     ids=str,
 )  # fmt: skip
-def test_options_outside_their_range(option: dict[str, Any]) -> None:
+def test_options_outside_their_range(option: dict[str, object]) -> None:
     (name,) = option
     with pytest.raises(ValueError, match=f"'{name}' parameter of ALAD must be"):
         make(**option).fit(X)

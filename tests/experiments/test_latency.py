@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -58,7 +57,7 @@ def test_medians_and_ratio_of_one_process(rows: np.ndarray, tmp_path: Path, monk
     monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
     measured = latency.measure("kdd99", tmp_path, rounds=2, search_steps=2)
     assert json.loads((tmp_path / "latency" / "kdd99.json").read_text()) == measured
-    expected: dict[str, Any] = {"batch": 50, "alad_ms": 1.5, "anogan_ms": 5000.0, "anogan_one_call_ms": 1000.0}
+    expected: dict[str, object] = {"batch": 50, "alad_ms": 1.5, "anogan_ms": 5000.0, "anogan_one_call_ms": 1000.0}
     assert {name: pytest.approx(measured[name]) for name in expected} == expected
     assert measured["ratio"] == pytest.approx((4 / 0.001 + 6 / 0.002) / 2)
     assert measured["ratio_one_call"] == pytest.approx((1 / 0.001 + 1 / 0.002) / 2)

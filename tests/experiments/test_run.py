@@ -256,7 +256,7 @@ def test_average_scores_and_is_stored(made: Made, tmp_path: Path) -> None:
     ],
 )
 def test_options_are_passed_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: Options, expected: dict[str, Any]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: Options, expected: dict[str, object]
 ) -> None:
     received: Options = {}
 

@@ -335,7 +335,7 @@ def test_compiled_steps_are_traced_once_and_equal_eager_ones(jit: bool) -> None:
 
 
 @pytest.mark.parametrize("option", [{}, {"spectral_norm": None}, {"spectral_norm": "tfa"}], ids=str)
-def test_same_seeds_give_the_same_bits(option: dict[str, Any]) -> None:
+def test_same_seeds_give_the_same_bits(option: dict[str, object]) -> None:
     first, _ = trained(**option)
     again, _ = trained.__wrapped__(**option)
     assert all_equal(everything(first), everything(again))
@@ -353,7 +353,7 @@ def test_one_call_equals_two_across_the_end_of_an_epoch() -> None:
 
 
 @pytest.mark.parametrize("option", [{"seed": 2}, {"spectral_norm": None}, {"spectral_norm": "tfa"}], ids=str)
-def test_option_changes_the_trained_kernels(option: dict[str, Any]) -> None:
+def test_option_changes_the_trained_kernels(option: dict[str, object]) -> None:
     """Initial kernels depend on none of these."""
     plain, other = trained()[0], trained(**option)[0]
     assert none_equal(kernels(plain.networks.trained_weights), kernels(other.networks.trained_weights))

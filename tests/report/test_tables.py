@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from small_results import metrics, write_image_run, write_run
@@ -59,7 +58,7 @@ def test_figures_show_the_papers_rows_by_class(
     write_image_run(out, "svhn", 3, 1, 0.6)
     write_image_run(out, "svhn", 4, 0, 0.7, method="ALAD-noSN")
     write_image_run(published, "svhn", 5, 0, 0.8)
-    energies: dict[str, Any] = {"energy": metrics(0.9, auroc=0.3), "reconstruction": metrics(0.9, auroc=0.4)}
+    energies: dict[str, object] = {"energy": metrics(0.9, auroc=0.3), "reconstruction": metrics(0.9, auroc=0.4)}
     write_image_run(published, "svhn", 1, 0, 0.0, method="DSEBM", scores=energies)
     write_image_run(published, "svhn", 1, 0, 0.0, method="kNN", scores={"score": metrics(0.9, auroc=0.2)})
     tables.write(out, published)

@@ -142,7 +142,7 @@ def arrow(folder: Path, chance: Chance) -> Callable[[], object]:
     """A Parquet or Feather file with a mutation, packed or not, in one batch or several."""
     kind = chance.choice(["parquet", "feather"])
     path, count = folder / f"rows.{kind}", chance.choice([1, 20, 300])
-    columns: dict[str, Any] = {
+    columns: dict[str, object] = {
         "a": [chance.choice([0.5, None, float("nan")]) for _ in range(count)],
         "b": list(range(count)),
         "c": [chance.choice(["x", "yy", "\u00fc" * 30, "", None]) for _ in range(count)],

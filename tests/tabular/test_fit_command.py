@@ -96,7 +96,7 @@ def test_options_reach_the_estimator(
 def test_columns_and_validation(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str, columns: Any, validation: float | None
 ) -> None:
-    seen: dict[str, Any] = {}
+    seen: dict[str, object] = {}
     of_columns = preprocessing.of_columns
 
     def recorded(chosen: Columns, *, scaling: str) -> Any:
