@@ -14,4 +14,5 @@ PRECISIONS = (None, "bfloat16")
 DYNAMICS = (None, "released")  # training dynamics; None: the paper's
 CLASSES = 10  # classes of each image data set
 SCORES = ("features", "l1", "l2", "logits")  # Section V-F, in the order of reports
+FIGURE_SUFFIXES = (".png", ".pdf", ".svg")  # formats in which each figure is written
 ROW_SCORES = ("neighbours", *SCORES)  # scores of ALAD; the first is this package's own and the default

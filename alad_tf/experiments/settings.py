@@ -11,12 +11,12 @@ from typing import Any, Callable, TypeVar
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.experiments.protocol import ABLATIONS, PROTOCOLS, alad_table, of_images
 from alad_tf.io import atomic
-from alad_tf.options import CLASSES, DYNAMICS, PRECISIONS, SCORES, SPECTRAL_NORMS, STRATEGIES, WEIGHTS
+from alad_tf.options import CLASSES, DYNAMICS, FIGURE_SUFFIXES, PRECISIONS, SCORES, SPECTRAL_NORMS, STRATEGIES, WEIGHTS
 from alad_tf.typing import Document
 from architectures import Alad, Table
 
 RUN_FILES = ("config.json", "history.jsonl", "scores.npz", "weights.npz", "result.json")  # in the order of writing
-WRITTEN = ("reconstructions.png", *RUN_FILES)  # with the figure of some data sets
+WRITTEN = (*(f"reconstructions{suffix}" for suffix in FIGURE_SUFFIXES), *RUN_FILES)  # with the figure of some data
 
 # Option -> part of the folder name if the value departs from the protocol, in the order of the parts.
 DEPARTURES: dict[str, Callable[[Any], str]] = {

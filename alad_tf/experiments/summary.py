@@ -50,14 +50,26 @@ def save_figures(settings: Settings, results: Results, summary: Document) -> lis
     dataset, method, metric = settings.dataset, settings.method, PROTOCOLS[settings.dataset].metric
     folder = results.folder / dataset / method / "figures"
     printed = paper.printed(dataset, method).get(metric)
+    runs = results.run_folders(dataset, method)
     figures = plots.save_run_figures(
-        results.run_folders(dataset, method),
+        runs,
         folder,
-        f"{dataset} {method}",
+        figure_title(dataset, method, len(runs)),
         paper_mean=printed.mean if printed else None,
         metric=metric,
     )
     return figures + (save_class_figures(summary, results, folder) if "tasks" in summary else [])
+
+
+def figure_title(dataset: str, method: str, runs: int) -> str:
+    """Title of figures of runs: data set, method, how many runs if the protocol has more, and what is normal."""
+    from alad_tf.report import paper
+
+    wanted = PROTOCOLS[dataset].runs
+    tasks = len(paper.CLASS_NAMES.get(dataset, ("",)))
+    missing = f", {runs} of {wanted * tasks} runs" if runs < wanted * tasks else ""
+    note = paper.FIGURE_NOTES.get(dataset)
+    return f"{paper.DATASET_NAMES[dataset]} {method}{missing}" + (f"\n{note}" if note else "")
 
 
 def save_class_figures(summary: Document, results: Results, folder: Path) -> list[Path]:
@@ -66,7 +78,8 @@ def save_class_figures(summary: Document, results: Results, folder: Path) -> lis
     from alad_tf.report.results import summarise
 
     dataset, method = summary["dataset"], summary["method"]
-    data = f"{dataset}, {summary['stand_in']}" if "stand_in" in summary else dataset
+    name, classes = paper.DATASET_NAMES[dataset], paper.CLASS_NAMES[dataset]
+    data = f"{name}, {summary['stand_in']}" if "stand_in" in summary else name
 
     def mean(name: str, score: str = "features") -> float | None:
         figure = paper.printed(dataset, name, score).get("auroc")
@@ -84,11 +97,21 @@ def save_class_figures(summary: Document, results: Results, folder: Path) -> lis
     ablation = {name: bars(name) for name in tasks}
     scores = {score: bars(method, score) for score in SCORES}
     return [
-        plots.save_class_bars({method: ablation[method]}, folder / "classes.png", data, {method: mean(method)}),
         plots.save_class_bars(
-            ablation, folder / "ablation.png", f"{data}: components", {name: mean(name) for name in ablation}
+            {method: ablation[method]}, folder / "classes.png", data, {method: mean(method)}, classes
         ),
         plots.save_class_bars(
-            scores, folder / "score_ablation.png", f"{data}, {method}: scores", {s: mean(method, s) for s in scores}
+            ablation,
+            folder / "ablation.png",
+            f"{data}: components",
+            {name: mean(name) for name in ablation},
+            classes,
+        ),
+        plots.save_class_bars(
+            scores,
+            folder / "score_ablation.png",
+            f"{data}, {method}: scores",
+            {score: mean(method, score) for score in scores},
+            classes,
         ),
     ]

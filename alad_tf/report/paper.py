@@ -11,6 +11,11 @@ from __future__ import annotations
 from typing import NamedTuple, TypeVar
 
 DATASET_NAMES = {"kdd99": "KDD99", "arrhythmia": "Arrhythmia", "svhn": "SVHN", "cifar10": "CIFAR-10", "toy": "Toy"}
+CLASS_NAMES = {
+    "cifar10": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+    "svhn": tuple("0123456789"),
+}
+FIGURE_NOTES = {"kdd99": "Normal class: attacks. Anomalies: normal connections"}  # under the title
 
 
 class Printed(NamedTuple):

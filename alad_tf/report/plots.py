@@ -18,7 +18,7 @@ from sklearn.metrics import auc, precision_recall_curve, roc_curve
 
 from alad_tf.errors import DataError
 from alad_tf.io.atomic import replacing
-from alad_tf.options import SCORES
+from alad_tf.options import FIGURE_SUFFIXES, SCORES
 from alad_tf.typing import Document
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 Array = np.ndarray
 
 CURVE_POINTS = 2000
+_TOP = 1.27  # of the axis of AUROC: the legend stands above 1
+_ABSENT = 0.025  # height of the cross of a class without runs
 
 _BLUE, _VERMILION, _GREEN, _PURPLE, _GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
 _BARS = (_BLUE, _VERMILION, _GREEN, _PURPLE, "#E69F00", "#56B4E9")  # colours of adjacent bars
@@ -148,47 +150,58 @@ def save_toy_figure(x_test: Array, x_hat: Array, z: Array, y_test: Array, path: 
         ("Encodings E(x)", z, "z", latent_reach),
         ("Reconstructions G(E(x))", x_hat, r"\hat{x}", data_reach),
     ]
-    figure = _figure(10.4, 4.1)
+    figure = _figure(10.4, 3.7)
     outlier = np.asarray(y_test) == 1
     for axes, (name, points, symbol, reach) in zip(figure.subplots(1, 3), panels):
         _finish(axes, name, f"${symbol}_1$", f"${symbol}_2$")
         axes.plot(*points[~outlier].T, "o", color=_BLUE, markersize=2.5, markeredgewidth=0, alpha=0.45, label="normal")
         axes.plot(*points[outlier].T, "x", color=_VERMILION, markersize=5.0, markeredgewidth=1.1, label="outlier")
         axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, markerscale=1.8)
+    figure.axes[0].legend(loc="upper right", fontsize=8, framealpha=0.9, edgecolor="none", markerscale=1.6)
     return _save(figure, path)
 
 
 def save_class_bars(
-    groups: Mapping[str, Mapping[int, Sequence[float]]], path: Path, title: str, means: Mapping[str, float | None]
+    groups: Mapping[str, Mapping[int, Sequence[float]]],
+    path: Path,
+    title: str,
+    means: Mapping[str, float | None],
+    classes: Sequence[str],
 ) -> Path:
     """Draw bars of AUROC for each normal class: Figures 3, 4 and 7 to 10.
 
     Args:
-        groups: name of a method or score (at most six) -> class -> AUROC of each run; a class without runs has no bar.
+        groups: name of a method or score (at most six) -> class -> AUROC of each run; a cross marks a class without.
         path: PNG file to write.
         title: title of the figure.
         means: name -> the paper's mean over all classes, drawn as a horizontal line in the colour of the bars.
+        classes: names of all classes.
     """
-    classes = sorted({label for tasks in groups.values() for label in tasks})
-    figure = _figure(min(max(5.0, 0.35 * len(classes) * len(groups) + 2.0), 14.0), 4.4)
-    axes, width = figure.subplots(), 0.8 / len(groups)
+    figure = _figure(min(max(7.0, 0.17 * len(classes) * len(groups) + 3.0), 12.0), 4.4)
+    axes, width, missing = figure.subplots(), 0.8 / len(groups), False
     for number, ((name, tasks), colour) in enumerate(zip(groups.items(), _BARS)):
-        there = [label for label in classes if label in tasks]
-        x = [classes.index(label) + (number - (len(groups) - 1) / 2) * width for label in there]
+        middle = np.arange(len(classes)) + (number - (len(groups) - 1) / 2) * width
+        there = [label for label in range(len(classes)) if tasks.get(label)]
+        absent = [label for label in range(len(classes)) if not tasks.get(label)]
         heights = [float(np.mean(tasks[label])) for label in there]
         spread = [float(np.std(tasks[label], ddof=1)) if len(tasks[label]) > 1 else 0.0 for label in there]
-        axes.bar(x, heights, 0.9 * width, color=colour, yerr=spread, error_kw={"linewidth": 0.8}, label=name)
         mean = means.get(name)
+        label = name if mean is None else f"{name} (paper's mean {mean:.3f})"
+        axes.bar(
+            middle[there], heights, 0.9 * width, color=colour, yerr=spread, error_kw={"linewidth": 0.8}, label=label
+        )
+        axes.plot(middle[absent], [_ABSENT] * len(absent), "x", color=colour, markersize=4)
+        missing = missing or bool(absent)
         if mean is not None:
-            label = f"{name}: paper's mean over ten classes, {mean:.4g}"
-            axes.axhline(mean, color=colour, linewidth=1.0, linestyle="--", label=label)
-    axes.axhline(0.5, color=_GREY, linewidth=0.8)
-    axes.set_xticks(range(len(classes)), [str(label) for label in classes])
-    axes.set_ylim(0.0, 1.0)
+            axes.axhline(mean, color=colour, linewidth=1.0, linestyle="--", zorder=0)
+    axes.axhline(0.5, color=_GREY, linewidth=0.8, label="chance")
+    if missing:
+        axes.plot([], [], "x", color=_GREY, markersize=4, label="no run yet")
+    axes.set_xticks(range(len(classes)), classes)
+    axes.set(xlim=(-0.6, len(classes) - 0.4), ylim=(0.0, _TOP), yticks=np.linspace(0.0, 1.0, 6))
     _finish(axes, title, "Normal class", "AUROC")
-    figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
+    axes.grid(visible=False, axis="x")
+    axes.legend(loc="upper center", ncols=3, fontsize=8, framealpha=0.9, edgecolor="none", borderaxespad=0.1)
     return _save(figure, path)
 
 
@@ -223,8 +236,9 @@ def _roc_figure(runs: Sequence[Mapping[str, Array]], title: str) -> Figure:
 def _precision_recall_figure(runs: Sequence[Mapping[str, Array]], title: str) -> Figure:
     figure = _curves_figure(runs, precision_recall, _steps_area, "average precision", (title, "Recall", "Precision"))
     axes, share = figure.axes[0], float(np.mean([np.mean(run["y_test"] == 1) for run in runs]))
-    axes.axhline(share, color=_GREY, linewidth=0.8, linestyle=(0, (2, 3)))
-    axes.annotate(f"fraction of anomalies {share:.3f}", (0.01, share), (0, 3), textcoords="offset points", color=_GREY)
+    label = f"fraction of anomalies {share:.3f}"
+    axes.axhline(share, color=_GREY, linewidth=0.8, linestyle=(0, (2, 3)), label=label)
+    _legend(axes, _runs_text(len(runs)))
     return figure
 
 
@@ -255,7 +269,9 @@ def _scores_figure(runs: Sequence[Mapping[str, Array]], title: str) -> Figure:
     """Draw histograms of A(x) for normal and anomalous rows of all runs together, one for each of the four scores."""
     figure = _figure(9.0, 6.4)
     rows = "one run" if len(runs) == 1 else f"rows of {len(runs)} runs together"
-    figure.suptitle(f"{title}, {rows} (values beyond an axis, zeros too, are in its outer bins)", fontsize=11)
+    name, *notes = title.split("\n")
+    lines = [f"{name}, {rows} (values beyond an axis, zeros too, are in its outer bins)", *notes]
+    figure.suptitle("\n".join(lines), fontsize=11)
     anomalous = np.concatenate([run["y_test"] for run in runs]) == 1
     for axes, score in zip(figure.subplots(2, 2).flat, SCORES):
         values = np.concatenate([run[score] for run in runs])
@@ -386,7 +402,11 @@ def _finish(axes: Axes, title: str, x: str, y: str, legend: str | None = None) -
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     if legend is not None:
-        axes.legend(title=legend, fontsize=9, title_fontsize=9, framealpha=0.9, edgecolor="none")
+        _legend(axes, legend)
+
+
+def _legend(axes: Axes, title: str) -> None:
+    axes.legend(title=title, fontsize=9, title_fontsize=9, framealpha=0.9, edgecolor="none")
 
 
 def _runs_text(runs: int) -> str:
@@ -399,6 +419,13 @@ def _mean_std(values: Sequence[float]) -> str:
 
 
 def _save(figure: Figure, path: Path) -> Path:
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png")
+    """Write a figure as PNG, and as PDF and SVG beside it; the same figure gives the same bytes."""
+    from matplotlib import rc_context
+
+    dates = {".png": None, ".pdf": "CreationDate", ".svg": "Date"}
+    with rc_context({"svg.hashsalt": "alad_tf", "pdf.fonttype": 42}):
+        for suffix in FIGURE_SUFFIXES:
+            date = dates[suffix]
+            with replacing(path.with_suffix(suffix)) as temporary:
+                figure.savefig(temporary, format=suffix[1:], metadata={date: None} if date else None)
     return path

@@ -19,8 +19,8 @@ _SHOWN = {3: "methods", 6: "components of ALAD", 8: "scores of ALAD"}
 def write(out: Path, published: Path | None) -> str:
     """Write `table<N>` and `table_protocol` to `<out>/tables/` in every format, and return the tables as text.
 
-    `.notes.txt` holds all footnotes, because CSV has only those of rows. Each `figure<N>.png` is written if there is a
-    result for it. Raises AladError for damaged results and runs with different settings.
+    `.notes.txt` holds all footnotes, because CSV has only those of rows. Each `figure<N>` is written as
+    PNG, PDF and SVG if there is a result for it. Raises AladError for damaged results and runs with different settings.
     """
     folder = out / "tables"
     found = read(out, published)
@@ -39,7 +39,7 @@ def _draw(number: int, own: Results, published: Results | None, path: Path) -> N
     """Draw AUROC by normal class, with bars for each of the paper's rows that has results."""
     table, dataset = FIGURES[number]
     bars: dict[str, dict[int, list[float]]] = {}
-    means, title = {}, f"Figure {number}: {dataset}, {_SHOWN[table]}"
+    means, title = {}, f"Figure {number}: {paper.DATASET_NAMES[dataset]}, {_SHOWN[table]}"
     for row in comparison.rows_of(table):
         results = [run for found in gather_from(own, published, dataset, row.method).values() for run in found]
         summary = summarise(results) if results and row.name not in paper.ADDED_ROWS else {"scores": {}}
@@ -47,6 +47,6 @@ def _draw(number: int, own: Results, published: Results | None, path: Path) -> N
             bars[row.name] = {label: aurocs[row.score] for label, aurocs in summary["tasks"].items()}
             means[row.name] = paper.cells(table, dataset, row.key)["auroc"].mean
             if "stand_in" in summary and "\n" not in title:
-                title += "\n" + textwrap.fill(summary["stand_in"], 60)
+                title += "\n" + textwrap.fill(summary["stand_in"], 100)
     if bars:
-        plots.save_class_bars(bars, path, title, means)
+        plots.save_class_bars(bars, path, title, means, paper.CLASS_NAMES[dataset])

@@ -19,10 +19,10 @@ from alad_tf.data import base, loading
 from alad_tf.errors import AladError, DataError, SettingsError
 from alad_tf.experiments import run
 from alad_tf.experiments.progress import Progress
-from alad_tf.experiments.settings import RUN_FILES, Settings, is_complete
+from alad_tf.experiments.settings import RUN_FILES, WRITTEN, Settings, is_complete
 from alad_tf.model import alad_trainer, networks, weights
 from alad_tf.model.scores import Scorer
-from alad_tf.options import SCORES
+from alad_tf.options import FIGURE_SUFFIXES, SCORES
 from alad_tf.report import plots
 from alad_tf.typing import Options
 from architectures import toy
@@ -88,13 +88,13 @@ def made(tmp_path_factory: pytest.TempPathFactory, small: None) -> Made:
 
 
 def test_files(made: Made) -> None:
-    assert files_in(made.run_dir) == {*RUN_FILES, "reconstructions.png"}
+    assert files_in(made.run_dir) == set(WRITTEN)
     assert is_complete(made.run_dir)
 
 
 def test_result_is_written_last(made: Made) -> None:
     assert made.replaced[0] == "config.json"
-    assert set(made.replaced) == {*RUN_FILES, "reconstructions.png"}
+    assert set(made.replaced) == set(WRITTEN)
     assert made.replaced[-1] == "result.json"
 
 
@@ -336,7 +336,7 @@ def test_full_disk_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, f
     monkeypatch.setattr(np, "savez", full)
     with pytest.raises(OSError, match="No space left"):
         run.run(settings(epochs=1), 0, tmp_path)
-    written = files_in(tmp_path) - {"reconstructions.png"}
+    written = files_in(tmp_path) - {f"reconstructions{suffix}" for suffix in FIGURE_SUFFIXES}
     assert written == {"config.json", "history.jsonl"} | ({"scores.npz"} if fails == "weights.npz" else set())
 
 

@@ -16,7 +16,7 @@ from stopped_runs import (
 )
 
 from alad_tf.cli.arguments import GOES_ON
-from alad_tf.experiments.settings import RUN_FILES, is_complete
+from alad_tf.experiments.settings import WRITTEN, is_complete
 from alad_tf.options import SCORES
 from alad_tf.report import comparison
 
@@ -70,7 +70,7 @@ def test_stopped_then_completed(made: Made) -> None:
 def test_results_folder(made: Made) -> None:
     for seed, run_dir in enumerate(made.runs):
         assert is_complete(run_dir)
-        assert {path.name for path in run_dir.iterdir()} == {*RUN_FILES, "log.txt", "reconstructions.png"}
+        assert {path.name for path in run_dir.iterdir()} == {*WRITTEN, "log.txt"}
         result = json.loads((run_dir / "result.json").read_text())
         assert (result["dataset"], result["method"], result["seed"], result["epochs"]) == (
             "toy",

@@ -19,7 +19,7 @@ from conftest import CHECKOUT
 from alad_tf.cli import main
 from alad_tf.errors import SettingsError
 from alad_tf.experiments import scheduler, workers
-from alad_tf.experiments.settings import RUN_FILES, Settings
+from alad_tf.experiments.settings import WRITTEN, Settings
 
 HOSTS = ["one:2222", "two:2222"]
 
@@ -197,7 +197,7 @@ def test_two_processes_are_stopped_go_on_and_train_as_one(pair: Pair) -> None:
     for ours, theirs, digits in zip(found, expected, (1e-5, 1e-4, 1e-2)):
         assert ours == pytest.approx(theirs, rel=digits)
     files = {path.name for path in run_dir.iterdir()}
-    assert files == {*RUN_FILES, "reconstructions.png", "log.txt", "log.worker1.txt"}
+    assert files == {*WRITTEN, "log.txt", "log.worker1.txt"}
 
 
 @pytest.mark.slow
@@ -212,7 +212,7 @@ def test_images_with_their_best_weights(pair: Pair, tmp_path: Path) -> None:
     (chief, found, why), (other, same, _) = pair.end()
     assert (chief, other) == (0, 0), why
     assert found and [float(n) for n in same.split()] == pytest.approx([float(n) for n in found.split()], rel=1e-4)
-    assert {path.name for path in pair.out.iterdir()} == {*RUN_FILES, "reconstructions.png"}
+    assert {path.name for path in pair.out.iterdir()} == set(WRITTEN)
 
 
 @pytest.mark.parametrize("killed", [pytest.param(0, marks=pytest.mark.slow), 1])

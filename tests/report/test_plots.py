@@ -16,8 +16,10 @@ from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_auc_score, roc_curve
 
 from alad_tf.errors import DataError
-from alad_tf.options import SCORES
+from alad_tf.io import archives
+from alad_tf.options import FIGURE_SUFFIXES, SCORES
 from alad_tf.report import plots
+from alad_tf.report.paper import CLASS_NAMES
 
 Drawn = dict[str, Any]  # Figures by file name; matplotlib annotates what they hold too widely
 
@@ -142,7 +144,8 @@ def test_run_figures_are_written(tmp_path: Path) -> None:
     paths = plots.save_run_figures(runs, tmp_path / "figures", "KDD99, ALAD", paper_mean=0.95)
     names = ["roc.png", "precision_recall.png", "scores.png", "losses.png", "f1.png"]
     assert paths == [tmp_path / "figures" / name for name in names]
-    assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == sorted(names)
+    written = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert written == {Path(name).with_suffix(suffix).name for name in names for suffix in FIGURE_SUFFIXES}
     for path in paths:
         width, height = png_size(path)
         assert 500 < width < 1200 and 400 < height < 900
@@ -154,7 +157,7 @@ def test_roc_figure_shows_the_mean_of_the_runs(tmp_path: Path, drawn: Drawn) -> 
     plots.save_run_figures(runs, tmp_path, "Title")
     axes = drawn["roc.png"].axes[0]
     features = line(axes, "features")
-    stored = [np.load(run / "scores.npz") for run in runs]
+    stored = [archives.arrays(run / "scores.npz") for run in runs]
     curves = [roc_curve(one["y_test"], one["features"], drop_intermediate=False)[:2] for one in stored]
     # At false positive rates between those of the 320 normal rows each curve has one value.
     x, heights = features.get_data()
@@ -171,7 +174,7 @@ def test_roc_figure_shows_the_mean_of_the_runs(tmp_path: Path, drawn: Drawn) -> 
 def test_one_run_has_no_band_and_its_own_curve(tmp_path: Path, drawn: Drawn) -> None:
     run = write_run(tmp_path / "seed0", 0)
     plots.save_run_figures([run], tmp_path, "Title")
-    stored = np.load(run / "scores.npz")
+    stored = archives.arrays(run / "scores.npz")
     for name, curve in (("roc.png", plots.roc), ("precision_recall.png", plots.precision_recall)):
         axes = drawn[name].axes[0]
         assert not axes.collections
@@ -180,7 +183,7 @@ def test_one_run_has_no_band_and_its_own_curve(tmp_path: Path, drawn: Drawn) -> 
 
 def test_histogram_counts_every_row_of_each_class(tmp_path: Path, drawn: Drawn) -> None:
     run = write_run(tmp_path / "seed0", 0)
-    stored = dict(np.load(run / "scores.npz"))
+    stored = archives.arrays(run / "scores.npz")
     stored["features"][:10] = [0.0] * 5 + [1e8] * 5
     np.savez(run / "scores.npz", **stored)
     plots.save_run_figures([run], tmp_path, "Title")
@@ -197,7 +200,7 @@ def test_histogram_counts_every_row_of_each_class(tmp_path: Path, drawn: Drawn) 
 
 def test_histogram_shows_rare_rows_beside_a_crowded_bin(tmp_path: Path, drawn: Drawn) -> None:
     run = write_run(tmp_path / "seed0", 0)
-    stored = dict(np.load(run / "scores.npz"))
+    stored = archives.arrays(run / "scores.npz")
     stored["l1"][100:] = 3.0
     np.savez(run / "scores.npz", **stored)
     plots.save_run_figures([run], tmp_path, "Title")
@@ -272,7 +275,7 @@ def test_damaged_files_are_named(tmp_path: Path, name: str, content: bytes) -> N
 )
 def test_unfit_scores_are_named(tmp_path: Path, changes: dict[str, np.ndarray], words: str) -> None:
     run = write_run(tmp_path / "seed0", 0)
-    stored = {**np.load(run / "scores.npz"), **changes}
+    stored = {**archives.arrays(run / "scores.npz"), **changes}
     np.savez(run / "scores.npz", **{name: array for name, array in stored.items() if array is not None})
     with pytest.raises(DataError) as caught:
         plots.save_run_figures([run], tmp_path / "figures", "Title")
@@ -342,25 +345,50 @@ def test_drawing_leaves_pyplot_alone(tmp_path: Path) -> None:
 
 
 def test_class_bars(tmp_path: Path, drawn: Drawn) -> None:
-    groups = {"ALAD": {0: [0.5, 0.7], 7: [0.4]}, "ALAD-noSN": {7: [0.8]}}
-    plots.save_class_bars(groups, tmp_path / "classes.png", "svhn", {"ALAD": 0.5753, "ALAD-noSN": None})
+    groups = {"ALAD": {0: [0.5, 0.7], 1: [0.4]}, "ALAD-noSN": {1: [0.8], 2: []}}
+    means, names = {"ALAD": 0.5753, "ALAD-noSN": None}, ["airplane", "cat", "dog"]
+    plots.save_class_bars(groups, tmp_path / "classes.png", "CIFAR-10", means, names)
     axes = drawn["classes.png"].axes[0]
-    assert [text.get_text() for text in axes.get_xticklabels()] == ["0", "7"]
+    assert [text.get_text() for text in axes.get_xticklabels()] == names
     bars = {container.get_label(): container for container in axes.containers if hasattr(container, "patches")}
+    bars["ALAD"] = bars.pop("ALAD (paper's mean 0.575)")
     assert [bar.get_height() for bar in bars["ALAD"]] == pytest.approx([0.6, 0.4])
     assert [bar.get_height() for bar in bars["ALAD-noSN"]] == pytest.approx([0.8])
-    centres = [bar.get_x() + bar.get_width() / 2 for name in bars for bar in bars[name]]
-    assert centres == pytest.approx([-0.2, 0.8, 1.2])  # of class 0, and of class 7 side by side
-    assert list(line(axes, "ALAD: paper's mean over ten classes, 0.5753").get_ydata()) == [0.5753, 0.5753]
+    centres = [bar.get_x() + bar.get_width() / 2 for name in ("ALAD", "ALAD-noSN") for bar in bars[name]]
+    assert centres == pytest.approx([-0.2, 0.8, 1.2])  # of airplane, and of cat side by side
+    crosses = [point for one in axes.lines if one.get_marker() == "x" for point in one.get_xdata()]
+    assert crosses == pytest.approx([1.8, 0.2, 2.2])  # the runs that are missing
+    assert [list(one.get_ydata()) for one in axes.lines if one.get_linestyle() == "--"] == [[0.5753, 0.5753]]
     assert png_size(tmp_path / "classes.png")[0] > 400
-    (legend,) = drawn["classes.png"].legends
-    named = {text.get_text() for text in legend.get_texts()}
-    assert named == {"ALAD", "ALAD-noSN", "ALAD: paper's mean over ten classes, 0.5753"}
+    assert not drawn["classes.png"].legends
+    named = {text.get_text() for text in axes.get_legend().get_texts()}
+    assert named == {"ALAD (paper's mean 0.575)", "ALAD-noSN", "chance", "no run yet"}
+
+
+def test_legend_of_bars_stands_above_them(tmp_path: Path, drawn: Drawn) -> None:
+    """All ten classes of six methods are there: no cross, and the legend covers none of the axis up to 1."""
+    groups = {f"method {name}": {label: [1.0] for label in range(10)} for name in "abcdef"}
+    means = dict.fromkeys(groups, 0.6)
+    plots.save_class_bars(groups, tmp_path / "classes.png", "CIFAR-10", means, list(CLASS_NAMES["cifar10"]))
+    axes = drawn["classes.png"].axes[0]
+    low = axes.get_legend().get_window_extent().y0
+    assert low > axes.transData.transform((0.0, 1.0))[1]
+    assert "no run yet" not in {text.get_text() for text in axes.get_legend().get_texts()}
+
+
+def test_each_figure_is_there_as_png_pdf_and_svg(tmp_path: Path) -> None:
+    """The same figure gives the same bytes."""
+    for folder in ("one", "other"):
+        plots.save_class_bars({"ALAD": {0: [0.5]}}, tmp_path / folder / "f.png", "SVHN", {}, CLASS_NAMES["svhn"])
+    for suffix, start in ((".png", b"\x89PNG"), (".pdf", b"%PDF"), (".svg", b"<?xml")):
+        content = (tmp_path / "one" / f"f{suffix}").read_bytes()
+        assert content.startswith(start) and content == (tmp_path / "other" / f"f{suffix}").read_bytes()
+    assert len([*(tmp_path / "one").iterdir()]) == 3
 
 
 def test_six_groups_of_bars_have_a_colour_each(tmp_path: Path, drawn: Drawn) -> None:
     groups = {name: {label: [0.5] for label in range(10)} for name in "abcdef"}
-    plots.save_class_bars(groups, tmp_path / "six.png", "cifar10", {})
+    plots.save_class_bars(groups, tmp_path / "six.png", "CIFAR-10", {}, CLASS_NAMES["cifar10"])
     bars = [container for container in drawn["six.png"].axes[0].containers if hasattr(container, "patches")]
     assert [bar.get_label() for bar in bars] == list("abcdef")
     assert len({bar.patches[0].get_facecolor() for bar in bars}) == 6

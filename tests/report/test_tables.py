@@ -20,7 +20,8 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[Bars, str, Mapping
     """Bars, title and the paper's means of each figure by the name of its file."""
     figures: dict[str, tuple[Bars, str, Mapping[str, float]]] = {}
 
-    def save(groups: Bars, path: Path, title: str, means: Mapping[str, float]) -> Path:
+    def save(groups: Bars, path: Path, title: str, means: Mapping[str, float], classes: Sequence[str]) -> Path:
+        assert len(classes) == 10
         figures[path.name] = (groups, title, means)
         return path
 
@@ -71,7 +72,7 @@ def test_figures_show_the_papers_rows_by_class(
     assert drawn["figure3.png"][2] == {"DSEBM-r": 0.5290, "DSEBM-e": 0.5240, "ALAD": 0.5753}
     assert drawn["figure7.png"][2] == {"Baseline + DL": 0.5289, "Baseline + SN + DL": 0.5753}
     assert drawn["figure9.png"][2] == {"L1": 0.5778, "L2": 0.5826, "Logits": 0.5038, "Features": 0.5753}
-    assert drawn["figure9.png"][1] == "Figure 9: svhn, scores of ALAD"
+    assert drawn["figure9.png"][1] == "Figure 9: SVHN, scores of ALAD"
 
 
 def test_figures_of_cifar10_name_stand_in_data(
