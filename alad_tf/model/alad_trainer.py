@@ -162,8 +162,9 @@ class Trainer(trainer.Loop):
             shares = self.strategy.run(self._updates, args=(x, step))
             losses_ = self.strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None)
         if self.average is not None:
+            share = tf.constant(1.0 - self.ema_decay, tf.float32)
             for shadow, weight in zip(self.average.trained_weights, self.networks.trained_weights):
-                shadow.assign_sub((1.0 - self.ema_decay) * (shadow - weight))
+                shadow.assign_sub(share * (shadow - weight))
         return losses_
 
     def _updates(self, x: tf.Tensor, step: tf.Tensor) -> tf.Tensor:

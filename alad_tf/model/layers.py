@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import tensorflow as tf
 
-from alad_tf.model import distribution, keras_versions
+from alad_tf.model import distribution, keras_versions, philox
 
 
 @tf.keras.utils.register_keras_serializable(package="alad_tf")
@@ -34,7 +33,7 @@ class Dropout(tf.keras.layers.Layer):
             return inputs
         seed = tf.stack([self.seed + distribution.number(), tf.convert_to_tensor(self.calls)])
         self.calls.assign_add(1)
-        keep = random_words(inputs, seed) >= round(self.rate * 2**16)
+        keep = philox.words(inputs, seed) >= round(self.rate * 2**16)
         return tf.where(keep, inputs * (1.0 / (1.0 - self.rate)), 0.0)
 
     def get_config(self) -> dict[str, object]:
@@ -71,8 +70,11 @@ class PairDense(tf.keras.layers.Dense):
         """The linear operation alone, under the name that Keras gives it in convolutions."""
         a, b = inputs
         W_a, W_b = tf.split(kernel, [a.shape[-1], b.shape[-1]])
+        of_a, of_b = tf.matmul(a, W_a), tf.matmul(b, W_b)
+        if a.shape[0] is not None and a.shape[0] == b.shape[0]:
+            return of_a + of_b
         pairs_of_a = tf.shape(b)[0] // tf.maximum(tf.shape(a)[0], 1)
-        return tf.tile(tf.matmul(a, W_a), [pairs_of_a, 1]) + tf.matmul(b, W_b)
+        return tf.tile(of_a, [pairs_of_a, 1]) + of_b
 
 
 @contextmanager
@@ -86,11 +88,3 @@ def seeded(layers: Sequence[Dropout], seeds: tf.Tensor) -> Iterator[None]:
     finally:
         for layer, seed in zip(layers, own):
             layer.seed = seed
-
-
-def random_words(like: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Random whole numbers below 2**16 in the shape of `like`: four from each 64 bits, as floats are slow to draw."""
-    rows, units = tf.shape(like)[0], math.prod(like.shape[1:])
-    bits = tf.random.stateless_uniform([(rows + 3) // 4, units], seed, None, None, tf.int64, alg="philox")
-    words = [tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, 16 * k), 0xFFFF) for k in range(4)]
-    return tf.reshape(tf.concat(words, axis=0)[:rows], tf.shape(like))

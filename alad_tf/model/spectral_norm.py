@@ -52,7 +52,8 @@ class _PowerIterated(SpectralNormalized, tf.keras.layers.Wrapper):
 
     def _matrix(self) -> tf.Tensor:
         """The kernel as [inputs, units]."""
-        return tf.reshape(self.layer.kernel, [-1, self.layer.kernel.shape[-1]])
+        kernel = tf.convert_to_tensor(self.layer.kernel)
+        return kernel if len(kernel.shape) == 2 else tf.reshape(kernel, [-1, kernel.shape[-1]])
 
 
 @tf.keras.utils.register_keras_serializable(package="alad_tf")
@@ -114,13 +115,14 @@ class SpectralNormalization(_PowerIterated):
         kernel, u = self._matrix(), tf.convert_to_tensor(self.u)
         constant = tf.stop_gradient if self.constant_u else tf.identity
         for _ in range(self.power_iterations):
-            v = constant(tf.math.l2_normalize(tf.linalg.matvec(kernel, u[0])))
-            projection = tf.linalg.matvec(kernel, v, transpose_a=True)
-            norm = constant(tf.norm(projection))
-            u = tf.where(norm > 0.0, constant(projection)[None] / tf.maximum(norm, 1e-12), u)
+            v = constant(tf.math.l2_normalize(tf.matmul(kernel, tf.reshape(u, [-1, 1]))))
+            # Without XLA, TensorFlow adds gradients in the order of names: this one keeps the bits of earlier versions.
+            projection = tf.reshape(tf.matmul(kernel, v, transpose_a=True, name="MatVec_1"), u.shape)
+            norm = constant(tf.sqrt(tf.reduce_sum(projection * projection)))
+            u = tf.where(norm > 0.0, constant(projection) / tf.maximum(norm, 1e-12), u)
         if update:
             self.u.assign(u)
-        return tf.maximum(tf.tensordot(projection, u[0], 1), 1e-12)
+        return tf.maximum(tf.reshape(tf.matmul(projection, tf.reshape(u, [-1, 1])), []), 1e-12)
 
 
 def draw_u(model: tf.keras.Model, seeds: Iterator[int]) -> None:

@@ -6,18 +6,19 @@ import math
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 import tensorflow as tf
 
-from alad_tf.model import distribution
+from alad_tf.model import distribution, philox
 from alad_tf.model.adam import Adam
 from alad_tf.model.layers import Dropout, seeded
 from alad_tf.model.networks import as_input
 from alad_tf.model.shared_graphs import SharedGraph
 from architectures.rows import Table
 
+Body = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 PURPOSES = ("order", "prior", "noise")  # of random numbers: each has a stream of its own
 
 
@@ -95,7 +96,6 @@ class Loop:
 
     def after_steps(self) -> None:
         """Hook: called after each compiled chunk of steps."""
-        pass  # AutoGraph does not take a body of a docstring alone
 
     def before_scoring(self) -> None:
         """Hook: called before the networks score."""
@@ -150,20 +150,25 @@ class Loop:
     def _mask_seeds(self) -> tf.Tensor:
         return tf.constant([layer.seed for layer in self._dropouts], tf.int32)
 
+    @tf.autograph.experimental.do_not_convert  # its loops are written out: AutoGraph takes longer to rewrite them
     def _loop(self, steps: tf.Tensor, x_train: tf.Tensor, mask_seeds: tf.Tensor) -> tf.Tensor:
         """Mean losses [len(names)] of a number of steps on rows x_train, with a seed for each dropout layer's masks."""
-        first, last = self.step.value(), self.step.value() + steps
-        steps_per_epoch = tf.shape(x_train)[0] // self.batch_size
-        total = tf.zeros([len(self.names)])
+        rows = tf.shape(x_train)[0]
+        first, steps_per_epoch = self.step.value(), rows // self.batch_size
+        last, start = first + steps, (first, tf.zeros([len(self.names)]))
+
+        def steps_of_epoch(first: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            epoch = first // steps_per_epoch
+            epoch_start, orders = epoch * steps_per_epoch, self._orders(rows, epoch)
+
+            def one_step(step: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+                total += self._step(self._rows(x_train, orders, step - epoch_start), step)
+                return step + 1, total
+
+            return _while_finite(tf.minimum(last, epoch_start + steps_per_epoch), one_step, (first, total))
+
         with seeded(self._dropouts, mask_seeds):
-            while first < last and _is_finite(total):
-                epoch = first // steps_per_epoch
-                epoch_start = epoch * steps_per_epoch
-                orders = self._orders(tf.shape(x_train)[0], epoch)
-                until = tf.minimum(last, epoch_start + steps_per_epoch)
-                while first < until and _is_finite(total):
-                    total += self._step(self._rows(x_train, orders, first - epoch_start), first)
-                    first += 1
+            first, total = _while_finite(last, steps_of_epoch, start)
         self.step.assign(first)
         self.after_steps()
         return total / tf.cast(steps, tf.float32)
@@ -171,11 +176,7 @@ class Loop:
     def _orders(self, n: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
         """Row numbers of an epoch, [draws, n]."""
         rows = tf.range(n)
-        orders = [
-            tf.random.experimental.stateless_shuffle(rows, self._random("order", epoch, draw), alg="philox")
-            for draw in range(self.draws)
-        ]
-        return tf.stack(orders)
+        return tf.stack([philox.shuffled(rows, self._random("order", epoch, draw)) for draw in range(self.draws)])
 
     def _rows(self, x_train: tf.Tensor, orders: tf.Tensor, step_of_epoch: tf.Tensor) -> tf.Tensor:
         """Training rows of a step, [draws, batch, d]."""
@@ -184,7 +185,7 @@ class Loop:
 
     def _normal(self, shape: Sequence[int], purpose: str, step: tf.Tensor, draw: int = 0) -> tf.Tensor:
         """Draws from N(0, 1), computed from random bits, since XLA and TensorFlow's kernels draw different floats."""
-        bits = tf.random.stateless_uniform(shape, self._random(purpose, step, draw), None, None, tf.int64, alg="philox")
+        bits = philox.bits(shape, self._random(purpose, step, draw))
         level = tf.cast(tf.bitwise.right_shift(bits, 64 - 23), tf.float32)  # -2**22 ... 2**22 - 1
         return tf.math.ndtri((level + (2.0**22 + 0.5)) / 2.0**23)
 
@@ -212,5 +213,11 @@ def not_finite(losses: dict[str, float], weights: dict[str, Sequence[np.ndarray]
     ]
 
 
-def _is_finite(losses: tf.Tensor) -> tf.Tensor:
-    return tf.math.is_finite(tf.reduce_sum(losses))
+def _while_finite(last: tf.Tensor, body: Body, start: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Apply a body to (step, sums of losses) until a last step, or until a loss is not finite."""
+
+    def goes_on(step: tf.Tensor, total: tf.Tensor) -> tf.Tensor:
+        return tf.logical_and(step < last, tf.math.is_finite(tf.reduce_sum(total)))
+
+    reached: tuple[tf.Tensor, tf.Tensor] = tf.while_loop(goes_on, body, start)
+    return reached
