@@ -22,6 +22,7 @@ from alad_tf.cli import main as command_line
 from alad_tf.errors import DataError
 from alad_tf.experiments import scheduler
 from alad_tf.report import comparison
+from alad_tf.tabular import model
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
@@ -187,6 +188,12 @@ def test_another_thread_may_call(no_runs: list[Any]) -> None:
     thread.start()
     thread.join()
     assert codes == [1]
+
+
+def test_interrupted_inspect(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(model, "inspect_model", lambda _: os.kill(os.getpid(), signal.SIGINT))
+    assert command_line.main(["inspect", "model"]) == 130
+    assert capsys.readouterr() == ("", "alad: interrupted; nothing has changed\n")
 
 
 @pytest.mark.parametrize("number", SIGNALS)

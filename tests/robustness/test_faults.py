@@ -112,7 +112,8 @@ def test_table_in_the_docs(request: pytest.FixtureRequest) -> None:
     head, rest = page.split(BEGIN)
     committed, tail = rest.split(END)
     there = {line.split(" | ")[0][2:]: line for line in committed.splitlines() if line.startswith("| ")}
-    table = "".join(
+    groups = len({case.group for case in FAULTS})
+    table = f"{len(FAULTS)} faults in {groups} groups.\n\n" + "".join(
         f"### {group}\n\n| fault | exit code | message |\n| --- | --- | --- |\n"
         + "".join(f"{ROWS.get(case.name) or there.get(case.name)}\n" for case in cases)
         + "\n"
