@@ -77,9 +77,8 @@ def run_all(
     for name in set(tasks) - set(waiting) if worker.chief else ():
         remains.remove(folders[name])
     board = ProgressBoard(settings, done=[name for name in tasks if name not in waiting], to_do=waiting)
-    forecast = Forecast(settings, waiting, jobs, board.say)
-    if budget is None:
-        forecast.begin(out)
+    forecast = Forecast(settings, waiting, jobs, board.say if budget is None else _unsaid)
+    forecast.begin(out)
     if worker.together > 1 and waiting:
         board.say(f"{board.title}: this is {worker.name} of {worker.together} processes, which wait for each other")
     runs = _Runs(tasks, folders, waiting, board, forecast, worker, data_dir)
@@ -165,6 +164,10 @@ class _Runs:
                 run.process.kill()
             for run in self.running.values():
                 run.process.join()
+
+
+def _unsaid(line: str) -> None:
+    """With a budget the plan says what fits, and not all of the runs need to be made."""
 
 
 class _Task(NamedTuple):
