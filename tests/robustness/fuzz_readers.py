@@ -15,8 +15,11 @@ import csv
 import gzip
 import io
 import json
+import math
+import os
 import random
 import resource
+import signal
 import sys
 import tempfile
 import time
@@ -44,6 +47,7 @@ from alad_tf.tabular.readers import chunks
 SECONDS = 20.0  # that one call may take
 MEGABYTES = 1500  # that all calls together may take on top of the first
 Chance = random.Random
+Make = Callable[[Path, Chance], Callable[[], object]]
 READERS = ("rows", "arrow", "model")
 
 NUMBERS = [0, 1, -1, 2**31, 2**63, 10**400, 1e308, float("nan"), float("inf"), -0.0, 0.5, True]
@@ -51,7 +55,7 @@ VALUES: list[Any] = [*NUMBERS, None, "", "x", "é\0\ud800", "../../etc/passwd", 
 
 
 @contextmanager
-def case(make: Callable[[Path, Chance], Callable[[], object]], number: int, seed: int, folder: Path) -> Iterator[str]:
+def case(make: Make, number: int, seed: int, folder: Path) -> Iterator[str]:
     """Make a case, read it, and yield "read" or "refused"; raises AssertionError for what is neither."""
     chance = Chance(f"{seed}/{number}/{make.__name__}")
     read = make(folder, chance)
@@ -326,8 +330,29 @@ def _doubled(content: bytes, place: int, chance: Chance) -> bytes:
     return content[:place] + content[place // 2 : place] * chance.choice([1, 50]) + content[place:]
 
 
+def apart(make: Make, number: int, seed: int, folder: Path) -> str:
+    """The outcome of a case in a process of its own; AssertionError where it is none, as when a library ends it."""
+    reader, writer = os.pipe()
+    process = os.fork()
+    if process == 0:
+        signal.alarm(math.ceil(2 * SECONDS))
+        try:
+            with case(make, number, seed, folder) as said:
+                pass
+        except BaseException as error:
+            said = f"{type(error).__name__}: {error}"
+        os.write(writer, said[:300].encode("utf-8", "replace"))
+        os._exit(0)
+    os.close(writer)
+    with open(reader, encoding="utf-8", errors="replace") as pipe:
+        said = pipe.read() or "nothing"
+    code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    assert said in ("read", "refused"), f"it said {said} and ended with exit code {code}"
+    return said
+
+
 def fuzz(
-    folder: Path, seconds: float, seed: int, first: int = 0, only: Sequence[str] = READERS
+    folder: Path, seconds: float, seed: int, first: int = 0, only: Sequence[str] = READERS, forked: bool = False
 ) -> tuple[Counter[str], list[str]]:
     """Read case after case until the time is over; how many were read and refused, and what was found."""
     counts: Counter[str] = Counter()
@@ -341,6 +366,9 @@ def fuzz(
             if name == "model" and number % 10 and len(readers) > 1:  # takes ten times as long
                 continue
             try:
+                if forked:
+                    counts[f"{name} {apart(make, number, seed, folder)}"] += 1
+                    continue
                 with case(make, number, seed, folder) as outcome:
                     counts[f"{name} {outcome}"] += 1
             except Exception as error:
@@ -361,8 +389,9 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--case", type=int, default=0, help="number of the first case")
     parser.add_argument("--only", nargs="+", choices=READERS, default=list(READERS))
+    parser.add_argument("--apart", action="store_true", help="each case in its own process, for those that end it")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        done, found = fuzz(Path(temporary), options.seconds, options.seed, options.case, options.only)
+        done, found = fuzz(Path(temporary), options.seconds, options.seed, options.case, options.only, options.apart)
     print(f"{dict(done)}; findings: {len(found)}", *found, sep="\n")
     sys.exit(bool(found))

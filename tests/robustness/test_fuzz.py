@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
+from typing import Callable
 
 import fuzz_readers
+import pytest
 
 
 def test_readers_read_or_refuse(tmp_path: Path) -> None:
@@ -22,3 +26,16 @@ def test_a_case_is_the_same_again(tmp_path: Path) -> None:
             fuzz_readers.rows(tmp_path / name, chance)
         made.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir() if path.suffix != ".npz"})
     assert made[0] == made[1] and made[0]
+
+
+def test_a_library_that_ends_the_process_is_found(tmp_path: Path) -> None:
+    def ends(folder: Path, chance: fuzz_readers.Chance) -> Callable[[], object]:
+        return lambda: os.kill(os.getpid(), signal.SIGKILL)
+
+    def raises(folder: Path, chance: fuzz_readers.Chance) -> Callable[[], object]:
+        return lambda: {}[0]
+
+    for make, says in ((ends, "said nothing and ended with exit code -9"), (raises, "said KeyError: 0")):
+        with pytest.raises(AssertionError, match=says):
+            fuzz_readers.apart(make, 0, 0, tmp_path)
+    assert fuzz_readers.apart(lambda folder, chance: lambda: None, 0, 0, tmp_path) == "read"
