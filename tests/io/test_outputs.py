@@ -48,5 +48,5 @@ def test_folders_are_refused(inputs: tuple[Path, Path], tmp_path: Path) -> None:
         outputs.require_new(tmp_path / "folder", True, *inputs)
     with pytest.raises(SettingsError, match="outside the model folder"):
         outputs.require_new(inputs[1] / "scored.csv", True, inputs[0])
-    with pytest.raises(SettingsError, match="outside it"):
+    with pytest.raises(SettingsError, match="outside the input folder"):
         outputs.require_new(tmp_path / "folder" / "scored.csv", True, tmp_path / "folder")
