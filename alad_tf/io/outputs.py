@@ -25,8 +25,10 @@ def require_new(output: Path, overwrite: bool, *inputs: Path | None) -> None:
             f"Expected an output outside the model folder, where it would damage the model. Received: {output}."
         )
     for path in filter(None, inputs):
-        if _is_same(output, path) or _is_inside(output, path):
-            raise SettingsError(f"Expected an output other than the input {path} and outside it. Received: {output}.")
+        if _is_same(output, path):
+            raise SettingsError(f"Expected an output other than the input. Received: {output}.")
+        if _is_inside(output, path):
+            raise SettingsError(f"Expected an output outside the input folder {path}. Received: {output}.")
     if output.is_dir():
         raise SettingsError(f"Expected a file to write. Received: the folder {output}.")
     if (output.exists() or output.is_symlink()) and not overwrite:
