@@ -20,7 +20,7 @@ from alad_tf.errors import AladError, SettingsError
 from alad_tf.estimator import callbacks, tensorboard
 from alad_tf.estimator.alad import ALAD
 
-pytestmark = [pytest.mark.minutes(1), pytest.mark.usefixtures("eager")]
+pytestmark = pytest.mark.minutes(0.5)
 
 
 # Training comforts ------------------------------------------------------------------------------------------------
@@ -61,7 +61,7 @@ def test_early_stopping_restores_the_best_weights() -> None:
         make(patience=2).fit(X)
 
 
-def test_validation_as_a_share() -> None:
+def test_validation_as_a_share(eager: None) -> None:
     model = make(epochs=1).fit(X, validation=0.25)
     assert (model.n_samples_fit_, len(model.reference_scores_)) == (30, 10)
     with pytest.raises(SettingsError, match="share of X above 0 and below 1. Received: 1.5"):
@@ -95,7 +95,7 @@ def images_of(folder: Path) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("shape", [(2, 3), [1, 2, 3]])
-def test_images_for_tensorboard(tmp_path: Path, shape: Any) -> None:
+def test_images_for_tensorboard(tmp_path: Path, eager: None, shape: Any) -> None:
     """Held-out rows over their reconstructions, in the range of the rows."""
     table = dataclasses.replace(TINY, data_dim=6, G=(*TINY.G[:-1], dataclasses.replace(TINY.G[-1], units=6)))
     x, held_out = draw(0, 40, 6) * 10.0, draw(1, 12, 6) * 10.0
@@ -129,8 +129,10 @@ def test_log_dir_that_cannot_be_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ema_decay", [None, 0.9])
 def test_warm_start_goes_on_with_the_same_bits(ema_decay: float | None) -> None:
+    """Also where another estimator is trained in the shared graph meanwhile."""
     at_once = make(epochs=3, ema_decay=ema_decay).fit(X, validation=NEW)
     model = make(epochs=1, ema_decay=ema_decay, warm_start=True, random_state=3).fit(X, validation=NEW)
+    make(epochs=1, ema_decay=ema_decay, random_state=6).fit(X)
     model.set_params(epochs=2, random_state=99).fit(X, validation=NEW)
     np.testing.assert_array_equal(model.anomaly_score(NEW), at_once.anomaly_score(NEW))
     assert model.history_ == at_once.history_ and model.seed_ == 3

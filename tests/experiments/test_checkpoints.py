@@ -20,6 +20,7 @@ import pytest
 import small_run
 import tensorflow as tf
 from conftest import CHECKOUT
+from reference import eagerly
 
 from alad_tf.errors import AladError, DataError, Stopped
 from alad_tf.experiments import checkpoints
@@ -37,14 +38,6 @@ pytestmark = pytest.mark.minutes(3)
 def small() -> Iterator[None]:
     with small_run.small():
         yield
-
-
-@pytest.fixture
-def eager() -> Iterator[None]:
-    """Nothing is traced: as exact, and quicker for a few steps."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture
@@ -66,7 +59,8 @@ def run(run_dir: Path, stopping: Callable[[], bool] = lambda: False, **options: 
     try:
         experiment.run(small_run.settings(**options), 3, run_dir, report=reports.append, stopping=stopping)
     except Stopped as error:
-        assert str(error) == f"stopped at step {reports[-1].step} of 24; the same command resumes there"
+        steps = small_run.STEPS * options.get("epochs", 6)
+        assert str(error) == f"stopped at step {reports[-1].step} of {steps}; the same command resumes there"
     return reports
 
 
@@ -78,24 +72,29 @@ def names_in(folder: Path) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "options",
-    [{}, {"spectral_norm": None}, {"spectral_norm": "tfa"}, {"ema_decay": None}, {"latent_discriminator": False}],
-    ids=["all", "no SN", "tfa SN", "no average", "no Dzz"],
+    ("options", "steps"),
+    [
+        ({}, [3, 6, 8, 11, 14, 16]),
+        ({"spectral_norm": None, "ema_decay": None}, [3, 6, 8]),
+        ({"spectral_norm": "tfa", "latent_discriminator": False}, [3, 6, 8]),
+    ],
+    ids=["all", "no SN, no average", "tfa SN, no Dzz"],
 )
-def test_stopped_after_every_chunk(tmp_path: Path, eager: None, options: Options) -> None:
-    """Nine chunks of 3, 3 and 2 steps; epochs have 4 and records 8."""
-    whole = run(tmp_path / "whole", **options)
-    parts = []
-    while not (tmp_path / "parts" / "result.json").exists():
-        parts.append(run(tmp_path / "parts", lambda: True, **options))
-    assert [len(part) for part in parts] == [1] * 9
-    assert [part[0].step for part in parts] == [3, 6, 8, 11, 14, 16, 19, 22, 24]
+def test_stopped_after_every_chunk(tmp_path: Path, options: Options, steps: list[int]) -> None:
+    """Epochs have 4 steps and records 8, in chunks of 3, 3 and 2. Only the graph of all is one that others share."""
+    epochs = steps[-1] // 4
+    with small_run.small(epochs=epochs), eagerly() if options else contextlib.nullcontext():
+        whole = run(tmp_path / "whole", epochs=epochs, **options)
+        parts = []
+        while not (tmp_path / "parts" / "result.json").exists():
+            parts.append(run(tmp_path / "parts", lambda: True, epochs=epochs, **options))
+    assert [[report.step for report in part] for part in parts] == [[step] for step in steps]
     assert [report for part in parts for report in part] == whole
     assert small_run.outcome(tmp_path / "parts") == small_run.outcome(tmp_path / "whole")
     assert "checkpoints" not in names_in(tmp_path / "parts") and "lock" not in names_in(tmp_path / "parts")
 
 
-@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("jit", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_compiled_run_goes_on_with_the_same_bits(tmp_path: Path, jit: bool) -> None:
     """It is stopped after 14 steps, in the middle of an epoch and of a record."""
     run(tmp_path / "whole", jit=jit)
@@ -105,7 +104,7 @@ def test_compiled_run_goes_on_with_the_same_bits(tmp_path: Path, jit: bool) -> N
     assert small_run.outcome(tmp_path / "parts") == small_run.outcome(tmp_path / "whole")
 
 
-def test_every_variable_is_restored(tmp_path: Path, eager: None) -> None:
+def test_every_variable_is_restored(tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=(2048, 2)).astype(np.float32)
     one, other = (small_run.trainer(seed, x) for seed in (3, 4))
     one.train(5)
@@ -126,7 +125,7 @@ def test_every_variable_is_restored(tmp_path: Path, eager: None) -> None:
         assert a.numpy().tobytes() == b.numpy().tobytes(), a.name
 
 
-def test_seconds_add_up(tmp_path: Path, eager: None) -> None:
+def test_seconds_add_up(tmp_path: Path) -> None:
     begin = time.monotonic()
     run(tmp_path, lambda: True)
     log = tmp_path / "checkpoints" / "step3" / "log.json"
@@ -136,7 +135,7 @@ def test_seconds_add_up(tmp_path: Path, eager: None) -> None:
     assert 0 < first < total < time.monotonic() - begin
 
 
-def test_checkpoints_are_as_often_as_said(tmp_path: Path, eager: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpoints_are_as_often_as_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saved: list[int] = []
     monkeypatch.setattr(checkpoints.Checkpoints, "save", lambda self, step, log: saved.append(step))
     run(tmp_path / "often")
@@ -299,7 +298,7 @@ def test_folder_that_may_not_be_written(saved: checkpoints.Checkpoints) -> None:
 
 
 def test_losses_that_are_not_finite_leave_the_last_finite_checkpoint(
-    tmp_path: Path, eager: None, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train = alad_trainer.Trainer.train
 
@@ -317,7 +316,7 @@ def test_losses_that_are_not_finite_leave_the_last_finite_checkpoint(
 
 
 def test_collapse_is_warned_of_once(
-    tmp_path: Path, eager: None, monkeypatch: pytest.MonkeyPatch, warned: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warned: pytest.LogCaptureFixture
 ) -> None:
     losses = {"loss_d": 1e-5, "loss_ge": 9.0}
     monkeypatch.setattr(alad_trainer.Trainer, "train", lambda self, steps: losses)

@@ -112,6 +112,7 @@ def test_second_call_leaves_complete_runs_alone(made: Made, alad: Alad) -> None:
     assert [state(run_dir) for run_dir in made.runs] == before
 
 
+@pytest.mark.slow
 def test_incomplete_run_is_remade_with_the_same_bits(made: Made, alad: Alad) -> None:
     files = [made.runs[1] / name for name in ("weights.npz", "scores.npz")]
     before, expected = state(made.runs[0]), [arrays(path) for path in files]

@@ -175,8 +175,12 @@ def losses(run_dir: Path) -> list[list[float]]:
     return [[record["step"], record["loss_d"], record["loss_ge"]] for record in records]
 
 
+@pytest.mark.slow
 def test_two_processes_are_stopped_go_on_and_train_as_one(pair: Pair) -> None:
-    """Stopped through the one that is not the chief; only the chief writes. Digits are lost as in test_replicas.py."""
+    """Stopped through the one that is not the chief; only the chief writes.
+
+    Digits are lost as in test_distribution.py.
+    """
     epochs = 40
     assert main.main(["reproduce", "toy", "--runs", "1", "--epochs", str(epochs), "--out", str(pair.out)]) == 0
     pair.start(epochs, epochs)
@@ -185,7 +189,7 @@ def test_two_processes_are_stopped_go_on_and_train_as_one(pair: Pair) -> None:
     (chief, _, why), (other, _, _) = pair.end()
     assert (chief, other) == (1, 130) and "stopped at step" in why
     run_dir = pair.out / "toy" / f"ALAD-multi-worker-{epochs}epochs" / "seed0"
-    (checkpoint,) = (run_dir / "checkpoints").iterdir()
+    checkpoint = max((run_dir / "checkpoints").iterdir(), key=lambda path: int(path.name[4:]))  # up to two are kept
     assert checkpoint.name in why.replace("step ", "step")
     began = json.loads((checkpoint / "log.json").read_text())["history"]
     pair.start(epochs, epochs)
@@ -215,24 +219,13 @@ def test_images_with_their_best_weights(pair: Pair, tmp_path: Path) -> None:
     assert {path.name for path in pair.out.iterdir()} == set(WRITTEN)
 
 
-@pytest.mark.parametrize("killed", [pytest.param(0, marks=pytest.mark.slow), 1])
-def test_the_other_ends_with_one_line(pair: Pair, killed: int) -> None:
+@pytest.mark.slow
+def test_the_other_ends_with_one_line(pair: Pair) -> None:
     pair.start(1000, 1000)
     pair.wait_for_training()
-    os.killpg(pair.started[killed].pid, signal.SIGKILL)
-    code, out, why = pair.end()[1 - killed]
+    os.killpg(pair.started[1].pid, signal.SIGKILL)
+    code, out, why = pair.end()[0]
     assert code == 1 and not out
     assert why.startswith(
         "alad: error: seed 0: Expected every process of TF_CONFIG to go on. Received: UnavailableError"
     )
-
-
-@pytest.mark.slow
-def test_other_settings_are_named(pair: Pair) -> None:
-    """Other epochs have another folder, in which the other process finds nothing of the chief's."""
-    pair.start(5, 6)
-    (chief, _, of_chief), (other, _, of_other) = pair.end()
-    assert (chief, other) == (1, 1)
-    assert "Expected --out to be a folder that all processes share, and the same options in each" in of_other
-    assert "ALAD-multi-worker-6epochs" in of_other
-    assert "Expected every process of TF_CONFIG to go on" in of_chief

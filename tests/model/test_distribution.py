@@ -1,10 +1,9 @@
-"""Several devices or processes share each batch and train as one does. In processes: devices are made at the start."""
+"""Several devices share each batch and train as one does. In processes: devices are made at the start."""
 
 from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -36,7 +35,7 @@ from reference import TINY, narrow_images
 if kind == "mirrored":
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 else:
-    strategy = distribution.strategy(kind if kind == "multi-worker" else None)
+    strategy = distribution.strategy(None)
 
 
 def train(name):
@@ -61,9 +60,9 @@ for name in names:
 Answers = dict[str, dict[str, Any]]  # name of a table -> losses and state of the training
 
 
-def start(kind: str, *names: str, **environment: str) -> subprocess.Popen[str]:
+def start(kind: str, *names: str) -> subprocess.Popen[str]:
     path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
-    everything = {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
+    everything = {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, "-c", TRAIN, kind, *names]
     return subprocess.Popen(command, env=everything, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -90,28 +89,17 @@ def mirrored() -> Answers:
     return answers(start("mirrored", *names), *names)
 
 
-def two_workers(name: str) -> list[dict[str, Any]]:
-    """Results of two processes on this machine that train as one."""
-    sockets = [socket.socket() for _ in range(2)]
-    for each in sockets:
-        each.bind(("localhost", 0))
-    cluster = {"worker": [f"localhost:{each.getsockname()[1]}" for each in sockets]}
-    for each in sockets:
-        each.close()
-    places = [json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}) for index in range(2)]
-    started = [start("multi-worker", name, TF_CONFIG=place) for place in places]
-    return [answers(process, name)[name] for process in started]
-
-
-def test_two_devices_and_two_processes_have_the_losses_of_one(one: Answers, mirrored: Answers) -> None:
+def test_two_devices_have_the_losses_of_one(one: Answers, mirrored: Answers) -> None:
     """The table of the toy data has neither batch norm nor dropout: only the order of sums differs.
 
-    Adam's first steps are as large for a gradient that is almost 0 as for any other, so that last digits grow.
+    Adam's first steps are as large for a gradient that is almost 0 as for any other, so that last digits grow. Two
+    processes are compared with one in tests/experiments/test_workers.py.
     """
-    for other in (mirrored["toy"], *two_workers("toy")):
-        for ours, theirs, digits in zip(other["losses"], one["toy"]["losses"], (1e-6, 1e-4, 1e-3)):  # two steps each
-            assert ours == pytest.approx(theirs, rel=digits)
-        assert other["state"] == pytest.approx(one["toy"]["state"], rel=1e-3)
+    for ours, theirs, digits in zip(
+        mirrored["toy"]["losses"], one["toy"]["losses"], (1e-6, 1e-4, 1e-3)
+    ):  # two steps each
+        assert ours == pytest.approx(theirs, rel=digits)
+    assert mirrored["toy"]["state"] == pytest.approx(one["toy"]["state"], rel=1e-3)
 
 
 @pytest.mark.parametrize("name", ["tiny", "images"])
