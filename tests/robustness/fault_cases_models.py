@@ -19,10 +19,13 @@ INSPECT = ["inspect", "model"]
 MODEL_FILES = (
     "columns.json",
     "data.json",
+    "history.npz",
     "model.json",
     "preprocessing.json",
+    "references.npz",
     "scaling.npz",
     "scores.npz",
+    "usual.npz",
     "weights.npz",
 )
 
