@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import ModuleType
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,9 @@ import architectures
 from alad_tf.baselines import anogan, dagmm, dsebm
 from alad_tf.errors import SettingsError
 from alad_tf.estimator import validation
-from alad_tf.estimator.network_detector import CONSTRAINTS, NetworkDetector
+from alad_tf.estimator.network_detector import CONSTRAINTS, NetworkDetector, renamed
 from alad_tf.estimator.sklearn_versions import validated_rows
-from alad_tf.model.batching import Score, unwatched
+from alad_tf.model.batching import Score, padded, unwatched
 from alad_tf.model.training_loop import chunks, with_progress_bar
 from architectures import Dagmm, Dsebm, Gan, Table
 from architectures.rows import of_width
@@ -35,7 +35,7 @@ class _Detector(NetworkDetector):
         epochs: passes over the training rows; None: the table's.
         batch_size: rows per step; None: the table's, or all rows if there are fewer.
         learning_rate: learning rate of Adam; None: the table's.
-        score: one of the method's scores; None: the first one.
+        score_name: one of the method's scores; None: the first one. Its old name `score` is deprecated.
         contamination: fraction of the training rows above the threshold that `fit` sets, in (0, 0.5].
         scaling: "standard", "minmax" or None; each feature is scaled by its statistics on the training rows.
         random_state: governs initial weights, row order, z, noise and dropout.
@@ -56,7 +56,7 @@ class _Detector(NetworkDetector):
     _kind: ClassVar[type]  # of table
     _parameter_constraints: ClassVar[dict[str, list[object]]] = {
         "architecture": [StrOptions({"kdd99", "arrhythmia"}), Dsebm, Dagmm, Gan],
-        "score": [str, None],
+        "score_name": [str, None],
         **CONSTRAINTS,
     }
 
@@ -67,17 +67,18 @@ class _Detector(NetworkDetector):
         epochs: int | None = None,
         batch_size: int | None = None,
         learning_rate: float | None = None,
-        score: str | None = None,
+        score_name: str | None = None,
         contamination: float = 0.1,
         scaling: str | None = "standard",
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 1,
+        **deprecated: Any,
     ) -> None:
         self.architecture = architecture
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
-        self.score = score
+        self.score_name = renamed(self, deprecated, score_name)
         self.contamination = contamination
         self.scaling = scaling
         self.random_state = random_state
@@ -96,9 +97,11 @@ class _Detector(NetworkDetector):
                 f"Expected the name of a data set or a table of {self._method}. Received: a table of "
                 f"{type(self.architecture).__name__.upper()}."
             )
-        if self.score not in (None, *self._module.SCORES):
+        if self.score_name not in (None, *self._module.SCORES):
             allowed = ", ".join(self._module.SCORES)
-            raise SettingsError(f"Expected a score of {self._method}. Received: {self.score!r}. Allowed: {allowed}.")
+            raise SettingsError(
+                f"Expected a score of {self._method}. Received: {self.score_name!r}. Allowed: {allowed}."
+            )
         x: np.ndarray = validated_rows(self, X, dtype=np.float64, ensure_min_samples=2)
         self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
         self.center_, self.scale_ = validation.fit_scaling(self.scaling, x)
@@ -111,7 +114,8 @@ class _Detector(NetworkDetector):
         """Anomaly score [n] of X [n, d]; larger = more anomalous."""
         check_is_fitted(self, "networks_")
         x: np.ndarray = validated_rows(self, X, dtype=np.float64, reset=False)
-        return self._scorer(self._scaled(x), unwatched)[self.score or self._module.SCORES[0]]
+        scores = self._scorer(padded(self._scaled(x)), unwatched)[self.score_name or self._module.SCORES[0]]
+        return scores[: len(x)]
 
     def _table(self, n_rows: int, n_features: int) -> Table:
         given = self.architecture

@@ -7,9 +7,10 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.metrics import roc_auc_score
 from sklearn.utils.validation import check_is_fitted
 
-from alad_tf.errors import SettingsError
+from alad_tf.errors import DataError, SettingsError
 from alad_tf.estimator import thresholds
 from alad_tf.typing import Rule
 
@@ -53,6 +54,19 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
     def predict(self, X: npt.ArrayLike) -> np.ndarray:
         """Return -1 for outliers and 1 for the other rows of X [n, d]: [n] int."""
         return np.where(self.decision_function(X) < 0.0, -1, 1)
+
+    def score(self, X: npt.ArrayLike, y: npt.ArrayLike) -> float:
+        """AUROC on rows X [n, d] with labels y [n], 1 for normal rows and -1 for anomalies: larger = better.
+
+        Of two other labels the larger is that of normal rows.
+
+        Raises:
+            DataError: labels of one kind, or of more than two.
+        """
+        labels = np.unique(np.asarray(y))
+        if len(labels) != 2:
+            raise DataError(f"Expected labels of two kinds, 1 and -1. Received: {labels[:5].tolist()}.")
+        return float(roc_auc_score(np.asarray(y) == labels[1], self.decision_function(X)))
 
     def p_value(self, X: npt.ArrayLike) -> np.ndarray:
         """Share of normal rows whose score is as large, [n] in (0, 1]: small = anomalous; see `reference_`.

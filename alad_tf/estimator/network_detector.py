@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Optional, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -24,6 +25,20 @@ CONSTRAINTS: dict[str, list[object]] = {  # of the options that all detectors wi
     "random_state": ["random_state"],
     "verbose": ["verbose"],
 }
+
+
+Option = TypeVar("Option", str, Optional[str])
+
+
+def renamed(detector: object, deprecated: dict[str, Any], score_name: Option) -> Option:
+    """The name of the score, also where it is given under the option's old name (TypeError for any other option)."""
+    name = type(detector).__name__
+    unknown = [option for option in deprecated if option != "score"]
+    if unknown:
+        raise TypeError(f"{name}() got an unexpected keyword argument {unknown[0]!r}")
+    if "score" in deprecated:
+        warnings.warn(f"{name}(score=...) is now {name}(score_name=...).", FutureWarning, stacklevel=3)
+    return deprecated.get("score", score_name)
 
 
 class NetworkDetector(OutlierDetector):
@@ -64,7 +79,10 @@ class NetworkDetector(OutlierDetector):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the state and build the networks from their arrays."""
+        """Restore the state, also of a release that named the option `score`, and build the networks from arrays."""
+        if "score" in state:
+            state = {**state, "score_name": state["score"]}
+            del state["score"]
         super().__setstate__(state)
         if "networks_" in state:
             networks = self._build()

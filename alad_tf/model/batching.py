@@ -16,10 +16,20 @@ Score = Callable[[np.ndarray, Watch], dict[str, np.ndarray]]  # name -> [n], lar
 Parts = dict[str, np.ndarray]  # of what is being computed: those that are there are not computed again
 CHUNK_ROWS = 4096
 CHUNK_IMAGES = 256
+TILE = 16  # rows; divides the sizes of all chunks
 
 
 def unwatched(done: int, of: int) -> None:
     """Ignore progress."""
+
+
+def padded(x: np.ndarray) -> np.ndarray:
+    """Rows x [n, d] with the last one repeated up to a multiple of `TILE` rows.
+
+    Matrix products round a row of few in another way than one of many; a row of whole tiles has the same bits in all.
+    """
+    missing = -len(x) % TILE
+    return np.concatenate([x, np.repeat(x[-1:], missing, axis=0)]) if missing and len(x) else x
 
 
 def in_chunks(score: Callable[[Any], Mapping[str, Any]], x: np.ndarray, watch: Watch) -> dict[str, np.ndarray]:
