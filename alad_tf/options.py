@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 CLASSICAL = ("OC-SVM", "SGD-OC-SVM", "IF", "mean", "kNN")  # baselines without networks and epochs
+COMPARED = ("ALAD", "kNN", "LOF", "IF", "OC-SVM", "DSEBM", "DAGMM")  # default methods of `alad compare`
+COMPARABLE = (*COMPARED, "SGD-OC-SVM", "mean")
 NEIGHBOURS = 5  # k of kNN and of the score "neighbours"
 SCALINGS = ("standard", "minmax", None)  # scaling of features; None: raw values
 PROTOCOL_SCALINGS = (None, "minmax")  # scalings of the paper's data sets

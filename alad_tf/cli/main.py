@@ -13,7 +13,7 @@ import click
 
 from alad_tf import stack
 from alad_tf._version import __version__
-from alad_tf.cli import report, reproduce, serving, tabular
+from alad_tf.cli import compare, report, reproduce, serving, tabular
 from alad_tf.cli.arguments import GOES_ON, Command, full_name, write_examples
 from alad_tf.cli.terminal import say, tell
 from alad_tf.errors import AladError, one_line
@@ -27,11 +27,12 @@ alad tables --budget 8                       do missing runs for eight hours, th
 alad fit train.csv --model model             your own data: train on normal rows
 alad score new.csv --model model --output scored.csv
 alad report model new.csv --output report.html   scores and explanations as a web page
+alad compare train.csv --label kind --normal benign --test test.csv --output comparison
 alad export model served/fraud               a SavedModel for TensorFlow Serving
 """
 FAMILIES = {
     "The paper's experiments": reproduce.FAMILY,
-    "Your own data": (*tabular.FAMILY, *report.FAMILY),
+    "Your own data": (*tabular.FAMILY, *report.FAMILY, *compare.FAMILY),
     "Models for other programs": serving.FAMILY,
 }
 PARTS = {"TensorFlow": "tensorflow", "Keras": "keras", "NumPy": "numpy"}

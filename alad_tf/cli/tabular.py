@@ -30,11 +30,12 @@ from alad_tf.cli.arguments import (
 )
 from alad_tf.cli.terminal import say, tell
 from alad_tf.errors import SettingsError
-from alad_tf.options import ROW_SCORES
+from alad_tf.options import ROW_SCORES, SCALING_NAMES
 from alad_tf.typing import Options
 
 if TYPE_CHECKING:
     from alad_tf.tabular.dialects import Dialect
+    from alad_tf.tabular.fit import Preparation
     from alad_tf.tabular.labels import Labels
 
 COLUMNS = "Columns"
@@ -42,6 +43,27 @@ READING = "Reading the file"
 FOUND = "detected"
 TRAINING = "Training"
 DECISION = "Scores and threshold"
+
+
+def columns(function: Decorated) -> Decorated:
+    """Add the options of which columns are used, and how."""
+    for add in (
+        option(
+            "--scaling",
+            one_of(SCALING_NAMES),
+            "|".join(SCALING_NAMES),
+            "scaling of numeric columns",
+            default="standard",
+            show_default=True,
+            group=COLUMNS,
+        ),
+        flag("--impute", "fill missing cells (numbers by the median); otherwise they are an error", group=COLUMNS),
+        option("--numeric", click.STRING, "COL ...", "columns to read as numbers", multiple=True, group=COLUMNS),
+        option("--categorical", click.STRING, "COL ...", "columns to encode one-hot", multiple=True, group=COLUMNS),
+        option("--drop", click.STRING, "COL ...", "columns to leave out", multiple=True, group=COLUMNS),
+    ):
+        function = add(function)
+    return function
 
 
 def reading(function: Decorated) -> Decorated:
@@ -80,19 +102,7 @@ alad fit train.csv --model model --epochs 20 --validation 0.2 --false-positive-r
 @argument("data", PATH, "DATA", f"training rows: {FILES}")
 @option("--model", PATH, "DIR", "new folder for the model", required=True)
 @flag("--overwrite", "replace an existing model")
-@option("--drop", click.STRING, "COL ...", "columns to leave out", multiple=True, group=COLUMNS)
-@option("--categorical", click.STRING, "COL ...", "columns to encode one-hot", multiple=True, group=COLUMNS)
-@option("--numeric", click.STRING, "COL ...", "columns to read as numbers", multiple=True, group=COLUMNS)
-@flag("--impute", "fill missing cells (numbers by the median); otherwise they are an error", group=COLUMNS)
-@option(
-    "--scaling",
-    one_of(("standard", "minmax", "none")),
-    "standard|minmax|none",
-    "scaling of numeric columns",
-    default="standard",
-    show_default=True,
-    group=COLUMNS,
-)
+@columns
 @reading
 @labels("train on the normal rows, without this column", group=COLUMNS)
 @option("--test", PATH, "FILE", "labelled rows for AUROC and other metrics", group=COLUMNS)
@@ -158,17 +168,9 @@ def fit(data: Path, model: Path, **given: Any) -> None:
     features, and all other columns are categorical. After an interruption, the same command continues from the
     checkpoint in DIR.training.
     """
-    from alad_tf.tabular.fit import Preparation, fit_file
+    from alad_tf.tabular.fit import fit_file
     from alad_tf.tabular.standard_input import local
 
-    preparation = Preparation(
-        drop=list(given["drop"]),
-        categorical=list(given["categorical"]),
-        numeric=list(given["numeric"]),
-        scaling=given["scaling"],
-        impute=given["impute"],
-        labels=labels_of(given["label"], given["normal"]),
-    )
     names = ("architecture", "epochs", "batch_size", "learning_rate", "patience", "log_dir", "contamination")
     options = {name: given[name] for name in names if given[name] is not None}
     options["score_name"] = given["score"]
@@ -180,8 +182,8 @@ def fit(data: Path, model: Path, **given: Any) -> None:
         report = fit_file(
             path,
             model,
-            preparation=preparation,
-            dialect=_dialect(given),
+            preparation=preparation_of(given),
+            dialect=dialect_of(given),
             test=given["test"],
             validation=given["validation"],
             false_positive_rate=given["false_positive_rate"],
@@ -255,7 +257,7 @@ def score(data: Path, model: Path, output: Path, **given: Any) -> None:
             chunk_rows=given["chunk_rows"],
             id_column=given["id"],
             labels=labels_of(given["label"], given["normal"]),
-            dialect=_dialect(given),
+            dialect=dialect_of(given),
             scores_only=given["scores_only"],
             top=given["top"],
             sort=given["sort"],
@@ -290,6 +292,20 @@ def inspect(model: Path) -> None:
     say(inspect_model(model))
 
 
+def preparation_of(given: Options) -> Preparation:
+    """Return how the call says that columns become numbers."""
+    from alad_tf.tabular.fit import Preparation
+
+    return Preparation(
+        drop=list(given["drop"]),
+        categorical=list(given["categorical"]),
+        numeric=list(given["numeric"]),
+        scaling=given["scaling"],
+        impute=given["impute"],
+        labels=labels_of(given["label"], given["normal"]),
+    )
+
+
 def labels_of(column: str | None, normal: tuple[str, ...]) -> Labels | None:
     """Return the label column and its normal values, or None if the call has neither."""
     from alad_tf.tabular.labels import Labels
@@ -300,7 +316,7 @@ def labels_of(column: str | None, normal: tuple[str, ...]) -> Labels | None:
     return None if column is None else Labels(column, normal)
 
 
-def _dialect(given: Options) -> Dialect:
+def dialect_of(given: Options) -> Dialect:
     """Return the dialect that the call specifies."""
     from alad_tf.tabular.dialects import Dialect
 

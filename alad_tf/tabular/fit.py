@@ -17,14 +17,15 @@ import numpy as np
 import pandas as pd
 
 from alad_tf.columns.coarse import CoarseWarning
-from alad_tf.columns.encoder import Encoder
-from alad_tf.columns.schema import Columns, Kind, as_text, require
+from alad_tf.columns.encoder import Encoder, TrainingCells
+from alad_tf.columns.schema import Kind, as_text, require
 from alad_tf.errors import ConstantFeatureWarning, DataError, SettingsError
 from alad_tf.io import model_folder
 from alad_tf.tabular import profiles, readers
 from alad_tf.tabular.dialects import ANY, Dialect
+from alad_tf.tabular.labelled import LabelledRows
 from alad_tf.tabular.labels import Labels, describe_metrics
-from alad_tf.tabular.model import CHUNK_ROWS, Model, bar, require_columns
+from alad_tf.tabular.model import Model, bar
 from alad_tf.tabular.summary import describe_fit
 from alad_tf.typing import Document, Options
 
@@ -101,32 +102,32 @@ def fit_file(
     _require_options(labels, test, validation, false_positive_rate)
     started = time.monotonic()
     dialect = settled(path, dialect)
-    frame = _normal_rows(path, preparation, dialect)
+    frame = normal_rows(path, preparation, dialect)
     encoder, cells = preparation.encoder(frame)
     chosen = encoder.columns
-    judge = None if test is None or labels is None else _Test(test, chosen, labels, dialect)
-    estimator = _trained(encoder.training_features(cells), validation, checkpoint_of(folder), options or {})
+    judge = None if test is None or labels is None else LabelledRows(test, chosen, labels, dialect)
+    estimator = _trained(TrainingCells(encoder, cells), validation, checkpoint_of(folder), options or {})
     if false_positive_rate is not None:
         estimator.set_threshold(false_positive_rate=false_positive_rate)
     data = {"file": path.name, "rows": len(frame), **preparation.described(), "dialect": dialect.to_document()}
     data["categories"] = {name: int(cells[name].nunique()) for name in chosen.categorical}
     data["profile"] = profiles.describe(cells, chosen)
     data["seconds"] = round(time.monotonic() - started, 1)
-    model = Model(estimator, chosen, encoder.transformer, data)
+    model = Model(estimator, data)
     lines = [f"trained on {len(frame)} rows of {path} in {data['seconds']:g} s; seed {estimator.seed_}"]
     lines += describe_fit(model)
     if judge is not None:
-        lines.append(judge.metrics(model))
+        lines.append(_metrics(judge, model))
     model.save(folder)
     return "\n".join([*lines, f"model: {folder}"])
 
 
-def _trained(x: np.ndarray, validation: float, checkpoint: Path, options: Options) -> ALAD:
+def _trained(cells: TrainingCells, validation: float, checkpoint: Path, options: Options) -> ALAD:
     from alad_tf.estimator.alad import ALAD  # imports TensorFlow, after the rows have been checked
 
     estimator = ALAD(scaling=None, verbose=int(sys.stderr.isatty()), **options)
     with logged_warnings():
-        return estimator.fit(x, validation=validation or None, checkpoint=checkpoint)
+        return estimator.fit(cells, validation=validation or None, checkpoint=checkpoint)
 
 
 def _require_options(
@@ -152,30 +153,20 @@ def settled(path: Path, asked: Dialect, usual: Dialect | None = None, expected: 
     return dialect
 
 
-class _Test:
-    """A file of labelled rows; missing columns are an error at once."""
-
-    def __init__(self, path: Path, chosen: Columns, labels: Labels, usual: Dialect) -> None:
-        self._path, self._labels = path, labels
-        self._dialect = readers.settle(path, usual=usual, expected=chosen.sources)
-        present = readers.columns(path, self._dialect)
-        require_columns(path, chosen, present)
-        require(present, [labels.column], "--label")
-
-    def metrics(self, model: Model) -> str:
-        """Describe the metrics of a model on the rows of the file."""
-        found, kept = [], []
-        kinds: dict[str, Kind] = {self._labels.column: "text", **model.columns.kinds()}
-        for frame in readers.chunks(self._path, CHUNK_ROWS, only=kinds, kinds=kinds, dialect=self._dialect):
-            found.append(self._labels.is_anomaly(frame))
-            kept.append(model.scored(frame)[0]["score"].to_numpy())
-        if not found:
-            raise DataError(f"Expected rows to test on in {self._path}. Received: none.")
-        return describe_metrics(np.concatenate(found), np.concatenate(kept))
+def _metrics(rows: LabelledRows, model: Model) -> str:
+    """Describe the metrics of a model on labelled rows."""
+    parts = [(anomaly, model.scored(frame)[0]["score"].to_numpy()) for frame, anomaly in rows.chunks()]
+    anomalies, scores = (np.concatenate(part) for part in zip(*parts))
+    return describe_metrics(anomalies, scores)
 
 
-def _normal_rows(path: Path, preparation: Preparation, dialect: Dialect) -> pd.DataFrame:
-    """Read the rows and columns to train on."""
+def normal_rows(path: Path, preparation: Preparation, dialect: Dialect) -> pd.DataFrame:
+    """Read the rows and the columns to train on: with labels the normal rows, without the column of labels.
+
+    Raises:
+        SettingsError: a column that the file does not have.
+        DataError: the file cannot be read; with labels, no row is normal.
+    """
     labels = preparation.labels
     named = {"--drop": preparation.drop, "--categorical": preparation.categorical, "--numeric": preparation.numeric}
     if labels is not None:

@@ -1,0 +1,261 @@
+"""`alad compare`: ALAD beside simpler methods and the paper's baselines, on a user's own rows.
+
+All methods see the same features. Every run is kept as a file, and the same call leaves out what is there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from sklearn.base import OutlierMixin
+from sklearn.neighbors import LocalOutlierFactor
+
+from alad_tf import baselines, metrics
+from alad_tf.baselines import classical
+from alad_tf.columns.encoder import TrainingCells
+from alad_tf.errors import AladError, DataError, SettingsError, one_line
+from alad_tf.estimator.alad import ALAD
+from alad_tf.io import atomic
+from alad_tf.report import plots
+from alad_tf.report.rendering import FORMATS, Figure, Table
+from alad_tf.tabular.dialects import ANY, Dialect
+from alad_tf.tabular.fit import Preparation, normal_rows, settled
+from alad_tf.tabular.labelled import LabelledRows
+from alad_tf.typing import Document
+
+logger = logging.getLogger(__name__)
+
+DRAWS_NOTHING = ("kNN", "LOF", "OC-SVM", "mean")  # methods without random numbers: one seed is all
+METRICS = {
+    "auroc": "AUROC",
+    "average_precision": "Average precision",
+    "precision": "Precision",
+    "recall": "Recall",
+    "f1": "F1",
+}
+SECONDS = {"fit_seconds": "Fit (s)", "score_seconds": "Score (s)"}
+NU = 0.1  # of the one-class SVMs: share of the training rows outside, as ALAD's contamination
+CURVE_POINTS = 500  # of a ROC curve that is kept
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows to train on, rows to test on [n, d] and which of them are anomalies [n]."""
+
+    train: TrainingCells
+    x_train: np.ndarray
+    x_test: np.ndarray
+    anomaly: np.ndarray
+    invalid: int
+
+    @classmethod
+    def read(cls, train: Path, test: Path, preparation: Preparation, dialect: Dialect = ANY) -> Rows:
+        """Read both files as `alad fit` does.
+
+        Raises:
+            AladError: labels are missing, a file or rows cannot be used, or the test rows are of one kind.
+        """
+        labels = preparation.labels
+        if labels is None:
+            raise SettingsError(
+                "Expected --label and --normal, by which methods are compared. Received: neither. Without labels, "
+                "methods differ in time and in the rows that they flag, and nothing says which one is right."
+            )
+        dialect = settled(train, dialect)
+        cells = TrainingCells(*preparation.encoder(normal_rows(train, preparation, dialect)))
+        judged = LabelledRows(test, cells.encoder.columns, labels, dialect)
+        x_test, anomaly, invalid = judged.features(cells.encoder)
+        if anomaly.all() or not anomaly.any():
+            raise DataError(
+                f"Expected normal rows and anomalies in {test}, by the column {labels.column!r}. Received: "
+                f"{int(anomaly.sum())} anomalies of {len(anomaly)} rows."
+            )
+        return cls(cells, cells.features(), x_test, anomaly, invalid)
+
+    def digest(self) -> str:
+        """SHA-256 sum of all features and labels."""
+        found = hashlib.sha256()
+        for part in (self.x_train, self.x_test, self.anomaly):
+            found.update(str(part.shape).encode() + np.ascontiguousarray(part).tobytes())
+        return found.hexdigest()
+
+    def described(self) -> str:
+        """The rows in one line."""
+        without = f"; {self.invalid} rows with missing or infinite cells left out" if self.invalid else ""
+        return (
+            f"{len(self.x_train)} rows to train on, {self.x_train.shape[1]} features; {len(self.x_test)} rows to test "
+            f"on, {int(self.anomaly.sum())} of them anomalies{without}"
+        )
+
+
+def compare(rows: Rows, methods: Sequence[str], seeds: Sequence[int], output: Path) -> str:
+    """Run what is missing, and write table and figure.
+
+    Args:
+        rows: `Rows.read`.
+        methods: of `options.COMPARABLE`.
+        seeds: of the methods that draw random numbers; the others run once.
+        output: folder for `runs/`, table.txt, table.md, table.csv and comparison.png; new, or of these rows.
+
+    Returns:
+        The table and what it says about ALAD, as text.
+
+    Raises:
+        SettingsError: the folder is of other rows.
+    """
+    _require_same(output, rows)
+    wanted = [(method, seed) for method in methods for seed in (seeds[:1] if method in DRAWS_NOTHING else seeds)]
+    paths = {(method, seed): output / "runs" / f"{method}-seed{seed}.json" for method, seed in wanted}
+    kept = {run: _kept(path) for run, path in paths.items()}
+    logger.info("%s", rows.described())
+    found: dict[str, list[Document]] = {method: [] for method in methods}
+    for number, ((method, seed), path) in enumerate(paths.items(), 1):
+        run = kept[method, seed]
+        if run is None:
+            run = _run(method, seed, rows)
+            if "failed" not in run:
+                atomic.write_json(path, run)
+        found[method].append(run)
+        logger.info("%d of %d: %s, seed %d: %s", number, len(paths), method, seed, _line(run))
+    table = _table(found, rows)
+    for form, suffix in FORMATS.items():
+        atomic.write_text(output / f"table.{suffix}", table.render(form))
+    _draw(found, output / "comparison.png")
+    return "\n".join([table.as_text(), *_verdict(found), f"table and figure: {output}"])
+
+
+def _build(method: str, seed: int, width: int) -> OutlierMixin:
+    if method == "ALAD":
+        return ALAD(scaling=None, random_state=seed, verbose=0)
+    if method == "LOF":
+        return LocalOutlierFactor(novelty=True)
+    if method in ("DSEBM", "DAGMM"):
+        return getattr(baselines, method)(scaling=None, random_state=seed, verbose=0)
+    return classical.build(method, n_features=width, expected_anomalies=NU, seed=seed)
+
+
+def _run(method: str, seed: int, rows: Rows) -> Document:
+    """Metrics and seconds of a method, or why it failed."""
+    started = time.perf_counter()
+    try:
+        model = _build(method, seed, rows.x_train.shape[1]).fit(rows.train if method == "ALAD" else rows.x_train)
+        fitted = time.perf_counter()
+        scores = -np.asarray(model.score_samples(rows.x_test), np.float64)
+        scored = time.perf_counter()
+        found = metrics.evaluate(rows.anomaly.astype(np.uint8), scores, float(rows.anomaly.mean()))
+    except (AladError, ValueError) as error:
+        return {"failed": one_line(error)}
+    curve = plots.thin(*plots.roc(rows.anomaly.astype(np.uint8), scores), CURVE_POINTS)
+    return {
+        **found,
+        "fit_seconds": round(fitted - started, 3),
+        "score_seconds": round(scored - fitted, 3),
+        "roc": [values.tolist() for values in curve],
+    }
+
+
+def _line(run: Document) -> str:
+    if "failed" in run:
+        return f"failed: {run['failed']}"
+    return f"AUROC {run['auroc']:.4f}, fit {run['fit_seconds']:.1f} s, score {run['score_seconds']:.1f} s"
+
+
+def _complete(runs: Sequence[Document]) -> list[Document]:
+    return [run for run in runs if "failed" not in run]
+
+
+def _mean(runs: Sequence[Document], name: str) -> float:
+    return float(np.mean([run[name] for run in runs]))
+
+
+def _ranked(found: dict[str, list[Document]]) -> dict[str, list[Document]]:
+    """The complete runs of each method that has any, the largest AUROC first."""
+    complete = {method: _complete(runs) for method, runs in found.items() if _complete(runs)}
+    return dict(sorted(complete.items(), key=lambda item: -_mean(item[1], "auroc")))
+
+
+def _table(found: dict[str, list[Document]], rows: Rows) -> Table:
+    columns = {**METRICS, **SECONDS}
+    lines = [[method, *(_cell(runs, name) for name in columns)] for method, runs in _ranked(found).items()]
+    failed = {method: run["failed"] for method, runs in found.items() for run in runs if "failed" in run}
+    notes = [
+        rows.described() + ".",
+        "Precision, recall and F1: as many rows are flagged as there are anomalies. Seconds: wall-clock, here and now.",
+        *(f"{method} failed: {reason}" for method, reason in failed.items()),
+    ]
+    return Table("Methods by AUROC", ["Method", *columns.values()], lines, notes)
+
+
+def _cell(runs: Sequence[Document], name: str) -> Figure:
+    """Mean and, of several runs, standard deviation."""
+    values = [run[name] for run in runs]
+    digits = 2 if name in SECONDS else 4
+    std = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    text = f"{np.mean(values):.{digits}f}" + ("" if std is None else f" ± {std:.{digits}f}")
+    return Figure(text, float(np.mean(values)), std)
+
+
+def _verdict(found: dict[str, list[Document]]) -> list[str]:
+    """Say whether a simpler method is enough, where ALAD and another have complete runs."""
+    ranked = _ranked(found)
+    others = [method for method in ranked if method != "ALAD"]
+    if "ALAD" not in ranked or not others:
+        return []
+    best, ours = others[0], _mean(ranked["ALAD"], "auroc")
+    difference = ours - _mean(ranked[best], "auroc")
+    place = "above" if difference > 0 else "below"
+    return [f"ALAD: AUROC {ours:.4f}, {abs(difference):.4f} {place} {best}, the best of the others."]
+
+
+def _draw(found: dict[str, list[Document]], path: Path) -> None:
+    """The ROC curve of each method's first run, and mean AUROC over mean seconds."""
+    ranked = _ranked(found)
+    if ranked:
+        plots.save_methods_figure(
+            {method: (np.array(runs[0]["roc"][0]), np.array(runs[0]["roc"][1])) for method, runs in ranked.items()},
+            {method: sum(_mean(runs, name) for name in SECONDS) for method, runs in ranked.items()},
+            {method: _mean(runs, "auroc") for method, runs in ranked.items()},
+            path,
+        )
+
+
+def _require_same(output: Path, rows: Rows) -> None:
+    """Note what rows a folder is of, or refuse it if it is of others (SettingsError)."""
+    path = output / "rows.json"
+    if path.exists():
+        if _read(path).get("sha256") != rows.digest():
+            raise SettingsError(
+                f"Expected the rows and columns that {output} compares methods on. Received: others. Pass another "
+                "--output, or remove it."
+            )
+        return
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise SettingsError(f"Expected a new folder, or one of `alad compare`. Received: {output}.")
+    atomic.write_json(path, {"sha256": rows.digest(), "rows": rows.described()})
+
+
+def _kept(path: Path) -> Document | None:
+    """A run that was complete before, if there is one."""
+    if not path.exists():
+        return None
+    run = _read(path)
+    if not {*METRICS, *SECONDS, "roc"} <= set(run):
+        raise DataError(f"Expected a run of `alad compare`. Received: {path}, which holds something else. Remove it.")
+    return run
+
+
+def _read(path: Path) -> Document:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"Expected a file of `alad compare`. Received: {path}: {one_line(error)}.") from error
+    if not isinstance(found, dict):
+        raise DataError(f"Expected a file of `alad compare`. Received: {path}, which holds something else.")
+    return found

@@ -1,0 +1,118 @@
+"""`alad compare`: table, figure and kept runs of methods on a small file with mixed columns."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from command import refused, run
+from sklearn.ensemble import IsolationForest
+from sklearn.metrics import roc_auc_score
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from alad_tf.estimator.alad import ALAD
+from alad_tf.experiments import compare
+
+SIMPLE = ["--methods", "kNN", "IF"]
+
+
+def rows(count: int, seed: int) -> pd.DataFrame:
+    random = np.random.default_rng(seed)
+    kind = np.where(np.arange(count) % 5 == 0, "fraud", "fine")
+    amount = random.normal(0.0, 1.0, count) + 2.0 * (kind == "fraud")
+    return pd.DataFrame({"amount": amount, "shop": random.choice(["a", "b"], count), "kind": kind})
+
+
+@pytest.fixture
+def call(tmp_path: Path) -> list[object]:
+    rows(100, seed=0).to_csv(tmp_path / "train.csv", index=False)
+    rows(60, seed=1).to_csv(tmp_path / "test.csv", index=False)
+    labels = ["--label", "kind", "--normal", "fine", "--test", tmp_path / "test.csv"]
+    return ["compare", tmp_path / "train.csv", *labels, "--output", tmp_path / "found"]
+
+
+def test_table_and_figure(call: list[object], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(*call, *SIMPLE, "--seeds", 0, 1) == 0
+    told = capfd.readouterr()
+    assert "80 rows to train on, 3 features; 60 rows to test on, 12 of them anomalies" in told.err
+    assert "3 of 3: IF, seed 1: AUROC" in told.err
+    table = pd.read_csv(tmp_path / "found" / "table.csv").set_index("method")
+    assert set(table.index) == {"kNN", "IF"} and np.isnan(table.loc["kNN", "auroc_std"])
+    assert table["auroc"].is_monotonic_decreasing and (table[["fit_s", "score_s"]] >= 0).all(axis=None)
+    train, test = rows(100, seed=0), rows(60, seed=1)
+    train = train[train["kind"] == "fine"]
+    scaler, one_hot = StandardScaler().fit(train[["amount"]]), OneHotEncoder().fit(train[["shop"]])
+    x_train, x_test = (
+        np.hstack([scaler.transform(part[["amount"]]), one_hot.transform(part[["shop"]]).toarray()]).astype(np.float32)
+        for part in (train, test)
+    )
+    forests = [IsolationForest(random_state=seed).fit(x_train) for seed in (0, 1)]
+    areas = [roc_auc_score(test["kind"] == "fraud", -forest.score_samples(x_test)) for forest in forests]
+    assert table.loc["IF", "auroc"] == pytest.approx(np.mean(areas), abs=1e-6)
+    assert (tmp_path / "found" / "comparison.png").read_bytes()[:4] == b"\x89PNG"
+    assert {path.name for path in (tmp_path / "found" / "runs").iterdir()} == {
+        "kNN-seed0.json", "IF-seed0.json", "IF-seed1.json"
+    }  # fmt: skip
+
+
+def test_goes_on(call: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is there is not run again; an interrupted call keeps what is finished."""
+    made: list[str] = []
+    build = compare._build
+
+    def recorded(method: str, seed: int, width: int) -> object:
+        made.append(method)
+        if method == "mean" and made.count("mean") == 1:
+            raise KeyboardInterrupt
+        return build(method, seed, width)
+
+    monkeypatch.setattr(compare, "_build", recorded)
+    assert run(*call, "--methods", "kNN", "mean", "IF") == 130
+    assert run(*call, "--methods", "kNN", "mean", "IF") == 0
+    assert made == ["kNN", "mean", "mean", "IF"]
+
+
+def test_alad_among_them(
+    call: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert ALAD.__init__.__kwdefaults__ is not None
+    monkeypatch.setitem(ALAD.__init__.__kwdefaults__, "epochs", 1)
+    assert run(*call, "--methods", "ALAD", "kNN", "LOF") == 0
+    out = capfd.readouterr().out
+    assert "ALAD: AUROC 0." in out and "the best of the others" in out
+    stored = json.loads((tmp_path / "found" / "runs" / "ALAD-seed0.json").read_text())
+    assert 0.0 <= stored["auroc"] <= 1.0 and stored["fit_seconds"] > 0.0
+
+
+def test_a_method_that_fails(call: list[object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is named under the table, is not kept, and the others are there."""
+
+    def broken(method: str, seed: int, width: int) -> object:
+        raise ValueError("no room")
+
+    build = compare._build
+    monkeypatch.setattr(compare, "_build", lambda method, *rest: (broken if method == "IF" else build)(method, *rest))
+    assert run(*call, *SIMPLE) == 0
+    assert "IF failed: no room" in (tmp_path / "found" / "table.md").read_text()
+    assert [path.name for path in (tmp_path / "found" / "runs").iterdir()] == ["kNN-seed0.json"]
+
+
+def test_what_is_refused(call: list[object], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    without = [call[0], call[1], "--test", tmp_path / "test.csv", "--output", tmp_path / "found"]
+    assert "Without labels" in refused(capfd, *without)
+    normal = rows(60, seed=1).query("kind == 'fine'")
+    normal.to_csv(tmp_path / "normal.csv", index=False)
+    assert "0 anomalies of 48 rows" in refused(capfd, *call, "--test", tmp_path / "normal.csv")
+    normal.drop(columns="kind").to_csv(tmp_path / "normal.csv", index=False)
+    assert "--label" in refused(capfd, *call, "--test", tmp_path / "normal.csv")
+    assert run(*call, "--methods", "kNN") == 0
+    capfd.readouterr()
+    assert "Pass another --output" in refused(capfd, *call, "--methods", "kNN", "--drop", "shop")
+    (tmp_path / "found" / "runs" / "kNN-seed0.json").write_text("{}")
+    assert "Remove it" in refused(capfd, *call, "--methods", "kNN")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").touch()
+    assert "a new folder" in refused(capfd, *call, "--output", tmp_path / "full")
