@@ -13,6 +13,7 @@ from sklearn.compose import ColumnTransformer
 
 from alad_tf.columns import preprocessing
 from alad_tf.columns.column_warnings import column_warnings
+from alad_tf.columns.expected import expected_cells
 from alad_tf.columns.schema import Columns
 from alad_tf.errors import DataError
 
@@ -68,48 +69,43 @@ class Encoder:
             logger.warning("%s", line)
         return cls(columns, preprocessing.of_columns(columns, scaling=scaling).fit(cells)), cells
 
-    def training_features(self, cells: pd.DataFrame) -> np.ndarray:
-        """The training cells as features [n, d] float32, which they have to fit in (DataError)."""
-        x = self._transformed(cells)
-        bad = np.argwhere(~np.isfinite(x))
-        if len(bad):
-            row, feature = bad[0]
-            column = preprocessing.columns_of_features(self.transformer)[feature]
-            raise DataError(
-                f"Expected numbers that float32 holds in column {column!r}, row {cells.index[row] + 1}. Received: "
-                f"{cells[column].iloc[[row]].tolist()[0]!r}. Choose another --scaling, or drop the column."
-            )
-        self._warn_of_faint(cells, x)
-        return x
-
-    def _warn_of_faint(self, cells: pd.DataFrame, x: np.ndarray) -> None:
-        """Name columns of small numbers that are nearly one value as features; `coarse` names large ones."""
-        columns = preprocessing.columns_of_features(self.transformer)
-        for feature in np.flatnonzero(np.ptp(x, axis=0) < FAINT):
-            column = columns[feature]
-            if column in self.columns.numeric and cells[column].abs().max() < 1.0 and cells[column].nunique() > 1:
-                logger.warning(
-                    "column %r differs by less than %g once it is scaled, and nothing is learnt from it. Multiply it "
-                    "by a power of ten first.",
-                    column,
-                    FAINT,
-                )
-
-    def features(self, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
-        """The features of new rows.
-
-        Returns:
-            (x [v, d] float32 of the valid rows, valid [n] bool, cells of unknown category by column)
-        """
+    def features(self, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+        """The features of new rows: (x [v, d] float32 of the valid ones, valid [n] bool)."""
         cells, valid = self.columns.scoring_rows(frame)
         cells = cells[valid]
         if not len(cells):
-            return np.empty((0, len(self.names)), np.float32), valid, {}
-        return self._transformed(cells), valid, preprocessing.unknown_categories(self.transformer, cells)
+            return np.empty((0, len(self.names)), np.float32), valid
+        return self.transformed(cells), valid
+
+    def cells(self, rows: pd.DataFrame | np.ndarray) -> pd.DataFrame:
+        """The cells [n, columns] of a frame, or those that features [n, d] stand for, in the order of the columns.
+
+        Of reconstructed features, a category is the most likely one; an unseen category is None.
+        """
+        if isinstance(rows, pd.DataFrame):
+            return self.columns.scoring_rows(rows)[0][self.columns.names]
+        return expected_cells(self.transformer, rows)[self.columns.names]
+
+    @property
+    def blocks(self) -> tuple[tuple[int, int], ...]:
+        """First feature of each categorical column, and the one behind its last."""
+        return tuple(preprocessing.blocks_of_categories(self.transformer).values())
+
+    def unseen(self, x: np.ndarray) -> dict[str, np.ndarray]:
+        """Categorical column -> which rows [n] of features x hold a category there that training did not have."""
+        found = preprocessing.blocks_of_categories(self.transformer)
+        return {name: ~(x[:, start:stop] > 0.5).any(axis=1) for name, (start, stop) in found.items()}
+
+    def column_sums(self, x: np.ndarray) -> np.ndarray:
+        """Sums [n, columns] of the features x [n, d] of each column, in the order of the columns."""
+        place = {name: k for k, name in enumerate(self.columns.names)}
+        of = np.zeros((x.shape[1], len(place)))
+        of[np.arange(x.shape[1]), [place[name] for name in preprocessing.columns_of_features(self.transformer)]] = 1.0
+        return x.astype(np.float64) @ of
 
     def every_feature(self, frame: pd.DataFrame) -> np.ndarray:
         """Features [n, d] of new rows, NaN for those that are not valid."""
-        x, valid, _ = self.features(frame)
+        x, valid = self.features(frame)
         every = np.full((len(frame), len(self.names)), np.nan, np.float32)
         every[valid] = x
         return every
@@ -129,10 +125,52 @@ class Encoder:
         columns = Columns.from_document(documents["columns"])
         return cls(columns, preprocessing.from_document(documents["preprocessing"]))
 
-    def _transformed(self, cells: pd.DataFrame) -> np.ndarray:
+    def transformed(self, cells: pd.DataFrame) -> np.ndarray:
+        """Cells of valid rows as features [n, d] float32."""
         with np.errstate(over="ignore"):
             x: np.ndarray = self.transformer.transform(cells).astype(np.float32)
         return x
+
+
+@dataclass(frozen=True)
+class TrainingCells:
+    """Rows to train on, and the encoder that is fitted on them.
+
+    Args:
+        encoder: columns and preprocessing.
+        cells: what `Columns.training_rows` returns.
+    """
+
+    encoder: Encoder
+    cells: pd.DataFrame
+
+    def features(self) -> np.ndarray:
+        """The cells as features [n, d] float32, which they have to fit in (DataError)."""
+        x = self.encoder.transformed(self.cells)
+        bad = np.argwhere(~np.isfinite(x))
+        if len(bad):
+            row, feature = bad[0]
+            column = preprocessing.columns_of_features(self.encoder.transformer)[feature]
+            raise DataError(
+                f"Expected numbers that float32 holds in column {column!r}, row {self.cells.index[row] + 1}. Received: "
+                f"{self.cells[column].iloc[[row]].tolist()[0]!r}. Choose another --scaling, or drop the column."
+            )
+        self._warn_of_faint(x)
+        return x
+
+    def _warn_of_faint(self, x: np.ndarray) -> None:
+        """Name columns of small numbers that are nearly one value as features; `coarse` names large ones."""
+        columns, cells = preprocessing.columns_of_features(self.encoder.transformer), self.cells
+        for feature in np.flatnonzero(np.ptp(x, axis=0) < FAINT):
+            column = columns[feature]
+            small = column in self.encoder.columns.numeric and cells[column].abs().max() < 1.0
+            if small and cells[column].nunique() > 1:
+                logger.warning(
+                    "column %r differs by less than %g once it is scaled, and nothing is learnt from it. Multiply it "
+                    "by a power of ten first.",
+                    column,
+                    FAINT,
+                )
 
 
 def is_mixed(X: Any) -> bool:

@@ -22,12 +22,14 @@ def expected_cells(transformer: ColumnTransformer, x_hat: np.ndarray) -> pd.Data
         fitted, features = transformer.named_transformers_[part], x_hat[:, transformer.output_indices_[part]]
         if part == "numeric":
             scaler = fitted.named_steps["scale"]
-            numbers = scaler.inverse_transform(features) if hasattr(scaler, "inverse_transform") else features
+            scaled = hasattr(scaler, "inverse_transform") and len(features) > 0
+            numbers = scaler.inverse_transform(features) if scaled else features
             cells.update({name: numbers[:, k] for k, name in enumerate(columns)})
             continue
         start = 0
         for name, categories in zip(columns, fitted.categories_):
-            likely = features[:, start : start + len(categories)].argmax(axis=1)
-            cells[name] = categories[likely]
+            block = features[:, start : start + len(categories)]
+            cells[name] = categories[block.argmax(axis=1)].astype(object)
+            cells[name][~block.any(axis=1)] = None
             start += len(categories)
     return pd.DataFrame(cells)

@@ -87,15 +87,16 @@ def columns_of_features(transformer: ColumnTransformer) -> list[str]:
     return names
 
 
-def unknown_categories(transformer: ColumnTransformer, frame: pd.DataFrame) -> dict[str, int]:
-    """Unseen categories: column -> cells whose category is not in the training rows, for columns that have any."""
-    counts = {
-        column: int((~frame[column].isin(pd.Index(categories))).sum())
-        for part, fitted, columns in _parts(transformer)
-        if part == "categorical"
-        for column, categories in zip(columns, fitted.categories_)
-    }
-    return {column: count for column, count in counts.items() if count}
+def blocks_of_categories(transformer: ColumnTransformer) -> dict[str, tuple[int, int]]:
+    """Categorical column -> its first output feature and the one behind its last, of a fitted transformer."""
+    found, start = {}, 0
+    for part, fitted, columns in _parts(transformer):
+        widths = [len(categories) for categories in fitted.categories_] if part == "categorical" else []
+        for column, width in zip(columns, widths):
+            found[column] = start, start + width
+            start += width
+        start += len(columns) + len(_indicated(fitted)) if part == "numeric" else 0
+    return found
 
 
 # Its form in JSON -------------------------------------------------------------------------------------------------

@@ -21,14 +21,14 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 import architectures
 from alad_tf.columns.coarse import CoarseWarning, coarse_feature
-from alad_tf.columns.encoder import Encoder, is_mixed
+from alad_tf.columns.encoder import Encoder, TrainingCells, is_mixed
 from alad_tf.errors import AladError, ConstantFeatureWarning, SettingsError
 from alad_tf.estimator import custom_networks, tensorboard
 from alad_tf.estimator.architecture import choose_table
 from alad_tf.estimator.callbacks import History, Resumed, collapse, train
 from alad_tf.estimator.checkpoint import Checkpoint, settings_of
 from alad_tf.estimator.fitted import FittedALAD
-from alad_tf.estimator.network_detector import CONSTRAINTS
+from alad_tf.estimator.network_detector import CONSTRAINTS, renamed
 from alad_tf.estimator.validation import constant_features, fit_scaling, hold_out, require_finite
 from alad_tf.model import networks
 from alad_tf.model.alad_trainer import Trainer
@@ -142,7 +142,7 @@ class ALAD(FittedALAD):
         self.spectral_norm = spectral_norm
         self.latent_discriminator = latent_discriminator
         self.ema_decay = ema_decay
-        self.score_name = _renamed(deprecated, score_name)
+        self.score_name = renamed(self, deprecated, score_name)
         self.contamination = contamination
         self.scaling = scaling
         self.impute = impute
@@ -157,7 +157,7 @@ class ALAD(FittedALAD):
 
     def fit(
         self,
-        X: npt.ArrayLike,
+        X: npt.ArrayLike | TrainingCells,
         y: object = None,
         *,
         validation: npt.ArrayLike | None = None,
@@ -168,7 +168,8 @@ class ALAD(FittedALAD):
 
         Args:
             X: array or frame of finite numbers, or a frame with columns of text, categories, dates, true and false: its
-                columns are then encoded as `alad fit` does (`encoder_`), and new frames likewise.
+                columns are then encoded as `alad fit` does (`encoder_`), and new frames likewise. Also `TrainingCells`,
+                whose encoder is there already.
             y: ignored.
             validation: normal rows [m, d] that are not trained on, or the share of X to hold out: for early stopping
                 and for `p_value`.
@@ -184,9 +185,7 @@ class ALAD(FittedALAD):
         started = time.monotonic()
         state = getattr(self, "training_state_", None) if self.warm_start else None
         kept = None if checkpoint is None else Checkpoint(Path(checkpoint))
-        if state is None:
-            X = self._encoded(X)
-        X = self._numbers(X, reset=state is None, least=2)
+        X = self._numbers(self._encoded(X, state is None), reset=state is None, least=2)
         require_finite(X, self._names(), "to train on")
         if state is None:
             self.seed_ = _seed(self.random_state, kept)
@@ -209,18 +208,21 @@ class ALAD(FittedALAD):
         self._use_training_scores(self._score(X))
         if held_out is not None:
             self._use_reference(self._score(held_out), "validation rows")
-        self._learn_usual(X if held_out is None else held_out)
+        self._learn_usual(X if held_out is None else held_out, X)
         self.seconds_ = time.monotonic() - started
         _warn_of_collapse(self.history_, self.training_scores_)
         return self
 
-    def _encoded(self, X: Any) -> Any:
-        """A frame with mixed columns as features of an encoder that is fitted on it; anything else as it is."""
-        self.encoder_ = self.data_ = None
-        if not is_mixed(X):
+    def _encoded(self, X: npt.ArrayLike | TrainingCells, fresh: bool) -> npt.ArrayLike:
+        """Cells as features of their encoder, for which a fresh training encodes mixed frames; others as they are."""
+        if fresh:
+            self.encoder_ = self.data_ = None
+            if is_mixed(X):
+                X = TrainingCells(*Encoder.fit(X, scaling=self.scaling or "none", impute=self.impute))
+        if not isinstance(X, TrainingCells):
             return X
-        self.encoder_, cells = Encoder.fit(X, scaling=self.scaling or "none", impute=self.impute)
-        return self.encoder_.training_features(cells)
+        self.encoder_ = X.encoder
+        return X.features()
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         """Options that are not their defaults; a table by its name."""
@@ -235,11 +237,8 @@ class ALAD(FittedALAD):
         return f"ALAD({', '.join(f'{name}={value!r}' for name, value in options.items() if name != 'networks')})"
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore a pickle, also of an earlier release, with another name of an option."""
-        if "score" in state:
-            state = {**state, "score_name": state["score"], "impute": False}
-            del state["score"]
-        super().__setstate__(state)
+        """Restore a pickle, also of an earlier release, without the option `impute`."""
+        super().__setstate__({"impute": False, **state} if "score" in state else state)
 
     def _train(
         self,
@@ -354,16 +353,6 @@ def _warn_of_collapse(history: History, scores: np.ndarray) -> None:
     if reason:
         remedy = "Its scores are of no use. Take another seed, a smaller learning rate or more rows."
         warnings.warn(f"Training has collapsed: {reason}. {remedy}", ConvergenceWarning, stacklevel=3)
-
-
-def _renamed(deprecated: dict[str, Any], score_name: str) -> str:
-    """The name of the score, also where it is given under the option's old name (TypeError for any other option)."""
-    unknown = [name for name in deprecated if name != "score"]
-    if unknown:
-        raise TypeError(f"ALAD() got an unexpected keyword argument {unknown[0]!r}")
-    if "score" in deprecated:
-        warnings.warn("ALAD(score=...) is now ALAD(score_name=...).", FutureWarning, stacklevel=3)
-    return deprecated.get("score", score_name)
 
 
 def _seed(random_state: int | np.random.RandomState | None, checkpoint: Checkpoint | None = None) -> int:

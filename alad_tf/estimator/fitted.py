@@ -20,7 +20,8 @@ from alad_tf.estimator.network_detector import NetworkDetector
 from alad_tf.estimator.sklearn_versions import validated_rows
 from alad_tf.estimator.validation import first_text, require_finite
 from alad_tf.io import model_folder
-from alad_tf.model import forks, inference, neighbours
+from alad_tf.model import categories, forks, inference, neighbours
+from alad_tf.model.batching import padded
 from alad_tf.model.networks import Networks
 from alad_tf.model.scores import BLOCK_ROWS, Scorer
 from alad_tf.typing import Document
@@ -83,38 +84,41 @@ class FittedALAD(NetworkDetector):
         return self._reconstructed(X)
 
     def explain(self, X: npt.ArrayLike, top: int = 5) -> pd.DataFrame:
-        """The features of each row with the largest contributions, largest first.
+        """The features of each row with the largest contributions, largest first; of mixed frames, the columns.
 
         Args:
             X: [n, d] finite rows, or a frame, whose index then names the rows.
-            top: features a row.
+            top: features or columns a row.
 
         Returns:
-            A frame of n * top rows: row, feature, value, expected and difference in the units of X, contribution (the
-            absolute difference over what is usual for that feature on normal rows) and share (of the row's sum of
-            contributions). What is expected is the reconstruction; see `explanations.Usual`.
+            A frame of n * top rows: row, feature, value, expected and difference in the units of X (NaN for
+            categories), contribution (of a number the absolute difference over what is usual for that feature on normal
+            rows, of a category its surprise) and share (of the row's sum of contributions); see `explanations.Usual`.
         """
         check_is_fitted(self, "training_scores_")
         if not isinstance(top, Integral) or top < 1:
             raise SettingsError(f"Expected a number of features of at least 1. Received: {top!r}.")
-        index = np.asarray(X.index) if hasattr(X, "index") and hasattr(X, "columns") else None
-        X = self._numbers(X)
-        require_finite(X, self._names(), "to explain")
-        expected, contributions = self.contributions(X)
+        rows = self._numbers(X)
+        require_finite(rows, self._names(), "to explain")
+        expected, contributions = self.contributions(rows)
+        index = np.arange(len(rows)) if not isinstance(X, pd.DataFrame) else np.asarray(X.index)
+        if self.encoder_ is None:
+            values = np.asarray(rows, np.float64)
+            return explanations.table(index, self._names(), values, expected, contributions, int(top))
+        encoder = self.encoder_
         return explanations.table(
-            np.arange(len(X)) if index is None else index,
-            self._names(),
-            np.asarray(X, np.float64),
-            expected,
-            contributions,
+            index,
+            encoder.columns.names,
+            encoder.cells(X if isinstance(X, pd.DataFrame) else rows).to_numpy(object),
+            encoder.cells(expected).to_numpy(object),
+            encoder.column_sums(contributions),
             int(top),
         )
 
     def contributions(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What is expected of finite rows X [n, d], in their units, and each cell's contribution: [n, d] each."""
-        usual, scaled = self.usual, self._scaled(X)
-        expected = self._reconstruct(np.clip(scaled, usual.low, usual.high))
-        return expected * self.scale_ + self.center_, np.abs(scaled - expected) / usual.error
+        """What is expected of finite rows X [n, d], in their units, and each feature's contribution: [n, d] each."""
+        expected, contributions = self.usual.explain(self._scaled(X), self._reconstruct)
+        return expected * self.scale_ + self.center_, contributions
 
     @property
     def usual(self) -> explanations.Usual:
@@ -259,9 +263,22 @@ class FittedALAD(NetworkDetector):
         return [f"x{k}" for k in range(self.n_features_in_)] if names is None else names.tolist()
 
     def _score(self, X: np.ndarray) -> np.ndarray:
-        """A(x) of finite rows; an overflow counts as the largest float32."""
-        blocks = [self._scored(X[start : start + BLOCK_ROWS]) for start in range(0, len(X), BLOCK_ROWS)]
-        return _bounded(np.concatenate(blocks))
+        """A(x) of finite rows; an overflow counts as the largest float32.
+
+        A category that training did not have makes a row more anomalous than any training row: for each, the largest
+        score of a training row is added.
+        """
+        blocks = (X[start : start + BLOCK_ROWS] for start in range(0, len(X), BLOCK_ROWS))
+        scores = _bounded(np.concatenate([self._scored(padded(block))[: len(block)] for block in blocks]))
+        unseen = categories.unseen(tf.constant(X), self._blocks).numpy()
+        if unseen.any():
+            scores = _bounded(scores + unseen * self.training_scores_[-1])
+        return scores
+
+    @property
+    def _blocks(self) -> categories.Blocks:
+        """The features of each categorical column."""
+        return () if self.encoder_ is None else self.encoder_.blocks
 
     def _scored(self, X: np.ndarray) -> np.ndarray:
         if self.score_name == "neighbours":
@@ -275,9 +292,13 @@ class FittedALAD(NetworkDetector):
             kept = neighbours.choose(len(X), self.n_features_in_, self.seed_)
             self.references_ = _bounded(self._points(X[kept]))
 
-    def _learn_usual(self, X: np.ndarray) -> None:
-        """Learn from normal rows X what `explain` calls usual."""
-        self.usual_ = explanations.Usual.of_rows(self._scaled(X[:MOST_USUAL]), self._reconstruct)
+    def _learn_usual(self, X: np.ndarray, training: np.ndarray) -> None:
+        """Learn from normal rows X what `explain` calls usual; of the training rows some are kept for categories."""
+        known, blocks = None, self._blocks
+        if blocks:
+            kept = neighbours.choose(len(training), self.n_features_in_, self.seed_)
+            known = categories.Categories.of_rows(_bounded(self._scaled(training[kept])), blocks)
+        self.usual_ = explanations.Usual.of_rows(self._scaled(X[:MOST_USUAL]), self._reconstruct, known)
 
     def _points(self, X: np.ndarray) -> np.ndarray:
         """The points of rows X among which the score "neighbours" measures distances: [n, 2 d] float32."""

@@ -18,6 +18,7 @@ from alad_tf.columns.encoder import Encoder
 from alad_tf.errors import DataError, SettingsError, one_line
 from alad_tf.estimator.explanations import Usual
 from alad_tf.io import model_folder
+from alad_tf.model.categories import Blocks, Categories
 from alad_tf.model.neighbours import MOST_REFERENCES
 from alad_tf.model.weights import get_arrays
 from alad_tf.typing import Document, Options
@@ -51,7 +52,7 @@ def write(model: ALAD, folder: Path | str, documents: Document) -> None:
         "weights": get_arrays(model.networks_),
         "scaling": {"center": model.center_, "scale": model.scale_},
         "scores": {"training": model.training_scores_, "reference": model.reference_scores_},
-        "usual": vars(model.usual),
+        "usual": _numbers_of(model.usual),
         "history": {name: np.asarray(values, np.float64) for name, values in model.history_.items()},
     }
     if model.score_name == "neighbours":
@@ -74,10 +75,11 @@ def reading(folder: Path | str) -> Iterator[tuple[Options, Options]]:
     documents, arrays = model_folder.read(Path(folder))
     try:
         document = documents["model"]
-        state = _state(document, arrays)
-        if "preprocessing" in documents:
-            state["encoder_"], state["data_"] = Encoder.from_documents(documents), documents.get("data")
-            if len(state["encoder_"].names) != state["n_features_in_"]:
+        encoder = Encoder.from_documents(documents) if "preprocessing" in documents else None
+        state = _state(document, arrays, () if encoder is None else encoder.blocks)
+        if encoder is not None:
+            state["encoder_"], state["data_"] = encoder, documents.get("data")
+            if len(encoder.names) != state["n_features_in_"]:
                 raise ValueError("columns that make another number of features than the networks have")
         yield _options(document), state
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -148,7 +150,7 @@ def _options(document: Document) -> Options:
     }
 
 
-def _state(document: Document, arrays: Arrays) -> Options:
+def _state(document: Document, arrays: Arrays, blocks: Blocks) -> Options:
     """Attributes of the fitted estimator, with arrays in place of the networks."""
     table, threshold = rows.alad(document["table"]), document["threshold"]
     _require_sound(table, arrays)
@@ -177,7 +179,7 @@ def _state(document: Document, arrays: Arrays) -> Options:
     if document["settings"]["score"] == "neighbours":
         state["references_"] = _sound_references(arrays["references"]["points"], table.n_features)
     if "usual" in arrays:
-        state["usual_"] = _sound_usual(arrays["usual"], table.n_features)
+        state["usual_"] = _sound_usual(arrays["usual"], table.n_features, blocks)
     if "training" in arrays:
         state["training_state_"] = arrays["training"]
     return state
@@ -225,15 +227,29 @@ def _sound_references(points: np.ndarray, width: int) -> np.ndarray:
     return points
 
 
-def _sound_usual(arrays: dict[str, np.ndarray], width: int) -> Usual:
-    """Refuse what is no finite float32 number for each feature, or an error that is not positive (ValueError)."""
-    if any(
-        each.shape != (width,) or each.dtype != np.float32 or not np.isfinite(each).all() for each in arrays.values()
-    ):
-        raise ValueError("usual values that are not finite, or not one for each feature")
-    if not (arrays["error"] > 0.0).all():
-        raise ValueError("a usual error that is not positive")
-    return Usual(**arrays)
+def _numbers_of(usual: Usual) -> dict[str, np.ndarray]:
+    """The arrays of what is usual; the features of categorical columns are known from the preprocessing."""
+    arrays = {"low": usual.low, "high": usual.high, "error": usual.error}
+    if usual.categories is not None:
+        arrays.update(rows=usual.categories.rows, surprise=usual.categories.usual)
+    return arrays
+
+
+def _sound_usual(arrays: dict[str, np.ndarray], width: int, blocks: Blocks) -> Usual:
+    """Refuse what is not finite float32 of the right shape, and what is divided by if not positive (ValueError)."""
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("low", "high", "error"), (width,))
+    if "surprise" in arrays:
+        if not 0 < len(arrays["rows"]) <= MOST_REFERENCES:
+            raise ValueError(f"{len(arrays['rows'])} rows of usual categories")
+        shapes.update(rows=(len(arrays["rows"]), width), surprise=(len(blocks),))
+    for name, shape in shapes.items():
+        numbers = arrays[name]
+        if numbers.shape != shape or numbers.dtype != np.float32 or not np.isfinite(numbers).all():
+            raise ValueError(f"usual values ({name}) that are not finite, or of the shape {list(numbers.shape)}")
+    known = Categories(blocks, arrays["rows"], arrays["surprise"]) if "surprise" in arrays else None
+    if not (arrays["error"] > 0.0).all() or (known is not None and not (known.usual > 0.0).all()):
+        raise ValueError("a usual error or surprise that is not positive")
+    return Usual(arrays["low"], arrays["high"], arrays["error"], known)
 
 
 def _plain(value: object) -> object:

@@ -43,7 +43,7 @@ class BatchScorer:
         self.names: list[str] = [column["name"] for column in columns] if columns else row["features"] or []
 
     def __call__(self, batch: Mapping[str, npt.ArrayLike]) -> Arrays:
-        """Score, is_anomaly and is_valid, [n] each, of n rows.
+        """Score, is_anomaly, is_valid and, of categorical columns, how many are unseen, [n] each, of n rows.
 
         Args:
             batch: the columns `names`, [n] each, of any type of the engine; or, for a model without preprocessing, "x"
@@ -58,8 +58,10 @@ class BatchScorer:
             self._function(**{name: tf.constant(cells[start : start + CHUNK_ROWS]) for name, cells in inputs.items()})
             for start in range(0, max(rows, 1), CHUNK_ROWS)
         ]
-        names = ("score", "is_anomaly", "is_valid")
-        return {name: np.concatenate([answer[name].numpy() for answer in answers]) for name in names}
+        names = ("score", "is_anomaly", "is_valid", "unseen")
+        return {
+            name: np.concatenate([answer[name].numpy() for answer in answers]) for name in names if name in answers[0]
+        }
 
     def __reduce__(self) -> tuple[type[BatchScorer], tuple[Path]]:
         return type(self), (self.path,)

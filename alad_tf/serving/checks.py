@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from alad_tf.errors import AladError
-from alad_tf.model import neighbours
+from alad_tf.model import categories, neighbours
 from alad_tf.model.scores import anomaly_scores
 from alad_tf.serving import c_api
 from alad_tf.serving.sample_requests import Arrays, requests
@@ -66,5 +66,6 @@ def decisions(detector: Detector, x: np.ndarray) -> Arrays:
     scaled = ((x[valid] - detector.center) / detector.scale).astype(np.float32)
     score = np.full(len(x), LARGEST, np.float32)
     found = _score(detector, tf.constant(scaled))
+    found = found + categories.unseen(tf.constant(scaled), detector.blocks).numpy() * np.float32(detector.unseen_score)
     score[valid] = np.nan_to_num(found, nan=LARGEST, posinf=LARGEST, neginf=-LARGEST)
     return {"score": score, "is_anomaly": (score.astype(np.float64) > detector.threshold) | ~valid, "is_valid": valid}

@@ -26,7 +26,6 @@ logger = logging.getLogger(__name__)
 
 PART_ROWS = 1 << 17  # minimum size of a part, if the file has as many rows
 JOB = "job.json"
-SCHEMA = pa.schema([("row", pa.int64()), ("score", pa.float32()), ("is_anomaly", pa.bool_()), ("is_valid", pa.bool_())])
 ONE_THREAD = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"), "1")
 Part = Document
 
@@ -43,8 +42,8 @@ def score_folder(
     Args:
         source: folder of the files.
         model: version written by `alad export`, or BASE/NAME for the newest one.
-        output: folder of the parts, with the columns row (from 1, in its file), score, is_anomaly and is_valid. A part
-            is named after its file and the number of its first row.
+        output: folder of the parts, with the columns row (from 1, in its file) and those of `BatchScorer`. A part is
+            named after its file and the number of its first row.
         workers: number of processes of one thread each; None: the number of CPUs that Ray has.
 
     Returns:
@@ -107,9 +106,9 @@ class Worker:
         table = pyarrow.parquet.ParquetFile(part["file"]).read_row_groups(list(groups), columns=self._scorer.names)
         columns = {name: table.column(name).to_pandas() for name in self._scorer.names}
         scores = {name: pa.array(values) for name, values in self._scorer(columns).items()}
-        rows = pa.array(np.arange(len(table)) + int(part["first_row"]))
+        rows = pa.array(np.arange(len(table), dtype=np.int64) + int(part["first_row"]))
         with atomic.replacing(self._output / str(part["name"])) as path:
-            pyarrow.parquet.write_table(pa.table({"row": rows, **scores}, SCHEMA), path)
+            pyarrow.parquet.write_table(pa.table({"row": rows, **scores}), path)
 
 
 def _files(source: Path) -> list[Path]:

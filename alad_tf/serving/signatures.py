@@ -14,7 +14,8 @@ import tensorflow as tf
 
 from alad_tf.errors import SettingsError
 from alad_tf.estimator.explanations import Usual
-from alad_tf.model import inference, keras_versions, neighbours
+from alad_tf.model import categories, inference, keras_versions, neighbours
+from alad_tf.model.categories import Blocks
 from alad_tf.model.networks import Networks, as_input
 from alad_tf.model.scores import scores_of
 from alad_tf.serving.preprocessing_graph import Tensors, argument, column_types, encoded, parsed_columns, parsed_rows
@@ -36,6 +37,8 @@ class Detector:
         usual: scale of the differences in explanations; None: absolute differences.
         preprocessing: document of the preprocessing from columns to x (`preprocessing.to_document`), with the key
             "impute" of `Columns`; None: the model takes x itself.
+        blocks: features of x of each categorical column.
+        unseen_score: added to A(x) for each category that training did not have: the largest score of a training row.
 
     Raises:
         SettingsError: the threshold is not finite.
@@ -49,6 +52,8 @@ class Detector:
     references: np.ndarray | None = None
     usual: Usual | None = None
     preprocessing: Document | None = None
+    blocks: Blocks = ()
+    unseen_score: float = 0.0
 
     def __post_init__(self) -> None:
         if not np.isfinite(self.threshold):
@@ -109,9 +114,9 @@ class Served(tf.Module):
         return {name: tf.function(call).get_concrete_function(*specs) for name, (call, specs) in functions.items()}
 
     def decide(self, x: tf.Tensor) -> Tensors:
-        """x [n, ...] -> score [n], is_anomaly [n], is_valid [n]."""
+        """x [n, ...] -> score [n], is_anomaly [n], is_valid [n]; of columns with categories also unseen [n]."""
         rows, valid = self._rows(x)
-        return self._decision(self._scores(rows, self._G()(self._E()(rows)), valid), valid)
+        return self._decision(rows, self._scores(rows, self._G()(self._E()(rows)), valid), valid)
 
     def scores(self, x: tf.Tensor) -> Tensors:
         """x [n, ...] -> features, l1, l2, logits [n] each (Section V-F), neighbours if it is A(x), is_valid [n]."""
@@ -126,13 +131,14 @@ class Served(tf.Module):
         rows, valid = self._rows(x)
         latent = self._E()(rows)
         x_hat = self._G()(latent)
-        scores, usual, expected = self._scores(rows, x_hat, valid), self._detector.usual, x_hat
-        if usual is not None:
-            expected = self._G()(self._E()(tf.clip_by_value(rows, usual.low, usual.high)))
-        contribution = tf.abs(rows - expected) / (1.0 if usual is None else usual.error)
+        scores, usual = self._scores(rows, x_hat, valid), self._detector.usual
+        if usual is None:
+            expected, contribution = x_hat, tf.abs(rows - x_hat)
+        else:
+            expected, contribution = usual.explained(rows, lambda moved: self._G()(self._E()(moved)))
         total = tf.reduce_sum(contribution, axis=range(1, len(contribution.shape)), keepdims=True)
         return {
-            **self._decision(scores, valid),
+            **self._decision(rows, scores, valid),
             **scores,
             "latent": _or_zeros(latent, valid),
             "reconstruction": _or_zeros(self._unscaled(x_hat), valid),
@@ -173,15 +179,20 @@ class Served(tf.Module):
         return self.decide(as_input(x))
 
     def _scores(self, rows: tf.Tensor, x_hat: tf.Tensor, valid: tf.Tensor) -> Tensors:
-        """Finite scores: the largest float32 for invalid rows and for overflows."""
-        found = scores_of(self._Dxx(), rows, x_hat)
-        if self._detector.references is not None:
+        """Finite scores: the largest float32 for invalid rows and for overflows. Unseen categories raise A(x) alone."""
+        detector, found = self._detector, scores_of(self._Dxx(), rows, x_hat)
+        if detector.references is not None:
             found["neighbours"] = neighbours.mean_distance(neighbours.points(rows, x_hat), self.references)
+        if detector.blocks:
+            unseen = tf.cast(categories.unseen(rows, detector.blocks), tf.float32)
+            found[detector.score] += unseen * np.float32(detector.unseen_score)
         return {name: tf.where(valid & (score <= LARGEST), score, LARGEST) for name, score in found.items()}
 
-    def _decision(self, scores: Tensors, valid: tf.Tensor) -> Tensors:
-        score = scores[self._detector.score]
-        return {"score": score, "is_anomaly": (score > _below(self._detector.threshold)) | ~valid, "is_valid": valid}
+    def _decision(self, rows: tf.Tensor, scores: Tensors, valid: tf.Tensor) -> Tensors:
+        score, blocks = scores[self._detector.score], self._detector.blocks
+        anomaly = (score > _below(self._detector.threshold)) | ~valid
+        unseen = {"unseen": tf.where(valid, categories.unseen(rows, blocks), 0)} if blocks else {}
+        return {"score": score, "is_anomaly": anomaly, "is_valid": valid, **unseen}
 
     def _rows(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """(scaled rows, with zeros for invalid ones, and valid rows [n])."""

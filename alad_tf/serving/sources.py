@@ -98,6 +98,7 @@ def load_networks(path: Path | str) -> Networks:
 
 def of_estimator(estimator: ALAD, prepared: Document | None = None) -> Source:
     """Source for a fitted estimator and the document of its preprocessing, if any."""
+    encoder = estimator.encoder_
     detector = Detector(
         estimator.networks_,
         estimator.score_name,
@@ -107,6 +108,8 @@ def of_estimator(estimator: ALAD, prepared: Document | None = None) -> Source:
         estimator.references_ if estimator.score_name == "neighbours" else None,
         getattr(estimator, "usual_", None),
         prepared,
+        encoder.blocks if encoder else (),
+        float(estimator.training_scores_[-1]),
     )
     if prepared:
         document = {name: value for name, value in prepared.items() if name != "impute"}

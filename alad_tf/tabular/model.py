@@ -31,11 +31,9 @@ CHUNK_ROWS = 1 << 14
 
 @dataclass(frozen=True)
 class Model:
-    """Content of a model folder: the estimator, and the preprocessing of columns to features."""
+    """Content of a model folder: an estimator that was fitted on columns, and the record of its training file."""
 
     estimator: ALAD
-    columns: Columns
-    transformer: ColumnTransformer
     data: Document = field(default_factory=dict)
 
     @classmethod
@@ -51,12 +49,26 @@ class Model:
             _inspected(documents)
         from alad_tf.estimator.alad import ALAD
 
-        estimator = ALAD.load(folder)
-        encoder = estimator.encoder_
-        assert encoder is not None, "the folder has its documents"
-        model = cls(estimator, encoder.columns, encoder.transformer, documents["data"])
+        model = cls(ALAD.load(folder), documents["data"])
         model._require_one_table(folder)
         return model
+
+    @property
+    def encoder(self) -> Encoder:
+        """Columns and their preprocessing."""
+        encoder = self.estimator.encoder_
+        assert encoder is not None, "the estimator was fitted on columns"
+        return encoder
+
+    @property
+    def columns(self) -> Columns:
+        """Schema of the table."""
+        return self.encoder.columns
+
+    @property
+    def transformer(self) -> ColumnTransformer:
+        """Preprocessing from columns to features."""
+        return self.encoder.transformer
 
     def _require_one_table(self, folder: Path) -> None:
         """Check that columns, preprocessing and networks belong together."""
@@ -69,19 +81,11 @@ class Model:
 
     def save(self, folder: Path) -> None:
         """Write the model folder atomically."""
-        documents = {
-            **Encoder(self.columns, self.transformer).to_documents(),
-            "data": self.data,
-        }
-        self.estimator.save(folder, documents=documents, overwrite=True)
+        self.estimator.save(folder, documents={**self.encoder.to_documents(), "data": self.data}, overwrite=True)
 
-    def features(self, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
-        """Preprocess the rows of a table.
-
-        Returns:
-            (x [v, d] float32 of the valid rows, valid [n] bool, number of cells of unseen categories by column)
-        """
-        return Encoder(self.columns, self.transformer).features(frame)
+    def features(self, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+        """Preprocess the rows of a table: (x [v, d] float32 of the valid rows, valid [n] bool)."""
+        return self.encoder.features(frame)
 
     def scored(self, frame: pd.DataFrame, top: int = 0) -> tuple[pd.DataFrame, dict[str, int]]:
         """Score the rows of a table and count cells of unseen categories by column.
@@ -93,49 +97,72 @@ class Model:
             top: number of columns to name for each row, largest contribution first.
 
         Returns:
-            A frame with the index of `frame`: score, p_value, is_anomaly, is_valid, feature_1, share_1, ...
+            A frame with the index of `frame`: score, p_value, is_anomaly, is_valid, with categorical columns unseen
+            (names of the columns whose category training did not have), and feature_1, value_1, expected_1 (texts),
+            contribution_1, share_1, feature_2, ...
         """
-        x, valid, unknown = self.features(frame)
-        scores = np.full(len(frame), thresholds.LARGEST, np.float32)
+        x, valid = self.features(frame)
+        scores, sound = np.full(len(frame), thresholds.LARGEST, np.float32), valid.copy()
         if len(x):
-            scores[valid], finite = self.estimator.score_rows(x)
-            explained = valid.copy()
-            explained[valid] = finite
+            scores[valid], sound[valid] = self.estimator.score_rows(x)
         scored = pd.DataFrame(
             {
                 "score": scores,
                 "p_value": thresholds.p_values(scores, self.estimator.reference_scores_),
                 "is_anomaly": scores > self.estimator.threshold_,
-                "is_valid": explained if len(x) else valid,
+                "is_valid": sound,
             },
             index=frame.index,
         )
+        unseen = self.encoder.unseen(x)
+        if unseen:
+            scored["unseen"] = _names(unseen, valid)
         if top:
-            rows = scored["is_valid"].to_numpy()
-            for name, values in self._explanations(x[rows[valid]], top).items():
+            explained = self._explanations(x[sound[valid]], self.encoder.cells(frame)[sound], top)
+            for name, values in explained.items():
                 missing = None if values.dtype == object else np.nan
                 scored[name] = np.full(len(frame), missing, values.dtype)
-                scored.loc[rows, name] = values
-        return scored, unknown
+                scored.loc[sound, name] = values
+        return scored, {name: int(rows.sum()) for name, rows in unseen.items() if rows.any()}
 
-    def _explanations(self, x: np.ndarray, top: int) -> dict[str, np.ndarray]:
-        """For valid rows x [v, d]: feature_1 ... feature_top and share_1 ... share_top, [v] each.
+    def contributions(self, x: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
+        """What is expected of rows of features x [n, d]: a frame of cells, and each column's contribution, [n, c]."""
+        expected, contributions = self.estimator.contributions(x)
+        return self.encoder.cells(expected), self.encoder.column_sums(contributions)
 
-        The differences of all features of a column are summed, and so are their usual values.
-        """
-        features = pd.Index(preprocessing.columns_of_features(self.transformer))
-        names, place = np.unique(features, return_inverse=True)
-        sums = np.zeros((len(features), len(names)))
-        sums[np.arange(len(features)), place] = 1.0
-        contributions = self.estimator.contributions(x)[1] if len(x) else x
-        usual = self.estimator.usual
-        of_columns = (contributions * usual.error) @ sums / (usual.error @ sums if usual.known else 1.0)
-        order, shares = explanations.worst(of_columns, top)
+    def _explanations(self, x: np.ndarray, cells: pd.DataFrame, top: int) -> dict[str, np.ndarray]:
+        """For valid rows x [v, d] and their cells [v, c]: feature_1, value_1, ... share_top, [v] each."""
+        expected, contributions = self.contributions(x)
+        order, shares = explanations.worst(contributions, top)
+        rows, names = np.arange(len(x)), np.array(self.columns.names, object)
+        values, foreseen = cells.to_numpy(object), expected.to_numpy(object)
         explained: dict[str, np.ndarray] = {}
-        for k in range(order.shape[1]):
-            explained[f"feature_{k + 1}"] = names[order[:, k]].astype(object)
-            explained[f"share_{k + 1}"] = shares[:, k]
+        for k, column in enumerate(order.T, 1):
+            explained[f"feature_{k}"] = names[column]
+            explained[f"value_{k}"] = _texts(values[rows, column], "{!r}")
+            explained[f"expected_{k}"] = _texts(foreseen[rows, column], "{:.6g}")
+            explained[f"contribution_{k}"] = contributions[rows, column].astype(np.float32)
+            explained[f"share_{k}"] = shares[:, k - 1]
         return explained
+
+
+def _names(unseen: dict[str, np.ndarray], valid: np.ndarray) -> np.ndarray:
+    """Names [n] of the columns with an unseen category, None for rows without; `unseen` is of the valid rows."""
+    names = np.full(len(valid), None, object)
+    found = np.array(list(unseen.values())).T
+    for place in np.flatnonzero(found.any(axis=1)):
+        row = np.flatnonzero(valid)[place]
+        names[row] = "; ".join(name for name, here in zip(unseen, found[place]) if here)
+    return names
+
+
+def _texts(cells: np.ndarray, number: str) -> np.ndarray:
+    """Cells as text: numbers in a format, whole ones without a point; None where missing."""
+    texts = np.full(len(cells), None, object)
+    for row in np.flatnonzero(~pd.isna(cells)):
+        cell = cells[row]
+        texts[row] = number.format(float(cell)).removesuffix(".0") if isinstance(cell, float) else str(cell)
+    return texts
 
 
 def trained_on(folder: Path) -> tuple[Columns, Dialect]:

@@ -16,7 +16,6 @@ from alad_tf.report.page import AnomalousRow, Cell, Page
 from alad_tf.report.score_view import ScoreView
 from alad_tf.tabular import readers
 from alad_tf.tabular.dialects import ANY
-from alad_tf.tabular.expected import expected_cells
 from alad_tf.tabular.fit import settled
 from alad_tf.tabular.labels import Labels
 from alad_tf.tabular.model import CHUNK_ROWS, Model, bar, trained_on
@@ -162,12 +161,12 @@ class _Scan:
         explained: list[list[Cell]] = [[] for _ in range(len(frame))]
         contributions: dict[str, float] = {}
         if not self._lacking:
-            shares = _contributions(model, frame)
+            x, _ = model.features(frame)
+            expected, contributed = model.contributions(x)
+            shares = pd.DataFrame(contributed / contributed.sum(axis=1, keepdims=True), columns=model.columns.names)
             means = shares.mean(axis=0).sort_values(ascending=False)
             contributions = {str(name): float(share) for name, share in means.items()}
-            x, _, _ = model.features(frame)
-            cells, _ = model.columns.scoring_rows(frame)
-            expected = expected_cells(model.transformer, model.estimator.reconstruct(x))
+            cells = model.encoder.cells(frame)
             for number, row in enumerate(explained):
                 for name, share in shares.iloc[number].nlargest(CELLS).items():
                     value, usual = (_shown(of[name].iloc[number]) for of in (cells, expected))
@@ -183,18 +182,6 @@ class _Scan:
 
 
 _SCORE = "\0score"  # a name that no column in a file can have
-
-
-def _contributions(model: Model, frame: pd.DataFrame) -> pd.DataFrame:
-    """Contribution of each column to the deviations of the rows, [n, columns]."""
-    names = model.columns.names
-    scored, _ = model.scored(frame, len(names))
-    shares = np.zeros((len(frame), len(names)))
-    places = {name: place for place, name in enumerate(names)}
-    for k in range(1, len(names) + 1):
-        for number, (name, share) in enumerate(zip(scored[f"feature_{k}"], scored[f"share_{k}"])):
-            shares[number, places[name]] = share
-    return pd.DataFrame(shares, columns=names)
 
 
 def _shown(value: object) -> str:

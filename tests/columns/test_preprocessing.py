@@ -17,6 +17,8 @@ from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import StandardScaler
 
 from alad_tf.columns import preprocessing
+from alad_tf.columns.encoder import Encoder
+from alad_tf.columns.schema import Columns
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.options import SCALING_NAMES
 
@@ -69,16 +71,23 @@ def test_columns_are_matched_by_name() -> None:
         transformer.transform(FRAME.drop(columns="t"))
 
 
-def test_unknown_categories_are_zeros_and_counted() -> None:
+def unseen(transformer: ColumnTransformer, frame: pd.DataFrame) -> dict[str, list[bool]]:
+    numeric, categorical = (tuple(columns) for _, _, columns in transformer.transformers_[:2])
+    encoder = Encoder(Columns(numeric, categorical), transformer)
+    return {name: rows.tolist() for name, rows in encoder.unseen(transformer.transform(frame)).items()}
+
+
+def test_unseen_categories_are_zeros_and_found() -> None:
     rows = FRAME.assign(t=["b", "new", "newer", "a"])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         x = fitted().transform(rows)
     assert x[:, 2:4].tolist() == [[0, 1], [0, 0], [0, 0], [1, 0]]
-    assert preprocessing.unknown_categories(fitted(), rows) == {"t": 2}
-    assert preprocessing.unknown_categories(fitted(), FRAME) == {}
-    assert preprocessing.unknown_categories(fitted(GAPS, impute=True), GAPS) == {}
-    assert preprocessing.unknown_categories(fitted(FRAME, impute=True), GAPS) == {"t": 1}
+    assert preprocessing.blocks_of_categories(fitted()) == {"t": (2, 4)}
+    assert unseen(fitted(), rows) == {"t": [False, True, True, False]}
+    assert not any(unseen(fitted(), FRAME)["t"])
+    assert not any(unseen(fitted(GAPS, impute=True), GAPS)["t"])
+    assert sum(unseen(fitted(FRAME, impute=True), GAPS)["t"]) == 1
 
 
 def test_missing_cells() -> None:

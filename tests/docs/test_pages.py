@@ -145,8 +145,9 @@ def test_own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "391 rows" in score and "numeric        30" in inspect
     columns = list(pd.read_csv("scored.csv").columns)
     assert columns[:2] == ["row", "mean radius"] and "score" in columns[30:]
-    explained = [name for name in columns if name.startswith(("feature_", "share_"))]
-    assert explained == [f"{name}_{k}" for k in (1, 2, 3) for name in ("feature", "share")]
+    kinds = ("feature_", "value_", "expected_", "contribution_", "share_")
+    explained = [name for name in columns if name.startswith(kinds)]
+    assert explained == [f"{kind}{k}" for k in (1, 2, 3) for kind in kinds]
 
 
 @pytest.mark.slow

@@ -91,8 +91,22 @@ def test_new_rows_and_copies() -> None:
         fitted().anomaly_score(bad)
     with pytest.raises(DataError, match="columns color"):
         fitted().anomaly_score(new.drop(columns="color"))
-    told = fitted().explain(new, top=3)
-    assert set(told["feature"]) <= set(fitted().encoder_.names)  # type: ignore[union-attr]
+
+
+def test_explanations_name_columns_and_cells() -> None:
+    new = rows(30, seed=1).set_index(np.arange(100, 130)).astype({"color": object})
+    new.loc[104, "color"], new.loc[105, "weight"] = "purple", 1e4
+    told = fitted().explain(new, top=6).set_index(["row", "feature"])
+    assert {name for _, name in told.index} == {"size", "weight", "when.weekday", "when.hour", "color", "ok"}
+    assert told.loc[(104, "color"), "value"] == "purple" and told.loc[(104, "color"), "expected"] in ("red", "blue")
+    assert np.isnan(told.loc[(104, "color"), "difference"]) and told.loc[(105, "weight"), "value"] == 1e4
+    assert told.loc[105].index[0] == "weight"
+    np.testing.assert_allclose(told.groupby("row")["share"].sum(), 1.0, rtol=0.0, atol=1e-5)
+    scored, _ = Model(fitted()).scored(new, top=6)
+    assert scored["feature_1"].tolist() == [told.loc[row].index[0] for row in new.index]
+    first = told.groupby("row").head(1)["contribution"].to_numpy().astype(np.float32)
+    np.testing.assert_array_equal(scored["contribution_1"], first)
+    assert scored.loc[105, "value_1"] == "10000" and scored.loc[104, "unseen"] == "color"
 
 
 def test_frames_that_cannot_be_trained_on() -> None:
@@ -118,16 +132,16 @@ def test_numbers_are_as_before() -> None:
 def test_old_name_of_the_score() -> None:
     with pytest.warns(FutureWarning, match="score_name"):
         model = ALAD(score="l1")
-    assert model.score_name == "l1" and "score" not in model.get_params() and not hasattr(model, "score")
+    assert model.score_name == "l1" and "score" not in model.get_params() and callable(model.score)
     with pytest.raises(TypeError, match="unexpected keyword argument 'scor'"):
         ALAD(scor="l1")
 
 
 def test_grid_search() -> None:
-    """With a metric of scikit-learn that needs decision_function, on labels that fit does not see."""
+    """By AUROC without another metric, on labels that fit does not see."""
     frame, y = rows(60), np.where(np.arange(60) % 6 == 0, -1, 1)
     model = ALAD(epochs=1, random_state=0, verbose=0, jit=False)
-    search = GridSearchCV(model, {"score_name": ["l1", "features"]}, scoring="roc_auc", cv=2, error_score="raise")
+    search = GridSearchCV(model, {"score_name": ["l1", "features"]}, cv=2, error_score="raise")
     assert 0.0 <= search.fit(frame, y).best_score_ <= 1.0
 
 

@@ -52,7 +52,7 @@ def test_columns_of_any_engine() -> None:
     }
     for kind, batch in kinds.items():
         scores = scorer(batch)
-        assert list(scores) == ["score", "is_anomaly", "is_valid"]
+        assert list(scores) == ["score", "is_anomaly", "is_valid", "unseen"]
         np.testing.assert_allclose(scores["score"], expected["score"], rtol=0.0, atol=close, err_msg=kind)
         np.testing.assert_array_equal(scores["is_valid"], expected["is_valid"], err_msg=kind)
     assert {name: values.shape for name, values in scorer(frame[:0]).items()} == dict.fromkeys(scores, (0,))

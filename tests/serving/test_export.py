@@ -157,6 +157,7 @@ def test_raw_columns(name: str) -> None:
     assert unknown["color"] and expected["is_valid"].nunique() == 2
     answer = ask(table_version(name), "raw", **cells(frame))
     np.testing.assert_array_equal(answer["is_valid"], expected["is_valid"])
+    np.testing.assert_array_equal(answer["unseen"], expected["unseen"].fillna("").str.split("; ").str[0].ne(""))
     close = of_table(table_model(name), frame)
     np.testing.assert_allclose(answer["score"], expected["score"], rtol=0.0, atol=close)
     assert np.mean(answer["is_anomaly"] == expected["is_anomaly"]) > 0.99
@@ -173,6 +174,21 @@ def test_raw_columns(name: str) -> None:
     outputs = ask(table_version(name), "regress", inputs=np.array(given, object))["outputs"]
     np.testing.assert_allclose(outputs, answer["score"][:9], rtol=0.0, atol=close)
     assert ask(table_version(name), "raw", **cells(frame[:0]))["score"].shape == (0,)
+
+
+def test_explanations_of_columns() -> None:
+    """Contributions of features add up to those of columns; a category's stands at one feature."""
+    model, frame = table_model("unscaled"), table(60, seed=9)
+    frame.loc[7, "color"] = "purple"
+    x, valid = model.features(frame)
+    expected, contributions = model.estimator.contributions(x)
+    answer = ask(table_version("unscaled"), "explain", x=x)
+    assert valid.all()
+    np.testing.assert_allclose(answer["contribution"], contributions, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(answer["expected"], expected, rtol=1e-3, atol=1e-3)
+    for start, stop in model.encoder.blocks:
+        assert ((answer["contribution"][:, start:stop] > 0.0).sum(axis=1) <= 1).all()
+    np.testing.assert_array_equal(answer["unseen"] > 0, answer["score"] > model.estimator.training_scores_[-1])
 
 
 def test_images_of_bytes(tmp_path: Path) -> None:

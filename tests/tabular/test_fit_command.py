@@ -15,6 +15,7 @@ from tolerances import bound
 
 from alad_tf import metrics, paths
 from alad_tf.columns import preprocessing
+from alad_tf.columns.encoder import TrainingCells
 from alad_tf.columns.schema import Columns
 from alad_tf.data import kdd99
 from alad_tf.estimator.alad import ALAD
@@ -70,8 +71,8 @@ def test_options_reach_the_estimator(
 ) -> None:
     received: Options = {}
 
-    def fit(self: ALAD, x: np.ndarray, validation: float | None = None, checkpoint: Path | None = None) -> None:
-        received.update(self.get_params(), validation=validation, shape=x.shape)
+    def fit(self: ALAD, x: TrainingCells, validation: float | None = None, checkpoint: Path | None = None) -> None:
+        received.update(self.get_params(), validation=validation, shape=x.features().shape)
         raise StopError
 
     monkeypatch.setattr(ALAD, "fit", fit)
@@ -103,7 +104,7 @@ def test_columns_and_validation(
         seen["columns"] = chosen
         return of_columns(chosen, scaling=scaling)
 
-    def fit(self: ALAD, x: np.ndarray, validation: float | None = None, checkpoint: Path | None = None) -> None:
+    def fit(self: ALAD, x: TrainingCells, validation: float | None = None, checkpoint: Path | None = None) -> None:
         seen["validation"] = validation
         raise StopError
 
@@ -122,8 +123,8 @@ def test_scaling_reaches_the_rows(
 ) -> None:
     seen: list[np.ndarray] = []
 
-    def fit(self: ALAD, x: np.ndarray, validation: float | None = None, checkpoint: Path | None = None) -> None:
-        seen.append(x)
+    def fit(self: ALAD, x: TrainingCells, validation: float | None = None, checkpoint: Path | None = None) -> None:
+        seen.append(x.features())
         raise StopError
 
     monkeypatch.setattr(ALAD, "fit", fit)
@@ -178,7 +179,7 @@ def test_seed(tmp_path: Path, trained: Path) -> None:
 
 
 def test_warnings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    def fit(self: ALAD, x: np.ndarray, validation: float | None = None, checkpoint: Path | None = None) -> None:
+    def fit(self: ALAD, x: TrainingCells, validation: float | None = None, checkpoint: Path | None = None) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(ALAD, "fit", fit)

@@ -135,10 +135,11 @@ def test_unknown_categories_are_counted(trained: Path, capfd: pytest.CaptureFixt
     scored = score(trained, mixed(6).assign(color=["pink", "red", "pink", "cyan", "red", "blue"]))
     assert scored["is_valid"].all()
     assert "3 cells of column 'color' hold categories" in capfd.readouterr().out
+    assert scored["unseen"].tolist() == ["color", None, "color", "color", None, None]
 
 
 def test_explanations_name_columns(trained: Path) -> None:
-    """One-hot features are summed up to their column, differences and what is usual alike; largest shares first."""
+    """Largest shares first, with the cell and what is expected beside it."""
     rows = mixed(10)
     rows.loc[0, "weight"] += 100.0
     scored = score(trained, rows, "--explain", 3)
@@ -147,20 +148,20 @@ def test_explanations_name_columns(trained: Path) -> None:
     assert (np.diff(shares, axis=1) <= 0).all() and np.allclose(
         shares.sum(axis=1), 1.0, rtol=0.0, atol=bound(5 + 5, 1.0)
     )
-    assert all(
-        set(names) == {"size", "weight", "color"} for names in scored[[f"feature_{k}" for k in (1, 2, 3)]].to_numpy()
-    )
     model = Model.load(trained / "model")
-    x = model.transformer.transform(rows).astype(np.float32)
-    worst = model.estimator.explain(x, top=5)
-    by_column = worst.assign(feature=worst["feature"].where(worst["feature"].isin(["size", "weight"]), "color"))
-    differences = by_column["difference"].abs().groupby([by_column["row"], by_column["feature"]]).sum().unstack()
-    usual = pd.Series(model.estimator.usual.error).groupby(["size", "weight", "color", "color", "color"]).sum()
-    shares = (differences / usual).apply(lambda row: row / row.sum(), axis=1)
-    for row in range(10):
-        assert shares.loc[row, scored.loc[row, "feature_1"]] == pytest.approx(
-            scored.loc[row, "share_1"], rel=0.0, abs=bound(5 + 5, 1.0)
-        )
+    told = model.estimator.explain(rows, top=3)
+    for k in (1, 2, 3):
+        of_python = told.iloc[k - 1 :: 3].reset_index(drop=True)
+        assert scored[f"feature_{k}"].tolist() == of_python["feature"].tolist()
+        for name in ("contribution", "share"):
+            np.testing.assert_allclose(scored[f"{name}_{k}"], of_python[name], rtol=1e-3)
+        for row, name in enumerate(scored[f"feature_{k}"]):
+            value, expected = (scored.loc[row, f"{kind}_{k}"] for kind in ("value", "expected"))
+            if name == "color":
+                assert value == rows.loc[row, "color"] and expected in set(rows["color"])
+            else:
+                assert float(value) == rows.loc[row, name]
+                assert float(expected) == pytest.approx(of_python.loc[row, "expected"], rel=1e-5)
 
 
 def test_output_is_not_overwritten(trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
