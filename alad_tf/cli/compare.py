@@ -46,8 +46,10 @@ def compare(data: Path, test: Path, output: Path, **given: Any) -> None:
     """
     from alad_tf.experiments.compare import Rows
     from alad_tf.experiments.compare import compare as compared
+    from alad_tf.tabular.standard_input import local
 
-    rows = Rows.read(data, test, preparation_of(given), dialect_of(given))
+    with local(data) as path:
+        rows = Rows.read(path, test, preparation_of(given), dialect_of(given))
     say(compared(rows, given["methods"] or COMPARED, given["seeds"] or (0,), output))
 
 

@@ -22,7 +22,7 @@ from alad_tf.baselines import classical
 from alad_tf.columns.encoder import TrainingCells
 from alad_tf.errors import AladError, DataError, SettingsError, one_line
 from alad_tf.estimator.alad import ALAD
-from alad_tf.io import atomic
+from alad_tf.io import atomic, model_folder
 from alad_tf.report import plots
 from alad_tf.report.rendering import FORMATS, Figure, Table
 from alad_tf.tabular.dialects import ANY, Dialect
@@ -236,7 +236,8 @@ def _require_same(output: Path, rows: Rows) -> None:
                 "--output, or remove it."
             )
         return
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+    taken = output.exists() and (not output.is_dir() or any(output.iterdir()))
+    if taken or model_folder.is_model_folder(output.parent):
         raise SettingsError(f"Expected a new folder, or one of `alad compare`. Received: {output}.")
     atomic.write_json(path, {"sha256": rows.digest(), "rows": rows.described()})
 
