@@ -56,17 +56,17 @@ class Categories:
             For each column (chances [n, k] of its k categories that sum up to 1, surprise [n]). The surprise is the
             logarithm of how much more likely the most likely category is than the row's own.
         """
-        weight = self._weight()
-        rows, points = tf.constant(self.rows * weight), x * weight
+        center, weight = self.rows.mean(axis=0), self._weight()
+        rows, points = tf.constant((self.rows - center) * weight), (x - center) * weight
         squared = _squared_distances(points, rows)
-        self_votes = tf.minimum(tf.reduce_sum(tf.nn.relu(1.0 - squared / SAME), axis=1, keepdims=True), 1.0)
+        own_votes = tf.minimum(tf.reduce_sum(tf.nn.relu(1.0 - squared / SAME), axis=1, keepdims=True), 1.0)
         found = []
         for start, stop in self.blocks:
-            own, theirs = x[:, start:stop], rows[:, start:stop]
+            own, theirs = x[:, start:stop], tf.constant(self.rows[:, start:stop])
             votes = _votes(squared - _squared_distances(own, theirs))
             prior = (tf.reduce_sum(theirs, axis=0) + 1.0) / (len(self.rows) + stop - start + 1.0)
-            total = tf.reduce_sum(votes, axis=1, keepdims=True) - self_votes + 1.0
-            chance = (votes @ theirs - self_votes * own + prior) / total
+            total = tf.reduce_sum(votes, axis=1, keepdims=True) - own_votes + 1.0
+            chance = (tf.nn.relu(votes @ theirs - own_votes * own) + prior) / total
             never = 1.0 / ((len(self.rows) + stop - start + 1.0) * total[:, 0])
             its_own = tf.where(tf.reduce_sum(own, axis=1) > 0.5, tf.reduce_sum(own * chance, axis=1), never)
             surprise = tf.math.log(tf.reduce_max(chance, axis=1) / tf.maximum(its_own, never))
