@@ -83,8 +83,8 @@ def test_unseen_categories_are_zeros_and_found() -> None:
         warnings.simplefilter("error")
         x = fitted().transform(rows)
     assert x[:, 2:4].tolist() == [[0, 1], [0, 0], [0, 0], [1, 0]]
-    assert preprocessing.blocks_of_categories(fitted()) == {"t": (2, 4)}
-    assert unseen(fitted(), rows) == {"t": [False, True, True, False]}
+    assert preprocessing.blocks_of_categories(fitted()) == {"t": (2, 4), "f": (4, 6)}
+    assert unseen(fitted(), rows)["t"] == [False, True, True, False] and not any(unseen(fitted(), rows)["f"])
     assert not any(unseen(fitted(), FRAME)["t"])
     assert not any(unseen(fitted(GAPS, impute=True), GAPS)["t"])
     assert sum(unseen(fitted(FRAME, impute=True), GAPS)["t"]) == 1

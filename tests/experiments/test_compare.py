@@ -96,7 +96,7 @@ def test_a_method_that_fails(call: list[object], monkeypatch: pytest.MonkeyPatch
     build = compare._build
     monkeypatch.setattr(compare, "_build", lambda method, *rest: (broken if method == "IF" else build)(method, *rest))
     assert run(*call, *SIMPLE) == 0
-    assert "IF failed: no room" in (tmp_path / "found" / "table.md").read_text()
+    assert "IF failed: ValueError: no room" in (tmp_path / "found" / "table.md").read_text()
     assert [path.name for path in (tmp_path / "found" / "runs").iterdir()] == ["kNN-seed0.json"]
 
 

@@ -66,9 +66,9 @@ def test_the_table_comes_back_as_it_was(trained: Path, tmp_path: Path, capfd: py
     assert "new.csv: column 1 has no name and is left out as an index" in told.err
     before = [line.split(";", 1)[1] for line in (trained / "new.csv").read_text(encoding="latin-1").splitlines()]
     after = (tmp_path / "scored.csv").read_text(encoding="utf-8").splitlines()
-    assert after[0] == f"row;{before[0]};score;p_value;is_anomaly;is_valid;reason"
+    assert after[0] == f"row;{before[0]};score;p_value;is_anomaly;is_valid;reason;unseen"
     assert all(line.startswith(f"{k};{text};") for k, (text, line) in enumerate(zip(before[1:], after[1:]), 1))
-    assert after[5].endswith(";;;True;False;missing: Größe")
+    assert after[5].endswith(";;;True;False;missing: Größe;")
 
 
 def test_other_formats_have_the_same_scores(trained: Path, tmp_path: Path) -> None:
