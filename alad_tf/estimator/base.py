@@ -56,17 +56,18 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         return np.where(self.decision_function(X) < 0.0, -1, 1)
 
     def score(self, X: npt.ArrayLike, y: npt.ArrayLike) -> float:
-        """AUROC on rows X [n, d] with labels y [n], 1 for normal rows and -1 for anomalies: larger = better.
-
-        Of two other labels the larger is that of normal rows.
+        """AUROC on rows X [n, d] with labels y [n], above 0 (1) for normal rows, others (-1, 0) for anomalies.
 
         Raises:
-            DataError: labels of one kind, or of more than two.
+            DataError: labels that are no numbers, or rows of one kind.
         """
-        labels = np.unique(np.asarray(y))
-        if len(labels) != 2:
-            raise DataError(f"Expected labels of two kinds, 1 and -1. Received: {labels[:5].tolist()}.")
-        return float(roc_auc_score(np.asarray(y) == labels[1], self.decision_function(X)))
+        labels = np.asarray(y)
+        if labels.dtype.kind not in "biuf":
+            raise DataError(f"Expected labels 1 and -1. Received: {labels.dtype}.")
+        normal = labels > 0
+        if normal.all() or not normal.any():
+            raise DataError(f"Expected normal rows (1) and anomalies (-1). Received: {len(labels)} rows of one kind.")
+        return float(roc_auc_score(normal, self.decision_function(X)))
 
     def p_value(self, X: npt.ArrayLike) -> np.ndarray:
         """Share of normal rows whose score is as large, [n] in (0, 1]: small = anomalous; see `reference_`.

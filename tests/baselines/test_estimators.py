@@ -207,8 +207,10 @@ def test_score_is_auroc_of_labels(name: str) -> None:
         return
     detector, labels = fitted(name), np.where(Y == 1, -1, 1)
     assert detector.score(NEW, labels) == roc_auc_score(labels, detector.decision_function(NEW))
-    with pytest.raises(DataError, match=r"labels of two kinds, 1 and -1. Received: \[1\]"):
+    with pytest.raises(DataError, match="80 rows of one kind"):
         detector.score(NEW, np.ones(80))
+    with pytest.raises(DataError, match="labels 1 and -1"):
+        detector.score(NEW, np.where(Y == 1, "bad", "good"))
 
 
 def test_old_name_of_the_score() -> None:

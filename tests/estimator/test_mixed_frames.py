@@ -68,6 +68,7 @@ def test_folder_of_a_mixed_frame(tmp_path: Path, capfd: pytest.CaptureFixture[st
     np.testing.assert_array_equal(scored, fitted().anomaly_score(new))
     again, _ = Model.load(tmp_path / "model").scored(new)
     np.testing.assert_array_equal(again["score"], scored)
+    pd.testing.assert_frame_equal(ALAD.load(tmp_path / "model").explain(new), fitted().explain(new), check_exact=True)
 
 
 def test_save_overwrites_only_when_it_is_told_to(tmp_path: Path) -> None:
