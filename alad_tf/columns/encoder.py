@@ -1,4 +1,4 @@
-"""From the mixed columns of a table to the features that networks see: the one way of `alad fit` and `ALAD.fit`."""
+"""Encoding of mixed columns as features, used by `alad fit` and `ALAD.fit`."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ FAINT = 1e-6  # of scaled features: below it the networks see one value
 
 @dataclass(frozen=True)
 class Encoder:
-    """Columns of a table and their preprocessing.
+    """Schema of a table and its fitted preprocessing.
 
     Args:
         columns: which are used, and how.
-        transformer: fitted on the training rows.
+        transformer: preprocessing, fitted on the training rows.
     """
 
     columns: Columns
@@ -44,7 +44,7 @@ class Encoder:
         scaling: str = "standard",
         impute: bool = False,
     ) -> tuple[Encoder, pd.DataFrame]:
-        """Choose the columns of the training rows and fit their preprocessing; what is remarkable is logged.
+        """Infer the schema of the training rows and fit the preprocessing; remarks are logged.
 
         Args:
             frame: the training rows.
@@ -116,12 +116,12 @@ class Encoder:
         return [str(name) for name in self.transformer.get_feature_names_out()]
 
     def to_documents(self) -> dict[str, Any]:
-        """The JSON documents of a model folder that hold it."""
+        """JSON documents for a model folder."""
         return {"columns": self.columns.to_document(), "preprocessing": preprocessing.to_document(self.transformer)}
 
     @classmethod
     def from_documents(cls, documents: dict[str, Any]) -> Encoder:
-        """The inverse of `to_documents` (DataError for damaged ones)."""
+        """The inverse of `to_documents`. Raises DataError for damaged documents."""
         columns = Columns.from_document(documents["columns"])
         return cls(columns, preprocessing.from_document(documents["preprocessing"]))
 
@@ -174,7 +174,7 @@ class TrainingCells:
 
 
 def is_mixed(X: Any) -> bool:
-    """Whether X is a frame with columns that are not numbers: text, categories, true and false, dates."""
+    """Whether X is a frame with non-numeric columns: text, categories, booleans, dates."""
     return isinstance(X, pd.DataFrame) and not all(_is_numeric(X.iloc[:, place]) for place in range(X.shape[1]))
 
 

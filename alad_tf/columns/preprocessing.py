@@ -1,6 +1,6 @@
 """Preprocessing of mixed columns with scikit-learn's ColumnTransformer, stored as JSON instead of a pickle.
 
-A transformer read from its document is the one that was written: the same output, bit for bit.
+A transformer restored from its document gives bit-identical output.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SCALER_ARRAYS = {
     "standard": ("mean_", "var_", "scale_"),
     "minmax": ("min_", "scale_", "data_min_", "data_max_", "data_range_"),
 }
-MOST_CELLS = 1 << 25  # of the rows that rebuild a transformer: half a gigabyte
+MOST_CELLS = 1 << 25  # in the rows used to rebuild a transformer: half a gigabyte
 _KINDS = {"text": str, "number": float, "integer": int, "boolean": bool}
 
 
@@ -37,28 +37,28 @@ def column_transformer(
     scaling: str = "standard",
     impute: bool = False,
 ) -> ColumnTransformer:
-    """A ColumnTransformer, not yet fitted, for the columns of a frame.
+    """Return an unfitted ColumnTransformer for the columns of a frame.
 
-    Numeric columns are imputed (if allowed: by the median, with a feature of its own that says which were missing, for
-    columns that had missing cells in training) and scaled; categorical ones are one-hot, a category that training did
-    not have being all zeros. Columns are matched by name, and others are dropped.
+    Numeric columns are scaled and, if allowed, imputed by the median, with an indicator feature for columns that had
+    missing cells in training. Categorical columns are encoded one-hot; a category not seen in training is all zeros.
+    Columns are matched by name, and others are dropped.
 
     Args:
-        frame: rows; columns of numbers are numeric, the others categorical, unless they are named.
-        categorical: names of columns to encode whatever their type.
-        numeric: names of columns to take as numbers.
-        scaling: of numeric columns: "standard" (mean 0, variance 1), "minmax" (to [0, 1]) or "none".
-        impute: allow missing numbers; a missing category is then a category.
+        frame: rows; columns of numbers are numeric, others categorical, unless named below.
+        categorical: names of columns to encode one-hot, whatever their type.
+        numeric: names of columns to read as numbers.
+        scaling: scaling of numeric columns: "standard" (mean 0, variance 1), "minmax" (to [0, 1]) or "none".
+        impute: allow missing cells; a missing category is then a separate category.
 
     Raises:
         SettingsError: unknown scaling or column.
-        DataError: a column that is neither.
+        DataError: a column is neither numeric nor categorical.
     """
     return of_columns(Columns.infer(frame, categorical=categorical, numeric=numeric, impute=impute), scaling=scaling)
 
 
 def of_columns(columns: Columns, *, scaling: str = "standard") -> ColumnTransformer:
-    """Like `column_transformer`, for a known schema.
+    """`column_transformer` for a known schema.
 
     Raises:
         SettingsError: unknown scaling.
@@ -75,7 +75,7 @@ def of_columns(columns: Columns, *, scaling: str = "standard") -> ColumnTransfor
 
 
 def columns_of_features(transformer: ColumnTransformer) -> list[str]:
-    """Source column of each output feature of a fitted transformer."""
+    """The source column of each feature of a fitted transformer."""
     names: list[str] = []
     for part, fitted, columns in _parts(transformer):
         if part == "numeric":
@@ -99,14 +99,14 @@ def blocks_of_categories(transformer: ColumnTransformer) -> dict[str, tuple[int,
     return found
 
 
-# Its form in JSON -------------------------------------------------------------------------------------------------
+# JSON documents ---------------------------------------------------------------------------------------------------
 
 
 def to_document(transformer: ColumnTransformer) -> Document:
     """Convert a fitted transformer to a JSON object: schema, statistics and categories.
 
     Raises:
-        SettingsError: another kind of transformer, one that is not fitted, or categories that JSON cannot hold.
+        SettingsError: another kind of transformer, an unfitted one, or categories that JSON cannot represent.
     """
     try:
         parts = {part: (fitted, columns) for part, fitted, columns in _parts(transformer)}
@@ -130,9 +130,9 @@ def to_document(transformer: ColumnTransformer) -> Document:
 
 
 def from_document(document: Document) -> ColumnTransformer:
-    """Rebuild a fitted transformer from its document. Nothing in the document is executed.
+    """Rebuild a fitted transformer from its document. Executes no code from the document.
 
-    It is fitted on a few made-up rows of the same structure, and then given the statistics of the document.
+    The transformer is fitted on a few artificial rows of the same structure, and then gets the stored statistics.
 
     Raises:
         DataError: the document is damaged.
@@ -166,7 +166,7 @@ def _scaling(pipeline: Pipeline) -> str:
 
 
 def _indicated(pipeline: Pipeline) -> list[int]:
-    """Positions of the columns that have a feature for missing cells."""
+    """Positions of the columns with an indicator feature for missing cells."""
     if "impute" not in pipeline.named_steps:
         return []
     return [int(position) for position in pipeline.named_steps["impute"].indicator_.features_]
@@ -204,7 +204,7 @@ def _set_statistics(pipeline: Pipeline, document: Document, scaling: str) -> Non
 
 
 def _statistics(numbers: np.ndarray) -> Document:
-    """Finite numbers as JSON, which keeps every bit of float64 and of narrower types."""
+    """Finite numbers as JSON, which represents float64 and narrower types exactly."""
     return {"type": numbers.dtype.str, "values": numbers.tolist()}
 
 
@@ -216,7 +216,7 @@ def _numbers(document: Document, length: int) -> np.ndarray:
 
 
 def _made_up_rows(document: Document) -> pd.DataFrame:
-    """Rows that hold each category at least once, and missing numbers where there is an indicator feature."""
+    """Artificial rows with every category, and with missing numbers in columns that have an indicator feature."""
     categories = [_array(values) for values in document["categorical"].get("categories", [])]
     count = max([2, *map(len, categories)])
     indicated = _indicated_in(document["numeric"])

@@ -1,4 +1,4 @@
-"""ALAD as a scikit-learn outlier detector: options and training."""
+"""ALAD as a scikit-learn outlier detector: parameters and training."""
 
 from __future__ import annotations
 
@@ -36,63 +36,64 @@ from alad_tf.model.networks import Networks
 from alad_tf.options import ROW_SCORES, SPECTRAL_NORMS
 from architectures import Alad
 
-JIT_STEPS = 5_000  # from here on XLA gains more in training than its compilation costs
+JIT_STEPS = 5_000  # number of steps from which on XLA saves more time than its compilation takes
 
 
 class ALAD(FittedALAD):
-    """Adversarially Learned Anomaly Detection of rows of numbers.
+    """Adversarially Learned Anomaly Detection for tabular data.
 
-    None for epochs, batch_size or learning_rate means the table's. Training is unsupervised: rows should be normal,
-    or nearly all of them.
+    None for epochs, batch_size or learning_rate means the value of the architecture table. Training is unsupervised:
+    all or nearly all rows should be normal.
 
     Args:
         architecture: name of a table of the paper ("kdd99", "arrhythmia", "toy"), a table (`architectures.Alad`), or
-            None: `architectures.tabular.tabular` for the number of features and of rows.
+            None: `architectures.tabular.tabular` for the numbers of features and rows.
         epochs: passes over the training rows.
         batch_size: rows per step.
-        learning_rate: of Adam. With architecture=None it depends on the number of steps.
+        learning_rate: learning rate of Adam. With architecture=None it depends on the number of steps.
         spectral_norm: "paper", "tfa" or None; see `networks.build`.
         latent_discriminator: False leaves out Dzz.
-        ema_decay: decay of the average of the weights that scores; None: the weights themselves score.
+        ema_decay: decay of the moving average of the weights, which is used for scoring; None: no average.
         score_name: which score A(x) is: "neighbours" (mean distance of (x, x - G(E(x))) to the nearest training rows, a
             score of this package), or one of the paper's: "features" (Algorithm 1), "l1", "l2" or "logits" (Section
             V-F). `score`, its name in earlier releases, is deprecated.
-        contamination: share of the training rows above the threshold that `fit` sets, in (0, 0.5].
-        scaling: "standard" (mean 0, variance 1), "minmax" ([0, 1]) or None, of each feature on the training rows.
+        contamination: fraction of the training rows above the threshold set by `fit`, in (0, 0.5].
+        scaling: scaling of each feature by the training rows: "standard" (mean 0, variance 1), "minmax" ([0, 1]), None.
         impute: allow missing cells in frames with mixed columns, as `alad fit --impute`.
         networks: custom Keras models instead of a table: {"G", "E", "Dxz", "Dxx"} and, except in the ablation, "Dzz".
             Training starts from copies of them, weights included.
-        patience: epochs without a better reconstruction of the validation rows before training stops and restores the
-            best epoch's weights; None: train to the end.
+        patience: epochs without a better reconstruction of the validation rows before training stops and the weights of
+            the best epoch are restored; None: train for all epochs.
         log_dir: folder for TensorBoard: scalars, histograms and, with image_shape, images.
-        image_shape: (height, width) or (height, width, 1 or 3) of rows that are images, read line by line: a few rows
-            above their reconstructions are then drawn for TensorBoard.
+        image_shape: (height, width) or (height, width, 1 or 3) if rows are flattened images: TensorBoard then shows a
+            few of them above their reconstructions.
         warm_start: `fit` resumes the last fit with its weights, averages, state of Adam, scaling and seed, for `epochs`
-            more epochs. On the same rows, two fits of 5 epochs have the bits of one of 10 (with the same learning_rate
+            more epochs. On the same rows, two fits of 5 epochs equal one of 10 bit for bit (with the same learning_rate
             given). There is no `partial_fit`: a batch of rows has neither the scale of the features nor the scores that
             a threshold and a p-value need.
-        jit: compile the training step with XLA; None: if the training is long enough to gain from it. XLA writes one
-            line to the standard error of the process when it first compiles; no log level of TensorFlow filters it.
-        random_state: seed of weights, row order, z and dropout: the same seed gives the same bits.
-        verbose: 1 draws a progress bar, 0 nothing.
+        jit: compile the training step with XLA; None: if training is long enough to benefit. On the first compilation,
+            XLA writes a line to standard error that TensorFlow's log level does not filter.
+        random_state: seed of initial weights, row order, z and dropout; the same seed gives bit-identical results.
+        verbose: 1 shows a progress bar, 0 nothing.
 
     Attributes:
-        networks_: G, E, Dxz, Dxx and Dzz that score (`alad_tf.model.networks.Networks`).
+        networks_: G, E, Dxz, Dxx and Dzz used for scoring (`alad_tf.model.networks.Networks`).
         table_: architecture and hyper-parameters in use; with custom networks, the hyper-parameters alone.
         seed_: the seed in use.
-        center_, scale_: [d] each: networks see (x - center_) / scale_.
-        history_: losses and mean validation scores, a list over the epochs for each.
-        training_state_: with warm_start, the arrays that the next `fit` goes on from.
+        center_, scale_: [d] each; the input of the networks is (x - center_) / scale_.
+        history_: name of a loss or mean validation score -> list of values by epoch.
+        training_state_: with warm_start, the arrays from which the next `fit` resumes.
         references_: with the score "neighbours", [m, 2 d] points (x, x - G(E(x))) of training rows, in scaled units.
         training_scores_: A(x) of the training rows, ascending.
-        reference_scores_: A(x) that `p_value` compares with, ascending; reference_ says whose: "training rows",
+        reference_scores_: A(x) that `p_value` compares with, ascending; reference_ names the rows: "training rows",
             "validation rows" or "held-out rows".
-        usual_: what is usual for each feature on the held-out rows, or else on the training rows; `explain` uses it.
-        threshold_: rows with a larger A(x) are outliers; threshold_rule_ says where it comes from; offset_ is
-            -threshold_, as in scikit-learn.
-        n_features_in_, feature_names_in_: as in scikit-learn; of the features that mixed columns are encoded to.
-        encoder_: columns and preprocessing of a frame with mixed columns; None for numbers alone.
-        seconds_: that the last `fit` took.
+        usual_: usual range and difference of each feature on the held-out rows, or else on the training rows, for
+            `explain`.
+        threshold_: rows with a larger A(x) are outliers; threshold_rule_ tells how it was set; offset_ is -threshold_,
+            as in scikit-learn.
+        n_features_in_, feature_names_in_: as in scikit-learn; for mixed columns, of the encoded features.
+        encoder_: schema and preprocessing of a frame with mixed columns; None for numbers alone.
+        seconds_: duration of the last `fit`.
     """
 
     _parameter_constraints: dict[str, list[object]] = {  # noqa: RUF012 (scikit-learn's name and place)
@@ -178,7 +179,7 @@ class ALAD(FittedALAD):
                 from it with the same bits. It is gone once the training is complete; not for `warm_start`.
 
         Raises:
-            ValueError: an option outside its range, fewer than two rows, NaN or infinity, columns that do not fit.
+            ValueError: a parameter outside its range, fewer than two rows, NaN or infinite values, unsuitable columns.
             AladError: training diverged.
         """
         self._validate_params()
@@ -225,7 +226,7 @@ class ALAD(FittedALAD):
         return X.features()
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
-        """Options that are not their defaults; a table by its name."""
+        """Non-default parameters, with tables by name."""
         defaults = {name: option.default for name, option in inspect.signature(type(self)).parameters.items()}
         options = {
             name: value
@@ -248,7 +249,7 @@ class ALAD(FittedALAD):
         callbacks: Iterable[tf.keras.callbacks.Callback],
         checkpoint: Checkpoint | None,
     ) -> None:
-        """Train fresh networks, or resume from a state; the networks that score are set before the first step."""
+        """Train new networks, or resume from a state; `networks_` is set before the first step."""
         trainer = self._trainer(X)
         if state is not None:
             trainer.set_arrays(state)
@@ -263,7 +264,7 @@ class ALAD(FittedALAD):
                 history = self._history_of(trainer, X, held_out, callbacks, resumed)
         except AladError:
             if checkpoint is not None:
-                checkpoint.remove()  # it would diverge again
+                checkpoint.remove()  # resuming would diverge again
             raise
         self.history_ = {name: [*self.history_.get(name, ()), *values] for name, values in history.items()}
         if self.warm_start:
@@ -279,7 +280,7 @@ class ALAD(FittedALAD):
         callbacks: Iterable[tf.keras.callbacks.Callback],
         resumed: Resumed,
     ) -> History:
-        """Take the steps of the training; return losses and validation scores by epoch."""
+        """Train and return losses and validation scores by epoch."""
         return train(
             trainer,
             self.table_.epochs,
@@ -321,7 +322,7 @@ class ALAD(FittedALAD):
         )
 
     def _hold_out(self, X: np.ndarray, validation: npt.ArrayLike | None) -> tuple[np.ndarray, np.ndarray | None]:
-        """(training rows, validation rows)."""
+        """Split X into (training rows, validation rows)."""
         if validation is None:
             if self.patience is not None:
                 raise SettingsError(
@@ -340,7 +341,7 @@ class ALAD(FittedALAD):
 
 
 def _warn_of_features(X: np.ndarray, names: Sequence[str], kind: type[np.floating[Any]]) -> None:
-    """Warn of features of X [n, d] that hold one value, or that numbers of a kind cannot tell apart."""
+    """Warn about features of X [n, d] that are constant, or whose differences are lost in floating-point precision."""
     constants = constant_features(X, names)
     if constants:
         warnings.warn(constants, ConstantFeatureWarning, stacklevel=3)
@@ -351,12 +352,12 @@ def _warn_of_features(X: np.ndarray, names: Sequence[str], kind: type[np.floatin
 def _warn_of_collapse(history: History, scores: np.ndarray) -> None:
     reason = collapse(history, scores)
     if reason:
-        remedy = "Its scores are of no use. Take another seed, a smaller learning rate or more rows."
+        remedy = "The scores are useless. Try another seed, a smaller learning rate or more rows."
         warnings.warn(f"Training has collapsed: {reason}. {remedy}", ConvergenceWarning, stacklevel=3)
 
 
 def _seed(random_state: int | np.random.RandomState | None, checkpoint: Checkpoint | None = None) -> int:
-    """The seed itself, or that of the training that a checkpoint continues, or one drawn from the random state."""
+    """The given seed, or that of the checkpoint to resume from, or one drawn from the random state."""
     if isinstance(random_state, Integral):
         return int(random_state)
     if checkpoint is not None and checkpoint.seed is not None:

@@ -26,9 +26,9 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
 
     Attributes:
         training_scores_: [n] A(x) of the training rows, ascending.
-        reference_scores_: [m] A(x) that `p_value` compares with, ascending; reference_ says of which rows.
-        threshold_: rows with a larger A(x) are outliers; threshold_rule_ says where it comes from; offset_ is
-            -threshold_, in scikit-learn's sign.
+        reference_scores_: [m] A(x) that `p_value` compares with, ascending; reference_ names the rows.
+        threshold_: rows with a larger A(x) are outliers; threshold_rule_ tells how it was set; offset_ is -threshold_,
+            as in scikit-learn.
     """
 
     contamination: float
@@ -44,7 +44,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         raise NotImplementedError
 
     def score_samples(self, X: npt.ArrayLike) -> np.ndarray:
-        """-A(x) of each row of X [n, d]: [n] float64, smaller = more anomalous, in scikit-learn's sign."""
+        """-A(x) of each row of X [n, d]: [n] float64, smaller = more anomalous, as in scikit-learn."""
         return -self.anomaly_score(X).astype(np.float64)
 
     def decision_function(self, X: npt.ArrayLike) -> np.ndarray:
@@ -70,10 +70,10 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         return float(roc_auc_score(normal, self.decision_function(X)))
 
     def p_value(self, X: npt.ArrayLike) -> np.ndarray:
-        """Share of normal rows whose score is as large, [n] in (0, 1]: small = anomalous; see `reference_`.
+        """Fraction of normal rows with a score at least as large, [n] in (0, 1]: small = anomalous; see `reference_`.
 
-        Against held-out rows, a fresh normal row has a p-value of at most p with a probability of at most p. Against
-        the training rows, which score lower than fresh ones, p-values are too small.
+        Compared with held-out rows, a new normal row has a p-value of at most p with probability at most p. Compared
+        with training rows, which have lower scores than new rows, p-values are too small.
         """
         return thresholds.p_values(self.anomaly_score(X), self.reference_scores_)
 
@@ -88,13 +88,13 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         """Set the threshold by exactly one of three rules.
 
         Args:
-            contamination: share of the training rows above it, in (0, 0.5].
-            false_positive_rate: largest share above it of normal rows that were not trained on, in (0, 1).
+            contamination: fraction of the training rows above the threshold, in (0, 0.5].
+            false_positive_rate: largest fraction above the threshold of normal rows not used for training, in (0, 1).
             value: the threshold itself.
-            X: with false_positive_rate: those rows [m, d]. None: the rows held out so far.
+            X: with false_positive_rate: these rows [m, d]. None: the rows held out so far.
 
         Raises:
-            ValueError: none or several of the three, one outside its range, or no rows held out.
+            ValueError: none or several of the three, a value outside its range, or no held-out rows.
         """
         check_is_fitted(self, "training_scores_")
         rule, number = thresholds.require_one_rule(contamination, false_positive_rate, value)
@@ -117,12 +117,12 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         return self
 
     def calibrate(self: Self, X: npt.ArrayLike) -> Self:
-        """Use the scores of X [m, d], normal rows that were not trained on, as the reference of `p_value`."""
+        """Use the scores of X [m, d], normal rows not used for training, as the reference of `p_value`."""
         self._use_reference(self.anomaly_score(X), "held-out rows")
         return self
 
     def _use_training_scores(self, scores: np.ndarray) -> None:
-        """Set reference and threshold from A(x) [n] of the training rows."""
+        """Set the reference and the threshold from A(x) [n] of the training rows."""
         self.training_scores_ = np.sort(scores)
         self._use_reference(scores, TRAINING_ROWS)
         self.set_threshold(contamination=self.contamination)

@@ -1,4 +1,4 @@
-"""Explanations of anomalies: the features that differ most from what is expected, in units of what is usual."""
+"""Explanations of anomalies: the features that differ most from expected values, relative to usual differences."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-TAIL = 0.005  # share of the rows below `Usual.low`, and above `Usual.high`
+TAIL = 0.005  # fraction of the rows below `Usual.low`, and above `Usual.high`
 LEAST = 0.05  # of the median feature's usual error: no feature's is taken to be smaller
 CHUNK_ROWS = 512  # of which with categories: distances to all kept rows are in memory at a time
 CHUNK_NUMBERS = 1 << 16  # rows without categories
@@ -26,7 +26,7 @@ Reconstruct = Callable[[tf.Tensor], tf.Tensor]
 
 @dataclass(frozen=True)
 class Usual:
-    """What is usual for each feature, on normal rows in scaled units.
+    """Usual range and error of each feature on normal rows, in scaled units.
 
     What is expected of a row is the reconstruction of its cells made usual: numbers are moved into [low, high], and a
     category gives way to those of near training rows as far as they are more likely. A wrong cell would otherwise spoil
@@ -38,7 +38,7 @@ class Usual:
     or of the most likely one if the category is unseen.
 
     Args:
-        low, high: [d] quantiles of the cells.
+        low, high: [d] quantiles of the values.
         error: [d] mean absolute difference of a cell and what is expected.
         categories: what is usual for categories; None: no categorical columns, or a model of an earlier release.
     """
@@ -61,12 +61,12 @@ class Usual:
 
     @property
     def known(self) -> bool:
-        """Whether there were normal rows to learn it from."""
+        """Whether there were normal rows to compute them from."""
         return bool((self.high < LARGEST).any())
 
     @classmethod
     def unknown(cls, d: int) -> Usual:
-        """For models of earlier releases: no cell is moved, and contributions are absolute differences."""
+        """For models of earlier releases: no clipping, and contributions are absolute differences."""
         return cls(np.full(d, -LARGEST, np.float32), np.full(d, LARGEST, np.float32), np.ones(d, np.float32))
 
     def explain(self, x: np.ndarray, reconstruct: Reconstruct) -> tuple[np.ndarray, np.ndarray]:
@@ -106,11 +106,11 @@ class Usual:
 
 
 def worst(deviations: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
-    """The columns of each row with the largest deviations, largest first.
+    """The columns with the largest deviations in each row, largest first.
 
     Args:
-        deviations: [n, d] at least 0; NaN and infinity count as the largest float32.
-        top: columns a row, d at most.
+        deviations: [n, d] non-negative; NaN and infinite values count as the largest float32.
+        top: number of columns per row, at most d.
 
     Returns:
         (columns [n, top] int, shares [n, top] float32 of the row's sum).
@@ -124,15 +124,15 @@ def worst(deviations: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
 def table(
     index: np.ndarray, names: Sequence[str], x: np.ndarray, expected: np.ndarray, contributions: np.ndarray, top: int
 ) -> pd.DataFrame:
-    """The features of each row with the largest contributions, one line each.
+    """The features with the largest contributions in each row, one line each.
 
     Args:
         index: [n] names of the rows.
         names: of the d features.
         x: [n, d] rows, in their own units; of mixed columns as objects.
         expected: [n, d] what is expected of them, in the same units.
-        contributions: [n, d] differences in units of what is usual for the feature.
-        top: features a row.
+        contributions: [n, d] differences relative to the usual error of the feature.
+        top: number of features per row.
 
     Returns:
         A frame of n * top rows: row, feature, value, expected, difference (NaN for text), contribution, share.

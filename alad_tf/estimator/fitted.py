@@ -27,7 +27,7 @@ from alad_tf.model.scores import BLOCK_ROWS, Scorer
 from alad_tf.typing import Document
 
 Self = TypeVar("Self", bound="FittedALAD")
-MOST_USUAL = 1 << 16  # rows from which it is learnt what is usual
+MOST_USUAL = 1 << 16  # rows used to compute `usual_`
 
 
 class FittedALAD(NetworkDetector):
@@ -43,7 +43,7 @@ class FittedALAD(NetworkDetector):
     references_: np.ndarray
     usual_: explanations.Usual
     encoder_: Encoder | None = None
-    data_: dict[str, Any] | None = None  # what the model folder of a loaded model says of its training file
+    data_: dict[str, Any] | None = None  # description of the training file in the folder of a loaded model
 
     # Scores -------------------------------------------------------------------------------------------------------
 
@@ -59,7 +59,7 @@ class FittedALAD(NetworkDetector):
         return self._score(X)
 
     def score_rows(self, X: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-        """A(x) as `anomaly_score`, for rows that may hold NaN or infinity: they are flagged, not refused.
+        """A(x) as in `anomaly_score`, but rows with NaN or infinite values are flagged instead of refused.
 
         Returns:
             (scores [n] float32, valid [n] bool): an invalid row has the largest float32 as its score and is an outlier.
@@ -122,7 +122,7 @@ class FittedALAD(NetworkDetector):
 
     @property
     def usual(self) -> explanations.Usual:
-        """What is usual for each feature; nothing is known of it in models of earlier releases."""
+        """Usual range and error of each feature; unknown in models of earlier releases."""
         return getattr(self, "usual_", None) or explanations.Usual.unknown(self.n_features_in_)
 
     # The networks -------------------------------------------------------------------------------------------------
@@ -152,10 +152,10 @@ class FittedALAD(NetworkDetector):
         """Dzz: (z, z') -> (logits [n, 1], features); None without it."""
         return self._model("Dzz")
 
-    # Looking at it ------------------------------------------------------------------------------------------------
+    # Samples and plots --------------------------------------------------------------------------------------------
 
     def sample(self, n: int = 1, random_state: int | np.random.RandomState | None = None) -> np.ndarray:
-        """Rows that the generator makes, G(z) with z from N(0, I), in the units of X (or features of a mixed frame).
+        """Generate rows G(z) with z from N(0, I), in the units of X (or as encoded features of a mixed frame).
 
         Returns:
             [n, d] float64.
@@ -168,12 +168,12 @@ class FittedALAD(NetworkDetector):
         return rows
 
     def plot_history(self, ax: Any = None) -> Any:
-        """Draw losses and validation scores by epoch on Axes of matplotlib, new ones by default; returns them."""
+        """Plot losses and validation scores by epoch; return the Axes, new ones unless given."""
         check_is_fitted(self, "history_")
         return plots.draw_history(self.history_, ax)
 
     def plot_scores(self, X: Any = None, ax: Any = None) -> Any:
-        """Draw histograms of the reference scores and of the scores of X, if given, with the threshold; returns Axes.
+        """Plot histograms of the reference scores and the scores of X, if given, with the threshold; return the Axes.
 
         Args:
             X: rows [m, d], or a frame.
@@ -188,15 +188,15 @@ class FittedALAD(NetworkDetector):
     # On disk ------------------------------------------------------------------------------------------------------
 
     def save(self, folder: Path | str, documents: Document | None = None, *, overwrite: bool = False) -> None:
-        """Write a model folder: JSON, weights and a manifest of SHA-256 sums; nothing is pickled.
+        """Write a model folder: JSON, weights and a manifest of SHA-256 sums, without pickles.
 
         Args:
-            folder: new, or with `overwrite` a model folder to replace.
-            documents: further JSON documents of the folder, by name.
-            overwrite: replace a model folder that is there.
+            folder: new folder, or with `overwrite` a model folder to replace.
+            documents: additional JSON documents by name.
+            overwrite: replace an existing model folder.
 
         Raises:
-            SettingsError: the folder is there, or is no model folder; the networks are custom ones.
+            SettingsError: the folder exists or is not a model folder, or the networks are custom.
         """
         check_is_fitted(self, "training_scores_")
         if model_folder.is_model_folder(Path(folder)) and not overwrite:
@@ -210,17 +210,17 @@ class FittedALAD(NetworkDetector):
     def save_keras(self, folder: Path | str) -> None:
         """Write G, E, Dxz, Dxx and Dzz as .keras files of plain Keras layers, see `inference.save`.
 
-        They see rows in scaled units, (x - center_) / scale_.
+        Their input is in scaled units, (x - center_) / scale_.
         """
         check_is_fitted(self, "networks_")
         inference.save(self.networks_, folder)
 
     @classmethod
     def load(cls: type[Self], folder: Path | str) -> Self:
-        """Load the estimator of a model folder; its scores have the bits of the one that was saved.
+        """Load the estimator from a model folder; its scores are bit-identical to those of the saved one.
 
         Raises:
-            DataError: the folder is missing, damaged, of a newer format, or does not hold a model.
+            DataError: the folder is missing, damaged, in a newer format, or does not hold a model.
         """
         with persistence.reading(folder) as (options, state):
             model = cls(**options)
@@ -228,7 +228,7 @@ class FittedALAD(NetworkDetector):
             model.__setstate__(state)
         return model
 
-    # Parts of the above -------------------------------------------------------------------------------------------
+    # Helpers ------------------------------------------------------------------------------------------------------
 
     def _scorer_of(self, networks: Networks) -> Scorer:
         return Scorer(networks)
@@ -238,7 +238,7 @@ class FittedALAD(NetworkDetector):
         return getattr(self.networks_, name)
 
     def _numbers(self, X: npt.ArrayLike, reset: bool = False, least: int = 1) -> np.ndarray:
-        """X as [n, d] floats with the columns of training; NaN and infinity are allowed."""
+        """X as [n, d] floats with the columns of training; NaN and infinite values are allowed."""
         if self.encoder_ is not None and isinstance(X, pd.DataFrame) and not reset:
             X = self.encoder_.every_feature(X)
         try:
@@ -287,7 +287,7 @@ class FittedALAD(NetworkDetector):
         return scores
 
     def _choose_references(self, X: np.ndarray) -> None:
-        """Keep the training rows that the score "neighbours" measures distances to."""
+        """Store the training rows to which the score "neighbours" measures distances."""
         if self.score_name == "neighbours":
             kept = neighbours.choose(len(X), self.n_features_in_, self.seed_)
             self.references_ = _bounded(self._points(X[kept]))
@@ -301,7 +301,7 @@ class FittedALAD(NetworkDetector):
         self.usual_ = explanations.Usual.of_rows(self._scaled(X[:MOST_USUAL]), self._reconstruct, known)
 
     def _points(self, X: np.ndarray) -> np.ndarray:
-        """The points of rows X among which the score "neighbours" measures distances: [n, 2 d] float32."""
+        """The points (x, x - x') of rows X for the score "neighbours": [n, 2 d] float32."""
         scaled = self._scaled(X)
         points: np.ndarray = neighbours.points(scaled, self._reconstruct(scaled)).numpy()
         return points
@@ -320,6 +320,6 @@ class FittedALAD(NetworkDetector):
 
 
 def _bounded(scores: np.ndarray) -> np.ndarray:
-    """Numbers with the largest float32 in place of an overflow."""
+    """Clip numbers to the range of float32."""
     largest = thresholds.LARGEST
     return np.nan_to_num(scores, nan=largest, posinf=largest, neginf=-largest)

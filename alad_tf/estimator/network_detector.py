@@ -1,4 +1,4 @@
-"""Base class of the detectors with networks: scaled features, pickling."""
+"""Base class of detectors with networks: scaling of features, pickling."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from alad_tf.model.scores import Scorer
 from alad_tf.model.weights import get_arrays, set_arrays
 from alad_tf.options import SCALINGS
 
-CONSTRAINTS: dict[str, list[object]] = {  # of the options that all detectors with networks have
+CONSTRAINTS: dict[str, list[object]] = {  # of the parameters shared by all detectors with networks
     "epochs": [Interval(Integral, 1, None, closed="left"), None],
     "batch_size": [Interval(Integral, 1, None, closed="left"), None],
     "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
@@ -42,11 +42,11 @@ def renamed(detector: object, deprecated: dict[str, Any], score_name: Option) ->
 
 
 class NetworkDetector(OutlierDetector):
-    """Outlier detector whose networks see scaled features; pickles hold arrays in place of networks and graphs.
+    """Outlier detector whose networks have scaled features as input; pickles hold arrays instead of networks.
 
     Attributes:
-        networks_: the networks that score.
-        center_, scale_: [d] each: the networks see (x - center_) / scale_.
+        networks_: the networks used for scoring.
+        center_, scale_: [d] each; the input of the networks is (x - center_) / scale_.
     """
 
     networks_: tf.Module
@@ -55,11 +55,11 @@ class NetworkDetector(OutlierDetector):
     _scorer: Score | Scorer
 
     def _build(self) -> tf.Module:
-        """Build the networks with fresh weights."""
+        """Build the networks with random initial weights."""
         raise NotImplementedError
 
     def _scorer_of(self, networks: tf.Module) -> Score | Scorer:
-        """Make the function that scores with the networks."""
+        """Return the function that scores with the networks."""
         raise NotImplementedError
 
     def _use(self, networks: tf.Module) -> None:
@@ -71,7 +71,7 @@ class NetworkDetector(OutlierDetector):
             return ((X - self.center_) / self.scale_).astype(np.float32)
 
     def __getstate__(self) -> dict[str, object]:
-        """Return the state for pickling, with arrays in place of networks."""
+        """Return the state for pickling, with arrays instead of networks."""
         state = dict(super().__getstate__())
         if "networks_" in state:
             state.pop("_scorer")

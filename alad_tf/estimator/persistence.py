@@ -27,8 +27,8 @@ from architectures import rows
 if TYPE_CHECKING:
     from alad_tf.estimator.alad import ALAD
 
-NOT_STORED = ("architecture", "networks", "random_state", "log_dir")  # options that a model folder does not hold
-MOST_LAYERS = 1000  # of all networks together: each takes milliseconds to build
+NOT_STORED = ("architecture", "networks", "random_state", "log_dir")  # parameters that are not in a model folder
+MOST_LAYERS = 1000  # in all networks together, because each takes milliseconds to build
 Arrays = dict[str, dict[str, np.ndarray]]
 
 
@@ -36,12 +36,12 @@ def write(model: ALAD, folder: Path | str, documents: Document) -> None:
     """Write the model folder of a fitted estimator.
 
     Args:
-        model: a fitted estimator with networks of a table.
-        folder: new, or a model folder to replace.
-        documents: more JSON to keep in it, by name.
+        model: a fitted estimator whose networks come from a table.
+        folder: new folder, or a model folder to replace.
+        documents: additional JSON documents by name.
 
     Raises:
-        SettingsError: the folder is there and is no model folder; the networks are custom ones.
+        SettingsError: the folder exists and is not a model folder, or the networks are custom.
     """
     if model.networks is not None:
         raise SettingsError(
@@ -64,13 +64,13 @@ def write(model: ALAD, folder: Path | str, documents: Document) -> None:
 
 @contextmanager
 def reading(folder: Path | str) -> Iterator[tuple[Options, Options]]:
-    """Read a model folder, and refuse a model that does not fit together here or in the body of the statement.
+    """Read a model folder; inconsistencies found here or in the body of the with statement raise DataError.
 
     Yields:
-        (options of the constructor, state as an estimator's pickle has it)
+        (parameters of the constructor, state as in a pickle)
 
     Raises:
-        DataError: the folder is missing, damaged, of a newer format, or does not hold a model.
+        DataError: the folder is missing, damaged, in a newer format, or does not hold a model.
     """
     documents, arrays = model_folder.read(Path(folder))
     try:
@@ -89,7 +89,7 @@ def reading(folder: Path | str) -> Iterator[tuple[Options, Options]]:
 
 
 def of_encoder(model: ALAD) -> Document:
-    """Documents of an estimator that was fitted on mixed columns, as `alad fit` writes them."""
+    """Documents of an estimator fitted on mixed columns, as written by `alad fit`."""
     assert model.encoder_ is not None
     documents = model.encoder_.to_documents()
     if model.data_ is not None:
@@ -110,7 +110,7 @@ def of_encoder(model: ALAD) -> Document:
 
 def _document(model: ALAD) -> Document:
     settings = {name: value for name, value in model.get_params().items() if name not in NOT_STORED}
-    settings["score"] = settings.pop("score_name")  # as earlier releases name it
+    settings["score"] = settings.pop("score_name")  # the name in earlier releases
     names = getattr(model, "feature_names_in_", None)
     return {
         "table": asdict(model.table_),
@@ -136,7 +136,7 @@ def _document(model: ALAD) -> Document:
 
 
 def _options(document: Document) -> Options:
-    """Options of the constructor; those that a model folder does not hold are refused."""
+    """Parameters of the constructor; those that a model folder must not set are refused."""
     settings = document["settings"]
     foreign = set(settings) & set(NOT_STORED)
     if foreign:
@@ -186,18 +186,18 @@ def _state(document: Document, arrays: Arrays, blocks: Blocks) -> Options:
 
 
 def _history(document: Document, arrays: Arrays) -> dict[str, list[float]]:
-    """Losses and validation scores by epoch; earlier folders hold those of the last epoch alone."""
+    """Losses and validation scores by epoch; earlier folders hold only those of the last epoch."""
     if "history" not in arrays:
         return {name: [value] for name, value in document["last_epoch"].items()}
     return {name: values.astype(np.float64).ravel().tolist() for name, values in arrays["history"].items()}
 
 
 def _require_sound(table: rows.Alad, arrays: Arrays) -> None:
-    """Refuse a model that takes memory without bound, or scores with NaN.
+    """Refuse a model that would take unlimited memory or score with NaN.
 
     Raises:
-        ValueError: networks larger than the stored weights; arrays that are not finite numbers, of another shape, or
-            outside the range of float32; a feature scaled by a number that is not positive.
+        ValueError: networks larger than the stored weights; arrays that are not finite numbers, have another shape, or
+            are outside the range of float32; a feature scaled by a number that is not positive.
     """
     weights, scaling, scores = (arrays[name] for name in ("weights", "scaling", "scores"))
     stored = sum(weight.size for weight in weights.values())
@@ -220,7 +220,7 @@ def _require_sound(table: rows.Alad, arrays: Arrays) -> None:
 
 
 def _sound_references(points: np.ndarray, width: int) -> np.ndarray:
-    """Refuse references that are not finite float32 numbers [m, 2 d], or more than a model keeps (ValueError)."""
+    """Check that references are finite float32 numbers [m, 2 d], and not more than a model may store (ValueError)."""
     finite = points.dtype == np.float32 and np.isfinite(points).all()
     if points.ndim != 2 or points.shape[1] != 2 * width or not 0 < len(points) <= MOST_REFERENCES or not finite:
         raise ValueError(f"references of {points.dtype} {list(points.shape)}, or that are not finite")

@@ -1,4 +1,4 @@
-"""Section IV: alternating updates of the discriminators and of G and E."""
+"""Training of ALAD (Section IV): alternating updates of the discriminators and of G and E."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from architectures.rows import Alad
 
 
 class Trainer(trainer.Loop):
-    """Train networks on rows held on the device.
+    """Trains the networks on rows held on the device.
 
     A step is one update of the discriminators on a batch, then `table.ge_steps` updates of G and E, each on a batch of
-    an independently shuffled copy of the training set, with fresh z every time. The last incomplete batch of an epoch
-    is dropped. Row order and z are addressed by (seed, epoch) and (seed, step), dropout by its own counters.
+    an independently shuffled copy of the training set, with new z every time. The last incomplete batch of an epoch
+    is dropped. Row order and z are functions of (seed, epoch) and (seed, step); dropout has its own counters.
 
     Args:
-        networks: what is trained, in place.
+        networks: the networks, trained in place.
         table: hyper-parameters.
         x_train: [n, d] float32, or images [n, height, width, channels] uint8.
         seed: governs row order and z.
-        average: networks of the same table that become the exponential moving average of the trained weights: the ones
-            to score with. None: no average is kept.
-        ema_decay: decay of that average, per step.
+        average: networks of the same table that hold the exponential moving average of the trained weights, for
+            scoring. None: no average.
+        ema_decay: decay of the average per step.
         jit: compile the step with XLA.
-        strategy: in whose scope the networks were built: each replica takes its share of every batch. Losses and
-            gradients are those of the whole batch, batch norm is that of a replica's share.
+        strategy: strategy in whose scope the networks were built: each replica processes a part of every batch. Losses
+            and gradients are those of the whole batch; batch norm uses the statistics of a replica's part.
         dynamics: "released": Adam's bias correction (D17) and batch-norm statistics (D20) of the released code. None:
             the paper's.
 
     Raises:
         ValueError: x_train has another shape than the table's samples, or fewer than one batch.
-        SettingsError: the replicas cannot share a batch equally.
+        SettingsError: a batch cannot be divided equally among the replicas.
     """
 
     table: Alad
@@ -80,23 +80,23 @@ class Trainer(trainer.Loop):
 
     @property
     def scoring_networks(self) -> Networks:
-        """Networks that score: the average, if one is kept."""
+        """Networks used for scoring: the average, if there is one."""
         return self.networks if self.average is None else self.average
 
     @property
     def variables(self) -> tf.train.Checkpoint:
-        """State of the training: restored from it, training continues with the same bits."""
+        """Complete state of training; after restoring it, training continues with bit-identical results."""
         average = {} if self.average is None else {"average": self.average.named_variables}
         networks = self.networks.named_variables
         return tf.train.Checkpoint(step=self.step, networks=networks, **self.optimizers, **average)
 
     @property
     def scoring_variables(self) -> tf.train.Checkpoint:
-        """Variables that scores depend on, a part of `variables`."""
+        """The part of `variables` that scores depend on."""
         return tf.train.Checkpoint(networks=self.scoring_networks.named_variables)
 
     def get_arrays(self) -> dict[str, np.ndarray]:
-        """State of the training as arrays: weights and state of the networks, their average, Adam, step."""
+        """State of training as arrays: weights and state of the networks, their average, Adam, step."""
         arrays = {f"networks/{name}": array for name, array in get_arrays(self.networks).items()}
         if self.average is not None:
             arrays.update({f"average/{name}": array for name, array in get_arrays(self.average).items()})
@@ -105,7 +105,7 @@ class Trainer(trainer.Loop):
         return {**arrays, "step": np.asarray(self.step.numpy())}
 
     def set_arrays(self, arrays: dict[str, np.ndarray]) -> None:
-        """Continue from `get_arrays` of a trainer of the same table, at the beginning of an epoch of these rows.
+        """Restore `get_arrays` of a trainer of the same table and continue at the beginning of an epoch of these rows.
 
         Raises:
             ValueError: an array is missing, left over or of another shape.
@@ -168,7 +168,7 @@ class Trainer(trainer.Loop):
         return losses_
 
     def _updates(self, x: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-        """The updates of a step on this replica's share of x; the losses are its part of the batch's."""
+        """The updates of a step on this replica's part of x; returns its contribution to the losses of the batch."""
         x = distribution.share(x, axis=1)
         d_loss = self.discriminator_update(x[0], self._prior(step, draw=0))
         for k in range(self.table.ge_steps):
@@ -177,12 +177,12 @@ class Trainer(trainer.Loop):
         return tf.stack([tf.add_n(parts), tf.add_n(list(ge_loss.values())), *parts])
 
     def discriminator_update(self, x: tf.Tensor, z: tf.Tensor) -> losses.Logits:
-        """Update the discriminators on x [batch, d] and z [batch, latent]; returns the loss of each."""
+        """Update the discriminators on x [batch, d] and z [batch, latent]; return the loss of each."""
         weights = self.networks.discriminator_weights
         return self._minimise("d", losses.discriminator_loss, weights, x, z, others=("G", "E"))
 
     def generator_encoder_update(self, x: tf.Tensor, z: tf.Tensor) -> losses.Logits:
-        """Update G and E on x [batch, d] and z [batch, latent]; returns the loss against each discriminator."""
+        """Update G and E on x [batch, d] and z [batch, latent]; return the loss against each discriminator."""
         weights = self.networks.generator_encoder_weights
         return self._minimise("ge", losses.generator_encoder_loss, weights, x, z, others=self._discriminators)
 
@@ -195,7 +195,7 @@ class Trainer(trainer.Loop):
         z: tf.Tensor,
         others: Sequence[str],
     ) -> losses.Logits:
-        """Take a step of an optimizer on its weights; `others` are the networks that have none among them."""
+        """Take a step of an optimizer on the given weights; `others` names the networks without such weights."""
         models = [self.networks.models[name] for name in others] if self.dynamics else []
         with unchanged_statistics(models), tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
@@ -207,17 +207,17 @@ class Trainer(trainer.Loop):
         return parts
 
     def _prior(self, step: tf.Tensor, draw: int) -> tf.Tensor:
-        """This replica's share of z [batch, latent] from N(0, I)."""
+        """This replica's part of z [batch, latent] from N(0, I)."""
         return distribution.share(self._normal([self.table.batch_size, self.table.latent_dim], "prior", step, draw))
 
 
 def set_precision(kind: str | None) -> None:
-    """Let this process's graphs do convolutions and matrix products in bfloat16 ("bfloat16"), or in float32 (None).
+    """Set the precision of convolutions and matrix products in this process: "bfloat16", or None for float32.
 
-    Weights, updates and all else stay float32. oneDNN rewrites graphs so on CPUs; XLA code it leaves alone.
+    Weights and updates stay float32. oneDNN rewrites graphs on CPUs, but not code compiled by XLA.
 
     Raises:
-        SettingsError: unknown kind, or there are GPUs, which the rewriting passes over.
+        SettingsError: unknown precision, or there are GPUs, which the rewriting ignores.
     """
     if kind not in (None, "bfloat16"):
         raise SettingsError(f"Expected a precision. Received: {kind!r}. Allowed: bfloat16, None.")

@@ -11,9 +11,9 @@ import tensorflow as tf
 from alad_tf.model.networks import as_input
 from alad_tf.model.shared_graphs import SharedGraph
 
-Watch = Callable[[int, int], None]  # is told how many rows are scored, of how many; what it raises ends the scoring
+Watch = Callable[[int, int], None]  # called with the number of scored rows and the total; may raise to stop scoring
 Score = Callable[[np.ndarray, Watch], dict[str, np.ndarray]]  # name -> [n], larger = more anomalous, of x [n, ...]
-Parts = dict[str, np.ndarray]  # of what is being computed: those that are there are not computed again
+Parts = dict[str, np.ndarray]  # partial results, which are not computed again
 CHUNK_ROWS = 4096
 CHUNK_IMAGES = 256
 TILE = 16  # rows; divides the sizes of all chunks
@@ -33,7 +33,7 @@ def padded(x: np.ndarray) -> np.ndarray:
 
 
 def in_chunks(score: Callable[[Any], Mapping[str, Any]], x: np.ndarray, watch: Watch) -> dict[str, np.ndarray]:
-    """Apply `score` to rows x [n, d], or to images of bytes or pixels, in chunks; return arrays [n]."""
+    """Apply `score` to rows x [n, d] or images in chunks; return arrays [n]."""
     size, parts = CHUNK_ROWS if x.ndim == 2 else CHUNK_IMAGES, []
     for first in range(0, max(len(x), 1), size):
         parts.append(score(as_input(x[first : first + size])))
@@ -42,10 +42,10 @@ def in_chunks(score: Callable[[Any], Mapping[str, Any]], x: np.ndarray, watch: W
 
 
 def in_graph(score: Callable[[tf.Tensor], Mapping[str, tf.Tensor]], model: Any) -> Score:
-    """Turn a score of a batch into a score of arrays of any length, in a graph that models of one plan share.
+    """Turn a function that scores a batch into one that scores arrays of any length, in a graph shared by equal models.
 
     Args:
-        score: of rows [n, ...] by the model.
+        score: function of rows [n, ...] that calls the model.
         model: a tf.Module with variables and a `plan`.
     """
     rows = tf.TensorSpec([None, *model.plan.table.data_shape], tf.float32)

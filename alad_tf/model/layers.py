@@ -1,4 +1,4 @@
-"""Keras layers of the networks: dropout with a counter, dense layers on pairs."""
+"""Keras layers of the networks: dropout with a counter, and dense layers on pairs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from alad_tf.model import distribution, keras_versions, philox
 
 @tf.keras.utils.register_keras_serializable(package="alad_tf")
 class Dropout(tf.keras.layers.Layer):
-    """Inverted dropout whose masks are addressed by (seed, number of the training call).
+    """Inverted dropout with masks that are a function of (seed, number of the training call).
 
-    Unlike Keras' own layer, its random state is a weight: it is saved, restored, and equal in eager and compiled code.
+    Unlike in Keras's own layer, the random state is a weight: it is saved and restored, and masks are equal in eager
+    and compiled code.
     """
 
     def __init__(self, rate: float, seed: int = 0, **kwargs: object) -> None:
@@ -28,7 +29,7 @@ class Dropout(tf.keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Return `inputs` with the share `rate` of its entries zeroed and the others scaled up, in training only."""
+        """In training, set a fraction `rate` of the entries to zero and scale up the others; else return `inputs`."""
         if not training:
             return inputs
         seed = tf.stack([self.seed + distribution.number(), tf.convert_to_tensor(self.calls)])
@@ -43,15 +44,15 @@ class Dropout(tf.keras.layers.Layer):
 
 @tf.keras.utils.register_keras_serializable(package="alad_tf")
 class PairDense(tf.keras.layers.Dense):
-    """A Dense layer on the members of pairs (a, b) side by side, [a, b] W, computed as a W[:p] + b W[p:].
+    """A Dense layer on concatenated pairs, [a, b] W, computed as a W[:p] + b W[p:].
 
-    Where a has fewer rows than b, it is the first member of several pairs: rows 0, n, 2n, ... of b belong to row 0 of
-    a [n, p]. Its product is then computed once.
+    If a [n, p] has fewer rows than b, each row of a belongs to several pairs: rows 0, n, 2n, ... of b are paired with
+    row 0 of a. The product with a is then computed only once.
     """
 
     def __init__(self, units: int, **kwargs: object) -> None:
         super().__init__(units, **kwargs)
-        self.input_spec = None  # Dense asks for one input
+        self.input_spec = None  # Dense expects one input
 
     def build(self, input_shape: list[tf.TensorShape]) -> None:
         """Create the kernel [p + q, units] and the bias for members of widths p and q."""
@@ -67,7 +68,7 @@ class PairDense(tf.keras.layers.Dense):
         return self.activation(tf.nn.bias_add(self.convolution_op(inputs, self.kernel), self.bias))
 
     def convolution_op(self, inputs: list[tf.Tensor], kernel: tf.Tensor) -> tf.Tensor:
-        """The linear operation alone, under the name that Keras gives it in convolutions."""
+        """The linear operation alone, named as in Keras's convolutions."""
         a, b = inputs
         W_a, W_b = tf.split(kernel, [a.shape[-1], b.shape[-1]])
         of_a, of_b = tf.matmul(a, W_a), tf.matmul(b, W_b)
@@ -79,7 +80,7 @@ class PairDense(tf.keras.layers.Dense):
 
 @contextmanager
 def seeded(layers: Sequence[Dropout], seeds: tf.Tensor) -> Iterator[None]:
-    """Address the masks of dropout layers by seeds [layers] that a graph takes as an input, instead of their own."""
+    """Make dropout layers use seeds [layers], an input of a graph, instead of their own."""
     own = [layer.seed for layer in layers]
     try:
         for number, layer in enumerate(layers):

@@ -1,4 +1,4 @@
-"""Spectral normalisation (Section IV-B) as a re-parametrisation, and the layer that overwrites the kernel."""
+"""Spectral normalisation (Section IV-B) as a re-parametrisation, and a layer that overwrites the kernel."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ KINDS = ("paper", "tfa", "released")
 
 
 class SpectralNormalized:
-    """Base class of the layers that normalise the kernel of another: each has `layer` and `u`."""
+    """Base class of wrappers that normalise the kernel of a layer, with attributes `layer` and `u`."""
 
     layer: tf.keras.layers.Layer
     u: Any
 
 
 class _PowerIterated(SpectralNormalized, tf.keras.layers.Wrapper):
-    """A Dense, convolution or `PairDense` with u [1, units], the estimate of its kernel's first singular vector.
+    """Wraps a Dense layer, convolution or `PairDense`; u [1, units] estimates the first singular vector of its kernel.
 
-    Of several replicas, which all see the same W, the first one's u is kept.
+    With several replicas, which all have the same W, the u of the first replica is kept.
     """
 
     def __init__(self, layer: tf.keras.layers.Layer, power_iterations: int = 1, **kwargs: Any) -> None:
@@ -34,7 +34,7 @@ class _PowerIterated(SpectralNormalized, tf.keras.layers.Wrapper):
         self.power_iterations = power_iterations
 
     def build(self, input_shape: Any) -> None:
-        """Build the wrapped layer, and u."""
+        """Build the wrapped layer and u."""
         if not self.layer.built:
             self.layer.build(input_shape)
             self.layer.built = True
@@ -58,13 +58,13 @@ class _PowerIterated(SpectralNormalized, tf.keras.layers.Wrapper):
 
 @tf.keras.utils.register_keras_serializable(package="alad_tf")
 class TfaSpectralNormalization(_PowerIterated):
-    """What the layer of tensorflow-addons 0.23 computes: a training call overwrites W with W / sigma.
+    """Computes the same as the layer of tensorflow-addons 0.23: a training call overwrites W with W / sigma.
 
-    It is held equal to theirs, which imports with TensorFlow 2.15 only, and stands in for it elsewhere.
+    It replaces that layer where tensorflow-addons cannot be imported; a test compares the two on TensorFlow 2.15.
     """
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Apply the layer; in training after a power iteration and with W / sigma in place of W."""
+        """Apply the layer; in training, do a power iteration and replace W by W / sigma first."""
         if training:
             kernel, u = self._matrix(), tf.convert_to_tensor(self.u)
             for _ in range(self.power_iterations):
@@ -78,18 +78,17 @@ class TfaSpectralNormalization(_PowerIterated):
 
 @tf.keras.utils.register_keras_serializable(package="alad_tf")
 class SpectralNormalization(_PowerIterated):
-    """Use W / sigma(W) in the wrapped Dense or convolution and keep the trained W; the gradient flows through sigma.
+    """Uses W / sigma(W) in the wrapped layer and keeps the trained W; the gradient flows through sigma.
 
-    tensorflow-addons overwrites W with W / sigma at every training call. Here the output of the linear operation is
-    divided by sigma, which is the same as dividing W. One power iteration refines u at each training call; inference
-    uses u as it stands. A kernel of zeros gives sigma = 0: the division is then guarded, u is kept and training can go
-    on.
+    tensorflow-addons overwrites W with W / sigma in every training call. Here, the output of the linear operation is
+    divided by sigma, which is the same as dividing W. Each training call refines u by a power iteration; inference uses
+    the current u. If the kernel is zero, sigma = 0: the division is then guarded, u is kept, and training can continue.
 
     Args:
-        layer: the Dense or convolution.
-        power_iterations: of a call.
-        constant_u: u and v are constants to the gradient, as Miyato et al. have them; False: the gradient flows through
-            their power iteration too, as in the released code (D21).
+        layer: the Dense layer, convolution or `PairDense`.
+        power_iterations: number of power iterations per training call.
+        constant_u: the gradient treats u and v as constants, as in Miyato et al.; False: it also flows through their
+            power iteration, as in the released code (D21).
     """
 
     def __init__(
@@ -111,7 +110,7 @@ class SpectralNormalization(_PowerIterated):
         return self.layer.activation(outputs)
 
     def sigma(self, update: bool = False) -> tf.Tensor:
-        """Largest singular value of the kernel as seen by u: a positive scalar, differentiable with respect to W."""
+        """Estimate by u of the largest singular value of the kernel, a positive scalar differentiable by W."""
         kernel, u = self._matrix(), tf.convert_to_tensor(self.u)
         constant = tf.stop_gradient if self.constant_u else tf.identity
         for _ in range(self.power_iterations):
@@ -126,7 +125,7 @@ class SpectralNormalization(_PowerIterated):
 
 
 def draw_u(model: tf.keras.Model, seeds: Iterator[int]) -> None:
-    """Draw u of every normalised layer from N(0, 1): the layers give it an initial value without a seed."""
+    """Draw u of all normalised layers from N(0, 1) with the given seeds."""
     for layer in model.layers:
         if isinstance(layer, SpectralNormalized):
             layer.u.assign(tf.random.stateless_normal(layer.u.shape, [next(seeds), 0]))
@@ -157,7 +156,7 @@ def wrapper(kind: str | None) -> Callable[..., tf.keras.layers.Layer]:
 
 @cache
 def _addons_layer() -> type[SpectralNormalized]:
-    """The layer of tensorflow-addons where it imports; elsewhere the equal one, which the log says once."""
+    """The layer of tensorflow-addons, or the equivalent one if it cannot be imported, which is logged once."""
     if keras_versions.has_addons():
         from alad_tf.model.addons_norm import AddonsSpectralNormalization
 

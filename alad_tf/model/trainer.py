@@ -1,4 +1,4 @@
-"""Training loop inside the graph, shared by every method that is trained with Adam."""
+"""Training loop inside the graph, shared by all methods that are trained with Adam."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ PURPOSES = ("order", "prior", "noise")  # of random numbers: each has a stream o
 
 
 class Loop:
-    """Take steps on rows held on the device, many in one call of the graph.
+    """Takes training steps on rows held on the device, many in one call of the graph.
 
-    A subclass says what a step is (`update`), and sets what is trained (`model`) and by what (`optimizers`). Every step
-    gets a batch from each of `draws` independently shuffled copies of the rows; the last incomplete batch of an epoch
-    is dropped. Row order is addressed by (seed, epoch), z and noise by (seed, step).
+    A subclass defines a step (`update`) and sets `model` and `optimizers`. Every step gets a batch from each of `draws`
+    independently shuffled copies of the rows; the last incomplete batch of an epoch is dropped. Row order is a function
+    of (seed, epoch); z and noise are functions of (seed, step).
 
     Args:
         table: shape of the rows and batch size.
         x_train: [n, d] float32, or images [n, height, width, channels] uint8.
         seed: governs row order, z and noise.
-        names: of the losses that `update` returns.
-        draws: batches of a step.
+        names: names of the losses that `update` returns.
+        draws: batches per step.
         jit: compile the step with XLA.
-        strategy: in whose scope the networks were built.
+        strategy: strategy in whose scope the networks were built.
 
     Raises:
         ValueError: x_train has another shape than the table's samples, or fewer than one batch.
@@ -69,17 +69,17 @@ class Loop:
         streams = _streams(seed, 1 + draws)
         self._streams = tf.Variable(streams, trainable=False, name="streams") if strategy is None else streams
         self.table, self.jit = table, jit
-        update = tf.autograph.experimental.do_not_convert(self.update)  # it has no loop or branch of the graph
+        update = tf.autograph.experimental.do_not_convert(self.update)  # it needs no loops or branches in the graph
         self._step = tf.function(update, jit_compile=True) if jit else update
 
     @property
     def variables(self) -> tf.train.Checkpoint:
-        """State of the training: restored from it, training continues with the same bits."""
+        """Complete state of training; after restoring it, training continues with bit-identical results."""
         return tf.train.Checkpoint(step=self.step, model=self.model.named_variables, **self.optimizers)
 
     @property
     def scoring_variables(self) -> tf.train.Checkpoint:
-        """Variables that scores depend on, a part of `variables`."""
+        """The part of `variables` that scores depend on."""
         return tf.train.Checkpoint(model=self.model.named_variables)
 
     def update(self, x: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
@@ -87,7 +87,7 @@ class Loop:
 
         Args:
             x: [draws, batch, d] rows.
-            step: scalar int32, addresses z and noise.
+            step: scalar int32, selects z and noise.
 
         Returns:
             [len(names)] losses.
@@ -105,17 +105,17 @@ class Loop:
         return not_finite(losses, {self.model.name: [variable.numpy() for variable in self.model.variables]})
 
     def train(self, steps: int) -> dict[str, float]:
-        """Take a number of steps in one call of the graph, or stop at the step of a non-finite loss.
+        """Take steps in one call of the graph, or stop at the step of a non-finite loss.
 
         Returns:
-            Means over the steps, by the names of the losses.
+            Mean losses over the steps, by name.
         """
         means = self._train(tf.constant(steps), self.x_train, self._mask_seeds).numpy()
         return dict(zip(self.names, means.tolist()))
 
     @cached_property
     def _train(self) -> SharedGraph:
-        """`_loop` as a graph, shared by equal trainers."""
+        """`_loop` as a graph shared by equal trainers."""
         signature = [
             tf.TensorSpec([], tf.int32),
             tf.TensorSpec([None, *self.table.data_shape], self.x_train.dtype),
@@ -128,10 +128,10 @@ class Loop:
         return SharedGraph(self._loop, signature, variables, self._alike())
 
     def _alike(self) -> Hashable | None:
-        """Everything that the graph depends on, so that equal trainers share it; None: it is not shared."""
+        """Everything that the graph depends on: equal trainers share it. None: it is not shared."""
         if self.strategy is not None or self.model.plan is None:
             return None
-        adam = replace(self.table.optimizer, learning_rate=1.0)  # a variable, as are the epochs
+        adam = replace(self.table.optimizer, learning_rate=1.0)  # a variable, like the epochs
         return type(self), self.model.plan, replace(self.table, epochs=1, optimizer=adam), self.jit
 
     @property
@@ -140,7 +140,7 @@ class Loop:
 
     @cached_property
     def _dropouts(self) -> list[Dropout]:
-        """Dropout layers whose seeds are inputs of the graph; none where the graph is not shared."""
+        """Dropout layers whose seeds are inputs of the graph; empty if the graph is not shared."""
         if self._alike() is None:
             return []
         layers = [layer for layer in self.model.layers if isinstance(layer, Dropout)]
@@ -190,7 +190,7 @@ class Loop:
         return tf.math.ndtri((level + (2.0**22 + 0.5)) / 2.0**23)
 
     def _random(self, purpose: str, index: tf.Tensor, draw: int) -> tf.Tensor:
-        """Seed [2] of one draw: every (seed, purpose, draw) has a stream of its own, addressed by epoch or step."""
+        """Seed [2] of a sample: each (seed, purpose, draw) has a separate stream, indexed by epoch or step."""
         return tf.stack([tf.convert_to_tensor(self._streams)[PURPOSES.index(purpose), draw], index])
 
 
@@ -204,9 +204,9 @@ def _streams(seed: int, draws: int) -> np.ndarray:
 
 
 def not_finite(losses: dict[str, float], weights: dict[str, Sequence[np.ndarray]]) -> list[str]:
-    """Describe non-finite losses, or else non-finite weights of named networks."""
+    """Describe non-finite losses, or else networks with non-finite weights."""
     bad = [f"{name} is {loss}" for name, loss in losses.items() if not math.isfinite(loss)]
-    return bad or [  # the last update is in none of the losses
+    return bad or [  # the losses do not reflect the last update
         f"a weight of {name} is not finite"
         for name, arrays in weights.items()
         if not all(np.isfinite(array).all() for array in arrays)
