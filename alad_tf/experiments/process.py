@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Callable, NamedTuple
@@ -39,6 +40,7 @@ class Run:
         self.reader, writer = context.Pipe(duplex=False)
         arguments = (settings, seed, run_dir, data_dir, writer)
         self.process = context.Process(target=_work, args=arguments, name=name, daemon=True)
+        resource_tracker.ensure_running()  # else the first process starts it, which unblocks SIGINT again
         signal.pthread_sigmask(signal.SIG_BLOCK, LEFT_TO_PARENT)  # inherited by the process
         try:
             threads = dict.fromkeys(THREAD_VARIABLES, str(PROTOCOLS[settings.dataset].threads))

@@ -95,7 +95,7 @@ def run(settings, seed, run_dir, *, data_dir=None, report=None, stopping=None):
 sys.modules["alad_tf.experiments.run"] = types.ModuleType("alad_tf.experiments.run")
 sys.modules["alad_tf.experiments.run"].run = run
 if (HERE / "interrupt").exists() and os.environ["TF_NUM_INTRAOP_THREADS"] == "2":  # a worker of the toy data starts
-    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), int((HERE / "interrupt").read_text()))
 """
 
 Script = Callable[[dict[int, str]], Path]
@@ -280,11 +280,12 @@ def test_workers_end_when_the_command_is_killed(script: Script, tmp_path: Path) 
     assert not list(tmp_path.rglob("result.json"))
 
 
-def test_control_c_is_left_to_the_parent_from_a_workers_start(
-    script: Script, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_signals_of_a_terminal_are_left_to_the_parent_from_a_workers_start(
+    number: signal.Signals, script: Script, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A worker that dies of it, before it has even been told what to do, prints a traceback over the parent's line."""
-    (script({}) / "interrupt").touch()
+    (script({}) / "interrupt").write_text(str(int(number)))
     before = signal.getsignal(signal.SIGINT)
     obey_control_c()
     try:
