@@ -137,10 +137,10 @@ def of_adam(optimizer: Adam, steps: int, gradient: Work, weight: float = 2.0) ->
 def of_network(model: tf.keras.Model, inputs: Tensors, training: bool = False) -> Work:
     """Return the work of a Keras model on given inputs; its weights and statistics stay as they are."""
     layers = [layer for layer in model.layers if _has_kernel(layer) or _is_batch_norm(layer)]
-    probe, weights = (
-        tf.keras.Model(model.inputs, [tf.nest.flatten(layer.input) for layer in layers]),
-        model.get_weights(),
-    )
+    inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)
+    taken = model.inputs if isinstance(inputs, list) else model.inputs[0]
+    probe = tf.keras.Model(taken, [tf.nest.flatten(layer.input) for layer in layers])
+    weights = model.get_weights()
     seen = iter(tf.nest.flatten(probe(inputs, training=training)))
     model.set_weights(weights)
     work = Work(0, max(largest(part) for part in tf.nest.flatten(inputs)))
@@ -224,12 +224,13 @@ def of_scores(networks: Networks, x: np.ndarray, scaling: Work = Work(1, 0.0)) -
         x: [n, ...] rows, or images in [-1, 1].
         scaling: the work that made x of the user's rows.
     """
+    x = tf.convert_to_tensor(x)
     z = networks.E(x, training=False)
     x_hat = networks.G(z, training=False)
     logits, features = networks.Dxx([x, x_hat], training=False)
     cells = scaling + of_network(networks.E, x) + of_network(networks.G, z)
     unit = (cells + of_network(networks.Dxx, [x, x_hat])).bound
-    difference = np.abs(x - x_hat)
+    difference = np.abs((x - x_hat).numpy())
     count, width = math.prod(difference.shape[1:]), features.shape[1]
     l1 = largest(difference.sum(axis=tuple(range(1, difference.ndim))))
     return {

@@ -71,7 +71,7 @@ def built() -> networks.Networks:
 @pytest.mark.parametrize("name", SHAPES)
 def test_shapes_and_weights_layer_by_layer(built: networks.Networks, name: str) -> None:
     layers = [layer for layer in built.models[name].layers if hasattr(layer, "kernel")]
-    found = sorted((tuple(layer.output_shape[1:]), layer.count_params()) for layer in layers)
+    found = sorted((tuple(layer.output.shape[1:]), layer.count_params()) for layer in layers)
     assert found == sorted(zip(SHAPES[name], WEIGHTS[name]))
 
 
