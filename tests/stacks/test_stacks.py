@@ -1,0 +1,103 @@
+"""Files of either stack are read by both, with the scores that the writer had: write.py wrote them once on each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+import tolerances
+
+from alad_tf import metrics, stack
+from alad_tf.data import loading
+from alad_tf.experiments.protocol import PROTOCOLS
+from alad_tf.experiments.settings import Settings, is_complete
+from alad_tf.report import results
+from alad_tf.serving import sources
+from alad_tf.serving.batch import BatchScorer
+from alad_tf.serving.c_api import SavedModel
+from alad_tf.tabular.model import Model, inspect_model
+
+HERE = Path(__file__).parent
+KERAS = {"paper": "2.15.0", "current": "3.15.1"}
+
+
+@pytest.fixture(params=stack.NAMES)
+def folder(request: pytest.FixtureRequest) -> Path:
+    """What a stack wrote."""
+    return HERE / str(request.param)
+
+
+@pytest.fixture(scope="module")
+def rows() -> pd.DataFrame:
+    return pd.read_csv(HERE / "rows.csv")
+
+
+def scored(folder: Path) -> pd.DataFrame:
+    return pd.read_csv(folder / "scored.csv")
+
+
+def compare(answer: dict[str, np.ndarray], folder: Path, rows: pd.DataFrame) -> None:
+    """Scores are the writer's but for rounding, and so are the flags of rows that are not at the threshold."""
+    model, expected = Model.load(folder / "model"), scored(folder)
+    close = tolerances.of_table(model, rows)
+    valid = expected["is_valid"].to_numpy()
+    np.testing.assert_array_equal(answer["is_valid"], valid)
+    np.testing.assert_allclose(answer["score"][valid], expected["score"][valid], rtol=0.0, atol=close)
+    clear = valid & (np.abs(expected["score"] - model.estimator.threshold_) > close)
+    assert clear.sum() > 10 and 0 < expected["is_anomaly"].sum() < len(rows)
+    np.testing.assert_array_equal(answer["is_anomaly"][clear], expected["is_anomaly"][clear])
+
+
+def test_model_folder(folder: Path, rows: pd.DataFrame) -> None:
+    answer, unknown = Model.load(folder / "model").scored(rows, top=2)
+    compare({name: answer[name].to_numpy() for name in ("score", "is_anomaly", "is_valid")}, folder, rows)
+    expected = scored(folder)
+    assert answer["feature_1"].tolist() == expected["feature_1"].tolist()
+    np.testing.assert_allclose(answer["p_value"], expected["p_value"], atol=0.01)  # ranks
+    assert unknown == {"country": 1} and "complete and unchanged" in inspect_model(folder / "model")
+
+
+def test_export(folder: Path, rows: pd.DataFrame) -> None:
+    scorer = BatchScorer(folder / "exported" / "payments")
+    compare(dict(scorer({name: rows[name].to_numpy() for name in rows})), folder, rows)
+    threshold = sources.load(folder / "model").detector.threshold
+    assert scorer.description["threshold"]["value"] == pytest.approx(threshold)
+
+
+def test_export_through_the_c_api(folder: Path, rows: pd.DataFrame) -> None:
+    """TensorFlow's C++ loader runs the graph that the other version wrote."""
+    x, _, _ = Model.load(folder / "model").features(rows)
+    answer = SavedModel(folder / "exported" / "payments" / "1").run("serving_default", {"x": x})
+    expected = scored(folder)["score"].to_numpy()
+    np.testing.assert_allclose(answer["score"], expected, rtol=1e-3)
+
+
+def test_run(folder: Path) -> None:
+    (run,) = (folder / "results" / "toy").glob("*/seed0")
+    settings, seed = Settings.of_run(run)
+    assert (settings.dataset, settings.method, seed) == ("toy", "ALAD-1epochs", 0)
+    assert is_complete(run, ["config.json", "history.jsonl", "result.json", "scores.npz"])
+    (result,) = results.load_results(folder / "results", "toy", "ALAD-1epochs")
+    assert result["stack"]["name"] == stack.of_result(result) == folder.name
+    assert result["stack"]["keras"] == KERAS[folder.name]
+    with np.load(run / "scores.npz") as stored:
+        y = loading.load("toy").y_test
+        np.testing.assert_array_equal(stored["y_test"], y)
+        for name, values in result["scores"].items():
+            assert metrics.evaluate(y, stored[name], PROTOCOLS["toy"].top_fraction) == pytest.approx(values)
+
+
+@pytest.mark.parametrize("name", ["E", "Dxx"])
+def test_keras_files(folder: Path, rows: pd.DataFrame, name: str) -> None:
+    """They give what the networks of the model folder give."""
+    model = Model.load(folder / "model")
+    x, _, _ = model.features(rows)
+    scaled = tf.constant((x - model.estimator.center_) / model.estimator.scale_, tf.float32)
+    inputs, network = scaled if name == "E" else [scaled, scaled], model.estimator.networks_.models[name]
+    read = tf.keras.models.load_model(folder / "keras" / f"{name}.keras")
+    close = tolerances.of_network(network, inputs).bound
+    for answer, expected in zip(*(tf.nest.flatten(each(inputs, training=False)) for each in (read, network))):
+        np.testing.assert_allclose(answer, expected, rtol=0.0, atol=close)
