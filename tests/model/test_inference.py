@@ -122,5 +122,5 @@ def test_networks_of_a_model_folder() -> None:
 
 
 def test_models_without_own_layers_are_passed_on() -> None:
-    plain = tf.keras.Sequential([tf.keras.layers.Dense(2, input_shape=(3,))])
+    plain = tf.keras.Sequential([tf.keras.Input((3,)), tf.keras.layers.Dense(2)])
     assert inference._folded(plain, pairs=False) is plain
