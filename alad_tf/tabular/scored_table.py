@@ -143,5 +143,5 @@ def _largest_first(tables: Sequence[pa.Table], score: str, top: int | None) -> p
     if top is not None:
         rows = pa.compute.is_valid(scores)
         table, scores = table.filter(rows), scores.filter(rows)
-    order = pa.compute.sort_indices(pa.table({"score": scores}), [("score", "descending")], null_placement="at_end")
+    order = pa.compute.sort_indices(pa.table({"score": scores}), [("score", "descending")])  # null comes last
     return table.take(order if top is None else order[:top])
