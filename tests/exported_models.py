@@ -91,7 +91,7 @@ def cells(frame: pd.DataFrame) -> dict[str, np.ndarray]:
     """The columns of a frame as the signature `raw` takes them."""
     return {
         name: np.array(["" if pd.isna(cell) else cell for cell in column], object).astype("U").astype(object)
-        if column.dtype == object
+        if not pd.api.types.is_numeric_dtype(column)
         else column.to_numpy(np.float64)
         for name, column in frame.items()
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from alad_tf.serving.c_api import SavedModel
 from alad_tf.tabular.model import Model, inspect_model
 
 HERE = Path(__file__).parent
+FAR = 3  # a row with a cell far outside of the training rows, so that its score and its rounding are large
 KERAS = {"paper": "2.15.0", "current": "3.15.1"}
 
 
@@ -42,12 +44,13 @@ def scored(folder: Path) -> pd.DataFrame:
 def compare(answer: dict[str, np.ndarray], folder: Path, rows: pd.DataFrame) -> None:
     """Scores are the writer's but for rounding, and so are the flags of rows that are not at the threshold."""
     model, expected = Model.load(folder / "model"), scored(folder)
-    close = tolerances.of_table(model, rows)
-    valid = expected["is_valid"].to_numpy()
-    np.testing.assert_array_equal(answer["is_valid"], valid)
-    np.testing.assert_allclose(answer["score"][valid], expected["score"][valid], rtol=0.0, atol=close)
-    clear = valid & (np.abs(expected["score"] - model.estimator.threshold_) > close)
-    assert clear.sum() > 10 and 0 < expected["is_anomaly"].sum() < len(rows)
+    close = np.full(len(rows), tolerances.of_table(model, rows.drop(index=FAR)))
+    close[FAR] = tolerances.of_table(model, rows.loc[[FAR]])
+    assert expected["is_valid"].all() and answer["is_valid"].all()
+    difference = np.abs(answer["score"] - expected["score"].to_numpy())
+    assert (difference <= close).all(), (difference, close)
+    clear = np.abs(expected["score"] - model.estimator.threshold_).to_numpy() > close
+    assert clear.sum() > 15 and 0 < expected["is_anomaly"][clear].sum() < clear.sum()
     np.testing.assert_array_equal(answer["is_anomaly"][clear], expected["is_anomaly"][clear])
 
 
@@ -93,11 +96,17 @@ def test_run(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["E", "Dxx"])
 def test_keras_files(folder: Path, rows: pd.DataFrame, name: str) -> None:
     """They give what the networks of the model folder give."""
+    if (folder.name, stack.name()) == ("current", "paper"):
+        pytest.skip("Keras 2.15 does not read .keras files of Keras 3")
     model = Model.load(folder / "model")
     x, _, _ = model.features(rows)
     scaled = tf.constant((x - model.estimator.center_) / model.estimator.scale_, tf.float32)
     inputs, network = scaled if name == "E" else [scaled, scaled], model.estimator.networks_.models[name]
-    read = tf.keras.models.load_model(folder / "keras" / f"{name}.keras")
+    other = {"Functional": tf.keras.Model} if folder.name != stack.name() else None  # Keras 3 has moved it
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # renamed options, and inputs that the file names in a list
+        read = tf.keras.models.load_model(folder / "keras" / f"{name}.keras", custom_objects=other)
+        answers = tf.nest.flatten(read(inputs, training=False))
     close = tolerances.of_network(network, inputs).bound
-    for answer, expected in zip(*(tf.nest.flatten(each(inputs, training=False)) for each in (read, network))):
+    for answer, expected in zip(answers, tf.nest.flatten(network(inputs, training=False))):
         np.testing.assert_allclose(answer, expected, rtol=0.0, atol=close)
