@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from alad_tf.io import atomic
+from alad_tf.model import keras_versions
 from alad_tf.model.layers import Dropout, PairDense
 from alad_tf.model.networks import Networks
 from alad_tf.model.spectral_norm import SpectralNormalization, SpectralNormalized
@@ -37,7 +38,7 @@ def save(networks: Networks, folder: Path | str) -> None:
     """
     for name, model in fold(networks).models.items():
         with atomic.replacing(Path(folder) / f"{name}.keras") as path:
-            model.save(path)
+            keras_versions.save(model, path)
 
 
 def _folded(model: tf.keras.Model, pairs: bool) -> tf.keras.Model:

@@ -6,7 +6,9 @@ The rest of the package works with tf.Variable, layer by layer, with either vers
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
@@ -64,6 +66,13 @@ def is_functional(model: object) -> bool:
     probe = tf.keras.Input((1,), name="probe")
     functional = type(tf.keras.Model(probe, probe, name="probe"))  # Keras does not export this class
     return isinstance(model, (functional, tf.keras.Sequential)) and model.built
+
+
+def save(model: tf.keras.Model, path: Path) -> None:
+    """Write a model as a .keras file. What Keras 3 does for it is deprecated in NumPy 2, which it says."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+        model.save(path)
 
 
 def has_addons() -> bool:

@@ -54,7 +54,7 @@ def test_the_trained_networks_stay_as_they_are() -> None:
     for name, model in inference.fold(built).models.items():
         assert (model is built.models[name]) == (name == "G"), "G has no layer of the package"
         for weight in keras_versions.weights(model) if name != "G" else ():
-            weight.assign(weight + 1.0)
+            weight.assign(weight + tf.cast(1, weight.dtype))
     for name, array in weights.get_arrays(built).items():
         np.testing.assert_array_equal(array, before[name])
 

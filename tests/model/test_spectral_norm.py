@@ -228,6 +228,9 @@ def test_eager_graph_and_xla_are_equal() -> None:
         assert_close(layer.u, eager.u, 2 * OF_SIGMA, OF_U)
 
 
+@pytest.mark.skipif(
+    keras_versions.KERAS_3, reason="plain SavedModels of Keras 3 models hold no call; exports are modules"
+)
 def test_saved_model_gives_the_same_outputs(tmp_path: Path) -> None:
     model = tf.keras.Sequential([tf.keras.Input((5,)), wrapped()])
     model(rows(), training=True)
