@@ -99,9 +99,10 @@ class Encoder:
     def column_sums(self, x: np.ndarray) -> np.ndarray:
         """Sums [n, columns] of the features x [n, d] of each column, in the order of the columns."""
         place = {name: k for k, name in enumerate(self.columns.names)}
-        of = np.zeros((x.shape[1], len(place)))
-        of[np.arange(x.shape[1]), [place[name] for name in preprocessing.columns_of_features(self.transformer)]] = 1.0
-        return x.astype(np.float64) @ of
+        sums = np.zeros((len(x), len(place)))
+        for feature, name in enumerate(preprocessing.columns_of_features(self.transformer)):
+            sums[:, place[name]] += x[:, feature]
+        return sums
 
     def every_feature(self, frame: pd.DataFrame) -> np.ndarray:
         """Features [n, d] of new rows, NaN for those that are not valid."""

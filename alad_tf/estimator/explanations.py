@@ -2,107 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Callable
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
 
 from alad_tf.estimator.thresholds import LARGEST
-from alad_tf.model.categories import Categories
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-TAIL = 0.005  # fraction of the rows below `Usual.low`, and above `Usual.high`
-LEAST = 0.05  # of the median feature's usual error: no feature's is taken to be smaller
-CHUNK_ROWS = 512  # of which with categories: distances to all kept rows are in memory at a time
-CHUNK_NUMBERS = 1 << 16  # rows without categories
-
-Reconstruct = Callable[[tf.Tensor], tf.Tensor]
-
-
-@dataclass(frozen=True)
-class Usual:
-    """Usual range and error of each feature on normal rows, in scaled units.
-
-    What is expected of a row is the reconstruction of its cells made usual: numbers are moved into [low, high], and a
-    category gives way to those of near training rows as far as they are more likely. A wrong cell would otherwise spoil
-    the reconstruction of all the others, and hide among them.
-
-    The contribution of a number is its difference from what is expected over `error`: its surprise in nats, if
-    differences had a Laplace distribution. The contribution of a category is its surprise in nats
-    (`Categories.chances`), over the usual surprise where that is more than 1; it stands at the feature of the category,
-    or of the most likely one if the category is unseen.
-
-    Args:
-        low, high: [d] quantiles of the values.
-        error: [d] mean absolute difference of a cell and what is expected.
-        categories: what is usual for categories; None: no categorical columns, or a model of an earlier release.
-    """
-
-    low: np.ndarray
-    high: np.ndarray
-    error: np.ndarray
-    categories: Categories | None = None
-
-    @classmethod
-    def of_rows(cls, x: np.ndarray, reconstruct: Reconstruct, categories: Categories | None = None) -> Usual:
-        """What is usual on normal rows x [n, d], in scaled units."""
-        low, high = (np.quantile(x, tail, axis=0).astype(np.float32) for tail in (TAIL, 1.0 - TAIL))
-        usual = cls(low, high, np.ones_like(low), categories)
-        if categories is not None:
-            usual = replace(usual, categories=replace(categories, usual=usual._usual_surprise(x)))
-        error = np.abs(x - usual.explain(x, reconstruct)[0]).mean(axis=0)
-        floor = max(LEAST * float(np.median(error)), float(np.finfo(np.float32).tiny))
-        return replace(usual, error=np.clip(error, floor, LARGEST).astype(np.float32))
-
-    @property
-    def known(self) -> bool:
-        """Whether there were normal rows to compute them from."""
-        return bool((self.high < LARGEST).any())
-
-    @classmethod
-    def unknown(cls, d: int) -> Usual:
-        """For models of earlier releases: no clipping, and contributions are absolute differences."""
-        return cls(np.full(d, -LARGEST, np.float32), np.full(d, LARGEST, np.float32), np.ones(d, np.float32))
-
-    def explain(self, x: np.ndarray, reconstruct: Reconstruct) -> tuple[np.ndarray, np.ndarray]:
-        """What is expected of any number of rows x [n, d], and contributions: [n, d] each."""
-        parts = [self.explained(tf.constant(chunk), reconstruct) for chunk in self._chunks(x)]
-        expected, contributions = (np.concatenate(part) for part in zip(*parts))
-        return expected, contributions
-
-    def explained(self, x: tf.Tensor, reconstruct: Reconstruct) -> tuple[tf.Tensor, tf.Tensor]:
-        """The same of a batch, in memory at once."""
-        moved = tf.clip_by_value(x, self.low, self.high)
-        if self.categories is None:
-            expected = reconstruct(moved)
-            return expected, tf.abs(x - expected) / self.error
-        moved = self.categories.put_into(moved, self.categories.of(x))
-        chances = self.categories.chances(moved)
-        expected = reconstruct(self.categories.put_into(moved, self.categories.likelier(x, chances)))
-        contribution = tf.abs(x - expected) / self.error
-        return (
-            self.categories.put_into(expected, [chance for chance, _ in chances]),
-            self.categories.put_into(contribution, self.categories.contributions(x, chances)),
-        )
-
-    def _usual_surprise(self, x: np.ndarray) -> np.ndarray:
-        """Mean surprise of each categorical column on normal rows x, 1 where it is less."""
-        assert self.categories is not None
-        sums = np.zeros(len(self.categories.blocks))
-        for chunk in self._chunks(x):
-            moved = tf.clip_by_value(chunk, self.low, self.high)
-            moved = self.categories.put_into(moved, self.categories.of(tf.constant(chunk)))
-            sums += [float(tf.reduce_sum(surprise)) for _, surprise in self.categories.chances(moved)]
-        return np.maximum(sums / len(x), 1.0).astype(np.float32)
-
-    def _chunks(self, x: np.ndarray) -> Iterator[np.ndarray]:
-        size = CHUNK_NUMBERS if self.categories is None else CHUNK_ROWS
-        return (x[start : start + size] for start in range(0, max(len(x), 1), size))
 
 
 def worst(deviations: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
@@ -115,10 +23,18 @@ def worst(deviations: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         (columns [n, top] int, shares [n, top] float32 of the row's sum).
     """
-    finite = np.nan_to_num(deviations.astype(np.float64), nan=LARGEST, posinf=LARGEST)
-    order = np.argsort(-finite, axis=1, kind="stable")[:, :top]
-    total = np.maximum(finite.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
-    return order, (np.take_along_axis(finite, order, axis=1) / total).astype(np.float32)
+    order = np.argsort(-_finite(deviations), axis=1, kind="stable")[:, :top]
+    return order, np.take_along_axis(shares(deviations), order, axis=1).astype(np.float32)
+
+
+def shares(deviations: np.ndarray) -> np.ndarray:
+    """Share [n, d] of each column in the sum of a row's deviations; see `worst`."""
+    finite = _finite(deviations)
+    return finite / np.maximum(finite.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+
+
+def _finite(deviations: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(deviations.astype(np.float64), nan=LARGEST, posinf=LARGEST)
 
 
 def table(
@@ -139,7 +55,7 @@ def table(
     """
     import pandas as pd
 
-    order, shares = worst(contributions, top)
+    order, parts = worst(contributions, top)
     value, foreseen, contribution = (np.take_along_axis(rows, order, axis=1) for rows in (x, expected, contributions))
     return pd.DataFrame(
         {
@@ -149,7 +65,7 @@ def table(
             "expected": foreseen.ravel(),
             "difference": _differences(value, foreseen).ravel(),
             "contribution": contribution.ravel(),
-            "share": shares.ravel(),
+            "share": parts.ravel(),
         }
     )
 

@@ -18,6 +18,7 @@ from alad_tf.errors import DataError, SettingsError
 from alad_tf.estimator import explanations, persistence, plots, thresholds
 from alad_tf.estimator.network_detector import NetworkDetector
 from alad_tf.estimator.sklearn_versions import validated_rows
+from alad_tf.estimator.usual import Usual
 from alad_tf.estimator.validation import first_text, require_finite
 from alad_tf.io import model_folder
 from alad_tf.model import categories, forks, inference, neighbours
@@ -41,7 +42,7 @@ class FittedALAD(NetworkDetector):
     n_features_in_: int
     seed_: int
     references_: np.ndarray
-    usual_: explanations.Usual
+    usual_: Usual
     encoder_: Encoder | None = None
     data_: dict[str, Any] | None = None  # description of the training file in the folder of a loaded model
 
@@ -93,7 +94,7 @@ class FittedALAD(NetworkDetector):
         Returns:
             A frame of n * top rows: row, feature, value, expected and difference in the units of X (NaN for
             categories), contribution (of a number the absolute difference over what is usual for that feature on normal
-            rows, of a category its surprise) and share (of the row's sum of contributions); see `explanations.Usual`.
+            rows, of a category its surprise) and share (of the row's sum of contributions); see `Usual`.
         """
         check_is_fitted(self, "training_scores_")
         if not isinstance(top, Integral) or top < 1:
@@ -121,9 +122,9 @@ class FittedALAD(NetworkDetector):
         return expected * self.scale_ + self.center_, contributions
 
     @property
-    def usual(self) -> explanations.Usual:
+    def usual(self) -> Usual:
         """Usual range and error of each feature; unknown in models of earlier releases."""
-        return getattr(self, "usual_", None) or explanations.Usual.unknown(self.n_features_in_)
+        return getattr(self, "usual_", None) or Usual.unknown(self.n_features_in_)
 
     # The networks -------------------------------------------------------------------------------------------------
 
@@ -298,7 +299,7 @@ class FittedALAD(NetworkDetector):
         if blocks:
             kept = neighbours.choose(len(training), self.n_features_in_, self.seed_)
             known = categories.Categories.of_rows(_bounded(self._scaled(training[kept])), blocks)
-        self.usual_ = explanations.Usual.of_rows(self._scaled(X[:MOST_USUAL]), self._reconstruct, known)
+        self.usual_ = Usual.of_rows(self._scaled(X[:MOST_USUAL]), self._reconstruct, known)
 
     def _points(self, X: np.ndarray) -> np.ndarray:
         """The points (x, x - x') of rows X for the score "neighbours": [n, 2 d] float32."""

@@ -16,7 +16,7 @@ import tensorflow as tf
 from alad_tf._version import __version__
 from alad_tf.columns.encoder import Encoder
 from alad_tf.errors import DataError, SettingsError, one_line
-from alad_tf.estimator.explanations import Usual
+from alad_tf.estimator.usual import Usual
 from alad_tf.io import model_folder
 from alad_tf.model.categories import Blocks, Categories
 from alad_tf.model.neighbours import MOST_REFERENCES

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from alad_tf.errors import SettingsError
-from alad_tf.estimator.explanations import Usual
+from alad_tf.estimator.usual import Usual
 from alad_tf.model import categories, inference, keras_versions, neighbours
 from alad_tf.model.categories import Blocks
 from alad_tf.model.networks import Networks, as_input

@@ -11,7 +11,7 @@ import pandas as pd
 
 from alad_tf.columns.schema import Kind, as_text, require
 from alad_tf.errors import DataError
-from alad_tf.estimator import thresholds
+from alad_tf.estimator import explanations, thresholds
 from alad_tf.report.page import AnomalousRow, Cell, Page
 from alad_tf.report.score_view import ScoreView
 from alad_tf.tabular import readers
@@ -163,7 +163,7 @@ class _Scan:
         if not self._lacking:
             x, _ = model.features(frame)
             expected, contributed = model.contributions(x)
-            shares = pd.DataFrame(contributed / contributed.sum(axis=1, keepdims=True), columns=model.columns.names)
+            shares = pd.DataFrame(explanations.shares(contributed), columns=model.columns.names)
             means = shares.mean(axis=0).sort_values(ascending=False)
             contributions = {str(name): float(share) for name, share in means.items()}
             cells = model.encoder.cells(frame)

@@ -1,0 +1,101 @@
+"""What is usual for each feature: what is expected of a row, and how unusual each of its cells is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from alad_tf.estimator.thresholds import LARGEST
+from alad_tf.model.categories import Categories
+
+TAIL = 0.005  # fraction of the rows below `Usual.low`, and above `Usual.high`
+LEAST = 0.05  # of the median feature's usual error: no feature's is taken to be smaller
+CHUNK_ROWS = 512  # of which with categories: distances to all kept rows are in memory at a time
+CHUNK_NUMBERS = 1 << 16  # rows without categories
+
+Reconstruct = Callable[[tf.Tensor], tf.Tensor]
+
+
+@dataclass(frozen=True)
+class Usual:
+    """Usual range and error of each feature on normal rows, in scaled units.
+
+    What is expected of a row is the reconstruction of its cells made usual: numbers are moved into [low, high], and a
+    category gives way to those of near training rows as far as they are more likely. A wrong cell would otherwise spoil
+    the reconstruction of all the others, and hide among them.
+
+    The contribution of a number is its difference from what is expected over `error`: its surprise in nats, if
+    differences had a Laplace distribution. The contribution of a category is its surprise in nats
+    (`Categories.chances`), over the usual surprise where that is more than 1; it stands at the feature of the category,
+    or of the most likely one if the category is unseen.
+
+    Args:
+        low, high: [d] quantiles of the values.
+        error: [d] mean absolute difference of a cell and what is expected.
+        categories: what is usual for categories; None: no categorical columns, or a model of an earlier release.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    error: np.ndarray
+    categories: Categories | None = None
+
+    @classmethod
+    def of_rows(cls, x: np.ndarray, reconstruct: Reconstruct, categories: Categories | None = None) -> Usual:
+        """What is usual on normal rows x [n, d], in scaled units."""
+        low, high = (np.quantile(x, tail, axis=0).astype(np.float32) for tail in (TAIL, 1.0 - TAIL))
+        usual = cls(low, high, np.ones_like(low), categories)
+        if categories is not None:
+            usual = replace(usual, categories=replace(categories, usual=usual._usual_surprise(x)))
+        error = np.abs(x - usual.explain(x, reconstruct)[0]).mean(axis=0)
+        floor = max(LEAST * float(np.median(error)), float(np.finfo(np.float32).tiny))
+        return replace(usual, error=np.clip(error, floor, LARGEST).astype(np.float32))
+
+    @property
+    def known(self) -> bool:
+        """Whether there were normal rows to compute them from."""
+        return bool((self.high < LARGEST).any())
+
+    @classmethod
+    def unknown(cls, d: int) -> Usual:
+        """For models of earlier releases: no clipping, and contributions are absolute differences."""
+        return cls(np.full(d, -LARGEST, np.float32), np.full(d, LARGEST, np.float32), np.ones(d, np.float32))
+
+    def explain(self, x: np.ndarray, reconstruct: Reconstruct) -> tuple[np.ndarray, np.ndarray]:
+        """What is expected of any number of rows x [n, d], and contributions: [n, d] each."""
+        parts = [self.explained(tf.constant(chunk), reconstruct) for chunk in self._chunks(x)]
+        expected, contributions = (np.concatenate(part) for part in zip(*parts))
+        return expected, contributions
+
+    def explained(self, x: tf.Tensor, reconstruct: Reconstruct) -> tuple[tf.Tensor, tf.Tensor]:
+        """The same of a batch, in memory at once."""
+        moved = tf.clip_by_value(x, self.low, self.high)
+        if self.categories is None:
+            expected = reconstruct(moved)
+            return expected, tf.abs(x - expected) / self.error
+        moved = self.categories.put_into(moved, self.categories.of(x))
+        chances = self.categories.chances(moved)
+        expected = reconstruct(self.categories.put_into(moved, self.categories.likelier(x, chances)))
+        contribution = tf.abs(x - expected) / self.error
+        return (
+            self.categories.put_into(expected, [chance for chance, _ in chances]),
+            self.categories.put_into(contribution, self.categories.contributions(x, chances)),
+        )
+
+    def _usual_surprise(self, x: np.ndarray) -> np.ndarray:
+        """Mean surprise of each categorical column on normal rows x, 1 where it is less."""
+        assert self.categories is not None
+        sums = np.zeros(len(self.categories.blocks))
+        for chunk in self._chunks(x):
+            moved = tf.clip_by_value(chunk, self.low, self.high)
+            moved = self.categories.put_into(moved, self.categories.of(tf.constant(chunk)))
+            sums += [float(tf.reduce_sum(surprise)) for _, surprise in self.categories.chances(moved)]
+        return np.maximum(sums / len(x), 1.0).astype(np.float32)
+
+    def _chunks(self, x: np.ndarray) -> Iterator[np.ndarray]:
+        size = CHUNK_NUMBERS if self.categories is None else CHUNK_ROWS
+        return (x[start : start + size] for start in range(0, max(len(x), 1), size))
