@@ -1,4 +1,4 @@
-"""`alad compare`: ALAD beside other methods on your own rows."""
+"""`alad compare`: comparison of ALAD with other methods on your own data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from alad_tf.options import COMPARABLE, COMPARED
 
 @click.command(
     cls=Command,
-    interrupted="finished methods are kept, and the same command goes on with the others",
+    interrupted="finished methods are kept; run the same command again to continue with the others",
     examples="""
 alad compare train.csv --label kind --normal benign --test test.csv --output comparison
 alad compare train.csv --label kind --normal benign --test test.csv --output comparison --seeds 0 1 2
@@ -23,7 +23,7 @@ alad compare train.csv --label kind --normal benign --test test.csv --output com
 """,
 )
 @argument("data", PATH, "DATA", f"training rows: {FILES}")
-@option("--test", PATH, "FILE", "labelled rows to judge the methods by", required=True)
+@option("--test", PATH, "FILE", "labelled rows for the evaluation", required=True)
 @option("--output", PATH, "FOLDER", "folder for table.txt, .md and .csv, comparison.png and runs/", required=True)
 @option(
     "--methods",
@@ -33,16 +33,17 @@ alad compare train.csv --label kind --normal benign --test test.csv --output com
     multiple=True,
     show_default=" ".join(COMPARED),
 )
-@option("--seeds", SEED, "S ...", "of the methods that draw random numbers", multiple=True, show_default="0")
+@option("--seeds", SEED, "S ...", "seeds of methods with random numbers", multiple=True, show_default="0")
 @columns
 @reading
-@labels("its normal rows are trained on", group=COLUMNS)
+@labels("train on the normal rows", group=COLUMNS)
 def compare(data: Path, test: Path, output: Path, **given: Any) -> None:
     """Compare ALAD with simpler methods on your own rows.
 
-    Trains each method on the normal rows of DATA with the same features, and judges it by the labels of the test rows:
-    AUROC, average precision, precision, recall and F1 with as many rows flagged as there are anomalies, and seconds.
-    Interrupted, the same command goes on. OC-SVM takes time with the square of the rows; SGD-OC-SVM approximates it.
+    Trains each method on the normal rows of DATA with the same features, and evaluates it on the labelled test rows:
+    AUROC, average precision, precision, recall and F1 with as many flagged rows as there are anomalies, and seconds.
+    After an interruption, the same command continues. The time of OC-SVM grows with the square of the number of rows;
+    SGD-OC-SVM approximates it.
     """
     from alad_tf.experiments.compare import Rows
     from alad_tf.experiments.compare import compare as compared

@@ -46,7 +46,7 @@ DECISION = "Scores and threshold"
 
 
 def columns(function: Decorated) -> Decorated:
-    """Add the options of which columns are used, and how."""
+    """Add the options that select and preprocess columns."""
     for add in (
         option(
             "--scaling",
@@ -293,7 +293,7 @@ def inspect(model: Path) -> None:
 
 
 def preparation_of(given: Options) -> Preparation:
-    """Return how the call says that columns become numbers."""
+    """Return the preparation of columns that the call specifies."""
     from alad_tf.tabular.fit import Preparation
 
     return Preparation(

@@ -70,7 +70,7 @@ class Encoder:
         return cls(columns, preprocessing.of_columns(columns, scaling=scaling).fit(cells)), cells
 
     def features(self, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-        """The features of new rows: (x [v, d] float32 of the valid ones, valid [n] bool)."""
+        """Encode new rows: (x [v, d] float32 of the valid rows, valid [n] bool)."""
         cells, valid = self.columns.scoring_rows(frame)
         cells = cells[valid]
         if not len(cells):
@@ -78,9 +78,9 @@ class Encoder:
         return self.transformed(cells), valid
 
     def cells(self, rows: pd.DataFrame | np.ndarray) -> pd.DataFrame:
-        """The cells [n, columns] of a frame, or those that features [n, d] stand for, in the order of the columns.
+        """Cells [n, columns] of a frame, or decoded from features [n, d], in the order of the columns.
 
-        Of reconstructed features, a category is the most likely one; an unseen category is None.
+        For reconstructed features, a category is the most likely one; an unseen category is None.
         """
         if isinstance(rows, pd.DataFrame):
             return self.columns.scoring_rows(rows)[0][self.columns.names]
@@ -88,16 +88,16 @@ class Encoder:
 
     @property
     def blocks(self) -> tuple[tuple[int, int], ...]:
-        """First feature of each categorical column, and the one behind its last."""
+        """(start, stop) of the features of each categorical column."""
         return tuple(preprocessing.blocks_of_categories(self.transformer).values())
 
     def unseen(self, x: np.ndarray) -> dict[str, np.ndarray]:
-        """Categorical column -> which rows [n] of features x hold a category there that training did not have."""
+        """Categorical column -> which rows [n] of features x have a category not seen in training."""
         found = preprocessing.blocks_of_categories(self.transformer)
         return {name: ~(x[:, start:stop] > 0.5).any(axis=1) for name, (start, stop) in found.items()}
 
     def column_sums(self, x: np.ndarray) -> np.ndarray:
-        """Sums [n, columns] of the features x [n, d] of each column, in the order of the columns."""
+        """Sums [n, columns] of x [n, d] over the features of each column, in the order of the columns."""
         place = {name: k for k, name in enumerate(self.columns.names)}
         sums = np.zeros((len(x), len(place)))
         for feature, name in enumerate(preprocessing.columns_of_features(self.transformer)):
@@ -105,7 +105,7 @@ class Encoder:
         return sums
 
     def every_feature(self, frame: pd.DataFrame) -> np.ndarray:
-        """Features [n, d] of new rows, NaN for those that are not valid."""
+        """Features [n, d] of new rows; NaN for invalid rows."""
         x, valid = self.features(frame)
         every = np.full((len(frame), len(self.names)), np.nan, np.float32)
         every[valid] = x
@@ -127,7 +127,7 @@ class Encoder:
         return cls(columns, preprocessing.from_document(documents["preprocessing"]))
 
     def transformed(self, cells: pd.DataFrame) -> np.ndarray:
-        """Cells of valid rows as features [n, d] float32."""
+        """Encode cells of valid rows as features [n, d] float32."""
         with np.errstate(over="ignore"):
             x: np.ndarray = self.transformer.transform(cells).astype(np.float32)
         return x
@@ -135,18 +135,18 @@ class Encoder:
 
 @dataclass(frozen=True)
 class TrainingCells:
-    """Rows to train on, and the encoder that is fitted on them.
+    """Training rows and the encoder fitted on them.
 
     Args:
-        encoder: columns and preprocessing.
-        cells: what `Columns.training_rows` returns.
+        encoder: schema and preprocessing.
+        cells: result of `Columns.training_rows`.
     """
 
     encoder: Encoder
     cells: pd.DataFrame
 
     def features(self) -> np.ndarray:
-        """The cells as features [n, d] float32, which they have to fit in (DataError)."""
+        """Encode the cells as features [n, d] float32. Raises DataError for numbers beyond float32."""
         x = self.encoder.transformed(self.cells)
         bad = np.argwhere(~np.isfinite(x))
         if len(bad):
@@ -160,7 +160,7 @@ class TrainingCells:
         return x
 
     def _warn_of_faint(self, x: np.ndarray) -> None:
-        """Name columns of small numbers that are nearly one value as features; `coarse` names large ones."""
+        """Warn about columns of small numbers whose features are nearly constant; `coarse` is about large numbers."""
         columns, cells = preprocessing.columns_of_features(self.encoder.transformer), self.cells
         for feature in np.flatnonzero(np.ptp(x, axis=0) < FAINT):
             column = columns[feature]

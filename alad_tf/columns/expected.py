@@ -8,11 +8,11 @@ from sklearn.compose import ColumnTransformer
 
 
 def expected_cells(transformer: ColumnTransformer, x_hat: np.ndarray) -> pd.DataFrame:
-    """The cells that reconstructed features stand for: numbers in their units, of categories the most likely one.
+    """Convert reconstructed features to cells: numbers in their units, and the most likely category.
 
     Args:
-        transformer: a fitted one of `preprocessing.of_columns`.
-        x_hat: [n, d] its features, reconstructed.
+        transformer: fitted transformer of `preprocessing.of_columns`.
+        x_hat: [n, d] reconstructed features.
 
     Returns:
         A frame of n rows with the columns of the transformer.

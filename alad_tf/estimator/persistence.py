@@ -151,7 +151,7 @@ def _options(document: Document) -> Options:
 
 
 def _state(document: Document, arrays: Arrays, blocks: Blocks) -> Options:
-    """Attributes of the fitted estimator, with arrays in place of the networks."""
+    """Attributes of the fitted estimator, with arrays instead of networks."""
     table, threshold = rows.alad(document["table"]), document["threshold"]
     _require_sound(table, arrays)
     if not np.isfinite(float(threshold["value"])):

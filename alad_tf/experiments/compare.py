@@ -1,6 +1,6 @@
-"""`alad compare`: ALAD beside simpler methods and the paper's baselines, on a user's own rows.
+"""`alad compare`: comparison of ALAD with simpler methods and the paper's baselines on the user's data.
 
-All methods see the same features. Every run is kept as a file, and the same call leaves out what is there.
+All methods get the same features. Each run is stored in a file, and finished runs are not repeated.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from alad_tf.typing import Document
 
 logger = logging.getLogger(__name__)
 
-DRAWS_NOTHING = ("kNN", "LOF", "OC-SVM", "mean")  # methods without random numbers: one seed is all
+DRAWS_NOTHING = ("kNN", "LOF", "OC-SVM", "mean")  # methods without random numbers, which run once
 METRICS = {
     "auroc": "AUROC",
     "average_precision": "Average precision",
@@ -41,13 +41,13 @@ METRICS = {
     "f1": "F1",
 }
 SECONDS = {"fit_seconds": "Fit (s)", "score_seconds": "Score (s)"}
-NU = 0.1  # of the one-class SVMs: share of the training rows outside, as ALAD's contamination
-CURVE_POINTS = 500  # of a ROC curve that is kept
+NU = 0.1  # of the one-class SVMs: fraction of the training rows outside, like ALAD's contamination
+CURVE_POINTS = 500  # points of a stored ROC curve
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows to train on, rows to test on [n, d] and which of them are anomalies [n]."""
+    """Training rows, test rows [n, d], and which of the latter are anomalies [n]."""
 
     train: TrainingCells
     x_train: np.ndarray
@@ -60,13 +60,13 @@ class Rows:
         """Read both files as `alad fit` does.
 
         Raises:
-            AladError: labels are missing, a file or rows cannot be used, or the test rows are of one kind.
+            AladError: labels are missing, a file or its rows are unusable, or the test rows are all of one kind.
         """
         labels = preparation.labels
         if labels is None:
             raise SettingsError(
                 "Expected --label and --normal, by which methods are compared. Received: neither. Without labels, "
-                "methods differ in time and in the rows that they flag, and nothing says which one is right."
+                "methods differ in time and in the rows that they flag, and there is no way to tell which is right."
             )
         dialect = settled(train, dialect)
         cells = TrainingCells(*preparation.encoder(normal_rows(train, preparation, dialect)))
@@ -80,14 +80,14 @@ class Rows:
         return cls(cells, cells.features(), x_test, anomaly, invalid)
 
     def digest(self) -> str:
-        """SHA-256 sum of all features and labels."""
+        """SHA-256 of all features and labels."""
         found = hashlib.sha256()
         for part in (self.x_train, self.x_test, self.anomaly):
             found.update(str(part.shape).encode() + np.ascontiguousarray(part).tobytes())
         return found.hexdigest()
 
     def described(self) -> str:
-        """The rows in one line."""
+        """Describe the rows in one line."""
         without = f"; {self.invalid} rows with missing or infinite cells left out" if self.invalid else ""
         return (
             f"{len(self.x_train)} rows to train on, {self.x_train.shape[1]} features; {len(self.x_test)} rows to test "
@@ -96,19 +96,19 @@ class Rows:
 
 
 def compare(rows: Rows, methods: Sequence[str], seeds: Sequence[int], output: Path) -> str:
-    """Run what is missing, and write table and figure.
+    """Do missing runs, and write the table and the figure.
 
     Args:
-        rows: `Rows.read`.
-        methods: of `options.COMPARABLE`.
-        seeds: of the methods that draw random numbers; the others run once.
-        output: folder for `runs/`, table.txt, table.md, table.csv and comparison.png; new, or of these rows.
+        rows: result of `Rows.read`.
+        methods: names from `options.COMPARABLE`.
+        seeds: seeds of methods with random numbers; the others run once.
+        output: folder for `runs/`, table.txt, table.md, table.csv and comparison.png; new, or used for the same rows.
 
     Returns:
-        The table and what it says about ALAD, as text.
+        The table and a conclusion about ALAD, as text.
 
     Raises:
-        SettingsError: the folder is of other rows.
+        SettingsError: the folder was used for other rows.
     """
     _require_same(output, rows)
     wanted = [(method, seed) for method in methods for seed in (seeds[:1] if method in DRAWS_NOTHING else seeds)]
@@ -142,7 +142,7 @@ def _build(method: str, seed: int, width: int) -> OutlierMixin:
 
 
 def _run(method: str, seed: int, rows: Rows) -> Document:
-    """Metrics and seconds of a method, or why it failed."""
+    """Metrics and seconds of a method, or the reason why it failed."""
     started = time.perf_counter()
     try:
         model = _build(method, seed, rows.x_train.shape[1]).fit(rows.train if method == "ALAD" else rows.x_train)
@@ -176,7 +176,7 @@ def _mean(runs: Sequence[Document], name: str) -> float:
 
 
 def _ranked(found: dict[str, list[Document]]) -> dict[str, list[Document]]:
-    """The complete runs of each method that has any, the largest AUROC first."""
+    """The complete runs by method, largest AUROC first."""
     complete = {method: _complete(runs) for method, runs in found.items() if _complete(runs)}
     return dict(sorted(complete.items(), key=lambda item: -_mean(item[1], "auroc")))
 
@@ -194,7 +194,7 @@ def _table(found: dict[str, list[Document]], rows: Rows) -> Table:
 
 
 def _cell(runs: Sequence[Document], name: str) -> Figure:
-    """Mean and, of several runs, standard deviation."""
+    """Mean and, for several runs, standard deviation."""
     values = [run[name] for run in runs]
     digits = 2 if name in SECONDS else 4
     std = float(np.std(values, ddof=1)) if len(values) > 1 else None
@@ -203,7 +203,7 @@ def _cell(runs: Sequence[Document], name: str) -> Figure:
 
 
 def _verdict(found: dict[str, list[Document]]) -> list[str]:
-    """Say whether a simpler method is enough, where ALAD and another have complete runs."""
+    """Compare ALAD with the best other method, if both have complete runs."""
     ranked = _ranked(found)
     others = [method for method in ranked if method != "ALAD"]
     if "ALAD" not in ranked or not others:
@@ -215,7 +215,7 @@ def _verdict(found: dict[str, list[Document]]) -> list[str]:
 
 
 def _draw(found: dict[str, list[Document]], path: Path) -> None:
-    """The ROC curve of each method's first run, and mean AUROC over mean seconds."""
+    """Plot the ROC curve of each method's first run, and mean AUROC over mean seconds."""
     ranked = _ranked(found)
     if ranked:
         plots.save_methods_figure(
@@ -227,13 +227,13 @@ def _draw(found: dict[str, list[Document]], path: Path) -> None:
 
 
 def _require_same(output: Path, rows: Rows) -> None:
-    """Note what rows a folder is of, or refuse it if it is of others (SettingsError)."""
+    """Record the rows that a folder is used for, or refuse a folder used for other rows (SettingsError)."""
     path = output / "rows.json"
     if path.exists():
         if _read(path).get("sha256") != rows.digest():
             raise SettingsError(
-                f"Expected the rows and columns that {output} compares methods on. Received: others. Pass another "
-                "--output, or remove it."
+                f"Expected the same rows and columns as in {output}. Received: others. Pass another "
+                "--output, or remove that folder."
             )
         return
     taken = output.exists() and (not output.is_dir() or any(output.iterdir()))
@@ -243,7 +243,7 @@ def _require_same(output: Path, rows: Rows) -> None:
 
 
 def _kept(path: Path) -> Document | None:
-    """A run that was complete before, if there is one."""
+    """A run that was completed before, if there is one."""
     if not path.exists():
         return None
     run = _read(path)

@@ -1,4 +1,4 @@
-"""What the runs of a call will take: estimated before they start, then measured on the first of them."""
+"""Time that the runs of a call will take, estimated before they start and then measured on the first of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from alad_tf.experiments.progress import Progress
 from alad_tf.experiments.protocol import ABLATIONS
 from alad_tf.report.results import load_results
 
-# Core seconds of a run, about, with the start of its process. Those of ALAD hold for its ablations too.
+# Approximate core seconds of a run, including the start of its process. Those of ALAD also apply to its ablations.
 # fmt: off
 COSTS = {
     "kdd99":      {"mean": 10, "IF": 10, "SGD-OC-SVM": 15, "OC-SVM": 45, "kNN": 50, "DAGMM": 180, "DSEBM": 400,
@@ -32,21 +32,21 @@ COSTS = {
 }
 # fmt: on
 
-SHORT_SECONDS = 60.0  # runs that take less together need no estimate
-MEASURED_SECONDS = 15.0  # of training before a step counts as measured
-START_SECONDS = 10.0  # of a process until it trains
+SHORT_SECONDS = 60.0  # runs that take less in total need no estimate
+MEASURED_SECONDS = 15.0  # of training before the time of a step is known
+START_SECONDS = 10.0  # from the start of a process to the start of training
 
 
 def known(dataset: str, method: str) -> float | None:
-    """Core seconds of a run of the protocol; None for a data set of no table."""
+    """Core seconds of a run of the protocol; None for a data set that is not in the tables."""
     return COSTS.get(dataset, {}).get("ALAD" if method in ABLATIONS else method)
 
 
 def guess(settings: AnySettings, out: Path) -> tuple[float, str] | None:
-    """Seconds of a run, and where they are from: complete runs of the same settings in `out`, or `COSTS`."""
+    """Estimated seconds of a run and their origin: complete runs with the same settings in `out`, or `COSTS`."""
     try:
         there = [result["seconds"] for result in load_results(out, settings.dataset, settings.method)]
-    except (DataError, KeyError):  # reported when results are summed up
+    except (DataError, KeyError):  # reported when results are summarised
         there = []
     if there:
         return START_SECONDS + statistics.median(there), f"as {len(there)} complete here"
@@ -61,10 +61,10 @@ def together(seconds: float, shares: Iterable[float], waiting: int, jobs: int) -
     """Seconds until all runs are complete.
 
     Args:
-        seconds: of a run.
-        shares: what is done of each run that goes on.
-        waiting: runs that begin as soon as another one ends.
-        jobs: runs at a time.
+        seconds: seconds of a run.
+        shares: completed fraction of each run in progress.
+        waiting: number of waiting runs.
+        jobs: parallel runs.
     """
     ends = [seconds * (1.0 - share) for share in shares]
     ends += [0.0] * (min(jobs, len(ends) + waiting) - len(ends))
@@ -80,15 +80,15 @@ def duration(seconds: float) -> str:
 
 
 class Forecast:
-    """Lines about the time that the runs of a call take: before the first, once one is measured, after each.
+    """Prints the remaining time of the runs of a call: before the first, when one has been measured, and after each.
 
     Args:
-        settings: of all runs.
-        waiting: their names.
-        jobs: runs at a time.
+        settings: settings of all runs.
+        waiting: names of the runs.
+        jobs: parallel runs.
         say: prints a line.
-        clock: seconds, which only rise.
-        now: the time of day.
+        clock: monotonic clock in seconds.
+        now: current time of day.
     """
 
     def __init__(
@@ -101,14 +101,14 @@ class Forecast:
         now: Callable[[], datetime] = datetime.now,
     ) -> None:
         self._settings, self._waiting, self._say, self._clock, self._now = settings, [*waiting], say, clock, now
-        self._jobs = min(jobs, os.cpu_count() or 1)  # more share the cores
+        self._jobs = min(jobs, os.cpu_count() or 1)  # more would share the cores
         self._title = f"{settings.dataset} {settings.method}"
-        self._first: dict[str, tuple[float, int]] = {}  # time and step of a run's first report
+        self._first: dict[str, tuple[float, int]] = {}  # time and step of the first report of each run
         self._shares: dict[str, float] = {}
         self._seconds: float | None = None  # of a run, measured
 
     def begin(self, out: Path) -> None:
-        """Say what the runs will take, and how to make it less."""
+        """Print the estimated time of the runs, and how to reduce it."""
         found, runs = guess(self._settings, out), len(self._waiting)
         if found is None or not runs:
             return
@@ -121,7 +121,7 @@ class Forecast:
         self._say(f"{self._title}: {each}{self._until(total)} ({origin}){self._shorter(runs)}.")
 
     def reported(self, name: str, progress: Progress) -> None:
-        """Take note of a run's progress; the first one that has trained for a while gives the measured time."""
+        """Record the progress of a run; the first run that has trained for a while gives the measured time."""
         if progress.phase:
             return
         now = self._clock()

@@ -1,6 +1,6 @@
-"""Categories among the features of a row: which are unseen, and how surprising one is, given the other columns.
+"""Categories among the features of a row: unseen ones, and how surprising a category is given the other columns.
 
-A categorical column is a block of one-hot features; a category that training did not have is all zeros.
+A categorical column is a block of one-hot features; a category not seen in training is all zeros.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-Blocks = Sequence[tuple[int, int]]  # first feature of each categorical column, and the one behind its last
+Blocks = Sequence[tuple[int, int]]  # (start, stop) of the features of each categorical column
 
-VOTERS = 20  # nearest training rows with a full vote; the vote falls to 0 at twice as many
-SAME = 1e-2  # squared distance below which a training row is the row itself; what float32 loses is less
+VOTERS = 20  # number of nearest training rows with a full vote; votes fall to 0 at twice this number
+SAME = 1e-2  # squared distance below which a training row is the row itself; rounding errors of float32 are smaller
 
 
 def unseen(x: tf.Tensor, blocks: Blocks) -> tf.Tensor:
-    """Cells of each row x [n, d] whose category training did not have: [n] int32."""
+    """Number of cells with a category not seen in training in each row of x [n, d]: [n] int32."""
     seen = [tf.reduce_sum(x[:, start:stop], axis=1) > 0.5 for start, stop in blocks]
     return sum(tf.cast(~each, tf.int32) for each in seen) if seen else tf.zeros(tf.shape(x)[:1], tf.int32)
 
 
 @dataclass(frozen=True)
 class Categories:
-    """Kept training rows, among which the usual categories of a row are found.
+    """Stored training rows that tell the usual categories of a row.
 
     Args:
-        blocks: features of each of the C categorical columns.
+        blocks: (start, stop) of the features of the C categorical columns.
         rows: [m, d] training rows in scaled units.
         usual: [C] mean surprise on normal rows, at least 1.
     """
@@ -39,22 +39,22 @@ class Categories:
 
     @classmethod
     def of_rows(cls, rows: np.ndarray, blocks: Blocks) -> Categories:
-        """Of kept training rows [m, d]; usual surprises are yet to be learnt."""
+        """Create from stored training rows [m, d], without usual surprises."""
         return cls(tuple(blocks), rows, np.ones(len(blocks), np.float32))
 
     def chances(self, x: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
-        """How likely each category of a column is, given the other columns of the row.
+        """Probability of each category of a column, given the other columns of the row.
 
-        The training rows nearest by the other columns vote for their category, numbers in units of their standard
-        deviation. The vote is smoothed by one vote, shared as categories are among all kept rows with one more row for
-        each category and one for those that are unseen. A training row does not vote for itself.
+        The nearest training rows by the other columns vote for their category, with numbers in units of their
+        standard deviation. One additional vote, distributed like the categories of all stored rows plus one row for
+        each category and one for unseen ones, smooths the result. A training row does not vote for itself.
 
         Args:
             x: [n, d] rows in scaled units.
 
         Returns:
-            For each column (chances [n, k] of its k categories that sum up to 1, surprise [n]). The surprise is the
-            logarithm of how much more likely the most likely category is than the row's own.
+            For each column (probabilities [n, k] of its k categories, which sum to 1, surprise [n]). The surprise is
+            the logarithm of the ratio of the probabilities of the most likely category and the row's own.
         """
         center, weight = self.rows.mean(axis=0), self._weight()
         rows, points = tf.constant((self.rows - center) * weight), (x - center) * weight
@@ -78,7 +78,7 @@ class Categories:
         return [x[:, start:stop] for start, stop in self.blocks]
 
     def put_into(self, x: tf.Tensor, blocks: Sequence[tf.Tensor]) -> tf.Tensor:
-        """Rows x with other features for the categorical columns."""
+        """Rows x with the features of the categorical columns replaced."""
         parts, behind = [], 0
         for (start, stop), block in zip(self.blocks, blocks):
             parts += [x[:, behind:start], block]
@@ -86,12 +86,12 @@ class Categories:
         return tf.concat([*parts, x[:, behind:]], axis=1)
 
     def likelier(self, x: tf.Tensor, chances: Sequence[tuple[tf.Tensor, tf.Tensor]]) -> list[tf.Tensor]:
-        """A row's categories, which give way to `chances` as far as the most likely one is likelier: [n, k] each."""
+        """The categories of a row, moved towards `chances` the more surprising they are: [n, k] each."""
         kept = [tf.exp(-surprise)[:, None] for _, surprise in chances]
         return [part * own + (1.0 - part) * chance for part, own, (chance, _) in zip(kept, self.of(x), chances)]
 
     def contributions(self, x: tf.Tensor, chances: Sequence[tuple[tf.Tensor, tf.Tensor]]) -> list[tf.Tensor]:
-        """Surprise over the usual one, at the feature of the category or of the most likely one: [n, k] each."""
+        """Surprise relative to the usual one, at the feature of the category or of the most likely one: [n, k] each."""
         found = []
         for own, (chance, surprise), usual in zip(self.of(x), chances, self.usual):
             seen = tf.reduce_sum(own, axis=1, keepdims=True) > 0.5
@@ -100,7 +100,7 @@ class Categories:
         return found
 
     def _weight(self) -> np.ndarray:
-        """[d] by which features are multiplied for distances: 1 for categories."""
+        """Factors [d] of the features in distances: 1 for categories."""
         spread = self.rows.astype(np.float64).std(axis=0)
         weight = 1.0 / np.where(spread > 0.0, spread, 1.0)
         for start, stop in self.blocks:
@@ -115,7 +115,7 @@ def _squared_distances(points: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
 
 
 def _votes(squared: tf.Tensor) -> tf.Tensor:
-    """Votes [n, m] of training rows by their squared distances, between 0 and 1; equal distances have equal votes."""
+    """Votes [n, m] of training rows by their squared distances, between 0 and 1, equal for equal distances."""
     count = squared.shape[1]
     smallest = -tf.math.top_k(-squared, min(2 * VOTERS, count)).values
     near, far = smallest[:, min(VOTERS, count) - 1, None], smallest[:, -1:]

@@ -1,4 +1,4 @@
-"""Files of rows with labels, on which a model or several methods are judged."""
+"""Files of labelled rows, for the evaluation of models."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from alad_tf.tabular.model import CHUNK_ROWS, require_columns
 
 
 class LabelledRows:
-    """The rows of a file with the columns of a schema and a column of labels.
+    """The rows of a file with the columns of a schema and a label column.
 
     Args:
-        path: in one of `formats.FORMATS`.
-        columns: which it has to have.
-        labels: which rows are normal.
-        usual: how the training file was read.
+        path: file in one of `formats.FORMATS`.
+        columns: required columns.
+        labels: label column.
+        usual: dialect of the training file.
 
     Raises:
-        DataError: the file cannot be read, or lacks columns.
-        SettingsError: it lacks the column of labels.
+        DataError: the file cannot be read or lacks columns.
+        SettingsError: the file lacks the label column.
     """
 
     def __init__(self, path: Path, columns: Columns, labels: Labels, usual: Dialect) -> None:
@@ -39,7 +39,7 @@ class LabelledRows:
         require(present, [labels.column], "--label")
 
     def chunks(self) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
-        """Yield the rows of the file, a part at a time, and which of them are anomalies, [n] bool.
+        """Yield chunks of rows, and which of them are anomalies, [n] bool.
 
         Raises:
             DataError: there are no rows.
@@ -53,7 +53,7 @@ class LabelledRows:
             raise DataError(f"Expected rows to test on in {self._path}. Received: none.")
 
     def features(self, encoder: Encoder) -> tuple[np.ndarray, np.ndarray, int]:
-        """All valid rows at once: (x [v, d] float32, anomalies [v] bool, how many rows were not valid)."""
+        """All valid rows: (x [v, d] float32, anomalies [v] bool, number of invalid rows)."""
         rows, anomalies, invalid = [], [], 0
         for frame, anomaly in self.chunks():
             x, valid = encoder.features(frame)
