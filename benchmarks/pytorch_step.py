@@ -146,15 +146,24 @@ class Trainer:
     """Alternating updates on rows reshuffled in each epoch, and the moving average of the weights."""
 
     def __init__(
-        self, table: Alad, x_train: np.ndarray, *, spectral_norm: bool = True, ema_decay: float = 0.999
+        self,
+        table: Alad,
+        x_train: np.ndarray,
+        *,
+        spectral_norm: bool = True,
+        ema_decay: float = 0.999,
+        compiled: bool = False,
     ) -> None:
         networks = Networks(table, spectral_norm=spectral_norm)
         self.table, self.networks, self.ema_decay = table, networks, ema_decay
         self.weights = list(networks.parameters())
         self.average = [weight.detach().clone() for weight in self.weights]
         self.x_train = torch.from_numpy(np.array(x_train)).to(self.weights[0].device)
-        self.d_update = Update(networks.discriminator_loss, networks.discriminator_weights, table)
-        self.ge_update = Update(networks.generator_encoder_loss, networks.generator_encoder_weights, table)
+        d_loss, ge_loss = networks.discriminator_loss, networks.generator_encoder_loss
+        if compiled:
+            d_loss, ge_loss = torch.compile(d_loss), torch.compile(ge_loss)
+        self.d_update = Update(d_loss, networks.discriminator_weights, table)
+        self.ge_update = Update(ge_loss, networks.generator_encoder_weights, table)
         self.batches = self.epochs()
 
     def epochs(self) -> Iterator[tuple[torch.Tensor, ...]]:

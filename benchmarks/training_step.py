@@ -1,19 +1,24 @@
-"""Time of a training step, compared with its matrix products alone and with the same step in PyTorch.
+"""Time of a training step, compared with its matrix products alone and with the same step in PyTorch and in JAX.
 
-Measured alternately in one process, on one thread:
+Measured alternately, on one thread each, in processor seconds:
 
     alad_tf                the step of `alad reproduce`: D update, G/E update, spectral norm, Dzz, average; compiled
     products, NumPy        the matrix products of its forward passes and gradients, on contiguous float32 operands
     products, TensorFlow   the same in a loop in the graph
     PyTorch, eager         the same networks, losses and updates (pytorch_step.py): pip install .[benchmark]
+    PyTorch, compiled      the same with both losses in `torch.compile`; with --torch-compile and a C++ compiler
+    JAX                    the same in one `lax.scan` (jax_step.py), in the environment of --jax PYTHON
 
     python benchmarks/training_step.py
+    python benchmarks/training_step.py --torch-compile --jax /tmp/jax/bin/python
     python benchmarks/training_step.py --dataset arrhythmia --no-spectral-norm --json step.json
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 from typing import Callable
 
 import yardstick  # before NumPy: it sets the number of threads
@@ -125,17 +130,23 @@ def alad_tf(table: Alad, x_train: np.ndarray, spectral_norm: str | None, jit: bo
     return lambda: trainer.train(STEPS)
 
 
-def pytorch(table: Alad, x_train: np.ndarray, spectral_norm: str | None) -> Call | None:
-    """Return a call that takes some steps with PyTorch; None if it is not installed."""
+def pytorch(table: Alad, x_train: np.ndarray, spectral_norm: str | None, compiled: bool) -> dict[str, Call]:
+    """Return calls that take some steps with PyTorch; none if it is not installed."""
     try:
         import torch
     except ImportError:
-        return None
+        return {}
     import pytorch_step
 
     torch.set_num_threads(1)
-    trainer = pytorch_step.Trainer(table, x_train, spectral_norm=spectral_norm is not None)
-    return lambda: trainer.train(STEPS)
+    make = partial(pytorch_step.Trainer, table, x_train, spectral_norm=spectral_norm is not None)
+    trainers = {"PyTorch, eager": make(), **({"PyTorch, compiled": make(compiled=True)} if compiled else {})}
+    return {name: partial(trainer.train, STEPS) for name, trainer in trainers.items()}
+
+
+def jax_of(python: Path, dataset: str) -> yardstick.Peer:
+    """The process that takes steps with JAX."""
+    return yardstick.Peer([str(python), str(Path(__file__).with_name("jax_step.py")), dataset])
 
 
 def main() -> None:
@@ -144,31 +155,42 @@ def main() -> None:
     parser.add_argument("--dataset", default="kdd99", choices=("kdd99", "arrhythmia"))
     parser.add_argument("--no-spectral-norm", action="store_true")
     parser.add_argument("--no-jit", action="store_true")
+    parser.add_argument("--torch-compile", action="store_true", help="PyTorch also compiled")
+    parser.add_argument("--jax", type=Path, metavar="PYTHON", help="the Python of an environment with JAX")
     options = parser.parse_args()
+    if options.jax and options.no_spectral_norm:
+        parser.error("--jax measures the step with spectral normalisation")
 
     table = Settings.of_protocol(options.dataset).table
     spectral_norm = None if options.no_spectral_norm else "paper"
     x_train = np.random.default_rng(0).random((400 * table.batch_size, table.n_features), np.float32)
     sizes = products(table)
     ours = alad_tf(table, x_train, spectral_norm, not options.no_jit)
-    theirs = pytorch(table, x_train, spectral_norm)
-    calls = {
+    of_pytorch = pytorch(table, x_train, spectral_norm, options.torch_compile)
+    peers = {"JAX": jax_of(options.jax, options.dataset)} if options.jax else {}
+    calls: dict[str, Call] = {
         "alad_tf": ours,
         "products, NumPy": products_in_numpy(sizes),
         "products, TensorFlow": products_in_tensorflow(sizes),
-        **({"PyTorch, eager": theirs} if theirs else {}),
+        **of_pytorch,
+        **{name: partial(peer.work, STEPS) for name, peer in peers.items()},
     }
-    facts: dict[str, object] = {} if theirs else {"pytorch": "not measured: pip install .[benchmark]"}
-    facts["first_call_seconds"] = yardstick.time_of(ours)
+    clock = partial(yardstick.processor_seconds, *peers.values())
+    facts: dict[str, object] = {} if of_pytorch else {"pytorch": "not measured: pip install .[benchmark]"}
+    facts["first_call_seconds"] = yardstick.time_of(ours, clock)
     yardstick.publish(
         f"One training step, {options.dataset}",
-        yardstick.alternate(calls, options.rounds, parts=dict.fromkeys(calls, STEPS)).rows("alad_tf"),
+        yardstick.alternate(calls, options.rounds, parts=dict.fromkeys(calls, STEPS), clock=clock).rows("alad_tf"),
         options.json,
         spectral_norm=spectral_norm,
         jit=not options.no_jit,
         products=f"{len(sizes)}, {sum(2 * m * k * n for m, k, n in sizes) / 1e6:.1f} MFLOP",
+        time="processor seconds",
+        jax=", ".join(peer.version for peer in peers.values()) or "not measured: --jax",
         **facts,
     )
+    for peer in peers.values():
+        peer.end()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-from collections.abc import Iterator
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +35,41 @@ os.environ.update(dict.fromkeys(ONE_THREAD, "1"), TF_CPP_MIN_LOG_LEVEL="3")
 
 Row = dict[str, Any]
 Product = tuple[int, int, int]  # [rows, inner] times [inner, columns]
+
+
+class Peer:
+    """A process with a Python environment of its own. It works on command and answers with its processor seconds.
+
+    Args:
+        command: starts it. Its first line of output says what it is; then it answers each number with one.
+    """
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.version, self.seconds = self._answer(), 0.0
+
+    def work(self, amount: int) -> None:
+        """Let it do an amount of work, such as steps, and wait for it."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{amount}\n")
+        self._process.stdin.flush()
+        self.seconds = float(self._answer())
+
+    def end(self) -> None:
+        """End the process, which then sees no more commands."""
+        self._process.communicate()
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"Expected an answer of {self._process.args!r}. Received: its end.")
+        return line.strip()
+
+
+def processor_seconds(*peers: Peer) -> float:
+    """Processor seconds of this process and of its peers: they hardly depend on other work on the machine."""
+    return time.process_time() + sum(peer.seconds for peer in peers)
 
 
 def products(table: Alad, rows: int) -> list[Product]:
