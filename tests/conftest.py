@@ -38,6 +38,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Before TensorFlow and NumPy are imported: threads, log level, caches, links in place of the data directory."""
     config.option.loadscopereorder = False  # with -n: files are begun in the order of `pytest_collection_modifyitems`
+    if hasattr(config, "workerinput") and sys.platform == "linux":
+        from forked_files import ForkedFiles
+
+        config.pluginmanager.register(ForkedFiles())
     threads = os.environ.get("ALAD_TEST_THREADS", "1")
     os.environ.update(dict.fromkeys(THREADS, threads), TF_CPP_MIN_LOG_LEVEL="2")
     from alad_tf import paths

@@ -57,3 +57,8 @@ def refusals(path: Path, **options: Any) -> list[str]:
         refusal(lambda: readers.read(path, **options)),
         refusal(lambda: list(readers.chunks(path, 2, **options))),
     ]
+
+
+def short(value: object) -> str:
+    """The begin of a value, to name a test by; one that is named by megabytes of text costs as many in every report."""
+    return str(value)[:60]

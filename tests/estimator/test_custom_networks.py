@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Callable
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -35,17 +37,20 @@ def test_copies() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"Dxx": None}, "Expected networks G, E, Dxz, Dxx and perhaps Dzz. Received: G, E, Dxz, Dzz."),
-        ({"D": own()["Dxx"]}, "Received: G, E, Dxz, Dxx, Dzz, D."),
-        ({"E": own(features=4)["E"]}, "Expected E from [(None, 5)] to [(None, 2)]. Received: from [(None, 4)]"),
-        ({"G": own(features=4)["G"]}, "Expected G from [(None, 2)] to [(None, 5)]. Received: "),
-        ({"Dxz": own(latent=3)["Dxz"]}, "Expected Dxz from [(None, 5), (None, 2)]"),
-        ({"Dxx": own()["E"]}, "(logits, features). Received: from [(None, 5)]"),
-        ({"G": tf.keras.layers.Dense(5)}, "Expected G as a functional or sequential tf.keras.Model. Received: Dense."),
+        (lambda: {"Dxx": None}, "Expected networks G, E, Dxz, Dxx and perhaps Dzz. Received: G, E, Dxz, Dzz."),
+        (lambda: {"D": own()["Dxx"]}, "Received: G, E, Dxz, Dxx, Dzz, D."),
+        (lambda: {"E": own(features=4)["E"]}, "Expected E from [(None, 5)] to [(None, 2)]. Received: from [(None, 4)]"),
+        (lambda: {"G": own(features=4)["G"]}, "Expected G from [(None, 2)] to [(None, 5)]. Received: "),
+        (lambda: {"Dxz": own(latent=3)["Dxz"]}, "Expected Dxz from [(None, 5), (None, 2)]"),
+        (lambda: {"Dxx": own()["E"]}, "(logits, features). Received: from [(None, 5)]"),
+        (
+            lambda: {"G": tf.keras.layers.Dense(5)},
+            "Expected G as a functional or sequential tf.keras.Model. Received: Dense.",
+        ),
     ],
 )
-def test_those_that_do_not_fit(changes: Options, message: str) -> None:
-    models = {name: model for name, model in {**own(), **changes}.items() if model is not None}
+def test_those_that_do_not_fit(changes: Callable[[], Options], message: str) -> None:
+    models = {name: model for name, model in {**own(), **changes()}.items() if model is not None}
     with pytest.raises(SettingsError) as error:
         custom_networks.require(models, 5)
     assert message in str(error.value)

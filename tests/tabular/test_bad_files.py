@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 from conftest import CHECKOUT
-from row_files import NUMBERS, TABLE, TABLES, refusal, refusals, write, write_array
+from row_files import NUMBERS, TABLE, TABLES, refusal, refusals, short, write, write_array
 
 from alad_tf.errors import DataError
 from alad_tf.tabular import formats, readers
@@ -113,6 +113,7 @@ def test_text_in_a_column_of_numbers(tmp_path: Path, only: list[str] | None) -> 
         (b"\n", "empty"),
         (b'a,b\n1,"' + b"x" * formats.BLOCK_BYTES + b"\n" + b"y" * formats.BLOCK_BYTES, "longer quote"),
     ],
+    ids=short,
 )
 def test_text_that_is_no_table(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "rows.csv"
@@ -214,6 +215,7 @@ def test_file_cut_while_it_is_read(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize(
     ("suffix", "cell", "rows"),
     [(".feather", 0.0, 10_000_000), (".parquet", 0.0, 10_000_000), (".parquet", "x" * 2000, 40_000)],
+    ids=short,
 )
 def test_bombs(tmp_path: Path, suffix: str, cell: float | str, rows: int) -> None:
     path = tmp_path / f"rows{suffix}"
