@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from reference import TINY, draw
 
 from alad_tf.errors import AladError, SettingsError
@@ -23,13 +24,11 @@ from alad_tf.typing import Options
 X, NEW = draw(0, 40, 5).astype(np.float64), draw(1, 30, 5).astype(np.float64)
 
 
-@pytest.fixture(autouse=True)
-def eager() -> Iterator[None]:
-    """Few steps: tracing them would take longer than taking them. Ctrl-C is not ignored, as it is in the background."""
+@pytest.fixture(autouse=True, scope="module")
+def control_c() -> Iterator[None]:
+    """It is not ignored, as it is in the background."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    tf.config.run_functions_eagerly(True)
     yield
-    tf.config.run_functions_eagerly(False)
     signal.signal(signal.SIGINT, before)
 
 
@@ -50,13 +49,24 @@ def interrupted_at(monkeypatch: pytest.MonkeyPatch, step: int, number: int = sig
     monkeypatch.setattr("alad_tf.estimator.callbacks.chunks", with_signal)
 
 
-@pytest.mark.parametrize("step", [1, 3, 4, 8])
-@pytest.mark.parametrize("patience", [None, 2])
+EPOCHS_ALONE: Options = {}
+STOPPED_EARLY: Options = {"patience": 2, "learning_rate": 0.3}
+
+
+@cache
+def whole(patience: int | None) -> ALAD:
+    """Not to be changed; trained in calls of one step, by which losses are rounded."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training_loop, "CHUNK_STEPS", 1)
+        return make(**(STOPPED_EARLY if patience else EPOCHS_ALONE)).fit(X, validation=NEW)
+
+
+@pytest.mark.parametrize(("patience", "step"), [(None, 1), (None, 4), (2, 3), (2, 8)])
 def test_same_bits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, step: int, patience: int | None) -> None:
     """Interrupted inside an epoch and at its end, with the weights of the best epoch to remember."""
+    options = STOPPED_EARLY if patience else EPOCHS_ALONE
+    expected = whole(patience)
     monkeypatch.setattr(training_loop, "CHUNK_STEPS", 1)
-    options: Options = {"patience": patience, "learning_rate": 0.3 if patience else None}
-    whole = make(**options).fit(X, validation=NEW)
     with monkeypatch.context() as patch:
         interrupted_at(patch, step)
         with pytest.raises(KeyboardInterrupt):
@@ -65,18 +75,25 @@ def test_same_bits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, step: int, p
     assert model_folder.is_model_folder(tmp_path / "state")
     resumed = make(**{**options, "random_state": None}).fit(X, validation=NEW, checkpoint=tmp_path / "state")
     assert not list(tmp_path.iterdir())
-    assert resumed.history_ == whole.history_ and resumed.seed_ == 3
-    np.testing.assert_array_equal(resumed.anomaly_score(NEW), whole.anomaly_score(NEW))
+    assert resumed.history_ == expected.history_ and resumed.seed_ == 3
+    np.testing.assert_array_equal(resumed.anomaly_score(NEW), expected.anomaly_score(NEW))
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint of a training that was interrupted."""
+    state = tmp_path_factory.mktemp("interrupted") / "state"
+    with pytest.MonkeyPatch.context() as patch:
+        interrupted_at(patch, 5)
+        with pytest.raises(KeyboardInterrupt):
+            make().fit(X, checkpoint=state)
+    return state
 
 
 @pytest.fixture
-def state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The checkpoint of a training that was interrupted."""
-    with monkeypatch.context() as patch:
-        interrupted_at(patch, 5)
-        with pytest.raises(KeyboardInterrupt):
-            make().fit(X, checkpoint=tmp_path / "state")
-    return tmp_path / "state"
+def state(interrupted: Path, tmp_path: Path) -> Path:
+    """A copy of the checkpoint."""
+    return Path(shutil.copytree(interrupted, tmp_path / "state"))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
+from row_files import short
 
 from alad_tf.errors import DataError
 from alad_tf.tabular import readers
@@ -102,6 +103,7 @@ def test_objects_may_lack_keys(tmp_path: Path) -> None:
         ("[" * 100_000, "JSON on line 1"),
         ('{"a": "\xff"}\n', "JSON on line 1"),
     ],
+    ids=short,
 )
 def test_lines_that_are_no_rows(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "rows.jsonl").write_text(text, encoding="latin-1")
@@ -111,9 +113,10 @@ def test_lines_that_are_no_rows(tmp_path: Path, text: str, words: str) -> None:
 
 def test_a_key_that_comes_late(tmp_path: Path) -> None:
     """Columns are known from the first 4 MiB."""
-    (tmp_path / "rows.jsonl").write_text('{"a": 1}\n' * 1_000_000 + '{"b": 1}\n')
-    with pytest.raises(DataError, match="in row 1000001. Received: 'b'"):
-        for _ in readers.chunks(tmp_path / "rows.jsonl", 100_000):
+    line = '{"a": 1' + " " * 991 + "}\n"
+    (tmp_path / "rows.jsonl").write_text(line * 6000 + '{"b": 1}\n')
+    with pytest.raises(DataError, match="in row 6001. Received: 'b'"):
+        for _ in readers.chunks(tmp_path / "rows.jsonl", 1000):
             pass
 
 
