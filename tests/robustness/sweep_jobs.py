@@ -23,6 +23,7 @@ from alad_tf.serving import versions
 
 EPOCHS = 2
 ROWS = "a,b,c\n" + "".join(f"{k % 7},{k % 5}.5,{'xyz'[k % 3]}\n" for k in range(60))
+EARLIER = "of an earlier call\n"
 Bits = dict[str, Any]
 
 
@@ -86,7 +87,7 @@ def _rows_and_model(folder: Path, earlier: Path) -> None:
 
 def _rows_model_and_scores(folder: Path, earlier: Path) -> None:
     _rows_and_model(folder, earlier)
-    (folder / "scored.csv").write_text("of an earlier call\n")
+    (folder / "scored.csv").write_text(EARLIER)
 
 
 def _fit() -> int:
@@ -102,6 +103,24 @@ def _export() -> int:
     return alad("export", "model", "served/name")
 
 
+def _rows_model_and_page(folder: Path, earlier: Path) -> None:
+    _rows_and_model(folder, earlier)
+    (folder / "page.html").write_text(EARLIER)
+
+
+def _report() -> int:
+    return alad("report", "model", "rows.csv", "--output", "page.html", "--overwrite")
+
+
+def _report_bits(folder: Path) -> Bits:
+    content = (folder / "page.html").read_text()
+    if content == EARLIER:
+        return {}
+    if not content.rstrip().endswith("</html>"):
+        raise AssertionError("a page without its end")
+    return {"page.html": content, **_model_bits(folder)}
+
+
 def _model_bits(folder: Path) -> Bits:
     if not (folder / "model").exists():
         return {}
@@ -112,7 +131,7 @@ def _model_bits(folder: Path) -> Bits:
 
 def _score_bits(folder: Path) -> Bits:
     content = (folder / "scored.csv").read_text()
-    if content == "of an earlier call\n":
+    if content == EARLIER:
         return {}
     lines = content.splitlines()
     if len(lines) != len(ROWS.splitlines()) or content[-1] != "\n":
@@ -144,6 +163,7 @@ JOBS = {
         Job("fit", _rows, _fit, _model_bits),
         Job("fit that replaces a model", _rows_and_model, _fit, _model_bits, ("fit",)),
         Job("score", _rows_model_and_scores, _score, _score_bits, ("fit",)),
+        Job("report", _rows_model_and_page, _report, _report_bits, ("fit",)),
         Job("export", _rows_and_model, _export, _export_bits, ("fit",)),
     )
 }

@@ -78,8 +78,11 @@ def test_page_without_rows(folder: Path) -> None:
 
 def test_command_writes_one_page(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = folder / "report.html"
+    left = folder / ".report.html.abcdefgh.html"  # of a command that was killed
+    left.write_text("half a page")
     assert run("report", folder / "model", folder / "new.csv", "--output", output, "--label", "kind",
                "--normal", "normal") == 0  # fmt: skip
+    assert not left.exists()
     assert capsys.readouterr().out == f"report: {output}\n"
     text = Elements(output.read_text(encoding="utf-8")).text
     assert "<script>alert(1)</script>" in text and "<b>country" in text
