@@ -191,7 +191,8 @@ def test_real_images(name: str) -> None:
         assert found.label[50_000:50_005].tolist() == [3, 8, 8, 0, 6]
         assert np.bincount(found.label).tolist() == [6_000] * 10
         means = found.x[:50_000].mean(axis=(0, 1, 2)) / 255.0
-        np.testing.assert_allclose(means, [0.4914, 0.4822, 0.4465], atol=1e-4)
+        published = [0.4914, 0.4822, 0.4465]  # to four decimals
+        np.testing.assert_allclose(means, published, rtol=0.0, atol=0.5e-4)
     split = loading.load(name, normal_class=0)
     assert split.x_valid is not None and len(split.x_valid) > 300
     assert len(split.x_test) == round(0.2 * len(found.x))
@@ -227,7 +228,7 @@ def test_best_weights_on_the_validation_images_score(small: None, prepared: Prep
     assert split.x_valid is not None
     for folder, result, value in (("best", best, min(values)), ("last", last, values[-1])):
         scorer = scores.Scorer(load_networks(tmp_path / folder))
-        assert float(scorer(split.x_valid)["features"].mean()) == pytest.approx(value, rel=1e-6)
+        assert float(scorer(split.x_valid)["features"].mean()) == value  # of the same rows in the same graph
         found = scorer(split.x_test)
         assert {name: metrics.evaluate(split.y_test, found[name], 0.9) for name in SCORES} == result["scores"]
     assert best["stand_in"].startswith("stand-in data: 90 + 30 images")
