@@ -16,7 +16,7 @@ say() { printf 'reproduce.sh: %s\n' "$*" >&2; } && fail() { say "$@" && exit "${
 try() { # COMMAND: runs it without output; on failure, sets message to the innermost cause
     message=$("$@" 2>&1) || { message=${message%%$'\n\n'*} message=${message##*$'\n'} message=${message##*cause: } && false; }
 }
-ready() { # base|test: whether this part of the environment was installed here from this lock file, and with ALAD_PYTHON if set
+ready() { # base|test: whether this part was installed here from this lock file, and with ALAD_PYTHON if that is set
     [[ -x $venv/bin/python && -x $venv/bin/alad && $(cat "$venv/$1.stamp" 2>/dev/null)$'\n' == "$stamp"$'\n'* ]]; }
 find_uv() { # sets uv to the one on the PATH, or else to the locked version, installed into .venv-uv
     for uv in uv "$root/.venv-uv/bin/uv"; do "$uv" venv --clear --help &>/dev/null && return; done

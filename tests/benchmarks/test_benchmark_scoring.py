@@ -66,5 +66,6 @@ def test_pyod_has_the_layers_of_the_table() -> None:
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux only")
 def test_peak_counts_what_a_call_holds_and_forgets_earlier_peaks() -> None:
     scoring.peak_megabytes(lambda: np.ones(2**27, np.uint8))
-    assert 60 < scoring.peak_megabytes(lambda: np.ones(2**26, np.uint8)) < 80
+    found = [scoring.peak_megabytes(lambda: np.ones(2**26, np.uint8)) for _ in range(3)]
+    assert 60 < max(found) < 80  # less where the system writes other pages of the process to disk meanwhile
     assert scoring.peak_megabytes(lambda: None) < 5

@@ -28,7 +28,8 @@ SHORTER = {"fit": ["--epochs", "2"], "reproduce": ["--epochs", "1", "--runs", "1
 NOT_RUN = {("reproduce", "kdd99"), ("reproduce", "arrhythmia"), ("tables", "--budget")}
 README = CHECKOUT / "README.md"
 # Of pytest, of pip-audit, and of the scripts in benchmarks/ and tests/.
-OTHER_OPTIONS = {"--stack", "--write-table", "--strict", "--json", "--kills", "--seconds"}
+OTHER_OPTIONS = {"--stack", "--slow", "--write-table", "--strict", "--json", "--kills", "--seconds"}
+OTHER_OPTIONS |= {"--jax", "--random", "--torch-compile"}
 # Figures in running text: page -> data set (or a part of it), method, score, metric.
 QUOTED = {
     "README.md": """

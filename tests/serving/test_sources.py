@@ -81,5 +81,5 @@ def test_what_is_refused(run_dir: Path, tmp_path: Path) -> None:
         sources.load(damaged)
     config = (damaged / "config.json").read_text().replace('"scaling": null', '"scaling": "minmax"')
     (damaged / "config.json").write_text(config)
-    with small(), pytest.raises(SettingsError, match="Expected a run on raw values"):
+    with small(), pytest.raises(SettingsError, match="Expected a run without scaling"):
         sources.load(damaged)
