@@ -271,6 +271,8 @@ class FittedALAD(NetworkDetector):
         """
         blocks = (X[start : start + BLOCK_ROWS] for start in range(0, len(X), BLOCK_ROWS))
         scores = _bounded(np.concatenate([self._scored(padded(block))[: len(block)] for block in blocks]))
+        if not self._blocks:
+            return scores
         unseen = categories.unseen(tf.constant(X), self._blocks).numpy()
         if unseen.any():
             scores = _bounded(scores + unseen * self.training_scores_[-1])
