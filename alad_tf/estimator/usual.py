@@ -73,11 +73,10 @@ class Usual:
 
     def explained(self, x: tf.Tensor, reconstruct: Reconstruct) -> tuple[tf.Tensor, tf.Tensor]:
         """The same of a batch, in memory at once."""
-        moved = tf.clip_by_value(x, self.low, self.high)
+        moved = self._moved(x)
         if self.categories is None:
             expected = reconstruct(moved)
             return expected, tf.abs(x - expected) / self.error
-        moved = self.categories.put_into(moved, self.categories.of(x))
         chances = self.categories.chances(moved)
         expected = reconstruct(self.categories.put_into(moved, self.categories.likelier(x, chances)))
         contribution = tf.abs(x - expected) / self.error
@@ -86,14 +85,18 @@ class Usual:
             self.categories.put_into(contribution, self.categories.contributions(x, chances)),
         )
 
+    def _moved(self, x: tf.Tensor) -> tf.Tensor:
+        """Rows with numbers in [low, high], and their own categories."""
+        moved = tf.clip_by_value(x, self.low, self.high)
+        return moved if self.categories is None else self.categories.put_into(moved, self.categories.of(x))
+
     def _usual_surprise(self, x: np.ndarray) -> np.ndarray:
         """Mean surprise of each categorical column on normal rows x, 1 where it is less."""
         assert self.categories is not None
         sums = np.zeros(len(self.categories.blocks))
         for chunk in self._chunks(x):
-            moved = tf.clip_by_value(chunk, self.low, self.high)
-            moved = self.categories.put_into(moved, self.categories.of(tf.constant(chunk)))
-            sums += [float(tf.reduce_sum(surprise)) for _, surprise in self.categories.chances(moved)]
+            chances = self.categories.chances(self._moved(tf.constant(chunk)))
+            sums += [float(tf.reduce_sum(surprise)) for _, surprise in chances]
         return np.maximum(sums / len(x), 1.0).astype(np.float32)
 
     def _chunks(self, x: np.ndarray) -> Iterator[np.ndarray]:
