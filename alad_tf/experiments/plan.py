@@ -6,7 +6,6 @@ Runs are ordered by their estimated cost, `cost.COSTS`, and by nothing else: nei
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -17,7 +16,7 @@ from alad_tf.errors import AladError, DataError
 from alad_tf.experiments import cost, scheduler
 from alad_tf.experiments.baseline_settings import AnySettings, of_method
 from alad_tf.experiments.earlier import move_departures
-from alad_tf.experiments.protocol import ABLATIONS, PROTOCOLS
+from alad_tf.experiments.protocol import PROTOCOLS
 from alad_tf.options import CLASSES
 from alad_tf.report import comparison, paper
 from alad_tf.report.results import load_results, task_of
@@ -38,7 +37,9 @@ class Cell(NamedTuple):
     @property
     def cost(self) -> float:
         """Approximate core seconds."""
-        return cost.COSTS[self.dataset]["ALAD" if self.method in ABLATIONS else self.method]
+        seconds = cost.known(self.dataset, self.method)
+        assert seconds is not None, "the tables have no such data set or method"
+        return seconds
 
 
 def cells(datasets: Sequence[str] = DATASETS, n_runs: int | None = None) -> list[Cell]:
@@ -75,7 +76,7 @@ def fitting(wanted: Sequence[Cell], seconds: float, jobs: int) -> tuple[list[Cel
     for _, found in groupby(wanted, key=_group):
         group = _affordable(list(found), seconds - used, jobs)
         chosen += group
-        used += sum(math.ceil(len(batch) / jobs) * batch[0].cost for batch in _batches(group))
+        used += sum(cost.together(batch[0].cost, (), len(batch), jobs) for batch in _batches(group))
     return chosen, used
 
 
