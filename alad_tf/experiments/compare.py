@@ -25,6 +25,7 @@ from alad_tf.estimator.alad import ALAD
 from alad_tf.io import atomic, model_folder
 from alad_tf.report import plots
 from alad_tf.report.rendering import FORMATS, Figure, Table
+from alad_tf.report.results import METRICS
 from alad_tf.tabular.dialects import ANY, Dialect
 from alad_tf.tabular.fit import Preparation, normal_rows, settled
 from alad_tf.tabular.labelled import LabelledRows
@@ -33,13 +34,7 @@ from alad_tf.typing import Document
 logger = logging.getLogger(__name__)
 
 DRAWS_NOTHING = ("kNN", "LOF", "OC-SVM", "mean")  # methods without random numbers, which run once
-METRICS = {
-    "auroc": "AUROC",
-    "average_precision": "Average precision",
-    "precision": "Precision",
-    "recall": "Recall",
-    "f1": "F1",
-}
+_ORDER = ("auroc", "average_precision", "precision", "recall", "f1")
 SECONDS = {"fit_seconds": "Fit (s)", "score_seconds": "Score (s)"}
 NU = 0.1  # of the one-class SVMs: fraction of the training rows outside, like ALAD's contamination
 CURVE_POINTS = 500  # points of a stored ROC curve
@@ -182,7 +177,7 @@ def _ranked(found: dict[str, list[Document]]) -> dict[str, list[Document]]:
 
 
 def _table(found: dict[str, list[Document]], rows: Rows) -> Table:
-    columns = {**METRICS, **SECONDS}
+    columns = {**{name: METRICS[name] for name in _ORDER}, **SECONDS}
     lines = [[method, *(_cell(runs, name) for name in columns)] for method, runs in _ranked(found).items()]
     failed = {method: run["failed"] for method, runs in found.items() for run in runs if "failed" in run}
     notes = [

@@ -11,6 +11,7 @@ from alad_tf.io import archives
 from alad_tf.metrics import n_flagged
 from alad_tf.report import paper, plots, results
 from alad_tf.report.page import AnomalousRow, Page
+from alad_tf.report.results import METRICS
 from alad_tf.report.score_view import ScoreView
 from alad_tf.typing import Document
 
@@ -20,13 +21,6 @@ LOSSES = {
     "loss_g": "generator",
     "loss": "loss",
     "validation": "score of the validation rows",
-}
-METRICS = {
-    "precision": "Precision",
-    "recall": "Recall",
-    "f1": "F1",
-    "auroc": "AUROC",
-    "average_precision": "Average precision",
 }
 INVERTED = "On KDD99 the attacks are the normal class, as in the paper: 'anomalies' here are ordinary connections."
 

@@ -27,9 +27,6 @@ _Figures = Mapping[str, Document]  # metric -> {"mean", "std"}
 _TABULAR_METRICS = ("precision", "recall", "f1")
 _AP = "average_precision"
 _TASKS = 10  # tasks of an image data set, one for each normal class
-_HEADINGS = {
-    "precision": "Precision", "recall": "Recall", "f1": "F1", "auroc": "AUROC", "average_precision": "Average precision"
-}  # fmt: skip
 _ABLATIONS = {
     "ALAD-baseline": "Baseline",
     "ALAD-noSN": "Baseline + DL",
@@ -132,7 +129,7 @@ def comparison(
         else:
             sheet.rows.append(lead + [_ours(ours, metric, 4) for metric in METRICS])
     header = ["Score"] if several else ["Method", "Runs"]
-    header += _beside_header(metrics) if metrics else [_HEADINGS[metric] for metric in METRICS]
+    header += _beside_header(metrics) if metrics else [*METRICS.values()]
     title = f"{DATASET_NAMES.get(dataset, dataset)}: " + (
         "ours beside the paper's" if metrics else "our results (the paper prints none)"
     )
@@ -193,7 +190,7 @@ def _protocol_table(sheet: _Sheet) -> Table:
             sheet.rows.append([_heading(dataset, f", unshared test rows{marks}", test_rows="unshared")])
         for row, runs, part in unshared:
             sheet.rows.append(_protocol_row(f"  {row.name}{sheet.marks(runs.notes)}", part, row.score, {}))
-    header = ["Model", "Runs", *_beside_header(["auroc"]), _HEADINGS[_AP]]
+    header = ["Model", "Runs", *_beside_header(["auroc"]), METRICS[_AP]]
     return Table(_TITLES["protocol"], header, sheet.rows, [*sheet.footnotes(datasets), OF_PROTOCOL])
 
 
@@ -326,7 +323,7 @@ def _metrics_of(number: int) -> tuple[str, ...]:
 
 
 def _beside_header(metrics: Sequence[str]) -> list[str]:
-    columns = [column for metric in metrics for column in (_HEADINGS[metric], "paper")]
+    columns = [column for metric in metrics for column in (METRICS[metric], "paper")]
     return [*columns, "diff."]
 
 

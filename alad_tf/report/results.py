@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +22,13 @@ from alad_tf.errors import AladError, DataError, SettingsError
 from alad_tf.report import paper
 from alad_tf.typing import Document
 
-METRICS = ("precision", "recall", "f1", "auroc", "average_precision")
+METRICS = {
+    "precision": "Precision",
+    "recall": "Recall",
+    "f1": "F1",
+    "auroc": "AUROC",
+    "average_precision": "Average precision",
+}
 THRESHOLD_FREE = ("auroc", "average_precision")
 
 _RUN_FOLDER = re.compile(r"(?:class(\d+)/)?seed(\d+)/result\.json")
@@ -340,7 +346,7 @@ def _fault(result: Document, expected: Document) -> str | None:
     return fault and f"unshared: {fault}"
 
 
-def _fault_of_scores(scores: Document, needed: Sequence[str]) -> str | None:
+def _fault_of_scores(scores: Document, needed: Iterable[str]) -> str | None:
     for score, metrics in scores.items():
         for metric in needed:
             value = metrics.get(metric) if isinstance(metrics, dict) else None
