@@ -6,7 +6,6 @@ All methods get the same features. Each run is stored in a file, and finished ru
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import time
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ from alad_tf.baselines import classical
 from alad_tf.columns.encoder import TrainingCells
 from alad_tf.errors import AladError, DataError, SettingsError, one_line
 from alad_tf.estimator.alad import ALAD
-from alad_tf.io import atomic, model_folder
+from alad_tf.io import atomic, manifest, model_folder
 from alad_tf.report import plots
 from alad_tf.report.rendering import FORMATS, Figure, Table
 from alad_tf.report.results import METRICS
@@ -225,7 +224,7 @@ def _require_same(output: Path, rows: Rows) -> None:
     """Record the rows that a folder is used for, or refuse a folder used for other rows (SettingsError)."""
     path = output / "rows.json"
     if path.exists():
-        if _read(path).get("sha256") != rows.digest():
+        if manifest.read_object(path).get("sha256") != rows.digest():
             raise SettingsError(
                 f"Expected the same rows and columns as in {output}. Received: others. Pass another "
                 "--output, or remove that folder."
@@ -241,17 +240,7 @@ def _kept(path: Path) -> Document | None:
     """A run that was completed before, if there is one."""
     if not path.exists():
         return None
-    run = _read(path)
+    run = manifest.read_object(path)
     if not {*METRICS, *SECONDS, "roc"} <= set(run):
         raise DataError(f"Expected a run of `alad compare`. Received: {path}, which holds something else. Remove it.")
     return run
-
-
-def _read(path: Path) -> Document:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"Expected a file of `alad compare`. Received: {path}: {one_line(error)}.") from error
-    if not isinstance(found, dict):
-        raise DataError(f"Expected a file of `alad compare`. Received: {path}, which holds something else.")
-    return found
