@@ -275,7 +275,8 @@ class FittedALAD(NetworkDetector):
             return scores
         unseen = categories.unseen(tf.constant(X), self._blocks).numpy()
         if unseen.any():
-            scores = _bounded(scores + unseen * self.training_scores_[-1])
+            with np.errstate(over="ignore"):
+                scores = _bounded(scores + unseen.astype(np.float32) * np.float32(self.training_scores_[-1]))
         return scores
 
     @property

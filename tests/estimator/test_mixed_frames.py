@@ -71,6 +71,20 @@ def test_folder_of_a_mixed_frame(tmp_path: Path, capfd: pytest.CaptureFixture[st
     pd.testing.assert_frame_equal(ALAD.load(tmp_path / "model").explain(new), fitted().explain(new), check_exact=True)
 
 
+def test_scores_are_float32_and_finite_with_unseen_categories(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the docstring says and exports do, also where the sum is beyond float32."""
+    new = rows(4, seed=1).astype({"color": object})
+    seen, largest = fitted().anomaly_score(new), fitted().training_scores_[-1]
+    new["color"] = ["purple", *new["color"][1:]]
+    unseen = fitted().anomaly_score(new)
+    assert unseen.dtype == seen.dtype == np.float32
+    assert unseen[0] >= largest
+    np.testing.assert_array_equal(unseen[1:], seen[1:])
+    monkeypatch.setattr(fitted(), "training_scores_", np.array([0.0, 3e38], np.float32))
+    monkeypatch.setattr(fitted(), "_scored", lambda x: np.full(len(x), 3e38, np.float32))
+    assert fitted().anomaly_score(new)[0] == np.finfo(np.float32).max
+
+
 def test_save_overwrites_only_when_it_is_told_to(tmp_path: Path) -> None:
     fitted().save(tmp_path / "model")
     with pytest.raises(SettingsError, match="a model. Pass overwrite=True"):
