@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
 VARIABLE = "TF_CPP_MIN_LOG_LEVEL"
 CHOSEN = os.environ.get(VARIABLE)  # by the user, or by the process that started this one
 EVERYTHING, FATAL = "0", "3"
-_INFORMATION = re.compile(rb"I\d{4} |WARNING: All log messages before absl::InitializeLog")
+_INFORMATION = rb"I\d{4} |WARNING: All log messages before absl::InitializeLog"
 _STANDARD_ERROR = 2
 
 
@@ -29,7 +27,7 @@ def quiet() -> None:
         sys.meta_path.insert(0, _QuietImport())
 
 
-class _QuietImport(MetaPathFinder):
+class _QuietImport:
     """Finds tensorflow once, and has its import leave out information."""
 
     def find_spec(
@@ -54,6 +52,8 @@ class _QuietImport(MetaPathFinder):
 @contextmanager
 def _without_information() -> Iterator[None]:
     """Write what the body writes to the standard error of the process after it, without lines of information."""
+    import tempfile  # slow to import
+
     try:
         kept = os.dup(_STANDARD_ERROR)
     except OSError:  # it is closed
@@ -68,5 +68,5 @@ def _without_information() -> Iterator[None]:
             os.close(kept)
             written.seek(0)
             for line in written:
-                if not _INFORMATION.match(line):
+                if not re.match(_INFORMATION, line):
                     os.write(_STANDARD_ERROR, line)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_UNSEEN = re.compile("[\x00-\x08\n-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNSEEN = "[\x00-\x08\n-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 
 
 class AladError(Exception):
@@ -42,7 +42,7 @@ def visible(text: object) -> str:
 
     Characters that reverse the direction of text and lone surrogates are escaped too.
     """
-    return _UNSEEN.sub(lambda found: repr(found[0])[1:-1], str(text))
+    return re.sub(_UNSEEN, lambda found: repr(found[0])[1:-1], str(text))
 
 
 def shown(message: object) -> str:

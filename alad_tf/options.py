@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 CLASSICAL = ("OC-SVM", "SGD-OC-SVM", "IF", "mean", "kNN")  # baselines without networks and epochs
+BASELINE_NAMES = (*CLASSICAL, "DSEBM", "DAGMM", "AnoGAN")
 COMPARED = ("ALAD", "kNN", "LOF", "IF", "OC-SVM", "DSEBM", "DAGMM")  # default methods of `alad compare`
 COMPARABLE = (*COMPARED, "SGD-OC-SVM", "mean")
 NEIGHBOURS = 5  # k of kNN and of the score "neighbours"

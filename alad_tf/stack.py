@@ -5,8 +5,6 @@ Nothing here imports TensorFlow.
 
 from __future__ import annotations
 
-import platform
-
 from alad_tf.typing import Document
 
 NAMES = ("paper", "current")
@@ -21,6 +19,7 @@ def name() -> str:
 
 def described() -> dict[str, str]:
     """The stack and the versions that results depend on, for result.json."""
+    import platform
     from importlib import metadata
 
     versions = {part: metadata.version(part) for part in ("tensorflow", "keras", "numpy")}

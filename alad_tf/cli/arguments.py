@@ -20,7 +20,7 @@ TABULAR = tuple(name for name, protocol in PROTOCOLS.items() if protocol.metric 
 OF_TABLES = tuple(name for name in PROTOCOLS if name != "toy")  # data sets of Tables II to VIII
 GOES_ON = "run the same command again to resume: finished runs are kept, the others continue from their last checkpoint"
 UNCHANGED = "nothing has changed"
-_NUMBER = re.compile(r"-\d+|-\d*\.\d+")  # negative numbers are values, not options
+_NUMBER = r"-\d+|-\d*\.\d+"  # negative numbers are values, not options
 
 
 # Commands ---------------------------------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ def _by_name(params: Iterable[click.Parameter]) -> dict[str, click.Option]:
 
 
 def _is_option(token: str) -> bool:
-    if len(token) < 2 or token[0] != "-" or _NUMBER.fullmatch(token):
+    if len(token) < 2 or token[0] != "-" or re.fullmatch(_NUMBER, token):
         return False
     return " " not in token.partition("=")[0]
 

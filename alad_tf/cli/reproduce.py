@@ -30,18 +30,18 @@ from alad_tf.cli.arguments import (
 )
 from alad_tf.cli.terminal import say
 from alad_tf.errors import AladError, SettingsError
-from alad_tf.experiments.baseline_settings import BASELINES, METHODS, AnySettings, of_method
-from alad_tf.experiments.protocol import PROTOCOLS
-from alad_tf.options import CLASSES, PRECISIONS, STRATEGIES
+from alad_tf.experiments.protocol import METHODS, PROTOCOLS
+from alad_tf.options import BASELINE_NAMES, CLASSES, PRECISIONS, STRATEGIES
 from alad_tf.paths import published_results
 from architectures.tabular import KDD99_ROWS, tabular
 
 if TYPE_CHECKING:
+    from alad_tf.experiments.baseline_settings import AnySettings
     from architectures.rows import Table
 
 SHOWN = (*architectures.DATASETS, "tabular")
 IMAGES = "Image data sets"
-OF_BASELINES = f"Baselines ({', '.join(BASELINES)})"
+OF_BASELINES = f"Baselines ({', '.join(BASELINE_NAMES)})"
 
 logger = logging.getLogger(__name__)
 
@@ -201,6 +201,8 @@ def reproduce(seed: int, runs: int | None, jobs: int | None, data_dir: Path | No
 
 def _settings(dataset: str, method: str, **given: Any) -> AnySettings:
     """Return the protocol's settings, changed by the options."""
+    from alad_tf.experiments.baseline_settings import of_method
+
     same = ("training_half", "jit", "epochs", "spectral_norm", "patience", "strategy", "precision", "train_rows")
     changes = {name: given[name] for name in (*same, "test_rows") if given[name] is not None}
     if given["scaling"] is not None:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple, Union
 
 import architectures
 from alad_tf.errors import SettingsError
-from alad_tf.experiments.protocol import ABLATIONS, PROTOCOLS, of_images
+from alad_tf.experiments.protocol import METHODS, PROTOCOLS, of_images
 from alad_tf.experiments.settings import RUN_FILES, RunSettings, Settings, SharedOptions, of_config, read_config
 from alad_tf.options import NEIGHBOURS
 from architectures import Table
@@ -39,7 +39,6 @@ BASELINES = {
         ("released", "schlegl"), scaling=None, jit=True, test_rows=dict.fromkeys(("svhn", "cifar10"), 256)
     ),
 }
-METHODS = (*ABLATIONS, *BASELINES)
 
 
 @dataclass(frozen=True)

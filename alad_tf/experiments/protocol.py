@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import architectures
+from alad_tf.options import BASELINE_NAMES
 from architectures import Alad
 
 ABLATIONS = {  # Tables V and VI: method -> (spectral norm, Dzz)
@@ -13,6 +14,7 @@ ABLATIONS = {  # Tables V and VI: method -> (spectral norm, Dzz)
     "ALAD-noDzz": (True, False),
     "ALAD-baseline": (False, False),
 }
+METHODS = (*ABLATIONS, *BASELINE_NAMES)
 
 
 class Protocol(NamedTuple):

@@ -12,8 +12,8 @@ import pytest
 import architectures
 from alad_tf import baselines
 from alad_tf.errors import DataError, SettingsError
-from alad_tf.experiments.baseline_settings import BASELINES, METHODS, BaselineSettings, of_method
-from alad_tf.experiments.protocol import ABLATIONS
+from alad_tf.experiments.baseline_settings import BASELINES, BaselineSettings, of_method
+from alad_tf.experiments.protocol import ABLATIONS, METHODS
 from alad_tf.experiments.settings import RUN_FILES, Settings
 from alad_tf.options import NEIGHBOURS
 from alad_tf.typing import Options
