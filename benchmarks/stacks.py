@@ -26,34 +26,27 @@ ENVIRONMENTS = {"paper": ROOT / ".venv", "current": ROOT / ".venv-current"}
 
 def measured() -> dict[str, float]:
     """Processor seconds of this process, which has not imported TensorFlow, stage by stage."""
-    seconds: dict[str, float] = {}
-    started = time.process_time()
-
-    def end(stage: str, parts: int = 1) -> None:
-        nonlocal started
-        seconds[stage] = (time.process_time() - started) / parts
-        started = time.process_time()
-
+    watch = yardstick.Stopwatch(time.process_time)
     from alad_tf.experiments import models
     from alad_tf.experiments.settings import Settings
 
-    end("imports, s")
+    watch.end("imports, s")
     split, _ = yardstick.kdd99()
-    started = time.process_time()
+    watch.start()
     model = models.build(Settings.of_protocol("kdd99"), 0, split.x_train)
     assert model.trainer is not None
-    end("networks and trainer, s")
+    watch.end("networks and trainer, s")
     model.trainer.train(1)
-    end("trace, compile and first step, s")
+    watch.end("trace, compile and first step, s")
     model.trainer.train(STEPS)
-    end("a step of 50 rows, ms", STEPS)
+    watch.end("a step of 50 rows, ms", STEPS)
     rows = split.x_test[:65_536]
     model.scores(rows[:50], lambda done, of: None)
-    started = time.process_time()
+    watch.start()
     for _ in range(3):
         model.scores(rows, lambda done, of: None)
-    end("four scores of 65,536 rows, s", 3)
-    return {name: value * (1000.0 if name.endswith("ms") else 1.0) for name, value in seconds.items()}
+    watch.end("four scores of 65,536 rows, s", 3)
+    return {name: value * (1000.0 if name.endswith("ms") else 1.0) for name, value in watch.seconds.items()}
 
 
 def of_stack(environment: Path) -> dict[str, float]:

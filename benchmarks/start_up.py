@@ -14,7 +14,6 @@ import multiprocessing
 import statistics
 import subprocess
 import sys
-import time
 from concurrent.futures import ProcessPoolExecutor
 
 import yardstick
@@ -24,33 +23,26 @@ HELP = "alad --help"
 
 def stages(jit: bool) -> dict[str, float]:
     """Seconds of each stage of a run, in order; meant for a process that has not imported TensorFlow."""
-    seconds: dict[str, float] = {}
-    started = time.perf_counter()
-
-    def end(stage: str) -> None:
-        nonlocal started
-        now = time.perf_counter()
-        seconds[stage], started = now - started, now
-
+    watch = yardstick.Stopwatch()
     from alad_tf.experiments import run  # noqa: F401
 
-    end("import alad_tf.experiments.run")
+    watch.end("import alad_tf.experiments.run")
     from alad_tf.experiments.settings import Settings
     from alad_tf.model import alad_trainer, networks, scores
 
     split, _ = yardstick.kdd99()
-    end("load the data")
+    watch.end("load the data")
     table = Settings.of_protocol("kdd99").table
     trained, average = (networks.build(table) for _ in range(2))
-    end("build the networks")
+    watch.end("build the networks")
     trainer = alad_trainer.Trainer(trained, table, split.x_train, seed=0, average=average, jit=jit)
     scorer = scores.Scorer(trainer.scoring_networks)
-    end("make the trainer")
+    watch.end("make the trainer")
     trainer.train(1)
-    end("trace, compile, first step")
+    watch.end("trace, compile, first step")
     scorer(split.x_test[: table.batch_size])
-    end("first scores")
-    return seconds
+    watch.end("first scores")
+    return watch.seconds
 
 
 def fits() -> dict[str, float]:

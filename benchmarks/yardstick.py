@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 from alad_tf.experiments.timing import Times as Times
 from alad_tf.experiments.timing import alternate as alternate
@@ -35,6 +35,27 @@ os.environ.update(dict.fromkeys(ONE_THREAD, "1"), TF_CPP_MIN_LOG_LEVEL="3")
 
 Row = dict[str, Any]
 Product = tuple[int, int, int]  # [rows, inner] times [inner, columns]
+
+
+class Stopwatch:
+    """Seconds of successive stages of a process.
+
+    Args:
+        clock: `time.perf_counter`, or `time.process_time` for seconds of the processor.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.seconds: dict[str, float] = {}
+        self._clock, self._started = clock, clock()
+
+    def start(self) -> None:
+        """Begin a stage anew: the time since the end of the last stage is not counted."""
+        self._started = self._clock()
+
+    def end(self, stage: str, parts: int = 1) -> None:
+        """End a stage of equal parts, keep the seconds of one part, and begin the next stage."""
+        self.seconds[stage] = (self._clock() - self._started) / parts
+        self.start()
 
 
 class Peer:
