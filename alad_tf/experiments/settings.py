@@ -10,7 +10,7 @@ from typing import Any, Callable, TypeVar
 
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.experiments.protocol import ABLATIONS, PROTOCOLS, alad_table, of_images
-from alad_tf.io import atomic
+from alad_tf.io import atomic, manifest
 from alad_tf.options import CLASSES, DYNAMICS, FIGURE_SUFFIXES, PRECISIONS, SCORES, SPECTRAL_NORMS, STRATEGIES, WEIGHTS
 from alad_tf.typing import Document
 from architectures import Alad, Table
@@ -290,8 +290,8 @@ def read_config(path: Path) -> Document:
         DataError: missing or damaged.
     """
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, RecursionError, TypeError, ValueError) as error:
+        return manifest.load_object(path, links=True)
+    except (OSError, ValueError) as error:
         raise DataError(f"Expected the settings of a run as JSON in {path}. Received: {error}.") from error
 
 

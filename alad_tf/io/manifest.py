@@ -88,22 +88,47 @@ def from_sums(text: str) -> Entries:
     return {name: {"sha256": digest} for digest, name in pairs}
 
 
-def read_json(path: Path) -> object:
-    """Read a JSON document of at most `MOST_JSON_BYTES`.
+def load_json(path: Path, *, links: bool = False) -> object:
+    """Parse a JSON document of at most `MOST_JSON_BYTES`.
+
+    Args:
+        path: a plain file.
+        links: allow a link to a plain file.
 
     Raises:
-        DataError: not a regular file, too large, or not JSON.
+        ValueError: not such a file, too large, or not JSON; the message does not name the file.
         OSError: the file cannot be read.
     """
-    if path.is_symlink() or not stat.S_ISREG(path.stat().st_mode):
-        raise DataError(f"Expected a plain file. Received: {path}, a link, a folder or another special file.")
+    if (path.is_symlink() and not links) or not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError("a link, a folder or another special file")
     with open(path, "rb") as file:
         content = file.read(MOST_JSON_BYTES + 1)
     if len(content) > MOST_JSON_BYTES:
-        raise DataError(f"Expected JSON of at most {MOST_JSON_BYTES >> 20} MiB. Received: {path}, which is larger.")
+        raise ValueError(f"more than {MOST_JSON_BYTES >> 20} MiB")
     try:
         return json.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise ValueError(str(error)) from error
+
+
+def load_object(path: Path, *, links: bool = False) -> Document:
+    """Parse a JSON object as `load_json` does; another JSON value is a ValueError too."""
+    content = load_json(path, links=links)
+    if not isinstance(content, dict):
+        raise ValueError("not a JSON object")
+    return content
+
+
+def read_json(path: Path) -> object:
+    """Read a JSON document with `load_json`.
+
+    Raises:
+        DataError: in place of the ValueError; it names the file.
+        OSError: the file cannot be read.
+    """
+    try:
+        return load_json(path)
+    except ValueError as error:
         raise DataError(f"Expected JSON in {path}. Received: {error!s:.200}.") from error
 
 

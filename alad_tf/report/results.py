@@ -8,7 +8,6 @@ other epochs keep their names, and the tables show the epochs.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -19,6 +18,7 @@ import numpy as np
 
 import architectures
 from alad_tf.errors import AladError, DataError, SettingsError
+from alad_tf.io import manifest
 from alad_tf.report import paper
 from alad_tf.typing import Document
 
@@ -226,18 +226,18 @@ def load_latency(folder: Path, dataset: str) -> Document | None:
     if not path.exists():
         return None
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = manifest.load_object(path, links=True)
         fits = (
             found["dataset"] == dataset
             and isinstance(found["machine"], str)
             and all(_positive(found[name]) for name in ("batch", "threads", "search_steps"))
             and all(_within(found[name], math.inf) and found[name] > 0 for name in ("alad_ms", "anogan_ms", "ratio"))
         )
-    except (OSError, RecursionError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise _not_latency(path, repr(error)) from error
     if not fits:
         raise _not_latency(path, f"{found!r:.200}")
-    return dict(found)
+    return found
 
 
 def _not_latency(path: Path, reason: str) -> DataError:
@@ -277,7 +277,7 @@ def _mean_std(values: Sequence[float]) -> Document:
 
 
 def _read_result(path: Path, dataset: str, method: str, seed: int) -> Document:
-    result = _read_object(path)
+    result = _complete(path)
     if result.get("method") == earlier_name(method):
         result["method"] = method  # the folder was renamed by this version
     return _sound(path, result, {"dataset": dataset, "method": method, "seed": seed})
@@ -286,18 +286,15 @@ def _read_result(path: Path, dataset: str, method: str, seed: int) -> Document:
 def read_run(folder: Path) -> Document:
     """Read the result of the run in a folder, wherever it is. Raises DataError as `load_results`."""
     path = folder / "result.json"
-    result = _read_object(path)
+    result = _complete(path)
     return _sound(path, result, {key: result.get(key, "?") for key in ("dataset", "method", "seed")})
 
 
-def _read_object(path: Path) -> Document:
+def _complete(path: Path) -> Document:
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, RecursionError, ValueError) as error:
+        return manifest.load_object(path, links=True)
+    except (OSError, ValueError) as error:
         raise _unusable(path, str(error)) from error
-    if not isinstance(result, dict):
-        raise _unusable(path, "not a JSON object")
-    return result
 
 
 def _sound(path: Path, result: Document, expected: Document) -> Document:

@@ -127,13 +127,27 @@ def test_json(folder: Path) -> None:
     for change in (replaced_by_link, replaced_by_fifo):
         (folder / "b.json").write_text("{}")
         change(folder / "b.json")
-        with pytest.raises(DataError, match=r"Expected a plain file. Received: .*b.json"):
+        with pytest.raises(DataError, match=r"Expected JSON in .*b.json. Received: a link, a folder"):
             manifest.read_json(folder / "b.json")
         (folder / "b.json").unlink()
     (folder / "large.json").write_text(f'"{"a" * (manifest.MOST_JSON_BYTES - 1)}"')
-    with pytest.raises(DataError, match=r"Expected JSON of at most 8 MiB. Received: .*large.json"):
+    with pytest.raises(DataError, match=r"Expected JSON in .*large.json. Received: more than 8 MiB"):
         manifest.read_json(folder / "large.json")
     for content in (b"[" * 100_000, b"\xff\xfe", b"{"):
         (folder / "bad.json").write_bytes(content)
         with pytest.raises(DataError, match="Expected JSON in .*bad.json"):
             manifest.read_json(folder / "bad.json")
+
+
+def test_json_behind_a_link(folder: Path) -> None:
+    """Allowed where it is asked for, with the same bounds."""
+    (folder / "b.json").symlink_to(folder / "a.json")
+    assert manifest.load_object(folder / "b.json", links=True) == {"a": [1, 2]}
+    with pytest.raises(ValueError, match="^a link, a folder or another special file$"):
+        manifest.load_object(folder / "b.json")
+    replaced_by_fifo(folder / "a.json")
+    with pytest.raises(ValueError, match="special file"):
+        manifest.load_object(folder / "b.json", links=True)
+    (folder / "list.json").write_text("[1]")
+    with pytest.raises(ValueError, match="^not a JSON object$"):
+        manifest.load_object(folder / "list.json")
