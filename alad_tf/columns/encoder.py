@@ -27,7 +27,7 @@ class Encoder:
     """Schema of a table and its fitted preprocessing.
 
     Args:
-        columns: which are used, and how.
+        columns: schema of the table.
         transformer: preprocessing, fitted on the training rows.
     """
 

@@ -54,7 +54,7 @@ class ALAD(FittedALAD):
         spectral_norm: "paper", "tfa" or None; see `networks.build`.
         latent_discriminator: False leaves out Dzz.
         ema_decay: decay of the moving average of the weights, which is used for scoring; None: no average.
-        score_name: which score A(x) is: "neighbours" (mean distance of (x, x - G(E(x))) to the nearest training rows, a
+        score_name: the score A(x): "neighbours" (mean distance of (x, x - G(E(x))) to the nearest training rows, a
             score of this package), or one of the paper's: "features" (Algorithm 1), "l1", "l2" or "logits" (Section
             V-F). `score`, its name in earlier releases, is deprecated.
         contamination: fraction of the training rows above the threshold set by `fit`, in (0, 0.5].
@@ -69,8 +69,7 @@ class ALAD(FittedALAD):
             few of them above their reconstructions.
         warm_start: `fit` resumes the last fit with its weights, averages, state of Adam, scaling and seed, for `epochs`
             more epochs. On the same rows, two fits of 5 epochs equal one of 10 bit for bit (with the same learning_rate
-            given). There is no `partial_fit`: a batch of rows has neither the scale of the features nor the scores that
-            a threshold and a p-value need.
+            given). There is no `partial_fit`: scaling, threshold and p-values need all training rows.
         jit: compile the training step with XLA; None: if training is long enough to benefit. On the first compilation,
             XLA writes a line to standard error that TensorFlow's log level does not filter.
         random_state: seed of initial weights, row order, z and dropout; the same seed gives bit-identical results.
@@ -168,15 +167,15 @@ class ALAD(FittedALAD):
         """Train on the rows of X [n, d] and set the threshold from their scores.
 
         Args:
-            X: array or frame of finite numbers, or a frame with columns of text, categories, dates, true and false: its
-                columns are then encoded as `alad fit` does (`encoder_`), and new frames likewise. Also `TrainingCells`,
-                whose encoder is there already.
+            X: array or frame of finite numbers, or a frame that also has text, categories, booleans or dates. Such
+                columns are encoded as in `alad fit`, and `encoder_` encodes new frames. `TrainingCells` bring their
+                own encoder.
             y: ignored.
-            validation: normal rows [m, d] that are not trained on, or the share of X to hold out: for early stopping
-                and for `p_value`.
+            validation: normal rows [m, d] to hold out, or the fraction of X to hold out, for early stopping and
+                `p_value`.
             callbacks: Keras callbacks, see `callbacks.train`.
-            checkpoint: folder for the state of the training, stored once a minute and on Ctrl-C. The same call goes on
-                from it with the same bits. It is gone once the training is complete; not for `warm_start`.
+            checkpoint: folder for a checkpoint, written every minute and on Ctrl-C. The same call resumes from it with
+                bit-identical results. It is deleted when training is complete. Not for `warm_start`.
 
         Raises:
             ValueError: a parameter outside its range, fewer than two rows, NaN or infinite values, unsuitable columns.
@@ -215,7 +214,7 @@ class ALAD(FittedALAD):
         return self
 
     def _encoded(self, X: npt.ArrayLike | TrainingCells, fresh: bool) -> npt.ArrayLike:
-        """Cells as features of their encoder, for which a fresh training encodes mixed frames; others as they are."""
+        """Encode `TrainingCells`, and mixed frames in a fresh training; return other rows unchanged."""
         if fresh:
             self.encoder_ = self.data_ = None
             if is_mixed(X):

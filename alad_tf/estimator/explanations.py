@@ -45,9 +45,9 @@ def table(
     Args:
         index: [n] names of the rows.
         names: of the d features.
-        x: [n, d] rows, in their own units; of mixed columns as objects.
-        expected: [n, d] what is expected of them, in the same units.
-        contributions: [n, d] differences relative to the usual error of the feature.
+        x: [n, d] rows in their own units; objects for mixed columns.
+        expected: [n, d] expected values, in the same units.
+        contributions: [n, d] differences divided by the usual error of the feature.
         top: number of features per row.
 
     Returns:
@@ -71,7 +71,7 @@ def table(
 
 
 def _differences(value: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """Value minus expected [n, top] float64, NaN where they are text or missing."""
+    """Value minus expected value, [n, top] float64; NaN for text and missing cells."""
     numbers = [
         np.array([cell if isinstance(cell, float) else np.nan for cell in cells.ravel().tolist()], np.float64)
         for cells in (value, expected)

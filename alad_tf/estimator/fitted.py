@@ -85,16 +85,16 @@ class FittedALAD(NetworkDetector):
         return self._reconstructed(X)
 
     def explain(self, X: npt.ArrayLike, top: int = 5) -> pd.DataFrame:
-        """The features of each row with the largest contributions, largest first; of mixed frames, the columns.
+        """List the features, or columns of a mixed frame, that contribute most to each row, largest contribution first.
 
         Args:
-            X: [n, d] finite rows, or a frame, whose index then names the rows.
-            top: features or columns a row.
+            X: [n, d] finite rows, or a frame, whose index names the rows.
+            top: number of features or columns per row.
 
         Returns:
             A frame of n * top rows: row, feature, value, expected and difference in the units of X (NaN for
-            categories), contribution (of a number the absolute difference over what is usual for that feature on normal
-            rows, of a category its surprise) and share (of the row's sum of contributions); see `Usual`.
+            categories), contribution (for a number, the absolute difference divided by the usual one on normal rows;
+            for a category, its surprise) and share (of the row's sum of contributions); see `Usual`.
         """
         check_is_fitted(self, "training_scores_")
         if not isinstance(top, Integral) or top < 1:
@@ -117,7 +117,7 @@ class FittedALAD(NetworkDetector):
         )
 
     def contributions(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What is expected of finite rows X [n, d], in their units, and each feature's contribution: [n, d] each."""
+        """Expected values of finite rows X [n, d], in the units of X, and contributions of features: [n, d] each."""
         expected, contributions = self.usual.explain(self._scaled(X), self._reconstruct)
         return expected * self.scale_ + self.center_, contributions
 
@@ -266,8 +266,8 @@ class FittedALAD(NetworkDetector):
     def _score(self, X: np.ndarray) -> np.ndarray:
         """A(x) of finite rows; an overflow counts as the largest float32.
 
-        A category that training did not have makes a row more anomalous than any training row: for each, the largest
-        score of a training row is added.
+        For each category not seen in training, the largest score of a training row is added, so that the row is more
+        anomalous than every training row.
         """
         blocks = (X[start : start + BLOCK_ROWS] for start in range(0, len(X), BLOCK_ROWS))
         scores = _bounded(np.concatenate([self._scored(padded(block))[: len(block)] for block in blocks]))
@@ -297,7 +297,7 @@ class FittedALAD(NetworkDetector):
             self.references_ = _bounded(self._points(X[kept]))
 
     def _learn_usual(self, X: np.ndarray, training: np.ndarray) -> None:
-        """Learn from normal rows X what `explain` calls usual; of the training rows some are kept for categories."""
+        """Learn from normal rows X what is usual, for `explain`; for categories, some training rows are stored."""
         known, blocks = None, self._blocks
         if blocks:
             kept = neighbours.choose(len(training), self.n_features_in_, self.seed_)

@@ -1,4 +1,4 @@
-"""What is usual for each feature: what is expected of a row, and how unusual each of its cells is."""
+"""Usual values of each feature: expected values of a row, and how unusual each of its cells is."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import tensorflow as tf
 from alad_tf.estimator.thresholds import LARGEST
 from alad_tf.model.categories import Categories
 
-TAIL = 0.005  # fraction of the rows below `Usual.low`, and above `Usual.high`
-LEAST = 0.05  # of the median feature's usual error: no feature's is taken to be smaller
-CHUNK_ROWS = 512  # of which with categories: distances to all kept rows are in memory at a time
-CHUNK_NUMBERS = 1 << 16  # rows without categories
+TAIL = 0.005  # fraction of the rows below `Usual.low` and above `Usual.high`
+LEAST = 0.05  # smallest usual error of a feature, as a fraction of the median feature's
+CHUNK_ROWS = 512  # rows per chunk with categories, whose distances to all stored rows are in memory
+CHUNK_NUMBERS = 1 << 16  # rows per chunk without categories
 
 Reconstruct = Callable[[tf.Tensor], tf.Tensor]
 
@@ -24,19 +24,19 @@ Reconstruct = Callable[[tf.Tensor], tf.Tensor]
 class Usual:
     """Usual range and error of each feature on normal rows, in scaled units.
 
-    What is expected of a row is the reconstruction of its cells made usual: numbers are moved into [low, high], and a
-    category gives way to those of near training rows as far as they are more likely. A wrong cell would otherwise spoil
-    the reconstruction of all the others, and hide among them.
+    The expected values of a row are the reconstruction of the row after its unusual cells are replaced: numbers are
+    clipped to [low, high], and an unlikely category is moved towards the categories of near training rows. Without
+    this, one wrong cell would spoil the reconstruction of all other cells and would not stand out.
 
-    The contribution of a number is its difference from what is expected over `error`: its surprise in nats, if
+    The contribution of a number is its difference from the expected value divided by `error`: its surprise in nats, if
     differences had a Laplace distribution. The contribution of a category is its surprise in nats
-    (`Categories.chances`), over the usual surprise where that is more than 1; it stands at the feature of the category,
-    or of the most likely one if the category is unseen.
+    (`Categories.chances`), divided by the usual surprise if that is more than 1. It is assigned to the feature of the
+    category, or of the most likely one if the category is unseen.
 
     Args:
         low, high: [d] quantiles of the values.
-        error: [d] mean absolute difference of a cell and what is expected.
-        categories: what is usual for categories; None: no categorical columns, or a model of an earlier release.
+        error: [d] mean absolute difference between a cell and its expected value.
+        categories: usual categories; None: no categorical columns, or a model of an earlier release.
     """
 
     low: np.ndarray
@@ -46,7 +46,7 @@ class Usual:
 
     @classmethod
     def of_rows(cls, x: np.ndarray, reconstruct: Reconstruct, categories: Categories | None = None) -> Usual:
-        """What is usual on normal rows x [n, d], in scaled units."""
+        """Learn usual values from normal rows x [n, d], in scaled units."""
         low, high = (np.quantile(x, tail, axis=0).astype(np.float32) for tail in (TAIL, 1.0 - TAIL))
         usual = cls(low, high, np.ones_like(low), categories)
         if categories is not None:
@@ -57,22 +57,22 @@ class Usual:
 
     @property
     def known(self) -> bool:
-        """Whether there were normal rows to compute them from."""
+        """Whether the values were learnt from rows."""
         return bool((self.high < LARGEST).any())
 
     @classmethod
     def unknown(cls, d: int) -> Usual:
-        """For models of earlier releases: no clipping, and contributions are absolute differences."""
+        """Create for models of earlier releases: no clipping; contributions are absolute differences."""
         return cls(np.full(d, -LARGEST, np.float32), np.full(d, LARGEST, np.float32), np.ones(d, np.float32))
 
     def explain(self, x: np.ndarray, reconstruct: Reconstruct) -> tuple[np.ndarray, np.ndarray]:
-        """What is expected of any number of rows x [n, d], and contributions: [n, d] each."""
+        """Expected values and contributions of any number of rows x [n, d]: [n, d] each."""
         parts = [self.explained(tf.constant(chunk), reconstruct) for chunk in self._chunks(x)]
         expected, contributions = (np.concatenate(part) for part in zip(*parts))
         return expected, contributions
 
     def explained(self, x: tf.Tensor, reconstruct: Reconstruct) -> tuple[tf.Tensor, tf.Tensor]:
-        """The same of a batch, in memory at once."""
+        """Expected values and contributions of one batch."""
         moved = self._moved(x)
         if self.categories is None:
             expected = reconstruct(moved)
@@ -91,7 +91,7 @@ class Usual:
         return moved if self.categories is None else self.categories.put_into(moved, self.categories.of(x))
 
     def _usual_surprise(self, x: np.ndarray) -> np.ndarray:
-        """Mean surprise of each categorical column on normal rows x, 1 where it is less."""
+        """Mean surprise of each categorical column on normal rows x, at least 1."""
         assert self.categories is not None
         sums = np.zeros(len(self.categories.blocks))
         for chunk in self._chunks(x):

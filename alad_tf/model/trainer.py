@@ -1,4 +1,4 @@
-"""Training loop inside the graph, shared by all methods that are trained with Adam."""
+"""Training loop inside the graph, shared by all methods that train with Adam."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from alad_tf.model.shared_graphs import SharedGraph
 from architectures.rows import Table
 
 Body = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
-PURPOSES = ("order", "prior", "noise")  # of random numbers: each has a stream of its own
+PURPOSES = ("order", "prior", "noise")  # of random numbers; each has a separate stream
 
 
 class Loop:
-    """Takes training steps on rows held on the device, many in one call of the graph.
+    """Runs many training steps per call of the graph, on rows held on the device.
 
     A subclass defines a step (`update`) and sets `model` and `optimizers`. Every step gets a batch from each of `draws`
     independently shuffled copies of the rows; the last incomplete batch of an epoch is dropped. Row order is a function
@@ -39,7 +39,7 @@ class Loop:
         strategy: strategy in whose scope the networks were built.
 
     Raises:
-        ValueError: x_train has another shape than the table's samples, or fewer than one batch.
+        ValueError: x_train does not have the shape of the table's samples, or has fewer rows than one batch.
     """
 
     model: Any  # a keras_versions.Module with a `plan`
@@ -105,7 +105,7 @@ class Loop:
         return not_finite(losses, {self.model.name: [variable.numpy() for variable in self.model.variables]})
 
     def train(self, steps: int) -> dict[str, float]:
-        """Take steps in one call of the graph, or stop at the step of a non-finite loss.
+        """Run steps in one call of the graph; stop at a non-finite loss.
 
         Returns:
             Mean losses over the steps, by name.
@@ -128,7 +128,7 @@ class Loop:
         return SharedGraph(self._loop, signature, variables, self._alike())
 
     def _alike(self) -> Hashable | None:
-        """Everything that the graph depends on: equal trainers share it. None: it is not shared."""
+        """Everything that the graph depends on; trainers with equal values share it. None: no sharing."""
         if self.strategy is not None or self.model.plan is None:
             return None
         adam = replace(self.table.optimizer, learning_rate=1.0)  # a variable, like the epochs
@@ -150,9 +150,9 @@ class Loop:
     def _mask_seeds(self) -> tf.Tensor:
         return tf.constant([layer.seed for layer in self._dropouts], tf.int32)
 
-    @tf.autograph.experimental.do_not_convert  # its loops are written out: AutoGraph takes longer to rewrite them
+    @tf.autograph.experimental.do_not_convert  # AutoGraph would take longer to rewrite the loops
     def _loop(self, steps: tf.Tensor, x_train: tf.Tensor, mask_seeds: tf.Tensor) -> tf.Tensor:
-        """Mean losses [len(names)] of a number of steps on rows x_train, with a seed for each dropout layer's masks."""
+        """Run steps on rows x_train and return mean losses [len(names)]; mask_seeds has a seed per dropout layer."""
         rows = tf.shape(x_train)[0]
         first, steps_per_epoch = self.step.value(), rows // self.batch_size
         last, start = first + steps, (first, tf.zeros([len(self.names)]))
@@ -184,7 +184,7 @@ class Loop:
         return as_input(tf.gather(x_train, rows))
 
     def _normal(self, shape: Sequence[int], purpose: str, step: tf.Tensor, draw: int = 0) -> tf.Tensor:
-        """Draws from N(0, 1), computed from random bits, since XLA and TensorFlow's kernels draw different floats."""
+        """Draws from N(0, 1), computed from random bits because XLA and TensorFlow's kernels draw different floats."""
         bits = philox.bits(shape, self._random(purpose, step, draw))
         level = tf.cast(tf.bitwise.right_shift(bits, 64 - 23), tf.float32)  # -2**22 ... 2**22 - 1
         return tf.math.ndtri((level + (2.0**22 + 0.5)) / 2.0**23)
@@ -214,7 +214,7 @@ def not_finite(losses: dict[str, float], weights: dict[str, Sequence[np.ndarray]
 
 
 def _while_finite(last: tf.Tensor, body: Body, start: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-    """Apply a body to (step, sums of losses) until a last step, or until a loss is not finite."""
+    """Apply a body to (step, sums of losses) up to a last step or a non-finite loss."""
 
     def goes_on(step: tf.Tensor, total: tf.Tensor) -> tf.Tensor:
         return tf.logical_and(step < last, tf.math.is_finite(tf.reduce_sum(total)))
