@@ -1,4 +1,4 @@
-"""Calls of the command line in the process of the tests."""
+"""Calls of the command line in the test process."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from alad_tf.cli import main as command_line
 
 
 def run(*arguments: object) -> int:
-    """The exit code of a call."""
+    """Run a command and return its exit code."""
     return command_line.main([str(argument) for argument in arguments])
 
 
 def refused(capfd: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """The one line that a wrong call prints, warnings aside; processes that it starts print nothing else either."""
+    """Run a wrong call and return its one line, without warnings; child processes must print nothing else."""
     code = run(*arguments)
     captured = capfd.readouterr()
     assert code in (1, 2) and captured.out == "", (code, captured)

@@ -1,4 +1,4 @@
-"""One thread (or ALAD_TEST_THREADS), no noise, folders of the session's own: nothing goes to the home or data folders.
+"""Tests use one thread (or ALAD_TEST_THREADS), quiet libraries and temporary folders, never the home or data folders.
 
 KDD99 and arrhythmia.data come with the project: a test that lacks them fails. arrhythmia.mat and the images do not:
 tests that lack them are skipped, or fail where ALAD_REQUIRE_DATA is 1.
@@ -67,7 +67,7 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip slow tests unless they are asked for; begin with the files that take longest, so that no core idles."""
+    """Skip slow tests without --slow; start with the longest files, so that no core idles at the end."""
     if not config.getoption("--slow"):
         for item in items:
             if item.get_closest_marker("slow"):
@@ -80,21 +80,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many slow tests were left out, and how to run them."""
+    """Report how many slow tests were skipped, and how to run them."""
     skipped = sum(SLOW in str(report.longrepr) for report in terminalreporter.stats.get("skipped", []))
     if skipped:
         terminalreporter.write_line(f"{skipped} slow tests were skipped: ./reproduce.sh test --slow runs them too")
 
 
 def pytest_report_header() -> str:
-    """Say where the data are, or which are missing."""
+    """Report where the data are, and which are missing."""
     found = [name for name in _raw_names() if (_LINKS / name).exists()]
     return f"data sets in {_searched}: {', '.join(found) or 'none'}"
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Name the real data folders in skips for want of data; make them failures as the head of this file says."""
+    """Name the real data folders in skips for missing data, or turn these skips into failures (see above)."""
     report = yield
     if report.skipped and isinstance(report.longrepr, tuple) and f" not in {_LINKS}" in report.longrepr[2]:
         path, line, reason = report.longrepr
@@ -108,7 +108,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.fixture(scope="session")
 def alad() -> Alad:
-    """Call the command line in a process of its own: `alad("show", "kdd99", VARIABLE="value")`."""
+    """Run the command line in a separate process: `alad("show", "kdd99", VARIABLE="value")`."""
 
     def call(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "alad_tf", *map(str, arguments)]
@@ -120,7 +120,7 @@ def alad() -> Alad:
 
 @pytest.fixture
 def eager() -> Iterator[None]:
-    """Few steps: tracing them would take longer than taking them."""
+    """Run steps eagerly: tracing takes longer than a few steps."""
     from reference import eagerly
 
     with eagerly():

@@ -61,7 +61,7 @@ def test_gradient_by_the_chain_rule_is_that_of_the_loss(model: anogan.Networks) 
 
 
 def work_of_search(model: anogan.Networks, steps: int) -> tuple[int, float]:
-    """Terms and magnitude of the distances after a search: every step adds a pass forwards and one backwards to z.
+    """Terms and magnitude of the distances after a search: each step adds a forward and a backward pass to z.
 
     No start is further from 0 than 4, and no gradient vanishes: Adam with its small epsilon has smooth steps.
     """
@@ -99,7 +99,7 @@ def test_both_weightings_by_hand(model: anogan.Networks) -> None:
 
 
 def test_no_row_depends_on_another(model: anogan.Networks) -> None:
-    """Bits are those of the row alone: in another order, in a subset, many times over, in a short last block."""
+    """A row has the same bits alone, in another order, in a subset, repeated, and in a short last block."""
     own = search(model)
     whole = own(X)
     order = np.random.default_rng(0).permutation(len(X))

@@ -1,4 +1,4 @@
-"""Runs of baselines: what they leave, that they are repeatable and resumable, and what the command line says."""
+"""Runs of baselines: their files, repeated and resumed runs, and the messages of the command line."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ DEEP = tuple(models.DEEP)
 
 @pytest.fixture(autouse=True)
 def small() -> Iterator[None]:
-    """Tables for the toy data, short searches, few steps that are not traced."""
+    """Use tables for the toy data, short searches, and a few eager steps."""
     tf.config.run_functions_eagerly(True)
     steps = patch.dict(anogan.Search.__init__.__kwdefaults__, steps=2)
     with of_toy(), steps, patch.object(anogan, "SEARCH_ROWS", 1024):
@@ -48,7 +48,7 @@ def settings(method: str, **options: Any) -> Any:
 
 
 class StopAfter:
-    """Says stop at the n-th time it is asked."""
+    """Asks a run to stop at its n-th call."""
 
     def __init__(self, n: int) -> None:
         self.left = n
@@ -90,7 +90,7 @@ def test_run_without_networks_leaves_no_weights(method: str, tmp_path: Path) -> 
 
 
 def test_rows_that_a_run_is_limited_to(tmp_path: Path) -> None:
-    """The same for a seed, others for another; all there are where the limit is above them."""
+    """The same rows for the same seed, others for another seed; all rows if the limit is larger."""
     result = experiment.run(settings("mean", train_rows=50, test_rows=500), 3, tmp_path / "a")
     assert (result["n_train"], result["n_test"]) == (2048, 2148)
     assert (result["n_train_used"], result["n_test_used"]) == (50, 500)
@@ -107,7 +107,7 @@ def test_rows_that_a_run_is_limited_to(tmp_path: Path) -> None:
 
 
 def test_metrics_without_shared_rows_by_hand(tmp_path: Path) -> None:
-    """Of six test rows two stand in the training set; of the rest, one anomaly is above two of three normal rows."""
+    """Two of six test rows are also training rows; of the others, one anomaly ranks above two of three normal rows."""
     x_train = np.array([[0.0, 0.0], [1.0, 1.0], [-1.0, -1.0]], np.float32)
     x_test = np.array([[1, 1], [0, 0], [0, 2], [0, 3], [0, 5], [0, 4]], np.float32)
     y_test = np.array([0, 1, 0, 0, 0, 1])
@@ -123,7 +123,7 @@ def test_metrics_without_shared_rows_by_hand(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damaged", [False, True])
 def test_stopped_while_scoring(tmp_path: Path, damaged: bool, caplog: pytest.LogCaptureFixture) -> None:
-    """The search is ended at a block; the next call goes on with the next one and trains no more."""
+    """The search stops after a block; the next call resumes with the next block and does not train again."""
     run, reports = tmp_path / "run", list[Progress]()
     with pytest.raises(Stopped, match="stopped after 1024 of 2148 rows were scored; the same command resumes there"):
         experiment.run(settings("AnoGAN"), 3, run, report=reports.append, stopping=StopAfter(7))

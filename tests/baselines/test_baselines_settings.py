@@ -1,4 +1,4 @@
-"""How each baseline is set on each data set, what its folder is called, and which options it refuses."""
+"""Settings of each baseline on each data set, the name of its folder, and the options that it refuses."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_methods() -> None:
 @pytest.mark.parametrize("dataset", ROWS)
 @pytest.mark.parametrize("method", BASELINES)
 def test_defaults_of_rows(dataset: str, method: str) -> None:
-    """D13: features are scaled to [0, 1], but for the forest, which scaling does not change, and for AnoGAN."""
+    """D13: features are scaled to [0, 1], except for the forest, which scaling does not change, and AnoGAN."""
     epochs = {
         "DSEBM": {"kdd99": 100, "arrhythmia": 1000},
         "DAGMM": {"kdd99": 200, "arrhythmia": 10_000},
@@ -173,7 +173,7 @@ def test_unknown_names_made_by_hand() -> None:
 
 
 def test_config_and_its_claim(tmp_path: Path) -> None:
-    """A folder belongs to one baseline's settings, its table among them."""
+    """A folder belongs to one set of settings, including the table."""
     made = of_method("arrhythmia", "DSEBM")
     made.claim(tmp_path / "run", 3)
     config = json.loads((tmp_path / "run" / "config.json").read_text())

@@ -1,4 +1,4 @@
-"""DSEBM, DAGMM and AnoGAN are trained as defined; compiled or eager, in one call or many, all is equal."""
+"""DSEBM, DAGMM and AnoGAN train as defined, with equal results compiled or eager, in one call or many."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def weights(trainer: Any) -> list[np.ndarray]:
 
 
 def terms(trainer: Any) -> int:
-    """Of an update: through all networks forwards and backwards, and over the batch."""
+    """Terms of an update: forward and backward through all networks, and over the batch."""
     models = (model for model in vars(trainer.model).values() if isinstance(model, tf.keras.Model))
     return 2 * terms_of(*models) + trainer.table.batch_size
 
@@ -71,7 +71,7 @@ def test_compiled_graph_and_eager_agree(method: str) -> None:
 
 @every_method
 def test_seeds_and_calls(method: str) -> None:
-    """Bits follow from the two seeds, however many calls of the graph the steps are taken in; it is traced once."""
+    """The two seeds determine the bits, however the steps are divided into calls; the graph is traced once."""
     shared_graphs.forget()
     one, two = make(method), make(method)
     losses = [one.train(5)]
@@ -107,7 +107,7 @@ def test_a_loss_that_is_not_finite_ends_the_steps(method: str) -> None:
 
 
 class By:
-    """Losses of a method by its reference, whose weights are moved by hand as the trainer moves its own."""
+    """Losses of a method by its reference, whose weights are updated by hand as the trainer updates its own."""
 
     def __init__(self, method: str, trainer: Any) -> None:
         self.trainer, model, table = trainer, trainer.model, trainer.table
@@ -140,7 +140,7 @@ class By:
         return [loss, parts["reconstruction"], parts["energy"], parts["singularity"]]
 
     def anogan(self, x: np.ndarray, step: int) -> list[float]:
-        """First D, then G against the new D with another z."""
+        """Update D, then G against the new D with another z."""
         reference = self.reference
         z_d, z_g = (self.trainer._prior(tf.constant(step), draw=i).numpy().astype(np.float64) for i in (0, 1))
         assert not np.array_equal(z_d, z_g)

@@ -1,4 +1,4 @@
-"""OC-SVM, Isolation Forest and the two trivial methods are set as the paper says, and score as their definitions do."""
+"""OC-SVM, Isolation Forest and the two trivial methods have the paper's settings and score by their definitions."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def test_weights_of_the_gaussians_count() -> None:
 
 
 def test_gaussian_on_one_point_has_a_density() -> None:
-    """All rows alike: the variances are the floor, 1e-6, and the energy of the point is 1/2 log det(2 pi Sigma)."""
+    """With equal rows the variances are the floor, 1e-6, and the energy of the point is 1/2 log det(2 pi Sigma)."""
     z, gamma = np.ones([5, 3]), memberships(5, 2)
     gaussians = dagmm.mixture(*doubles(z, gamma))
     expected = 1.5 * math.log(2 * math.pi * 1e-6)
@@ -124,7 +124,7 @@ def test_scores_are_of_the_mixture_of_all_training_rows() -> None:
 
 
 def test_scores_follow_the_mixture() -> None:
-    """The graph that scores is made once and reads the mixture as it is at the time."""
+    """The scoring graph is built once and reads the current mixture."""
     model, _ = made()
     score, x = dagmm.scorer(model, 0), draw(2, 7, 5)
     before = score(x, unwatched)["energy"]

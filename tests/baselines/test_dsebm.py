@@ -1,4 +1,4 @@
-"""DSEBM: energy, its gradient and what follows, against float64 and central differences."""
+"""DSEBM: energy, gradient and scores, compared with float64 and central differences."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def made(table: Any = DSEBM) -> tuple[dsebm.Networks, DsebmReference]:
 
 
 def works(model: dsebm.Networks, x: np.ndarray) -> Work:
-    """What E(x) adds up: 1/2 ||x - b'||^2 and the units of h; its gradient takes the same way back."""
+    """Terms of E(x): 1/2 ||x - b'||^2 and the units of h; the gradient has as many again."""
     squares = ((np.abs(x) + np.abs(model.b)) ** 2).reshape(len(x), -1)
     units = np.abs(model.h(x)).reshape(len(x), -1)
     return of_network(model.h, x) + Work(
@@ -72,7 +72,7 @@ def test_new_networks_have_one_visible_bias_of_zeros() -> None:
 
 
 def test_noise_is_the_tables() -> None:
-    """The first loss is the reference's for noise of this size, and without noise that of clean rows."""
+    """The first loss is that of the reference with this noise, and without noise that of clean rows."""
     x = draw(7, 8, 5)
     for noise in (0.0, 0.5, 2.0):
         table = replace(DSEBM, noise=noise)

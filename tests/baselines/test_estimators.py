@@ -70,7 +70,7 @@ SEEDED = ("DSEBM", "DAGMM", "AnoGAN", "SGD-OC-SVM", "IF", "ALAD")
 
 @pytest.fixture(autouse=True, scope="module")
 def few_steps() -> Iterator[None]:
-    """Searches are short; few steps are quicker untraced."""
+    """Make searches short and steps eager, which is faster for a few steps."""
     tf.config.run_functions_eagerly(True)
     with patch.dict(anogan.Search.__init__.__kwdefaults__, steps=5):
         yield
@@ -79,7 +79,7 @@ def few_steps() -> Iterator[None]:
 
 @cache
 def fitted(name: str) -> Any:
-    """Not to be changed."""
+    """A fitted detector; tests must not change it."""
     return MAKE[name]().fit(NORMAL)
 
 
@@ -202,7 +202,7 @@ def test_options_out_of_range(method: str, options: Options) -> None:
 
 @every_detector
 def test_score_is_auroc_of_labels(name: str) -> None:
-    """-1 for anomalies, as scikit-learn has it; its own detectors have no such method."""
+    """-1 marks anomalies, as in scikit-learn, whose own detectors have no such method."""
     if name in ("OC-SVM", "SGD-OC-SVM", "IF"):
         return
     detector, labels = fitted(name), np.where(Y == 1, -1, 1)

@@ -1,4 +1,4 @@
-"""The protocol of the benchmark of tabular sets, on tiny made ones."""
+"""The protocol of the ADBench benchmark, on tiny synthetic data sets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The yardsticks of scoring measure what they say: its products, counted by hand; PyOD's networks; peaks of memory."""
+"""Yardsticks of scoring: matrix products counted by hand, PyOD's networks, peak memory."""
 
 from __future__ import annotations
 

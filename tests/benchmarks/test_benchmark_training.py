@@ -1,4 +1,4 @@
-"""The yardsticks of a training step measure what they say: its products, counted by hand; the same step in PyTorch."""
+"""Yardsticks of a training step: matrix products counted by hand, and the same step in PyTorch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BATCH_NORM = {"weight": "gamma", "bias": "beta"}
 
 
 def test_products_of_kdd99_counted_by_hand() -> None:
-    """Calls of a layer are counted by network; a first layer on data or on z needs no gradient of its input."""
+    """Count the calls of each layer by network; a first layer on data or on z needs no gradient of its input."""
     forward = {  # both updates take E of x and of G(z), G of z and of E(x), and two pairs to each discriminator
         (50, 121, 64): 4, (50, 64, 32): 4 + 4, (50, 32, 64): 4, (50, 64, 128): 4, (50, 128, 121): 4,  # E, G; Dzz
         (50, 121, 128): 4, (50, 32, 128): 4, (50, 256, 128): 4, (50, 128, 1): 4 + 4,  # Dxz and the logits of Dxx

@@ -1,4 +1,4 @@
-"""The harness of the benchmarks measures what it says, and AnoGAN's search is the one that Table IV times."""
+"""The measuring tools of the benchmarks, and AnoGAN's search as timed for Table IV."""
 
 from __future__ import annotations
 

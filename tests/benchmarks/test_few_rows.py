@@ -1,4 +1,4 @@
-"""The defaults for few rows are those that the criterion takes."""
+"""The defaults for few rows are those that the criterion selects."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_sets() -> None:
 
 
 def test_a_training_is_that_of_its_learning_rate(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Though the state and the compiled step are used again."""
+    """Even though trainings share the start state and the compiled step."""
     monkeypatch.setattr(alad_trainer, "Trainer", partial(alad_trainer.Trainer, jit=False))
     monkeypatch.setattr(few_rows, "STEPS", (3, 60))
     monkeypatch.setattr(few_rows, "RATES", (1e-2, 1e-3))
@@ -51,7 +51,7 @@ def test_a_training_is_that_of_its_learning_rate(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_criterion() -> None:
-    """The largest mean over families, in which each set of a family counts the same."""
+    """The largest mean over families; each data set of a family has the same weight."""
     small, large = ("standard", 0.1, 1), ("standard", 0.1, 2)
     found = {
         "a: 0": [{small: 0.80, large: 0.9}, {small: 0.86, large: 0.9}],

@@ -1,4 +1,4 @@
-"""The report about a GPU in its parts, on the CPU: no GPU is needed or used."""
+"""Parts of the GPU report, tested on the CPU; no GPU is needed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_rates_and_differences_by_hand() -> None:
 
 
 def test_report_of_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The GPU's runs are made up: the epoch takes a tenth of the CPU's time, TF32 moves a loss by 1 %."""
+    """Simulated GPU runs: an epoch takes a tenth of the CPU's time, and TF32 changes a loss by 1 %."""
     asked: list[gpu.Job] = []
 
     def in_processes(jobs: list[gpu.Job]) -> list[dict[str, Any]]:

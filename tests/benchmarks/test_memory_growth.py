@@ -1,4 +1,4 @@
-"""A process that fits, refits, scores and loads again and again does not grow, as the benchmark measures it."""
+"""A process that fits, refits, scores and loads repeatedly does not grow, as measured by the benchmark."""
 
 from __future__ import annotations
 

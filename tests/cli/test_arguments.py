@@ -1,4 +1,4 @@
-"""How a call of the command line is read: options with one value or several, and one line for a wrong call."""
+"""Parsing of command lines: options with one or several values, and one line for wrong usage."""
 
 from __future__ import annotations
 

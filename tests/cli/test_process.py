@@ -1,4 +1,4 @@
-"""The command line as a process: its streams, signals and log, and the process that calls it."""
+"""The command line as a process: streams, signals, log, and effects on a calling process."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_reader_that_goes_away_is_no_error(call: str, unbuffered: str) -> None
 
 
 def test_exit_code_for_a_reader_that_goes_away(tmp_path: Path) -> None:
-    """The reader is gone before anything is written."""
+    """The reader closes the pipe before anything is written."""
     done = shell(f"mkfifo {tmp_path}/pipe; alad table 2 > {tmp_path}/pipe & : < {tmp_path}/pipe; wait $!; echo $?")
     assert (done.stdout, done.stderr) == ("141\n", "")
 
@@ -114,7 +114,7 @@ OURS = re.compile(r"# |alad: warning: |seed 0: |.* rows|Wrote |.*epoch")
 
 
 def test_no_command_and_no_import_prints_noise_of_libraries(tmp_path: Path) -> None:
-    """All verbs in one process, the import of the package and its estimator in another; each imports TensorFlow."""
+    """One process runs all verbs, another imports the package and its estimator; both import TensorFlow."""
     random = np.random.default_rng(0)
     pd.DataFrame(random.normal(size=(300, 3)), columns=list("abc")).to_csv(tmp_path / "rows.csv", index=False)
     kept = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
@@ -136,7 +136,7 @@ def test_no_command_and_no_import_prints_noise_of_libraries(tmp_path: Path) -> N
 
 @pytest.fixture(autouse=True)
 def heard_signals() -> Iterator[None]:
-    """The tests may be started by `nohup`, which has SIGHUP ignored."""
+    """Let SIGHUP be heard: `nohup` makes the tests ignore it."""
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)
@@ -144,7 +144,7 @@ def heard_signals() -> Iterator[None]:
 
 @pytest.fixture
 def no_runs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Handlers of the signals while `alad reproduce` runs, which makes nothing and fails."""
+    """Record the signal handlers during `alad reproduce`, which is replaced by a failure."""
     seen: list[Any] = []
 
     def run_all(*_: object, **__: object) -> None:
@@ -173,7 +173,7 @@ def test_the_calling_process_stays_as_it_was(no_runs: list[Any], capsys: pytest.
 
 
 def test_a_signal_that_is_ignored_stays_so(no_runs: list[Any]) -> None:
-    """`nohup alad ...` goes on when the terminal closes."""
+    """`nohup alad ...` continues when the terminal closes."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         assert command_line.main(["reproduce", "toy"]) == 1
@@ -224,7 +224,7 @@ def test_errors_in_one_line(
 
 
 def test_what_is_logged(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Warnings in one line under a prefix, information as it is; both on standard error."""
+    """Warnings are one line with a prefix, information has no prefix; both go to standard error."""
 
     def table(*_: object) -> None:
         logger = logging.getLogger("alad_tf.somewhere")

@@ -30,7 +30,7 @@ REAL = paths.data_folders()[0]
 
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Downloads fail at once at a closed local port; the user's cache folder and the checkout hold no data."""
+    """Make downloads fail at a closed local port, without data in the cache folder and the checkout."""
     monkeypatch.setattr(paths, "checkout_data", lambda: [])
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")

@@ -1,4 +1,4 @@
-"""`alad show`, `alad table` and `alad tables`: what they print, where they read, and their messages."""
+"""`alad show`, `alad table` and `alad tables`: output, folders that they read, messages."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_table_without_results(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Missing cells are named, and nothing is written."""
+    """The table names missing cells, and nothing is written."""
     monkeypatch.setattr(reproduce, "published_results", lambda: None)
     assert command_line.main(["table", str(number), "--out", str(tmp_path / "none")]) == 0
     captured = capfd.readouterr()
@@ -66,7 +66,7 @@ def test_table_of_published_results(alad: Alad, tmp_path: Path) -> None:
 
 
 def test_format_of_a_table(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """CSV alone is on standard output; what its rows do not say is on standard error."""
+    """Standard output has only the CSV; footnotes go to standard error."""
     outputs = {}
     for form in ("text", "markdown", "csv"):
         assert command_line.main(["table", "5", "--format", form, "--out", str(tmp_path)]) == 0
@@ -88,7 +88,7 @@ def test_table_iv_without_measurements(
 
 
 class Tables:
-    """What `alad tables` hands on, instead of doing it."""
+    """Records what `alad tables` would do."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.failures: list[str] = []

@@ -1,4 +1,4 @@
-"""What commands print holds no control characters but line ends, wherever names come from."""
+"""Output of commands has no control characters except line ends, whatever the names contain."""
 
 from __future__ import annotations
 

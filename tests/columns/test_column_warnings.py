@@ -1,4 +1,4 @@
-"""Columns that seldom help are named before the training."""
+"""Warnings before training about columns that seldom help."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from alad_tf.columns.column_warnings import column_warnings
 
 
 def warned(frame: pd.DataFrame, scaled: bool = True) -> list[str]:
-    """The warnings about rows that are their own cells, whole numbers as float64."""
+    """Warnings about rows whose cells are also their features, with whole numbers as float64."""
     cells = frame.assign(**{name: column.astype(float) for name, column in frame.select_dtypes("number").items()})
     return list(column_warnings(cells, frame, scaled))
 
 
 def lines(**columns: Any) -> list[str]:
-    """The warnings about 400 rows with a column that is as it should be."""
+    """Warnings about 400 rows, which also have a column without a problem."""
     good = np.random.default_rng(0).normal(size=400)
     return warned(pd.DataFrame({"good": good, **columns}))
 

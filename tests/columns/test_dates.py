@@ -1,4 +1,4 @@
-"""Dates and times become features of the calendar where the rows span its cycles; booleans have one text."""
+"""Dates and times become calendar features if the rows span a cycle; booleans have one text form."""
 
 from __future__ import annotations
 

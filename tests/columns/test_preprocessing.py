@@ -121,7 +121,7 @@ cells = {
 
 @st.composite
 def tables(draw: st.DrawFn) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """A mixed table and options; with gaps where they are imputed."""
+    """A mixed table and options, with missing cells if they are imputed."""
     kinds = draw(st.lists(st.sampled_from([*cells, "code", "level"]), min_size=1, max_size=4))
     rows = draw(st.integers(2, 7))
     impute = draw(st.booleans())
@@ -225,7 +225,7 @@ def test_no_document(document: Any) -> None:
 
 
 def test_more_categories_than_can_be_rebuilt() -> None:
-    """One row is made up for each category, with a feature for each."""
+    """Rebuilding needs a row for each category, with a feature for each."""
     document = preprocessing.to_document(fitted())
     values = [f"c{k:05}" for k in range(38_000)]
     document["categorical"]["categories"][0] = {"kind": "text", "type": "|O", "values": values, "missing": []}

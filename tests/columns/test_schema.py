@@ -1,4 +1,4 @@
-"""Kinds of columns, and cells that are refused with their column and row, or mark their row."""
+"""Kinds of columns; cells that are refused by column and row, or make their row invalid."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_training_rows() -> None:
     ],
 )
 def test_cells_as_text(column: pd.Series, text: list[str | None]) -> None:
-    """One text for one value, whatever type a file gives it."""
+    """A value has the same text, whatever type it has in the file."""
     received = schema.as_text(column)
     assert [None if pd.isna(cell) else cell for cell in received] == text
 
@@ -144,7 +144,7 @@ def test_training_refuses(frame: pd.DataFrame, words: str) -> None:
 
 
 def test_rows_keep_their_number() -> None:
-    """Rows that were left out before do not shift the number in a message."""
+    """Rows dropped earlier do not shift the row number in a message."""
     with pytest.raises(DataError, match="column 'n', row 3"):
         BOTH.training_rows(replaced("n", 2, "x")[1:])
 
@@ -188,7 +188,7 @@ def test_scoring_refuses() -> None:
 
 @pytest.mark.parametrize("cells", [["1", "2.5", "big", "4"], [1, 2.5, "big", None, 4]])
 def test_a_word_among_numbers_is_named(cells: list[Any]) -> None:
-    """A column of text would be one category a number."""
+    """A text column would have one category per number."""
     frame = pd.DataFrame({"size": pd.Series(cells, dtype=object)})
     with pytest.raises(DataError) as error:
         Columns.infer(frame)

@@ -68,7 +68,7 @@ def test_both_arrhythmia_files_give_the_same(tmp_path: Path) -> None:
 
 @needs(UCI)
 def test_arrhythmia_names_fit_the_columns(folder: Path) -> None:
-    """Flags are 0 or 1; ages look like ages; QRSTA - QRSA, the T wave's area, goes with the T wave's amplitude."""
+    """Flags are 0 or 1, ages are plausible, and QRSTA - QRSA (the T wave's area) correlates with its amplitude."""
     copy(UCI, folder)
     x = loading.load("arrhythmia", data_dir=folder, training_half="released").x_train
     column = dict(zip(loading.feature_names("arrhythmia"), x.T))

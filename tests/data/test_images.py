@@ -1,4 +1,4 @@
-"""Image data sets: order, split, one class against the others, stand-ins, damage; and runs with early stopping."""
+"""Image data sets: order, split, normal class, stand-ins, damage; runs with early stopping."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_failed_download_says_where_to_put_the_data(tmp_path: Path, monkeypatch:
 
 
 def test_images_are_downloaded_to_the_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first folder of a search may be the checkout's own, which is never written."""
+    """The first folder searched may be in the checkout, which is never written to."""
     import tensorflow_datasets as tfds
 
     monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", lambda builder: None)

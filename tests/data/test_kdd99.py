@@ -1,4 +1,4 @@
-"""KDD99: counts, rows, encoding, and loads in two processes at once."""
+"""KDD99: counts, rows, encoding, and concurrent loading by two processes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def kdd99_lines() -> list[str]:
 
 
 def encode_by_hand(line: str) -> np.ndarray:
-    """[121] from a line of the file, by way of the columns' names."""
+    """Encode a line of the file as [121] features by the names of the columns."""
     cells = dict(zip(KDD99_COLUMNS, line.split(",")))
     return np.array(
         [
@@ -87,7 +87,7 @@ def test_kdd99_rows_are_those_of_the_released_rule(kdd99: base.Split, kdd99_line
 
 @needs(KDD99)
 def test_kdd99_hand_checked_row(kdd99: base.Split) -> None:
-    """The file's second row is the first that is not drawn for training; typed in from the file."""
+    """The second row of the file is the first test row; its values are copied from the file by hand."""
     row = dict(zip(loading.feature_names("kdd99"), kdd99.x_test[0].tolist()))
     assert kdd99.y_test[0] == 1
     assert {name: value for name, value in row.items() if value} == {

@@ -195,7 +195,7 @@ def test_nothing_is_written_to_the_checkouts_data(
 
 
 def test_raw_files_of_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are there, unchanged, documented, and git tracks these files only."""
+    """They exist, are unchanged and documented, and git tracks no other files."""
     folder = CHECKOUT / "data"
     page = (folder / "README.md").read_text(encoding="utf-8")
     for name in (KDD99, UCI):
@@ -266,7 +266,7 @@ def test_damaged_cache_is_remade(tiny: Tiny, folder: Path, field: str, damage: s
 
 @pytest.mark.parametrize("field", base.Halves._fields)
 def test_cache_with_rows_in_another_order_is_remade(tiny: Tiny, folder: Path, field: str) -> None:
-    """Labels in reverse have the shape and the count of anomalies that are expected, and gave another F1."""
+    """Reversed labels have the expected shape and count of anomalies, and gave another F1."""
     tiny.put(folder)
     loading.load("arrhythmia", data_dir=folder)
     cached = folder / f"tiny.raw.{tiny.sha256[:12]}.v1.{field}.npy"

@@ -1,4 +1,4 @@
-"""The commands and the Python of docs/deploy.md, in the order of the page, as far as they need no server."""
+"""Commands and Python of docs/deploy.md that need no server, in the order of the page."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_client(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_keras() -> None:
-    """The networks opened, the classifier fine-tuned, the loss by D_xx learnt from."""
+    """Open the networks, fine-tune the classifier, and train with the D_xx loss."""
     python("inference.save")
     names = python("classifier.fit")
     moved = [w.numpy() for w in names["E"].weights]

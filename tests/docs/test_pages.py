@@ -1,4 +1,4 @@
-"""The pages of docs say what works: their commands and their Python are run, in order, on less than they say."""
+"""Commands and Python of the docs run in the order of each page, with fewer epochs and rows."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def run(line: list[str], folder: Path) -> str:
 
 
 def run_page(page: str, needs: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Run the blocks of a page that need nothing, or this; standard output by command."""
+    """Run the blocks of a page with the given requirement ("": none); return standard output by command."""
     monkeypatch.chdir(folder)
     names: dict[str, object] = {}
     outputs = {}
@@ -185,7 +185,7 @@ def every_page() -> list[Path]:
 
 
 def test_every_command_parses() -> None:
-    """Also those that the tests above leave out, on every page."""
+    """Also commands that the tests above skip, on every page."""
     count = 0
     for page in every_page():
         text = page.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""ALAD as scikit-learn knows estimators: fit, scores, thresholds, explanations and folders."""
+"""ALAD as a scikit-learn estimator: fit, scores, thresholds, explanations, model folders."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_score_is_the_one_asked_for(score: str) -> None:
 
 
 def test_default_score_is_the_distance_to_the_nearest_training_rows() -> None:
-    """The nearest, which is the row itself for a training row, is passed over."""
+    """The nearest row is skipped: for a training row, it is the row itself."""
     model = make(epochs=1).fit(X)
     points = np.hstack([(X - model.center_) / model.scale_, (X - model.reconstruct(X)) / model.scale_])
     distances, close = np.sort(np.linalg.norm(points[:, None] - points, axis=2), axis=1), 1e-4 * largest(points)
@@ -219,7 +219,7 @@ def test_explanations_of_arrays() -> None:
 
 
 def test_pipeline_and_set_output() -> None:
-    """Last digits of the scaled rows may differ: an epsilon of Adam keeps training from making them first ones."""
+    """Scaled rows may differ in their last digits; a larger epsilon of Adam keeps training from amplifying this."""
     steady = Adam(1e-3, beta1=0.5, epsilon=1e-2)
     model = make(architecture=dataclasses.replace(SMALL, optimizer=steady)).fit(frame(X))
     scaled = clone(model).set_params(scaling=None)

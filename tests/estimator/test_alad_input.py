@@ -1,4 +1,4 @@
-"""Rows and options that ALAD refuses or warns of."""
+"""Rows and options that ALAD refuses or warns about."""
 
 from __future__ import annotations
 

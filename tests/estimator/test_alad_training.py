@@ -1,4 +1,4 @@
-"""ALAD.fit: callbacks, early stopping, TensorBoard, warm starts, and words for a training that fails."""
+"""ALAD.fit: callbacks, early stopping, TensorBoard, warm starts, messages of failed training."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_tensorboard(tmp_path: Path) -> None:
 
 
 def images_of(folder: Path) -> list[np.ndarray]:
-    """Pictures that were written for TensorBoard, [height, width, channels] each."""
+    """Images written for TensorBoard, [height, width, channels] each."""
     return [
         tf.io.decode_png(picture).numpy()
         for path in folder.iterdir()
@@ -96,7 +96,7 @@ def images_of(folder: Path) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("shape", [(2, 3), [1, 2, 3]])
 def test_images_for_tensorboard(tmp_path: Path, eager: None, shape: Any) -> None:
-    """Held-out rows over their reconstructions, in the range of the rows."""
+    """Held-out rows above their reconstructions, in the value range of the rows."""
     table = dataclasses.replace(TINY, data_dim=6, G=(*TINY.G[:-1], dataclasses.replace(TINY.G[-1], units=6)))
     x, held_out = draw(0, 40, 6) * 10.0, draw(1, 12, 6) * 10.0
     model = make(architecture=table, epochs=1, log_dir=tmp_path, image_shape=shape).fit(x, validation=held_out)
@@ -129,7 +129,7 @@ def test_log_dir_that_cannot_be_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ema_decay", [None, 0.9])
 def test_warm_start_goes_on_with_the_same_bits(ema_decay: float | None) -> None:
-    """Also where another estimator is trained in the shared graph meanwhile."""
+    """Also if another estimator trains with the shared graph in between."""
     at_once = make(epochs=3, ema_decay=ema_decay).fit(X, validation=NEW)
     model = make(epochs=1, ema_decay=ema_decay, warm_start=True, random_state=3).fit(X, validation=NEW)
     make(epochs=1, ema_decay=ema_decay, random_state=6).fit(X)

@@ -1,4 +1,4 @@
-"""Training leaves the host process alone: standard error, file descriptors, warnings."""
+"""Training does not change the host process: standard error, file descriptors, warnings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from conftest import CHECKOUT
 
 
 def test_training_writes_nothing_but_the_line_of_xla() -> None:
-    """XLA writes one line to standard error, past Python; the descriptor stays the one of the host process."""
+    """XLA writes one line directly to the descriptor of standard error, which is not redirected."""
     code = (
         "import os, sys; import numpy as np; from alad_tf import ALAD; sys.path.insert(0, 'tests')\n"
         "from reference import TINY, draw\n"

@@ -1,4 +1,4 @@
-"""A training that is interrupted goes on with the same bits; a checkpoint of another training is refused."""
+"""Interrupted training resumes with bit-identical results; a checkpoint of another training is refused."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ X, NEW = draw(0, 40, 5).astype(np.float64), draw(1, 30, 5).astype(np.float64)
 
 @pytest.fixture(autouse=True, scope="module")
 def control_c() -> Iterator[None]:
-    """It is not ignored, as it is in the background."""
+    """Let Ctrl-C interrupt: in the background, it is ignored."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -55,7 +55,7 @@ STOPPED_EARLY: Options = {"patience": 2, "learning_rate": 0.3}
 
 @cache
 def whole(patience: int | None) -> ALAD:
-    """Not to be changed; trained in calls of one step, by which losses are rounded."""
+    """Uninterrupted, in calls of one step, on which the rounding of losses depends. Tests must not change it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training_loop, "CHUNK_STEPS", 1)
         return make(**(STOPPED_EARLY if patience else EPOCHS_ALONE)).fit(X, validation=NEW)
@@ -63,7 +63,7 @@ def whole(patience: int | None) -> ALAD:
 
 @pytest.mark.parametrize(("patience", "step"), [(None, 1), (None, 4), (2, 3), (2, 8)])
 def test_same_bits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, step: int, patience: int | None) -> None:
-    """Interrupted inside an epoch and at its end, with the weights of the best epoch to remember."""
+    """Interrupted within an epoch and at its end, while the weights of the best epoch are kept."""
     options = STOPPED_EARLY if patience else EPOCHS_ALONE
     expected = whole(patience)
     monkeypatch.setattr(training_loop, "CHUNK_STEPS", 1)
@@ -126,7 +126,7 @@ def test_a_folder_that_is_no_checkpoint(tmp_path: Path) -> None:
 
 
 def test_one_is_stored_once_in_a_while(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """So that a killed process loses no more than that; and none is left of a training that diverges."""
+    """A killed process loses no more than that interval; a diverged training leaves no checkpoint."""
     monkeypatch.setattr(checkpoint_module, "SECONDS", 0.0)
     seen: list[bool] = []
 

@@ -1,4 +1,4 @@
-"""Custom networks: a network that does not fit is refused by name; training uses copies."""
+"""Custom networks: unsuitable networks are refused by name; training uses copies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fits in one process share graphs and nothing else: each has the bits that it has in a process of its own."""
+"""Fits in one process share graphs and nothing else: results are bit-identical to those of separate processes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def bits(model: ALAD) -> dict[str, np.ndarray]:
 
 
 def bits_of(seed: int) -> dict[str, np.ndarray]:
-    """For a process of its own as well."""
+    """Bits of a fit; also called in a separate process."""
     return bits(make(seed).fit(X))
 
 
@@ -49,7 +49,7 @@ def require_equal(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> None:
 
 @pytest.fixture
 def traced(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The functions that are traced to be shared, beyond those of the default options."""
+    """Shared functions that are traced in addition to those of the default options."""
     functions, trace = [], shared_graphs._traced
     make(0).fit(X).anomaly_score(NEW)
 
@@ -93,7 +93,7 @@ def test_fits_of_several_threads(traced: list[Any]) -> None:
 
 
 def test_tables_options_and_rows_take_turns(traced: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where more graphs are asked for than are kept."""
+    """Also if more graphs are needed than are kept."""
     monkeypatch.setattr(shared_graphs, "LIMIT", 3)
 
     def fits(options: Options) -> list[dict[str, np.ndarray]]:

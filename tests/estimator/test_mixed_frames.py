@@ -37,7 +37,7 @@ def rows(count: int, seed: int = 0) -> pd.DataFrame:
 
 @cache
 def fitted() -> ALAD:
-    """Not to be changed."""
+    """A fitted model; tests must not change it."""
     return ALAD(epochs=1, random_state=3, verbose=0, jit=False).fit(rows(120), validation=0.1)
 
 
@@ -56,7 +56,7 @@ def test_the_same_as_the_command(tmp_path: Path) -> None:
 
 
 def test_folder_of_a_mixed_frame(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """`alad score` and `alad inspect` take a model that Python made."""
+    """`alad score` and `alad inspect` accept a model saved from Python."""
     new = rows(30, seed=1)
     fitted().save(tmp_path / "model")
     new.to_parquet(tmp_path / "new.parquet")
@@ -72,7 +72,7 @@ def test_folder_of_a_mixed_frame(tmp_path: Path, capfd: pytest.CaptureFixture[st
 
 
 def test_scores_are_float32_and_finite_with_unseen_categories(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the docstring says and exports do, also where the sum is beyond float32."""
+    """As documented and as in exports; a sum beyond float32 is clipped."""
     new = rows(4, seed=1).astype({"color": object})
     seen, largest = fitted().anomaly_score(new), fitted().training_scores_[-1]
     new["color"] = ["purple", *new["color"][1:]]
@@ -134,7 +134,7 @@ def test_frames_that_cannot_be_trained_on() -> None:
 
 
 def test_numbers_are_as_before() -> None:
-    """Frames of numbers, also as objects, are no mixed frames."""
+    """Frames of numbers are not mixed frames, even with dtype object."""
     frame = rows(60)[["size", "weight"]]
     models = [ALAD(epochs=1, random_state=3, verbose=0, jit=False).fit(x) for x in (frame, frame.astype(object))]
     assert all(model.encoder_ is None and model.n_features_in_ == 2 for model in models)
@@ -153,7 +153,7 @@ def test_old_name_of_the_score() -> None:
 
 
 def test_grid_search() -> None:
-    """By AUROC without another metric, on labels that fit does not see."""
+    """AUROC is the default metric; fit does not see the labels."""
     frame, y = rows(60), np.where(np.arange(60) % 6 == 0, -1, 1)
     model = ALAD(epochs=1, random_state=0, verbose=0, jit=False)
     search = GridSearchCV(model, {"score_name": ["l1", "features"]}, cv=2, error_score="raise")

@@ -1,4 +1,4 @@
-"""Model folders of strangers: tables, options and arrays that do not fit together are refused at little cost."""
+"""Untrusted model folders: inconsistent tables, options and arrays are refused at little cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cells that are no finite numbers are found and named; features are scaled as scikit-learn scales them."""
+"""Cells that are not finite numbers are named; features are scaled as in scikit-learn."""
 
 from __future__ import annotations
 
