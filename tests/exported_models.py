@@ -1,4 +1,4 @@
-"""Small models and their exports, made once in a session: of an array of numbers, and of a file of mixed columns."""
+"""Small models and their exports, made once per session: of an array, and of a file with mixed columns."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TABLES = {"imputed": (True, "standard"), "strict": (False, "minmax"), "unscaled"
 
 @cache
 def array_model() -> ALAD:
-    """Not to be changed."""
+    """The model of an array; tests must not change it."""
     with eagerly():
         return ALAD(TINY, score_name="features", jit=False, random_state=3, verbose=0).fit(X)
 
@@ -44,7 +44,7 @@ def array_version() -> Path:
 
 
 def table(rows: int, seed: int = 0) -> pd.DataFrame:
-    """Mixed columns with missing cells; the training rows have no purple, and no missing cell in a-b and size."""
+    """Mixed columns with missing cells. Training rows have no purple, and no missing cell in a-b and size."""
     random = np.random.default_rng(seed)
     numbers = random.normal(2.0, 3.0, (rows, 4))
     numbers[random.random(rows) < 0.2, 0] = np.nan
@@ -83,12 +83,12 @@ def table_version(name: str) -> Path:
 
 @cache
 def loaded(version: Path) -> SavedModel:
-    """In this process, which has Python's TensorFlow besides."""
+    """Load the export in this process, which also runs Python's TensorFlow."""
     return SavedModel(version)
 
 
 def cells(frame: pd.DataFrame) -> dict[str, np.ndarray]:
-    """The columns of a frame as the signature `raw` takes them."""
+    """Columns of a frame as inputs of the signature `raw`."""
     return {
         name: np.array(["" if pd.isna(cell) else cell for cell in column], object).astype("U").astype(object)
         if not pd.api.types.is_numeric_dtype(column)

@@ -32,14 +32,14 @@ class ForkedFiles:
         self.places: dict[pytest.Item, int] = {}
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Fork nothing if an import made TensorFlow start its threads: a forked process would have none of them."""
+        """Do not fork if an import has started TensorFlow's threads, which a forked process would lack."""
         context = sys.modules.get("tensorflow.python.eager.context")
         if context is None or not context.context()._initialized:
             self.places = {item: place for place, item in enumerate(session.items)}
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-        """Run a test in the child. A test in which the child dies fails, and the next one has a new child."""
+        """Run a test in the child. If the child dies, the test fails and the next one gets a new child."""
         if not self.places:
             return None
         if self.child is None:
@@ -55,14 +55,14 @@ class ForkedFiles:
         return True
 
     def pytest_sessionfinish(self) -> None:
-        """End the child, also in the middle of a test."""
+        """End the child, even during a test."""
         if self.child is not None:
             self.child.end()
             self.child = None
 
 
 class _Child:
-    """A process that runs the tests that it is told to, one at a time."""
+    """A process that runs tests on request, one at a time."""
 
     def __init__(self, items: list[pytest.Item]) -> None:
         gc.collect()
@@ -78,7 +78,7 @@ class _Child:
         other.close()
 
     def reports(self, place: int, next_place: int | None) -> list[pytest.TestReport]:
-        """Run one test; its reports."""
+        """Run one test and return its reports."""
         self.busy, config = True, self.items[place].config
         try:
             self.pipe.send((place, next_place))
@@ -104,7 +104,7 @@ class _Child:
         )
 
     def end(self) -> None:
-        """Let the child go after its last test; kill it if it is in one."""
+        """End the child after its last test; kill it if a test is running."""
         self.pipe.close()
         if self.pid:
             if self.busy:
@@ -113,7 +113,7 @@ class _Child:
 
 
 class _Reports:
-    """In the child: what pytest says of a test, in place of the plugin that sends it from the worker."""
+    """In the child: collects the reports of a test, in place of the plugin that sends them from the worker."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
@@ -124,7 +124,7 @@ class _Reports:
 
 
 def _run(items: list[pytest.Item], pipe: Connection) -> None:
-    """The child's life: it ends where the worker closes the pipe."""
+    """Main function of the child; it ends when the worker closes the pipe."""
     status, begin = 1, _megabytes()
     try:
         config = items[0].config
@@ -152,7 +152,7 @@ def _megabytes() -> int:
 
 
 def _save_coverage() -> None:
-    """Write what pytest-cov has measured in the child; it combines all such files at its end."""
+    """Write the child's coverage data; pytest-cov combines all such files at the end."""
     coverage = sys.modules.get("coverage")
     measured = coverage and coverage.Coverage.current()
     if measured:

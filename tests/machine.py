@@ -1,4 +1,4 @@
-"""A machine of its own for reproduce.sh: a small checkout, a PATH, and wheels made here."""
+"""A simulated machine for reproduce.sh: a small checkout, a PATH, and wheels built here."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ GOOD = "<reproduce><toy> PYTHONPATH None\n"
 
 
 def write_wheel(folder: Path, name: str, files: dict[str, str], entry_points: str = "") -> str:
-    """Write a wheel of version 1.0 (alad_tf: 0.1.0) into a folder; its line of a lock file."""
+    """Write a wheel of version 1.0 (alad_tf: 0.1.0) to a folder; return its line of a lock file."""
     version = "0.1.0" if name == "alad_tf" else "1.0"
     info = f"{name}-{version}.dist-info"
     files = {
@@ -61,7 +61,7 @@ def write_wheel(folder: Path, name: str, files: dict[str, str], entry_points: st
 
 
 class Machine:
-    """A checkout with reproduce.sh, a PATH of its own with uv and one Python, and a folder of wheels."""
+    """A checkout with reproduce.sh, a PATH with uv and one Python, and a folder of wheels."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.bin, self.wheels = folder, folder / "bin", folder / "wheels"
@@ -108,7 +108,7 @@ class Machine:
         return next(self.venv.glob("lib/python3*/site-packages"))
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        """Call reproduce.sh from outside the checkout, in a group of processes of its own."""
+        """Start reproduce.sh from outside the checkout, in a new process group."""
         return self.launch(self.checkout / "reproduce.sh", *arguments, **environment)
 
     def launch(self, command: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
@@ -124,7 +124,7 @@ class Machine:
         )
 
     def run(self, *arguments: str, **environment: str) -> tuple[int, str, str]:
-        """Call reproduce.sh; its exit code, standard output and standard error."""
+        """Run reproduce.sh; return exit code, standard output and standard error."""
         return finish(self.start(*arguments, **environment))
 
     def good(self, *arguments: str, **environment: str) -> str:
@@ -133,7 +133,7 @@ class Machine:
         return output
 
     def builds(self) -> int:
-        """Number of builds of alad_tf since the last question."""
+        """Number of builds of alad_tf since the last call."""
         number = len(self.calls_file.read_text().splitlines()) if self.calls_file.exists() else 0
         self.calls_file.unlink(missing_ok=True)
         return number

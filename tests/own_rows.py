@@ -36,7 +36,7 @@ def train(folder: Path) -> Path:
 
 
 def score(trained: Path, rows: pd.DataFrame, *options: object, name: str = "new.csv") -> pd.DataFrame:
-    """Rows through a file and `alad score`, in the folder of their own beside the model."""
+    """Write rows to a file in a new folder and score them with `alad score`."""
     folder = trained / f"scored{len(list(trained.iterdir()))}"
     folder.mkdir()
     rows.to_csv(folder / name, index=False) if ".csv" in name else rows.to_parquet(folder / name)
@@ -46,12 +46,12 @@ def score(trained: Path, rows: pd.DataFrame, *options: object, name: str = "new.
 
 
 def scores_only(trained: Path, rows: pd.DataFrame, *options: object) -> pd.DataFrame:
-    """As `score`, without the columns of the rows."""
+    """Like `score`, without the input columns."""
     return score(trained, rows, "--scores-only", *options)
 
 
 def close(trained: Path, rows: pd.DataFrame) -> float:
-    """The bound of a score, and of a share of |x - G(E(x))| in the sum of them."""
+    """Error bound of a score, and of a feature's share in the sum of |x - G(E(x))|."""
     model = Model.load(trained / "model")
     x = model.features(rows)[0]
     l1 = np.abs((x - model.estimator.reconstruct(x)) / model.estimator.scale_).sum(axis=1)

@@ -1,4 +1,4 @@
-"""A page with hostile names and cells, and what a page's HTML holds."""
+"""A page with hostile names and cells, and a parser of its HTML."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Elements(HTMLParser):
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Keep the tag; of a script or a style the content is kept apart."""
+        """Record the tag; the content of scripts and styles is recorded separately."""
         self.tags.append((tag, dict(attrs)))
         self._inside = tag if tag in self.raw else ""
 
@@ -65,7 +65,7 @@ class Elements(HTMLParser):
         self._inside = "" if tag == self._inside else self._inside
 
     def handle_data(self, data: str) -> None:
-        """Keep the text."""
+        """Record the text."""
         if self._inside:
             self.raw[self._inside] += data
         else:

@@ -1,4 +1,4 @@
-"""Raw data files for tests: the real ones where they are there, a made one, and a server of pages.
+"""Raw data files for tests: real files if available, a synthetic one, and a web server.
 
 A test module takes the fixtures by assignment, as in `folder = raw_data.folder`.
 """
@@ -34,7 +34,7 @@ def needs(*names: str) -> Any:
 
 
 def copy(name: str, folder: Path) -> Path:
-    """The real file in a folder of the test's own: the real data directory is never written."""
+    """Copy the real file to a folder of the test; the real data directory is never written to."""
     folder.mkdir(parents=True, exist_ok=True)
     return Path(shutil.copyfile(REAL / name, folder / name))
 
@@ -54,7 +54,7 @@ def user_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """An empty data directory, writable again at the end whatever the test did to it."""
+    """An empty data directory; it is made writable again at the end."""
     made = tmp_path / "data"
     made.mkdir()
     yield made
@@ -62,7 +62,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 class Tiny:
-    """A made raw file in the place of Arrhythmia's two, with as many rows; counts how often it is parsed."""
+    """A synthetic raw file in place of Arrhythmia's two, with as many rows; counts how often it is parsed."""
 
     content = b"a few bytes"
 
@@ -106,7 +106,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Tiny:
 
 
 def serve(monkeypatch: pytest.MonkeyPatch, pages: dict[str, bytes]) -> list[tuple[str, float]]:
-    """Answer each URL with its page, other URLs with an error; returns what is asked for, with the timeouts."""
+    """Serve a page for each URL and an error for others; return the requests with their timeouts."""
     asked: list[tuple[str, float]] = []
 
     def urlopen(url: str, timeout: float) -> io.BytesIO:

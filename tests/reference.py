@@ -1,4 +1,4 @@
-"""Slow, obvious NumPy versions (float64) of what alad_tf computes, and the small table that the tests train.
+"""Slow, simple NumPy versions (float64) of the computations of alad_tf, and the small table that the tests train.
 
 A reference follows the architecture table, not the Keras graph: it takes only the weights from the network under test.
 """
@@ -54,7 +54,7 @@ TINY = Alad(
 
 
 def without_dropout(table: Alad) -> Alad:
-    """The table with every dropout rate 0."""
+    """The table without dropout."""
     return _with_rows(table, lambda row: replace(row, dropout=0.0) if hasattr(row, "dropout") else row)
 
 
@@ -80,7 +80,7 @@ def _with_rows(table: Alad, change: Callable[..., Row]) -> Alad:
 
 @contextmanager
 def eagerly() -> Iterator[None]:
-    """Nothing is traced: as exact, and quicker for a few steps."""
+    """Run eagerly, which is equally exact and faster for a few steps."""
     tf.config.run_functions_eagerly(True)
     try:
         yield
@@ -89,12 +89,12 @@ def eagerly() -> Iterator[None]:
 
 
 def draw(seed: int, *shape: int) -> np.ndarray:
-    """Standard normal float32."""
+    """Draw standard normal float32 numbers."""
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
 def randomise(networks: Networks, seed: int) -> None:
-    """Give every weight and statistic a value of its own, so that none can be left out unnoticed."""
+    """Set all weights and statistics to random values, so that a test notices when one is left out."""
     random = np.random.default_rng(seed)
     for model in networks.models.values():
         for weight in keras_versions.weights(model):
@@ -104,7 +104,7 @@ def randomise(networks: Networks, seed: int) -> None:
 
 
 def converge(networks: Networks) -> None:
-    """Move every u of spectral normalisation to the singular vector of its kernel."""
+    """Set every u of spectral normalisation to the singular vector of its kernel."""
     for model in networks.models.values():
         for layer in model.layers:
             if hasattr(layer, "u"):
@@ -191,7 +191,7 @@ class Stack:
 
 
 def _shapes(row: Any, shape: tuple[int, ...]) -> tuple[tuple[int, ...] | None, tuple[int, ...]]:
-    """Shapes of a row's kernel and of its output for samples of a shape."""
+    """Shapes of a row's kernel and output for a sample shape."""
     if isinstance(row, Flatten):
         return None, (int(np.prod(shape)),)
     if isinstance(row, MaxPool):
@@ -210,7 +210,7 @@ def _shapes(row: Any, shape: tuple[int, ...]) -> tuple[tuple[int, ...] | None, t
 
 
 def linear(row: Any, x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """A matrix product, a convolution or a transposed one, map by map through SciPy."""
+    """A matrix product or a (transposed) convolution, map by map with SciPy."""
     if kernel.ndim == 2:
         return x @ kernel
     x = x if x.ndim == 4 else x[:, None, None, :]
@@ -245,7 +245,7 @@ def transposed(row: TransConv2D, x: np.ndarray, kernel: np.ndarray) -> np.ndarra
 
 
 def max_pool(x: np.ndarray, size: int) -> np.ndarray:
-    """The largest of each square of maps [n, h, w, c]."""
+    """Maximum of each square of maps [n, h, w, c]."""
     n, height, width, maps = x.shape
     out = np.empty((n, height // size, width // size, maps))
     for i in range(height // size):
@@ -288,7 +288,7 @@ class Discriminator:
 
 
 class Reference:
-    """The five networks with the weights that the networks under test have now."""
+    """The five networks with the current weights of the networks under test."""
 
     def __init__(self, networks: Networks, table: Alad, normalised: bool) -> None:
         x, z, slope = table.data_shape, (table.latent_dim,), table.lrelu_slope

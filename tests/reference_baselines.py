@@ -1,4 +1,4 @@
-"""Slow, obvious NumPy versions (float64) of the baselines of Section V-B; see `reference`."""
+"""Slow, simple NumPy versions (float64) of the baselines of Section V-B; see `reference`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def backward(stack: Stack, inputs: np.ndarray, gradient: np.ndarray) -> np.ndarr
 
 
 def differences(function: Any, x: np.ndarray, step: float = 1e-5) -> np.ndarray:
-    """Central differences of a function of no arguments that reads x [...] in place, a number for each entry."""
+    """Central differences, by each entry of x, of a function without arguments that reads x."""
     gradient = np.zeros_like(x)
     for place in np.ndindex(*x.shape):
         here = x[place]
@@ -47,18 +47,18 @@ def differences(function: Any, x: np.ndarray, step: float = 1e-5) -> np.ndarray:
 
 
 def weights_of(*stacks: Stack) -> list[np.ndarray]:
-    """Kernels and biases, to be changed in place."""
+    """Kernels and biases, which may be changed in place."""
     return [weights[name] for stack in stacks for weights in stack.weights if weights for name in ("kernel", "bias")]
 
 
 class DsebmReference:
-    """E(x) = 1/2 ||x - b'||^2 - sum of h(x), and what follows from it by its gradient."""
+    """E(x) = 1/2 ||x - b'||^2 - sum of h(x), its gradient, and the loss and scores that use it."""
 
     def __init__(self, model: Any, table: Dsebm) -> None:
         self.h, self.b = Stack(list(model.h.layers), table.h, table.data_shape, False, 0.0), to_float64(model.b)
 
     def energy(self, x: np.ndarray) -> np.ndarray:
-        """[n], a row at a time."""
+        """Energies [n], row by row."""
         return np.array([0.5 * np.sum((row - self.b) ** 2) - np.sum(self.h(row[None])) for row in x])
 
     def numeric_gradient(self, x: np.ndarray) -> np.ndarray:
@@ -78,7 +78,7 @@ class DsebmReference:
 
 
 class DagmmReference:
-    """Autoencoder, features z, memberships and mixture, as equations 1 to 7 of Zong et al. have them."""
+    """Autoencoder, features z, memberships and mixture, by equations 1 to 7 of Zong et al."""
 
     def __init__(self, model: Any, table: Dagmm) -> None:
         code = table.encoder[-1].units
@@ -98,7 +98,7 @@ class DagmmReference:
         return np.array(z), x_hat
 
     def parts(self, x: np.ndarray) -> dict[str, float]:
-        """The objective on a batch and its three parts before their weights."""
+        """The objective on a batch, and its three terms without their weights."""
         z, x_hat = self.features(x)
         mixture = mixture_of(z, self.estimation(z))
         reconstruction = float(np.mean([(row - row_hat) @ (row - row_hat) for row, row_hat in zip(x, x_hat)]))
@@ -128,7 +128,7 @@ def mixture_of(z: np.ndarray, gamma: np.ndarray, floor: float = 1e-6) -> tuple[n
 
 
 def mixture_energy(z: np.ndarray, phi: np.ndarray, mu: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-    """-log of the density [n], with the inverse and det(2 pi Sigma) as the formula has them."""
+    """-log of the density [n], with the inverse and det(2 pi Sigma) as in the formula."""
     energies = []
     for row in z:
         density = 0.0
@@ -151,7 +151,7 @@ class GanReference:
         self.logits = Stack(layers, (replace(rows[-1], activation="None"),), self.f.shape, False, slope)
 
     def losses(self, x: np.ndarray, z: np.ndarray) -> tuple[float, float]:
-        """Of D, which labels x 1 and G(z) 0, and of G, which wants G(z) labelled 1."""
+        """Losses of D, which labels x 1 and G(z) 0, and of G, which labels G(z) 1."""
         real, fake = (self.logits(self.f(rows)) for rows in (x, self.G(z)))
         return cross_entropy(real, 1) + cross_entropy(fake, 0), cross_entropy(fake, 1)
 

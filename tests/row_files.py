@@ -1,4 +1,4 @@
-"""Files of rows in every format, and what reading a bad one says."""
+"""Files of rows in every format, and messages about bad ones."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def write_array(path: Path, array: np.ndarray = NUMBERS) -> Path:
 
 
 def refusal(call: Callable[[], Any]) -> str:
-    """The one line that an error says."""
+    """The message of an error, which must be one line."""
     with pytest.raises(DataError) as error:
         call()
     assert isinstance(error.value, AladError) and "\n" not in str(error.value)
@@ -52,7 +52,7 @@ def refusal(call: Callable[[], Any]) -> str:
 
 
 def refusals(path: Path, **options: Any) -> list[str]:
-    """What reading the file whole and reading it in chunks say."""
+    """Messages of reading the file whole and in chunks."""
     return [
         refusal(lambda: readers.read(path, **options)),
         refusal(lambda: list(readers.chunks(path, 2, **options))),
@@ -60,5 +60,5 @@ def refusals(path: Path, **options: Any) -> list[str]:
 
 
 def short(value: object) -> str:
-    """The begin of a value, to name a test by; one that is named by megabytes of text costs as many in every report."""
+    """Beginning of a value, for the name of a test; long names would fill every report."""
     return str(value)[:60]

@@ -1,4 +1,4 @@
-"""Tables of the baselines that are small enough for slow references, and rows for their detectors."""
+"""Small tables of the baselines for slow references, and rows for their detectors."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def without_dropout(table: Any) -> Any:
 
 
 def randomise(model: tf.Module, seed: int) -> None:
-    """Give every weight a value of its own, so that none can be left out unnoticed."""
+    """Set all weights to random values, so that a test notices when one is left out."""
     random = np.random.default_rng(seed)
     for weight in model.trainable_variables:
         weight.assign(0.5 * random.standard_normal(weight.shape))
@@ -60,7 +60,7 @@ def randomise(model: tf.Module, seed: int) -> None:
 
 @contextmanager
 def of_toy(chunk: int = 3, batch_size: int = 512) -> Iterator[None]:
-    """The toy data have tables of the baselines, chunks end in the middle of epochs, each leaves a checkpoint."""
+    """Give the toy data tables of the baselines; chunks end within epochs, with a checkpoint after each."""
     tables = {name: replace(of_width(table, 2), batch_size=batch_size) for name, table in TABLES.items()}
     constants: Options = {"CHUNK_STEPS": chunk, "CHECKPOINT_SECONDS": 0.0, "EPOCHS_END_SECONDS": 0.0}
     with ExitStack() as stack:

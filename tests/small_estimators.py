@@ -1,4 +1,4 @@
-"""ALAD on a few rows of five features, with a tiny architecture; steps are eager in the tests that use it."""
+"""ALAD on a few rows of five features, with a tiny architecture and eager steps."""
 
 from __future__ import annotations
 
@@ -31,5 +31,5 @@ NEW_FRAME = frame(NEW)
 
 @cache
 def fitted() -> ALAD:
-    """Not to be changed."""
+    """A fitted ALAD; tests must not change it."""
     return make().fit(frame(X), validation=NEW_FRAME)

@@ -1,4 +1,4 @@
-"""A small image data set prepared by tensorflow-datasets, and a table small enough for runs on it."""
+"""A small image data set in the form of tensorflow-datasets, and a small table for runs on it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from architectures import svhn
 
 
 def images(n: int, seed: int = 0, size: int = 32) -> np.ndarray:
-    """[n, size, size, 3] uint8: noise over one colour an image."""
+    """Images [n, size, size, 3] uint8: noise over one colour per image."""
     random = np.random.default_rng(seed)
     colours = random.integers(0, 200, (n, 1, 1, 3))
     return (colours + random.integers(0, 56, (n, size, size, 3))).astype(np.uint8)
@@ -63,12 +63,12 @@ def _dataset(examples: list[dict[str, Any]], features: Any) -> Any:
 
 @contextmanager
 def small(chunk: int = 1) -> Iterator[None]:
-    """The narrow table, chunks that end in the middle of epochs, and a checkpoint after each."""
+    """Use the narrow table, chunks that end within epochs, and a checkpoint after each chunk."""
     constants: Options = {"CHUNK_IMAGE_STEPS": chunk, "CHECKPOINT_SECONDS": 0.0}
     with patch.multiple(run, **constants), patch.object(svhn, "ALAD", narrow_images()):
         yield
 
 
 def settings(epochs: int = 6, normal_class: int = 3, **options: Any) -> Settings:
-    """Of a run on the small data set; the average of the weights moves fast."""
+    """Settings of a run on the small data set, with a fast average of the weights."""
     return Settings.of_protocol("svhn", epochs=epochs, normal_class=normal_class, ema_decay=0.5, **options)

@@ -1,4 +1,4 @@
-"""Small Keras models as a user brings them; tables by name."""
+"""Small custom Keras models; tables by name."""
 
 from __future__ import annotations
 

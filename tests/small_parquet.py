@@ -1,4 +1,4 @@
-"""A Parquet file of a stranger's, as bytes."""
+"""A malformed Parquet file, as bytes."""
 
 from __future__ import annotations
 

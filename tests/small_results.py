@@ -16,7 +16,7 @@ def metrics(f1: float, /, **others: float) -> dict[str, float]:
 def write_run(
     out: Path, dataset: str, method: str, seed: int, /, f1: float = 0.9, place: str = "", **changes: Any
 ) -> Path:
-    """A complete result.json, of the table's epochs; `changes` replace its entries, None removes one."""
+    """Write a complete result.json with the table's epochs; `changes` replace entries, None removes one."""
     content = {
         "dataset": dataset,
         "method": method,
@@ -36,7 +36,7 @@ def write_run(
 
 
 def write_image_run(out: Path, dataset: str, label: int, seed: int, auroc: float, /, **changes: Any) -> Path:
-    """A complete run of an image task with one AUROC in all scores."""
+    """Write a complete run of an image task with the same AUROC for all scores."""
     scores = {score: metrics(0.9, auroc=auroc) for score in ("features", "l1", "l2", "logits")}
     changes = {"settings": {"normal_class": label}, "scores": scores, **changes}
     return write_run(out, dataset, changes.pop("method", "ALAD"), seed, place=f"class{label}", **changes)

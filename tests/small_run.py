@@ -40,7 +40,7 @@ STEPS = 4  # an epoch
 def small(
     chunk: int = 3, seconds: float = 0.0, epoch_seconds: float = 0.0, epochs_a_record: int = 2, epochs: int = 6
 ) -> Iterator[None]:
-    """The small table, chunks that end in the middle of epochs, and checkpoints this often."""
+    """Use the small table, chunks that end within epochs, and checkpoints at this interval."""
     constants: Options = {
         "CHUNK_STEPS": chunk,
         "CHECKPOINT_SECONDS": seconds,
@@ -57,12 +57,12 @@ def settings(epochs: int = 6, **options: Any) -> Settings:
 
 
 def trainer(seed: int, x: np.ndarray) -> Any:
-    """Of the settings' runs, on rows x [n, 2]."""
+    """The trainer of the settings, on rows x [n, 2]."""
     return models.build(settings(), seed, x).trainer
 
 
 def outcome(run_dir: Path) -> dict[str, Any]:
-    """All that must not depend on interruptions: bits of weights and scores, history and result but the seconds."""
+    """Everything that must not depend on interruptions: weights, scores, history, result without seconds."""
     found: dict[str, Any] = {}
     for name in ("weights.npz", "scores.npz"):
         with np.load(run_dir / name, allow_pickle=False) as stored:
@@ -75,7 +75,7 @@ def outcome(run_dir: Path) -> dict[str, Any]:
 
 
 def work(run_dir: Path, writer: Any) -> None:
-    """Body of a process: a long run as the command line makes it."""
+    """Main function of a process: a long run, as in the command line."""
     with small(epochs=1000):
         process._work(settings(1000), 3, run_dir, None, writer)
 

@@ -1,4 +1,4 @@
-"""Real calls of `alad reproduce toy`, and calls that are stopped; a process group ends whole."""
+"""Real calls of `alad reproduce toy`, and stopped calls; whole process groups are ended."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PATIENCE = 300.0  # seconds until something that must happen has not
 
 
 def state(run_dir: Path) -> dict[str, tuple[int, int]]:
-    """Every file's inode and time of change."""
+    """Inode and change time of every file."""
     return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in run_dir.iterdir()}
 
 
@@ -39,13 +39,13 @@ def group_is_empty(group: int) -> bool:
 
 
 def reproduce(out: Path, seeds: int, jobs: int) -> list[str]:
-    """Arguments of `alad` that make runs of `TOY`."""
+    """Arguments of `alad` for runs of `TOY`."""
     counts = ["--epochs", str(TOY.epochs), "--runs", str(seeds), "--jobs", str(jobs)]
     return ["reproduce", "toy", "--no-jit", *counts, "--out", str(out)]
 
 
 def stopped(arguments: list[str], ready: Callable[[], bool], stop: Callable[[int], None]) -> tuple[int, str]:
-    """Call `stop` with the command's process id once `ready`; its exit code and what it says, when all is over."""
+    """Call `stop` with the process id once `ready`; return exit code and output at the end."""
     command = [sys.executable, "-m", "alad_tf", *arguments]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(command, cwd=CHECKOUT, start_new_session=True, preexec_fn=obey_control_c, **pipes)
@@ -62,7 +62,7 @@ def stopped(arguments: list[str], ready: Callable[[], bool], stop: Callable[[int
 
 
 def obey_control_c() -> None:
-    """Undo that processes in the background ignore it, and the processes that they start."""
+    """Let this process and its children be interrupted: processes in the background ignore Ctrl-C."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -1,4 +1,4 @@
-""".ci/current finds a Python for the current stack, or says in one line why its tests are left out."""
+""".ci/current finds a Python for the current stack, or states in one line why its tests are skipped."""
 
 from __future__ import annotations
 

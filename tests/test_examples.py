@@ -1,4 +1,4 @@
-"""The worked examples run and print what the documentation shows, on fewer epochs."""
+"""The examples run with fewer epochs and print output as in the documentation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 
 def example(name: str, folder: Path, *arguments: str) -> str:
-    """Standard output of an example that runs in a folder."""
+    """Run an example in a folder and return its standard output."""
     command = [sys.executable, str(CHECKOUT / "examples" / name), *arguments]
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)

@@ -1,4 +1,4 @@
-"""Tests run in forked processes: reports are those of pytest, one that dies fails alone, and grown ones make way."""
+"""Tests in forked processes: reports as in pytest, a crash fails one test, grown processes are replaced."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def run(folder: Path, *options: str) -> tuple[int, str]:
 
 
 def outcomes(folder: Path) -> dict[str, str]:
-    """Of each test, by the JUnit report of the last run."""
+    """Outcome of each test, by the JUnit report of the last run."""
     root = ElementTree.parse(folder / "report.xml")
     return {
         case.attrib["name"]: next((child.tag for child in case if child.tag != "properties"), "passed")
@@ -147,7 +147,7 @@ def test_first_failure_ends_the_run_and_the_last_ones_are_run_again(folder: Path
 
 
 def test_control_c(folder: Path, tmp_path: Path) -> None:
-    """As a terminal sends it, to all processes."""
+    """Ctrl-C as from a terminal, to all processes."""
     started = tmp_path / "started"
     (folder / "test_waits.py").write_text(
         "import os, pathlib, time\n\ndef test_waits():\n"

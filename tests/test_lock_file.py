@@ -1,4 +1,4 @@
-"""The lock file, the licences and the Pythons are those that setup.cfg asks for."""
+"""The lock file, the licences and the Pythons match setup.cfg."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Precision, recall and F1 of the top fraction, by hand, by brute force over ties, and by scikit-learn."""
+"""Precision, recall and F1 of the top fraction, compared with values by hand, brute force and scikit-learn."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_order_of_the_rows_does_not_matter() -> None:
 
 
 def test_ranking_metrics_by_hand() -> None:
-    """Three of the four pairs of an anomaly and a normal row are in order; one tie counts a half in the second case."""
+    """Three of four pairs of an anomaly and a normal row are in order; in the second case, one tie counts half."""
     y = np.array([0, 1, 0, 1])
     got = metrics.evaluate(y, np.array([1.0, 2.0, 3.0, 4.0]), 0.5)
     assert got["auroc"] == pytest.approx(3 / 4)

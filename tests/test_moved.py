@@ -1,4 +1,4 @@
-"""Documented paths of the last release still lead to their names, with a warning; and so do its pickles."""
+"""Documented module paths of the last release still work, with a warning; its pickles load."""
 
 from __future__ import annotations
 

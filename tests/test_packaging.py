@@ -1,4 +1,4 @@
-"""The wheel holds everything that is needed at run time, and its command works without the checkout."""
+"""The wheel has all files needed at run time, and its command works without the checkout."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PUBLISHED = CHECKOUT / "results/published"
 
 
 def uv(*arguments: str | Path) -> str:
-    """Run uv with no network; its output."""
+    """Run uv without a network and return its output."""
     command = [find_uv_bin(), *arguments, "--offline", "--no-config"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""What `import alad_tf` offers and what it does to the process."""
+"""Public names of `import alad_tf`, and its effects on the process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""reproduce.sh with the real uv, on a small checkout whose lock file names wheels made here: no network is used."""
+"""reproduce.sh with the real uv, on a small checkout whose lock file names wheels built here, without a network."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def machine(tmp_path: Path) -> Machine:
 
 @pytest.fixture
 def ready(machine: Machine) -> Machine:
-    """A machine on which the first call has been made."""
+    """A machine after the first call."""
     assert machine.good("toy") == GOOD and machine.builds() == 1
     return machine
 
@@ -148,7 +148,7 @@ def test_changed_lock_leaves_out_what_it_no_longer_names(ready: Machine) -> None
 
 
 def start_and_wait(machine: Machine) -> tuple[subprocess.Popen[str], Path]:
-    """A call whose build of alad_tf is at work until the file is removed."""
+    """Start a call whose build of alad_tf continues until the file is removed."""
     waits = machine.folder / "waits"
     waits.touch()
     process = machine.start("toy", BUILD_WAITS=str(waits))
@@ -158,7 +158,7 @@ def start_and_wait(machine: Machine) -> tuple[subprocess.Popen[str], Path]:
 
 @pytest.fixture(params=["flock", "perl"])
 def locking(request: pytest.FixtureRequest, machine: Machine) -> Machine:
-    """A machine with only one of the two commands that lock."""
+    """A machine with only one of the two locking commands."""
     if not (machine.bin / request.param).exists():
         pytest.skip(f"there is no {request.param} on this machine")
     (machine.bin / {"flock": "perl", "perl": "flock"}[request.param]).unlink(missing_ok=True)

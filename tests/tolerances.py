@@ -1,4 +1,4 @@
-"""How far apart two computations of one quantity may be: the derivation of every numeric tolerance of the tests.
+"""Bounds for the difference of two computations of one quantity: the derivation of all numeric tolerances of the tests.
 
 A processor's vector width, its fused multiply-add, the number of threads and the library decide in which order a sum
 is taken, and so how it is rounded. Two right answers therefore differ, and by how much follows from what was added:
@@ -44,12 +44,12 @@ Tensors = Union[Array, list[Array]]  # inputs of a Keras model
 
 
 def added(terms: int) -> float:
-    """Return how many times the error of one term the sum of so many terms has."""
+    """Return the error of a sum of this many terms, in units of the error of one term."""
     return min(float(terms), 4.0 * math.sqrt(terms))
 
 
 def bound(terms: int, magnitude: float, dtype: type[np.floating] = np.float32) -> float:
-    """Return the largest difference of two computations of a sum of so many terms.
+    """Return the largest difference of two computations of a sum of this many terms.
 
     Args:
         terms: additions and products one after the other on the longest way from inputs to outputs.
@@ -60,7 +60,7 @@ def bound(terms: int, magnitude: float, dtype: type[np.floating] = np.float32) -
 
 
 def largest(values: Array) -> float:
-    """Return the largest finite |value|, 0 of none."""
+    """Return the largest finite |value|, 0 if there is none."""
     sizes = np.abs(np.asarray(values, np.float64))
     return float(sizes[np.isfinite(sizes)].max(initial=0.0))
 
@@ -87,26 +87,26 @@ class Work:
     magnitude: float
 
     def __add__(self, after: Work) -> Work:
-        """Return the work of both, one after the other."""
+        """Return the work of both in sequence."""
         return Work(self.terms + after.terms, max(self.magnitude, after.magnitude))
 
     def __mul__(self, times: float) -> Work:
-        """Return the work of what is so many times as large."""
+        """Return the work of a multiple."""
         return Work(self.terms, self.magnitude * times)
 
     @property
     def bound(self) -> float:
-        """The largest difference of two computations."""
+        """Largest difference of two computations."""
         return bound(self.terms, self.magnitude)
 
 
 def assert_within(actual: Array, expected: Array, work: Work, err_msg: str = "") -> None:
-    """Assert that arrays differ by less than the bound of the work behind them."""
+    """Assert that arrays differ by less than the bound of their work."""
     assert_close(actual, expected, work.terms, work.magnitude, err_msg=err_msg)
 
 
 def sensitivity(answer: Callable[[np.ndarray], Array], x: np.ndarray, terms: int) -> float:
-    """Return the bound of a function in which small things are divided by: how far it moves with its inputs.
+    """Return the bound of a function with small divisors: how much it changes with its inputs.
 
     float32 gives the exact answer for inputs that are off in their last digits; `answer`, in float64, is asked for some
     of those.
@@ -168,7 +168,7 @@ def of_logits(networks: Networks, x: np.ndarray, z: np.ndarray) -> dict[str, Wor
 
 
 def terms_of(*models: tf.keras.Model) -> int:
-    """Return how many terms a pass through some Keras models adds up."""
+    """Return the number of terms that a pass through Keras models sums."""
     kernels = [linear.kernel.shape for model in models for linear in map(_linear, model.layers) if _has_kernel(linear)]
     return sum(math.prod(shape[:-1]) + 1 for shape in kernels)
 
@@ -186,7 +186,7 @@ def _is_batch_norm(layer: tf.keras.layers.Layer) -> bool:
 
 
 def _of_batch_norm(layer: tf.keras.layers.Layer, a: np.ndarray, training: bool) -> Work:
-    """What varies little is magnified."""
+    """Small variation is magnified."""
     axes = tuple(range(a.ndim - 1))
     mean, variance = (a.mean(axes), a.var(axes)) if training else (layer.moving_mean, layer.moving_variance)
     slope = np.abs(layer.gamma) / np.sqrt(variance + layer.epsilon)
@@ -209,7 +209,7 @@ def _of_linear(layer: tf.keras.layers.Layer, given: list[np.ndarray]) -> Work:
 
 
 def _tiled(given: list[np.ndarray]) -> list[np.ndarray]:
-    """Members of a pair with as many rows each, where the first stands once for several of the second."""
+    """Members of a pair with equal numbers of rows, if one first member stands for several second ones."""
     rows = max(map(len, given))
     return [np.tile(part, [rows // max(len(part), 1), *[1] * (part.ndim - 1)]) for part in given]
 
@@ -274,6 +274,6 @@ def of_table(model: Model, frame: pd.DataFrame) -> float:
 
 
 def assert_scores(actual: Mapping[str, Array], expected: Mapping[str, Array], bounds: dict[str, float]) -> None:
-    """Assert that every score that is in `actual` is that of `expected` up to its bound."""
+    """Assert that every score in `actual` equals that in `expected` up to its bound."""
     for name, score in actual.items():
         np.testing.assert_allclose(score, expected[name], rtol=0.0, atol=bounds[name], err_msg=name)

@@ -1,4 +1,4 @@
-"""An interrupted run goes on with the same bits; a damaged checkpoint is named and never trusted."""
+"""Interrupted runs resume with bit-identical results; damaged checkpoints are named and never used."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def small() -> Iterator[None]:
 
 @pytest.fixture
 def warned(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """For tests that expect warnings; the others have none."""
+    """Collect warnings, in tests that expect some; the others fail on a warning."""
     return caplog
 
 
@@ -54,7 +54,7 @@ def no_warnings(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
 
 
 def run(run_dir: Path, stopping: Callable[[], bool] = lambda: False, **options: Any) -> list[Progress]:
-    """Make the small run, or go on with it, until it is complete or was told to stop; returns its reports."""
+    """Start or resume the small run until it is complete or stopped, and return its reports."""
     reports: list[Progress] = []
     try:
         experiment.run(small_run.settings(**options), 3, run_dir, report=reports.append, stopping=stopping)
@@ -81,7 +81,7 @@ def names_in(folder: Path) -> set[str]:
     ids=["all", "no SN, no average", "tfa SN, no Dzz"],
 )
 def test_stopped_after_every_chunk(tmp_path: Path, options: Options, steps: list[int]) -> None:
-    """Epochs have 4 steps and records 8, in chunks of 3, 3 and 2. Only the graph of all is one that others share."""
+    """Epochs have 4 steps and records 8, in chunks of 3, 3 and 2. Only the whole graph is shared."""
     epochs = steps[-1] // 4
     with small_run.small(epochs=epochs), eagerly() if options else contextlib.nullcontext():
         whole = run(tmp_path / "whole", epochs=epochs, **options)
@@ -96,7 +96,7 @@ def test_stopped_after_every_chunk(tmp_path: Path, options: Options, steps: list
 
 @pytest.mark.parametrize("jit", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_compiled_run_goes_on_with_the_same_bits(tmp_path: Path, jit: bool) -> None:
-    """It is stopped after 14 steps, in the middle of an epoch and of a record."""
+    """The run stops after 14 steps, within an epoch and within a record."""
     run(tmp_path / "whole", jit=jit)
     answers = iter([False] * 4 + [True])
     assert run(tmp_path / "parts", lambda: next(answers), jit=jit)[-1].step == 14
@@ -159,7 +159,7 @@ def variables() -> tf.train.Checkpoint:
 
 @pytest.fixture
 def saved(tmp_path: Path, variables: tf.train.Checkpoint) -> checkpoints.Checkpoints:
-    """Checkpoints of steps 7 to 11, of which the last two are left."""
+    """Checkpoints of steps 7 to 11; the last two are kept."""
     kept = checkpoints.Checkpoints(tmp_path / "checkpoints", variables)
     for step in range(7, 12):
         variables.x.assign([step, -step])
@@ -263,7 +263,7 @@ def test_fault_while_saving_leaves_the_others(
 
 
 def test_full_disk(tmp_path: Path) -> None:
-    """A limit on the size of files stands in for it: TensorFlow's own writing is refused."""
+    """A limit on file sizes simulates it: TensorFlow cannot write."""
     resource = pytest.importorskip("resource")
     code = (
         "import sys, pathlib, resource, tensorflow as tf; from alad_tf import errors; "
@@ -371,7 +371,7 @@ def test_terminated_process_saves_at_the_end_of_its_chunk(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_killed_processes_go_on_with_the_same_bits(tmp_path: Path) -> None:
-    """Five kills of real processes, in this suite; the script does as many as one likes."""
+    """Kill real processes five times; the script can do more."""
     outcome = kill_runs.Outcome.of_kills(tmp_path, kills=5, seed=1)
     assert outcome.problems == [] and sum(outcome.kills.values()) == 5
     assert set(outcome.kills) & {"training", "checkpoint"} and "results" in outcome.kills

@@ -59,7 +59,7 @@ def test_table_and_figure(call: list[object], tmp_path: Path, capfd: pytest.Capt
 
 
 def test_goes_on(call: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is there is not run again; an interrupted call keeps what is finished."""
+    """Finished runs are not repeated; an interrupted call keeps them."""
     made: list[str] = []
     build = compare._build
 
@@ -88,7 +88,7 @@ def test_alad_among_them(
 
 
 def test_a_method_that_fails(call: list[object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """It is named under the table, is not kept, and the others are there."""
+    """The table names it in a footnote, it is not stored, and the other methods are shown."""
 
     def broken(method: str, seed: int, width: int) -> object:
         raise ValueError("no room")

@@ -1,4 +1,4 @@
-"""What runs will take: the estimate before they start, the measured one after a few steps; with a fake clock."""
+"""Duration of runs, with a fake clock: the estimate before they start, and the measurement after a few steps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BEGIN = datetime(2026, 3, 1, 22, 0)
 
 
 class Clock:
-    """Seconds since the begin, as a test sets them."""
+    """Seconds since the start, set by a test."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -62,7 +62,7 @@ def test_time_until_all_are_complete(shares: list[float], waiting: int, jobs: in
 
 
 def test_before_the_runs(clock: Clock, tmp_path: Path) -> None:
-    """900 s of a run in the list of costs: 5 pairs of two are 4500 s."""
+    """A run costs 900 s in the list: 5 pairs of runs take 4500 s."""
     clock.forecast(of_method("kdd99", "ALAD"), 10, 2).begin(tmp_path)
     assert clock.lines == [
         "kdd99 ALAD: 10 runs of about 15 min each, 2 at a time: about 1.2 h, until about 23:15 (an estimate from "
@@ -71,7 +71,7 @@ def test_before_the_runs(clock: Clock, tmp_path: Path) -> None:
 
 
 def test_fewer_epochs_and_one_run(clock: Clock, tmp_path: Path) -> None:
-    """A tenth of the epochs: 10 s to start and 89 s of 890."""
+    """A tenth of the epochs: 10 s for the start, and 89 s instead of 890."""
     clock.forecast(of_method("kdd99", "ALAD", epochs=10), 1, 4).begin(tmp_path)
     (line,) = clock.lines
     assert line.startswith("kdd99 ALAD-10epochs: about 2 min, until about 22:01 (") and line.endswith(
@@ -124,7 +124,7 @@ def test_nothing_is_said_of_what_is_short_or_unknown(
 
 
 def test_measured_steps(clock: Clock) -> None:
-    """50 steps in 15 s: 300 ms each, 300 s for 1000, and 10 s to start: three runs, one after the other."""
+    """50 steps in 15 s are 300 ms each: 300 s for 1000 steps, and 10 s for the start of each of three runs."""
     forecast = clock.forecast(of_method("kdd99", "ALAD"), 3, 1)
     forecast.started("seed 0")
     for clock.seconds, step in ((20.0, 10), (34.0, 55), (35.0, 60), (36.0, 70)):
@@ -144,7 +144,7 @@ def test_measured_steps(clock: Clock) -> None:
 
 
 def test_a_resumed_run_counts_from_its_step(clock: Clock) -> None:
-    """800 of 1000 steps were there: a fifth of 10 s and 1000 s is left."""
+    """800 of 1000 steps were done before: a fifth of 10 s and 1000 s is left."""
     forecast = clock.forecast(of_method("kdd99", "ALAD"), 1, 1)
     forecast.started("seed 0")
     for clock.seconds, step in ((0.0, 785), (15.0, 800)):

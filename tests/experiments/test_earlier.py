@@ -1,4 +1,4 @@
-"""Runs that depart from the protocol in folders of earlier versions: they move, count, and block nothing."""
+"""Runs that depart from the protocol, in folders of earlier versions: they are renamed, counted, and block nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ QUICK = Settings.of_protocol("toy", epochs=1)
 
 
 def write(made: AnySettings, out: Path, seed: int = 0, name: str | None = None) -> Path:
-    """The files of a complete run, in a folder of this name or in its own."""
+    """Write the files of a complete run to a folder with this name, or with its own."""
     folder = made.folder(out, seed)
     if name is not None:
         task = folder.relative_to(out / made.dataset / made.method)
@@ -73,7 +73,7 @@ def test_runs_in_nobodys_way_stay(tmp_path: Path, options: Options) -> None:
 
 
 def test_two_runs_of_the_same_settings(tmp_path: Path) -> None:
-    """The one under the earlier name stays, until it is in the way; then it is put aside, and nothing is lost."""
+    """The run with the earlier name stays until its folder is needed; then it is renamed, and nothing is lost."""
     own, there = write(QUICK, tmp_path), write(QUICK, tmp_path, name="ALAD")
     (there / "result.json").write_text("the earlier one")
     assert moved(QUICK, tmp_path) == []

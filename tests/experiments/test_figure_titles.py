@@ -1,4 +1,4 @@
-"""Titles of the figures of runs: names as in the tables, missing runs, and what is normal."""
+"""Titles of figures: names as in the tables, missing runs, the normal class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Table IV: the whole search is timed, and the file names the measured calls."""
+"""Table IV: the complete search is timed, and the file names the measured calls."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from architectures.kdd99 import GAN
 
 @pytest.fixture
 def rows(monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
-    """Rows of KDD99's width in place of the data."""
+    """Random rows with KDD99's number of features."""
     x = draw(0, 60, 121)
     monkeypatch.setattr(
         loading, "load", lambda name, **options: base.Split(x, None, x, np.arange(60, dtype=np.uint8) % 2)

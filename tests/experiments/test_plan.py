@@ -1,4 +1,4 @@
-"""Missing runs of the tables are found, ordered by cost and made within a budget; baselines are fakes."""
+"""Missing runs of the tables are found, ordered by cost and done within a budget; baselines are fakes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ COSTS = {
 
 @pytest.fixture(autouse=True)
 def costs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hours that do not change when a method becomes faster."""
+    """Fixed costs in hours, which do not change when a method becomes faster."""
     assert {dataset: set(known) for dataset, known in cost.COSTS.items()} == {name: set(COSTS[name]) for name in COSTS}
     monkeypatch.setattr(cost, "COSTS", COSTS)
 
@@ -56,7 +56,7 @@ class Fake:
 
 
 class Machine:
-    """In the place of `runs.run_all`: every run takes its cost times `slowness` on a clock of its own."""
+    """Replaces `scheduler.run_all`: every run takes its cost times `slowness` on a fake clock."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now, self.slowness = 1000.0, 1.0
@@ -227,7 +227,7 @@ def test_what_does_not_fit_is_named_and_made_by_the_next_call(tmp_path: Path, ma
 
 
 def test_a_fast_machine_makes_more_and_a_slow_one_less(tmp_path: Path, machine: Machine) -> None:
-    """540 s are thought to hold 16 runs of 30 s and none of the eight of 75 s.
+    """540 s are planned for 16 runs of 30 s and none of the eight of 75 s.
 
     At half the time each the 16 take 240 s, and of the others, 37.5 s each, the last starts at 465 s: 540 less 75.
     At twice the time a run starts every 60 s, the last at 480 s.
@@ -274,7 +274,7 @@ def test_runs_of_another_table_are_not_added_to(tmp_path: Path, machine: Machine
 
 
 def test_quick_looks_neither_count_nor_block(tmp_path: Path, machine: Machine) -> None:
-    """One in the folder that earlier versions gave it, one without XLA there, and one in its own."""
+    """One in the folder of earlier versions, one without XLA there, and one in its own folder."""
     quick = Settings.of_protocol("arrhythmia", epochs=1)
     without = Settings.of_protocol("arrhythmia", jit=False)
     quick.claim(write_run(tmp_path, "arrhythmia", "ALAD", 2, epochs=1).parent, 2)

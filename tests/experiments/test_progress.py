@@ -19,7 +19,7 @@ def progress(step: int, quality: str | None = None) -> Progress:
 
 
 def test_plain_lines(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    """One line a run and minute, the first one earlier; the time left counts from the first report."""
+    """One line per run and minute, the first one earlier; the time left is measured from the first report."""
     clock = iter([0.0, 59.0, 60.0, 100.0, 120.0, 180.0])
     monkeypatch.setattr(board_module, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
     board = ProgressBoard(TOY, done=[], to_do=["seed 4"])
@@ -38,7 +38,7 @@ def test_plain_lines(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixtu
 
 
 def test_time_left_of_a_resumed_run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    """It counts the steps of this call only: 50 in a minute, 50 to go."""
+    """Only steps of this call count: 50 in a minute, 50 left."""
     clock = iter([0.0, 60.0])
     monkeypatch.setattr(board_module, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
     board = ProgressBoard(TOY, done=[], to_do=["seed 4"])

@@ -1,4 +1,4 @@
-"""What a killed process leaves beside a complete run."""
+"""Files that a killed process leaves beside a complete run are removed."""
 
 from __future__ import annotations
 

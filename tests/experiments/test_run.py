@@ -1,4 +1,4 @@
-"""A run's folder: what it holds, that it is repeatable, and that it is complete or says that it is not."""
+"""The folder of a run: files, bit-identical repetition, complete and incomplete runs."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def small() -> Iterator[None]:
 
 
 class Made:
-    """A run that is made once, with all that it returned and reported."""
+    """A run that is done once, with its results and reports."""
 
     def __init__(self, run_dir: Path) -> None:
         self.run_dir = run_dir
@@ -184,7 +184,7 @@ def test_figure_of_the_plane(made: Made) -> None:
 
 
 def test_same_seed_same_bits_however_it_is_watched(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also with fewer, longer records and shorter calls of the graph, which are matters of reporting only."""
+    """Also with other record lengths and calls of the graph, which affect reports only."""
     monkeypatch.setattr(run, "RECORDS", 3)
     monkeypatch.setattr(run, "CHUNK_STEPS", 5)
     reports: list[Progress] = []
@@ -234,7 +234,7 @@ def test_options_reach_the_networks(made: Made, tmp_path: Path) -> None:
 
 
 def test_average_scores_and_is_stored(made: Made, tmp_path: Path) -> None:
-    """After the same training: the trained weights without an average, else theirs over the steps."""
+    """After the same training: the trained weights, or their average over the steps."""
     run.run(settings(ema_decay=None), 3, tmp_path / "trained")
     trained, average = arrays(tmp_path / "trained" / "weights.npz"), arrays(made.run_dir / "weights.npz")
     assert [r["loss_d"] for r in history(tmp_path / "trained")] == [r["loss_d"] for r in history(made.run_dir)]
@@ -342,7 +342,7 @@ def test_full_disk_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, f
 
 
 def test_figure_that_cannot_be_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The run is then not complete: the next call makes the figure."""
+    """The run is then incomplete: the next call draws the figure."""
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")

@@ -1,7 +1,7 @@
-"""Runs in processes of their own: complete, skipped, remade, failed, killed and interrupted.
+"""Runs in separate processes: complete, skipped, repeated, failed, killed and interrupted.
 
-The workers are scripted: `sitecustomize`, which Python imports at its start, puts a module that does as a plan
-says in the place of alad_tf.experiments.run.
+The workers are scripted: `sitecustomize`, which Python imports at start-up, replaces alad_tf.experiments.run by a
+module that follows a plan.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ Script = Callable[[dict[int, str]], Path]
 
 @pytest.fixture
 def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
-    """`script({seed: action})` sets what workers that start from now on do; returns the script's folder."""
+    """`script({seed: action})` sets what workers do that start from now on, and returns the script's folder."""
     folder = tmp_path / "script"
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(SCRIPTED)
@@ -172,7 +172,7 @@ def test_next_call_makes_what_is_missing_and_nothing_else(
 
 
 def test_jobs_at_a_time(script: Script, tmp_path: Path) -> None:
-    """Seeds 0 and 1 can only end if both run at once; no third does."""
+    """Seeds 0 and 1 can only end if both run at once; a third run waits."""
     script({0: "meet 1", 1: "meet 0"})
     scheduler.run_all(TOY, range(4), tmp_path / "two", jobs=2)
     scheduler.run_all(TOY, [2, 3], tmp_path / "one", jobs=1)
@@ -284,7 +284,7 @@ def test_workers_end_when_the_command_is_killed(script: Script, tmp_path: Path) 
 def test_signals_of_a_terminal_are_left_to_the_parent_from_a_workers_start(
     number: signal.Signals, script: Script, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A worker that dies of it, before it has even been told what to do, prints a traceback over the parent's line."""
+    """A worker that the signal kills before it has its task would print a traceback over the parent's line."""
     (script({}) / "interrupt").write_text(str(int(number)))
     before = signal.getsignal(signal.SIGINT)
     obey_control_c()
@@ -317,7 +317,7 @@ def test_second_control_c_ends_at_once(script: Script, tmp_path: Path) -> None:
 
 
 def test_the_grace_ends(script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that does not stop is killed after it."""
+    """A run that does not stop in time is killed."""
     script({0: "hang"})
     monkeypatch.setattr(scheduler, "GRACE_SECONDS", 0.5)
     started = TOY.folder(tmp_path, 0) / "facts.json"
@@ -356,7 +356,7 @@ def test_budget_counts_from_now(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_runs_go_on_until_the_budget_ends(script: Script, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """At the end of the budget the current run is stopped as by an interrupt, without a failure; no other starts."""
+    """At the end of the budget the current run is interrupted, which is no failure, and no other run starts."""
     script({1: "wait"})
 
     class Budget(scheduler.Budget):

@@ -1,4 +1,4 @@
-"""Settings of a run: the protocol's defaults, names of folders, and a folder for one set of settings only."""
+"""Settings of a run: the protocol's defaults, folder names, one set of settings per folder."""
 
 from __future__ import annotations
 
@@ -256,7 +256,7 @@ def test_claim_after_the_table_has_changed(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_claim_of_a_folder_by_an_older_version(tmp_path: Path) -> None:
-    """An option that its config.json does not know yet is a difference, not a fault."""
+    """An option that is missing in the older config.json is a difference, not an error."""
     KDD99.claim(tmp_path, 0)
     config = json.loads((tmp_path / "config.json").read_text())
     del config["scaling"], config["jit"]

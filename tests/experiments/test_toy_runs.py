@@ -1,4 +1,4 @@
-"""`alad reproduce toy` in real processes: stopped, completed, summed up and made again."""
+"""`alad reproduce toy` in real processes: stopped, completed, summarised and repeated."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def arrays(path: Path) -> dict[str, bytes]:
 
 
 class Made:
-    """The results folder of two runs, of which the second is stopped first, and the command's output."""
+    """Results folder of two runs, the second of which was stopped and resumed, and output of the command."""
 
     def __init__(self, alad: Alad, out: Path) -> None:
         self.method = out / "toy" / "ALAD-1epochs"

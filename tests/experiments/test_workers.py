@@ -1,4 +1,4 @@
-"""Processes that train as one, `--strategy multi-worker`: which is which, and two of them through the command line."""
+"""`--strategy multi-worker`: roles of the processes, and training by two processes through the command line."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class Pair:
             self.cluster = {"worker": [f"localhost:{found.getsockname()[1]}" for found in (one, other)]}
 
     def start(self, *epochs: int) -> None:
-        """A number of epochs for each of the two."""
+        """Start both with their numbers of epochs."""
         self.started = [
             alad(self.out, number, "--strategy", "multi-worker", TF_CONFIG=text)
             for number, text in zip(epochs, self.places())
@@ -133,7 +133,7 @@ class Pair:
         return [place(self.cluster, index=index) for index in range(2)]
 
     def wait_for_training(self) -> None:
-        """Until worker 1 is past its first steps."""
+        """Wait until worker 1 has done its first steps."""
         assert self.started[1].stderr is not None
         assert any("min left" in line for line in self.started[1].stderr), "it ended"
 
@@ -177,7 +177,7 @@ def losses(run_dir: Path) -> list[list[float]]:
 
 @pytest.mark.slow
 def test_two_processes_are_stopped_go_on_and_train_as_one(pair: Pair) -> None:
-    """Stopped through the one that is not the chief; only the chief writes.
+    """Stop them by a signal to the worker that is not the chief; only the chief writes.
 
     Digits are lost as in test_distribution.py.
     """
@@ -206,7 +206,7 @@ def test_two_processes_are_stopped_go_on_and_train_as_one(pair: Pair) -> None:
 
 @pytest.mark.slow
 def test_images_with_their_best_weights(pair: Pair, tmp_path: Path) -> None:
-    """Batch norm has a state in each process: reading it, and so scoring and saving, is done by all at once."""
+    """Each process has a state of batch norm: all processes read it together, so they score and save together."""
     small_images.prepare(tmp_path / "data")
     path = os.pathsep.join([str(CHECKOUT / "tests"), str(CHECKOUT)])
     pair.started = [

@@ -1,4 +1,4 @@
-"""Packed files are refused before they take more memory than they should."""
+"""Packed files are refused before they exceed their memory limit."""
 
 from __future__ import annotations
 

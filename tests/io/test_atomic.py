@@ -1,4 +1,4 @@
-"""Files are complete under their final name or absent; a fault leaves what stood there."""
+"""Files are complete under their final name or absent; a failure keeps the earlier file."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_parents_are_made(tmp_path: Path) -> None:
 
 
 def test_temporary_file_keeps_the_suffix(tmp_path: Path) -> None:
-    """NumPy appends .npz to other names, and matplotlib chooses the format by it."""
+    """NumPy appends .npz to other names, and matplotlib selects the format by suffix."""
     with atomic.replacing(tmp_path / "arrays.npz") as temporary:
         np.savez(temporary, x=np.arange(3))
     assert names_in(tmp_path) == ["arrays.npz"]
@@ -132,7 +132,7 @@ def test_exchange_that_fails(folders: tuple[Path, Path], library: type, monkeypa
 
 
 def test_full_disk(old: Path) -> None:
-    """A limit on the size of files stands in for a full disk: the operating system itself refuses to write on."""
+    """A limit on file sizes simulates a full disk: the operating system refuses to write more."""
     resource = pytest.importorskip("resource")
     code = (
         "import sys, pathlib; from alad_tf.io import atomic\n"
@@ -254,7 +254,7 @@ def test_temporary_folder_is_removed_with_what_is_left_in_it(tmp_path: Path) -> 
 
 
 def test_temporary_file_that_is_taken_for_a_leftover(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another process removes it between its making and its locking: another one is made."""
+    """Another process removes it before it is locked: a new one is created."""
     try_lock = locks.try_lock
     removed: list[str] = []
 

@@ -1,4 +1,4 @@
-"""One process at a time works in a folder; the package imports where there are no file locks."""
+"""One process at a time uses a folder; the package can be imported without file locks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_lock_names_its_owner_and_dies_with_it(tmp_path: Path) -> None:
 
 
 def test_lock_on_a_removed_file_is_taken_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its owner removes the file between our opening and our locking of it."""
+    """The owner removes the file after we open it and before we lock it."""
     try_lock, calls = locks.try_lock, []
 
     def locking(descriptor: int) -> bool:
@@ -49,7 +49,7 @@ def test_lock_on_a_removed_file_is_taken_again(tmp_path: Path, monkeypatch: pyte
 
 
 def test_without_fcntl(tmp_path: Path) -> None:
-    """As on Windows: everything imports, files are written, and only the lock of a run's folder is refused."""
+    """As on Windows: all imports work, files are written, and only the lock of a run's folder is refused."""
     code = (
         "import importlib, pathlib, pkgutil, sys; sys.modules['fcntl'] = None\n"
         "import alad_tf, alad_tf.cli, alad_tf.data, alad_tf.io, alad_tf.tabular\n"

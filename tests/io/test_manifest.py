@@ -1,4 +1,4 @@
-"""Manifests: every difference between a folder and its entries is named; JSON is bounded and read from plain files."""
+"""Manifests name every difference between a folder and its entries; JSON has a size limit and must be a plain file."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_json(folder: Path) -> None:
 
 
 def test_json_behind_a_link(folder: Path) -> None:
-    """Allowed where it is asked for, with the same bounds."""
+    """Links are allowed on request, with the same limits."""
     (folder / "b.json").symlink_to(folder / "a.json")
     assert manifest.load_object(folder / "b.json", links=True) == {"a": [1, 2]}
     with pytest.raises(ValueError, match="^a link, a folder or another special file$"):

@@ -1,4 +1,4 @@
-"""A model folder comes back as it was written, or is refused with the name of what is wrong."""
+"""A model folder is read as it was written, or refused with the name of the fault."""
 
 from __future__ import annotations
 

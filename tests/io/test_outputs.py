@@ -1,4 +1,4 @@
-"""Paths of output files under which something would be lost are refused before any work is done."""
+"""Output paths that would overwrite inputs or models are refused before any work."""
 
 from __future__ import annotations
 

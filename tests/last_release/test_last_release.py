@@ -1,7 +1,7 @@
-"""Files that release 0.1.0 wrote are read, and give its scores: a model folder, an export, a run of the toy data.
+"""Files of release 0.1.0 can be read and give the same scores: a model folder, an export, a run of the toy data.
 
 `rows.csv` has the first rows of the table that the model was fitted on, `scored.csv` what `alad score --explain 2` of
-that release wrote for them. The run lacks its weights, which are larger than a file of the repository may be.
+that release wrote for them. The weights of the run are left out because they are too large for the repository.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Updates move what they should, by Adam, on the right rows; compiled or eager, in one call or many, all is equal."""
+"""Updates change the right weights by Adam on the right rows; compiled or eager, in one call or many, all is equal."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def kernels(weights: list[tf.Variable]) -> list[np.ndarray]:
 
 @cache
 def trained(steps: tuple[int, ...] = (2,), **options: Any) -> tuple[Trainer, list[dict[str, float]]]:
-    """A trainer after some calls of train, eagerly, and what they returned."""
+    """A trainer after some eager calls of `train`, and their return values."""
     with eagerly():
         trainer = make(**options)
         return trainer, [trainer.train(count) for count in steps]
@@ -153,7 +153,7 @@ def test_tables_have_beta2_and_epsilon_of_tensorflow_1(name: str) -> None:
 
 
 class Recorder:
-    """Notes the rows and z of every update in the order of the loop, and optionally lets the update happen."""
+    """Records rows and z of every update in the order of the loop, and optionally performs the update."""
 
     def __init__(self, trainer: Trainer, update: bool = False) -> None:
         self.calls: list[tuple[str, np.ndarray, np.ndarray]] = []
@@ -181,7 +181,7 @@ class Recorder:
 
 
 def numbered(n: int, table: Alad = TINY, seed: int = 1) -> Trainer:
-    """A trainer on rows whose first feature is their number."""
+    """A trainer on rows whose first feature is the row number."""
     x = draw(0, n, table.n_features)
     x[:, 0] = np.arange(n)
     built = networks.build(table, spectral_norm=None)
@@ -207,7 +207,7 @@ def test_loop_alternates_and_drops_the_last_incomplete_batch() -> None:
 
 @pytest.mark.parametrize("n", [ROWS, 8 * 43 + 5])
 def test_an_epoch_uses_each_row_at_most_once_in_each_order(n: int) -> None:
-    """43 steps are more than the loop takes in one go."""
+    """43 steps are more than the loop runs at once."""
     _, recorder = recorded(n, epochs=2)
     orders = [recorder.rows(side)[: n // 8] for side in "dg"] + [recorder.rows(side)[n // 8 :] for side in "dg"]
     for order in orders:
@@ -257,7 +257,7 @@ def test_five_generator_encoder_steps_have_batches_and_z_of_their_own() -> None:
 
 
 def test_losses_of_a_call_are_means_over_its_steps() -> None:
-    """loss_ge is taken after the update of the discriminators, and is that of the last of the G/E updates."""
+    """loss_ge is computed after the update of the discriminators, in the last update of G and E."""
     table = without_dropout(replace(TINY, ge_steps=2))
     with eagerly():
         trainer = make(table, spectral_norm=None)
@@ -307,7 +307,7 @@ def test_average_starts_as_a_copy_whatever_it_held() -> None:
 
 @pytest.mark.parametrize("jit", [True, False])
 def test_compiled_steps_are_traced_once_and_equal_eager_ones(jit: bool) -> None:
-    """Also: with all variables put back, the same steps in other portions end in the same bits."""
+    """After all variables are restored, the same steps in other portions give the same bits."""
     shared_graphs.forget()
     table = replace(TINY, optimizer=EPSILON)
     eager, eager_losses = trained((2, 4), table=table, spectral_norm="paper")
@@ -354,7 +354,7 @@ def test_one_call_equals_two_across_the_end_of_an_epoch() -> None:
 
 @pytest.mark.parametrize("option", [{"seed": 2}, {"spectral_norm": None}, {"spectral_norm": "tfa"}], ids=str)
 def test_option_changes_the_trained_kernels(option: dict[str, object]) -> None:
-    """Initial kernels depend on none of these."""
+    """Initial kernels do not depend on these options."""
     plain, other = trained()[0], trained(**option)[0]
     assert none_equal(kernels(plain.networks.trained_weights), kernels(other.networks.trained_weights))
 

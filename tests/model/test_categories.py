@@ -1,4 +1,4 @@
-"""Votes of near training rows for the usual category of a row, counted by hand; unseen categories."""
+"""Votes of near training rows for the usual category, counted by hand; unseen categories."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BLOCKS = ((1, 3), (4, 7))
 
 
 def rows(count: int, seed: int) -> np.ndarray:
-    """A number and the two categories that its sign decides, a constant, and three categories at random."""
+    """A number, two categories that depend on its sign, a constant, and three random categories."""
     random = np.random.default_rng(seed)
     x = np.zeros((count, 7), np.float32)
     x[:, 0] = random.choice([-1.0, 1.0], count)
@@ -45,7 +45,7 @@ def test_a_swapped_category_is_surprising_and_an_unseen_one_more() -> None:
 
 
 def test_chances_by_hand() -> None:
-    """One column of categories alone: all rows are equally near, and all vote."""
+    """With a single categorical column, all rows are equally near, and all vote."""
     kept = np.repeat(np.eye(3, dtype=np.float32), [60, 30, 10], axis=0)
     ((chance, surprise),) = Categories.of_rows(kept, ((0, 3),)).chances(tf.constant(np.eye(3, dtype=np.float32)))
     counts = np.array([60.0, 30.0, 10.0])
@@ -56,7 +56,7 @@ def test_chances_by_hand() -> None:
 
 
 def test_the_rows_themselves_do_not_vote() -> None:
-    """Kept rows with a wrong category are as surprising as fresh ones."""
+    """Stored rows with a wrong category are as surprising as new ones."""
     kept = KEPT.copy()
     kept[0, 1:3] = kept[0, 2:0:-1]
     known = Categories.of_rows(kept, BLOCKS)

@@ -1,4 +1,4 @@
-"""Several devices share each batch and train as one does. In processes: devices are made at the start."""
+"""Several devices share each batch and train like one. In processes, because devices are created at start-up."""
 
 from __future__ import annotations
 
@@ -77,14 +77,14 @@ def answers(process: subprocess.Popen[str], *names: str) -> Answers:
 
 @pytest.fixture(scope="module")
 def one() -> Answers:
-    """What one device finds, in one process for all tables; bfloat16 comes last, for the process keeps it."""
+    """Results of one device, in one process for all tables; bfloat16 is last because it stays on in the process."""
     names = ("toy", "tiny", "images", "images in bfloat16")
     return answers(start("one", *names), *names)
 
 
 @pytest.fixture(scope="module")
 def mirrored() -> Answers:
-    """What two devices of a process find."""
+    """Results of two devices of a process."""
     names = ("toy", "tiny", "images")
     return answers(start("mirrored", *names), *names)
 
@@ -92,7 +92,7 @@ def mirrored() -> Answers:
 def test_two_devices_have_the_losses_of_one(one: Answers, mirrored: Answers) -> None:
     """The table of the toy data has neither batch norm nor dropout: only the order of sums differs.
 
-    Adam's first steps are as large for a gradient that is almost 0 as for any other, so that last digits grow. Two
+    Adam's first steps are as large for tiny gradients as for others, which amplifies differences in last digits. Two
     processes are compared with one in tests/experiments/test_workers.py.
     """
     for ours, theirs, digits in zip(
@@ -104,7 +104,7 @@ def test_two_devices_have_the_losses_of_one(one: Answers, mirrored: Answers) -> 
 
 @pytest.mark.parametrize("name", ["tiny", "images"])
 def test_two_devices_train_every_kind_of_layer(one: Answers, mirrored: Answers, name: str) -> None:
-    """Batch norm sees half a batch, and each half has dropout masks of its own: losses are close, not equal."""
+    """Each device has half a batch for batch norm, and separate dropout masks: losses are close, not equal."""
     for ours, theirs in zip(mirrored[name]["losses"], one[name]["losses"]):
         assert ours == pytest.approx(theirs, rel=0.2)
         assert ours != theirs

@@ -1,4 +1,4 @@
-"""Dropout: shares, masks by seed and call, and its place in the networks."""
+"""Dropout: fractions, masks by seed and call, and its positions in the networks."""
 
 from __future__ import annotations
 

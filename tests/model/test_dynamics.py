@@ -1,4 +1,4 @@
-"""Released dynamics of training, each held to arithmetic done by hand."""
+"""Training dynamics of the released code, compared with arithmetic by hand."""
 
 from __future__ import annotations
 

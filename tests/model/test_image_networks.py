@@ -1,4 +1,4 @@
-"""The networks of images are what Table IX says: shapes layer by layer; convolutions, losses, scores held to SciPy."""
+"""Image networks follow Table IX: shapes layer by layer; convolutions, losses and scores compared with SciPy."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_kernels_are_normal_and_biases_zero(built: networks.Networks) -> None:
 
 @pytest.fixture(params=[(kind, along) for kind in ("paper", None) for along in ("height", "channels")])
 def narrow(request: pytest.FixtureRequest) -> tuple[Alad, networks.Networks, Reference]:
-    """The table with few maps and without dropout, its networks with every weight moved, and their reference."""
+    """The table with few maps and no dropout, networks with random weights, and their reference."""
     kind, along = request.param
     table = without_dropout(narrow_images())
     table = replace(table, Dxx=replace(table.Dxx, joint=(Concatenate(along), *table.Dxx.joint[1:])))
@@ -145,7 +145,7 @@ def test_forward_passes(narrow: tuple[Alad, networks.Networks, Reference]) -> No
 
 
 def test_losses_in_training_mode(narrow: tuple[Alad, networks.Networks, Reference]) -> None:
-    """Batch norm takes the statistics of each batch alone: x and G(z) in E, z and E(x) in G."""
+    """Batch norm uses the statistics of each batch separately: x and G(z) in E, z and E(x) in G."""
     table, built, reference = narrow
     x, z = images(1, 4) / 127.5 - 1.0, draw(2, 4, table.latent_dim)
     for name in reference.discriminators:  # logits far from 0 lose digits

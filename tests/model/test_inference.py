@@ -1,4 +1,4 @@
-"""Folded networks: the same numbers from layers that plain Keras knows."""
+"""Folded networks: the same outputs with plain Keras layers."""
 
 from __future__ import annotations
 

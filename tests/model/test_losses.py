@@ -1,4 +1,4 @@
-"""The discriminators see the paper's pairs; the losses are cross-entropies, swapped for G and E."""
+"""Discriminators get the paper's pairs; losses are cross-entropies, with swapped labels for G and E."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_losses_of_networks_equal_the_reference(kind: str | None, latent_discrim
 
 
 class Recorder:
-    """Stands in for a network: a function of each row, which remembers the rows that it has seen.
+    """Replaces a network: a function of each row that records its inputs.
 
     As in a discriminator of pairs, the first member may stand once for several second ones.
     """
@@ -103,14 +103,14 @@ class Recorder:
 
     @property
     def rows(self) -> list[list[float]]:
-        """All rows seen, the members of a pair side by side, sorted."""
+        """All recorded rows, sorted, with the members of a pair side by side."""
         return sorted(np.concatenate([np.concatenate(call, axis=1) for call in self.calls]).tolist())
 
 
 @pytest.mark.parametrize("batch_norm", [True, False])
 @pytest.mark.parametrize("latent_discriminator", [True, False])
 def test_each_discriminator_sees_its_pairs(latent_discriminator: bool, batch_norm: bool) -> None:
-    """E and G are plain arithmetic here, so that every pair can be told from every other."""
+    """E and G are simple arithmetic here, so that all pairs differ."""
 
     def E(x: tf.Tensor) -> tf.Tensor:
         return 2.0 * x[:, :2] + 1.0

@@ -1,4 +1,4 @@
-"""Mean distance to the nearest references, against scikit-learn's search in float64."""
+"""Mean distance to the nearest references, compared with scikit-learn's search in float64."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks are what the tables say: sizes, forward passes, initial weights, dropout, where spectral norm sits."""
+"""Networks follow the tables: sizes, forward passes, initial weights, dropout, positions of spectral norm."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def floats(weights: list[tf.Variable]) -> int:
 
 
 def equal(a: networks.Networks, b: networks.Networks) -> dict[str, bool]:
-    """Whether each weight or state is the same in both."""
+    """Whether all weights and states are equal."""
     arrays = get_arrays(b)
     return {name: np.array_equal(array, arrays[name]) for name, array in get_arrays(a).items()}
 

@@ -22,7 +22,7 @@ PAIR_WRAPPERS: dict[str | None, Any] = {
 
 @pytest.mark.parametrize("kind", PAIR_WRAPPERS)
 def test_pair_layer_is_a_dense_layer_on_both_members_side_by_side(kind: str | None) -> None:
-    """Also in training calls, for the gradient with respect to the kernel, and for an empty batch."""
+    """Also in training calls, for the gradient of the kernel, and for an empty batch."""
     of_pairs = PAIR_WRAPPERS[kind](layers.PairDense(4, activation="tanh"))
     dense = PAIR_WRAPPERS[kind](tf.keras.layers.Dense(4, activation="tanh"))
     a, b = tf.constant(draw(0, 6, 3)), tf.constant(draw(1, 6, 2))

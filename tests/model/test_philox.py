@@ -1,4 +1,4 @@
-"""Random numbers are those of TensorFlow's functions, eager and compiled."""
+"""Random numbers equal those of TensorFlow's functions, eager and compiled."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_bits_and_orders_are_those_of_tensorflow(seed: list[int]) -> None:
 
 @pytest.mark.parametrize("shape", [(50, 64), (7, 3), (5, 4, 4, 3)])
 def test_words_are_quarters_of_bits(shape: tuple[int, ...]) -> None:
-    """The first rows have the lowest 16 bits, and so on: as they were drawn in earlier releases."""
+    """The first rows get the lowest 16 bits, and so on, as in earlier releases."""
     rows, units = (shape[0] + 3) // 4, int(np.prod(shape[1:]))
     bits = philox.bits([rows, units], tf.constant(SEEDS[0])).numpy()
     expected = np.concatenate([bits >> 16 * k & 0xFFFF for k in range(4)])[: shape[0]].reshape(shape)

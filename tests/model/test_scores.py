@@ -1,4 +1,4 @@
-"""The four scores equal the reference, without dropout, in chunks of any size; larger = more anomalous."""
+"""The four scores equal the reference, without dropout, in chunks of any size; larger means more anomalous."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PAIRS = {  # Dxx with and without what its two pairs can share
 
 
 def moved(kind: str | None = "paper", table: Alad = TINY) -> Networks:
-    """Networks with dropout, whose weights, batch-norm statistics and u all have values of their own."""
+    """Networks with dropout, and random weights, batch-norm statistics and u."""
     built = networks.build(table, spectral_norm=kind)
     randomise(built, seed=1)
     return built
@@ -51,7 +51,7 @@ def test_scores_equal_the_reference_and_change_nothing(kind: str | None) -> None
 
 
 def by_hand() -> Any:
-    """E keeps the first feature and G puts zeros behind it; Dxx measures how unlike its pair is."""
+    """E keeps the first feature, G appends zeros, and Dxx measures the difference of its pair."""
 
     def network(answer: Any) -> Any:
         def call(inputs: Any, training: bool | None = None) -> Any:
@@ -135,7 +135,7 @@ def test_arrays_of_any_layout(small_chunks: None, same: Any) -> None:
 
 
 def aligned(x: np.ndarray) -> np.ndarray:
-    """A copy that starts at a multiple of 64 bytes, as memory-mapped arrays do."""
+    """A copy aligned to 64 bytes, like memory-mapped arrays."""
     memory = np.zeros(x.nbytes + 64, np.uint8)
     start = -memory.ctypes.data % 64
     copy = memory[start : start + x.nbytes].view(x.dtype).reshape(x.shape)

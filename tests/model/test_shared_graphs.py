@@ -1,4 +1,4 @@
-"""A graph that models share reads and assigns the variables of the model that calls."""
+"""A shared graph reads and assigns the variables of the calling model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCALAR = [tf.TensorSpec([], tf.float32)]
 
 
 class Model(tf.Module):
-    """y = a x + b, where a call counts in b."""
+    """y = a x + b; b counts calls."""
 
     def __init__(self, a: float, shape: tuple[int, ...] = (), jit: bool = False, alike: object = "model") -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Scores from eight threads at once are those of one."""
+"""Eight threads at once get the same scores as one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ THREADS = 8
 
 
 def at_once(call: Callable[[Any], Any], batches: Sequence[Any]) -> list[Any]:
-    """The answers for all batches, from threads that begin together."""
+    """Results for all batches, from threads that start together."""
     together = threading.Barrier(THREADS)
 
     def work(mine: Iterable[int]) -> list[tuple[int, Any]]:
@@ -68,7 +68,7 @@ def test_one_loaded_estimator(folder: Path, method: str) -> None:
 
 
 def test_one_loaded_model_of_a_table(folder: Path) -> None:
-    """As `alad score` uses it, with explanations."""
+    """As in `alad score`, with explanations."""
     model = Model.load(folder)
     batches = [pd.DataFrame(draw(n, 30, 3), columns=["x0", "x1", "x2"]) for n in range(2 * THREADS)]
     for (answer, _), batch in zip(at_once(lambda frame: model.scored(frame, top=2), batches), batches):

@@ -1,4 +1,4 @@
-"""The tables are those of the paper, entered twice; their departures from it are marked and explained."""
+"""The tables equal the paper's, entered a second time; departures are marked and explained."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OTHERS_TABLE = {"svhn": "cifar10"}  # one table for both in the paper
 
 
 def page_of(name: str, variable: str) -> tuple[Path, str]:
-    """The page that holds a table and the name that it has there."""
+    """The module of a table, and its name there."""
     stem, assigned = (variable.lower(), name.upper()) if variable in ("DSEBM", "DAGMM") else (name, variable)
     return CHECKOUT / "architectures" / f"{stem}.py", assigned
 
@@ -63,7 +63,7 @@ def comments(path: Path) -> dict[int, str]:
 
 
 def marks_of_page(name: str, variable: str) -> dict[int, str]:
-    """Position in the table, counted over its rows and the initialiser -> mark, as written in the page."""
+    """Position in the table, counted over its rows and the initialiser -> mark in the module."""
     path, assigned = page_of(OTHERS_TABLE.get(name, name), variable)
     tree = ast.parse(path.read_text(encoding="utf-8"))
     (table,) = [
@@ -111,7 +111,7 @@ def test_every_table_is_transcribed_and_every_transcription_has_its_table() -> N
 
 
 def test_which_tables_there_are() -> None:
-    """A GAN wherever the paper runs AnoGAN, DSEBM on all real data, DAGMM on rows of numbers alone."""
+    """A GAN for all data sets of AnoGAN, DSEBM for all real data, DAGMM for tabular data."""
     assert tuple(METHOD_OF.values()) == architectures.METHODS
     has = {variable: {name for name, kind in TABLES if kind == variable} for variable in METHOD_OF}
     real = {"kdd99", "arrhythmia", "svhn", "cifar10"}
@@ -198,7 +198,7 @@ def test_ends_of_the_stacks_fit_together(name: str, variable: str) -> None:
 
 @pytest.mark.parametrize(("name", "variable"), [table for table in TABLES if table[1] in ("DSEBM", "DAGMM")])
 def test_ends_of_the_baselines_fit_together(name: str, variable: str) -> None:
-    """x' is as wide as x; memberships of K Gaussians add up to one; a code is squeezed by nothing."""
+    """x' has the size of x; memberships of K Gaussians sum to one; codes have no activation."""
     table, alad = load(name, variable), load(name, "ALAD")
     assert (table.name, table.data_dim, table.data_shape) == (alad.name, alad.data_dim, alad.data_shape)
     if variable == "DSEBM":
@@ -216,7 +216,7 @@ def test_ends_of_the_baselines_fit_together(name: str, variable: str) -> None:
 
 @pytest.mark.parametrize(("name", "variable"), [("kdd99", v) for v in METHOD_OF] + [("arrhythmia", "DAGMM")])
 def test_table_of_another_width(name: str, variable: str) -> None:
-    """The layer that outputs x' gets another width too; the rest of the table is unchanged."""
+    """The width of the output layer of x' changes too; the rest of the table is unchanged."""
     table = load(name, variable)
     other = rows.of_width(table, 7)
     assert other.data_dim == 7 and rows.of_width(other, table.data_dim) == table
@@ -241,7 +241,7 @@ def test_table_comes_back_from_its_document(name: str, variable: str) -> None:
 
 
 def test_render_shows_every_entry() -> None:
-    """A change to any entry of a table can be seen in print, but for Adam's constants of TensorFlow 1."""
+    """A change to any entry is visible in the printed table, except for Adam's constants of TensorFlow 1."""
     kdd99 = architectures.load("kdd99")
     assert isinstance(kdd99, rows.Alad)
     row = kdd99.Dxz.only_z[0]
@@ -391,7 +391,7 @@ def test_table_that_does_not_exist(name: str, method: str, allowed: str) -> None
 
 
 def test_architectures_need_nothing_but_the_standard_library() -> None:
-    """`-S` leaves out the installed packages altogether."""
+    """`-S` makes Python ignore installed packages."""
     code = (
         "import architectures as a\n"
         "for name in a.DATASETS: a.render(a.load(name))\n"

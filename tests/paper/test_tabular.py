@@ -1,4 +1,4 @@
-"""The table for data of one's own is KDD99's but for features and rows."""
+"""The table for your own data is KDD99's, except for the numbers of features and rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables that set our results beside the paper's; expected figures are worked out by hand."""
+"""Tables of our results beside the paper's; expected figures are computed by hand."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ ADDED = ["OC-SVM by SGD", "AnoGAN, Schlegl's weights", "Distance to the mean", "
 
 
 def footnotes_of(table: comparison.Table, row: Sequence[str]) -> list[str]:
-    """The footnotes that the marks of a row's first cell refer to."""
+    """Footnotes of the marks in a row's first cell."""
     return [note for note in table.footnotes for mark in re.findall(r"\[\d+\]", row[0]) if note.startswith(mark)]
 
 
@@ -163,7 +163,7 @@ def test_table_ii_has_the_papers_rows_in_order_and_the_added_ones_under_them(tmp
 
 
 def test_baselines_stand_in_the_rows_of_their_scores(tmp_path: Path) -> None:
-    """Each of the eight methods has other figures, so that no row can have those of another."""
+    """Each of the eight methods has different figures, so that rows cannot be confused."""
     scores = {
         "OC-SVM": {"score": 0.31}, "SGD-OC-SVM": {"score": 0.32}, "IF": {"score": 0.33}, "mean": {"score": 0.34},
         "kNN": {"score": 0.35}, "DSEBM": {"energy": 0.36, "reconstruction": 0.37}, "DAGMM": {"energy": 0.38},

@@ -1,4 +1,4 @@
-"""Runs that depart from the protocol in tables: they stand under their own names and replace nothing."""
+"""Runs that depart from the protocol have their own rows in the tables and replace no other run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DSEBM = {"energy": metrics(0.5), "reconstruction": metrics(0.6)}
 
 
 def quick_looks(out: Path) -> None:
-    """Of one epoch: in the folders of earlier versions (seed 0), and in those of their names (seed 1)."""
+    """Write runs of one epoch, in folders of earlier versions (seed 0) and of this version (seed 1)."""
     for seed, suffix in enumerate(("", "-1epochs")):
         for dataset in ("kdd99", "arrhythmia"):
             for method in ("ALAD", "ALAD-noSN"):

@@ -1,4 +1,4 @@
-"""The page of a report: one file that refers to nothing, in which hostile names and cells are text."""
+"""The HTML report: one file without references, which shows hostile names and cells as text."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_slider_counts_rows(elements: Elements) -> None:
 
 
 def test_metrics_at_the_threshold() -> None:
-    """Of 50 rows above the threshold 50 are anomalies, of 100: precision 1, recall 1/2, F1 2/3."""
+    """All 50 rows above the threshold are anomalies, out of 100: precision 1, recall 1/2, F1 2/3."""
     view = hostile_page().scores
     assert view is not None
     values = view.metrics()

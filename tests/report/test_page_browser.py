@@ -1,4 +1,4 @@
-"""The page in a headless Chrome or Chromium: it renders, the slider counts, no request leaves it, hostile text is text.
+"""The HTML report in a headless Chrome or Chromium: slider, colours, no requests, hostile names shown as text.
 
 Skipped where no Chrome or Chromium is installed.
 """
@@ -33,7 +33,7 @@ def element(browser: headless.Browser, name: str) -> str:
 
 
 def failures(browser: headless.Browser) -> list[str]:
-    """Events that tell of errors, refused requests and output of scripts."""
+    """Events about errors, blocked requests and console output."""
     kinds = ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
     return [event["method"] for event in browser.events if event["method"] in kinds]
 

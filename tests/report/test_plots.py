@@ -1,4 +1,4 @@
-"""Curves are checked as numbers and as what stands in the drawn figure; files as PNGs of the size asked for."""
+"""Curves as numbers and in the drawn figure; files as PNGs of the requested size."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def png_size(path: Path) -> tuple[int, int]:
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> Drawn:
-    """The figures by file name, as they were saved."""
+    """Saved figures by file name."""
     figures: Drawn = {}
     save = plots._save
 
@@ -366,7 +366,7 @@ def test_class_bars(tmp_path: Path, drawn: Drawn) -> None:
 
 
 def test_legend_of_bars_stands_above_them(tmp_path: Path, drawn: Drawn) -> None:
-    """All ten classes of six methods are there: no cross, and the legend covers none of the axis up to 1."""
+    """All ten classes of six methods have results: no cross, and the legend does not cover the axis up to 1."""
     groups = {f"method {name}": {label: [1.0] for label in range(10)} for name in "abcdef"}
     means = dict.fromkeys(groups, 0.6)
     plots.save_class_bars(groups, tmp_path / "classes.png", "CIFAR-10", means, list(CLASS_NAMES["cifar10"]))
@@ -377,7 +377,7 @@ def test_legend_of_bars_stands_above_them(tmp_path: Path, drawn: Drawn) -> None:
 
 
 def test_each_figure_is_there_as_png_pdf_and_svg(tmp_path: Path) -> None:
-    """The same figure gives the same bytes."""
+    """Writing the same figure twice gives the same bytes."""
     for folder in ("one", "other"):
         plots.save_class_bars({"ALAD": {0: [0.5]}}, tmp_path / folder / "f.png", "SVHN", {}, CLASS_NAMES["svhn"])
     for suffix, start in ((".png", b"\x89PNG"), (".pdf", b"%PDF"), (".svg", b"<?xml")):

@@ -1,4 +1,4 @@
-"""Tables as text, Markdown and CSV: worked out by hand, and read back with pandas."""
+"""Tables as text, Markdown and CSV, compared with hand-written ones and read back with pandas."""
 
 from __future__ import annotations
 

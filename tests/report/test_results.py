@@ -1,4 +1,4 @@
-"""Odd forms of result.json are refused in one line."""
+"""Malformed result.json files are refused in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results on disk: found, checked and summed up; damaged and unlike ones are refused."""
+"""Results on disk are found, checked and summarised; damaged or inconsistent ones are refused."""
 
 from __future__ import annotations
 

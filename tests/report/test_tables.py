@@ -1,4 +1,4 @@
-"""All tables and figures in files, from results made by hand; the figures by what is drawn in them."""
+"""Files of all tables and figures, from hand-written results; figures are checked by their drawn elements."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Bars = Mapping[str, Mapping[int, Sequence[float]]]
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[Bars, str, Mapping[str, float]]]:
-    """Bars, title and the paper's means of each figure by the name of its file."""
+    """Bars, title and the paper's means of each figure, by file name."""
     figures: dict[str, tuple[Bars, str, Mapping[str, float]]] = {}
 
     def save(groups: Bars, path: Path, title: str, means: Mapping[str, float], classes: Sequence[str]) -> Path:

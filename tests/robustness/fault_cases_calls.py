@@ -1,4 +1,4 @@
-"""Wrong calls of the command line."""
+"""Cases of wrong command lines."""
 
 from __future__ import annotations
 

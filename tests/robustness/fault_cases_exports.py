@@ -9,7 +9,7 @@ EXPORT = ["export", "model", "served/name"]
 
 
 def exporting(scene: Scene, *options: object) -> Arguments:
-    """Arguments of an export of a sound model; nothing must appear."""
+    """Arguments of an export of a valid model; no file must appear."""
     scene.model()
     scene.after.append(lambda: nothing_served(scene))
     return [*EXPORT, *options]

@@ -1,4 +1,4 @@
-"""Faults of raw data files and of files of rows."""
+"""Cases of raw data files and of files of rows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DATA = "Raw data files"
 
 
 def raw(scene: Scene, content: bytes | None, name: str = KDD99) -> Arguments:
-    """Arguments of a call with this file in the data directory; there is no other one, and no network."""
+    """Arguments of a call with this file as the only one in the data directory, without a network."""
     scene.stack.enter_context(patch.object(paths, "checkout_data", list))
     (scene.folder / "data").mkdir()
     if content is not None:
@@ -94,7 +94,7 @@ SCORE = ["score", "new.csv", "--model", "model", "--output", "scored.csv"]
 
 
 def fit_of(name: str, content: str | bytes, says: str, title: str) -> None:
-    """A case of `alad fit` with a file of this content."""
+    """A case of `alad fit` for a file with this content."""
 
     @fault(ROWS, says, name=title)
     def fit(scene: Scene) -> Arguments:

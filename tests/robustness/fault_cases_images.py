@@ -1,4 +1,4 @@
-"""Cases about image data sets, as tensorflow-datasets prepares them."""
+"""Cases of image data sets, as prepared by tensorflow-datasets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PREPARED = Path("data/tensorflow_datasets/svhn_cropped/3.1.0")
 
 
 def prepared(scene: Scene, damage: Callable[[Path], None] = lambda folder: None, **options: Any) -> Arguments:
-    """Arguments of a call with a few prepared images; the run would be made in this process."""
+    """Arguments of a call with a few prepared images, whose run would be in this process."""
     small_images.prepare(scene.folder / "data", **options)
     damage(scene.folder / PREPARED)
     for context in (patch.object(scheduler, "Run", Inline), patch.object(scheduler, "wait")):

@@ -1,4 +1,4 @@
-"""Faults of model folders: missing, damaged, foreign and hostile files."""
+"""Cases of model folders: missing, damaged, foreign and hostile files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ for _name in MODEL_FILES:
 
 
 def _another_sum(manifest: bytes) -> bytes:
-    """The first digit of the first file's sum is another; the bit in the middle differs between machines."""
+    """Change the first digit of the first file's sum; the bit in the middle differs between machines."""
     before, key, rest = manifest.partition(b'"sha256": "')
     return before + key + (b"1" if rest[:1] == b"0" else b"0") + rest[1:]
 
@@ -129,7 +129,7 @@ def weights_are_a_bomb(scene: Scene) -> Arguments:
 
 
 def document(change: Callable[[dict[str, Any]], None]) -> Callable[[bytes], bytes]:
-    """A file of JSON with a change."""
+    """Change a JSON document."""
 
     def changed(content: bytes) -> bytes:
         read = json.loads(content)

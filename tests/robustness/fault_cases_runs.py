@@ -1,4 +1,4 @@
-"""Faults of runs: their folders, checkpoints, training, processes and results."""
+"""Cases of runs: folders, checkpoints, training, processes and results."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def results_folder_may_not_be_written(scene: Scene) -> Arguments:
 
 
 def by_a_user_without_permission(scene: Scene, call: Callable[[Arguments], Said]) -> Callable[[Arguments], Said]:
-    """A call whose user may read the scene and not write there."""
+    """A call by a user who may read the scene but not write to it."""
 
     def without(arguments: Arguments) -> Said:
         folders = [path for path in (scene.folder, *scene.folder.rglob("*")) if path.is_dir()]
@@ -138,7 +138,7 @@ def all_checkpoints_are_damaged(scene: Scene) -> Arguments:
 
 @fault(CHECKPOINTS, "seed 1: complete", code=0)
 def state_file_of_TensorFlow_is_garbage(scene: Scene) -> Arguments:
-    """It is not asked: a run that relied on it would begin anew in silence."""
+    """The file is not used: a run that relied on it would silently start again."""
     arguments = scene.inline()
     (scene.run_dir(1) / "checkpoints" / "checkpoint").write_bytes(b"\0garbage")
     scene.after.append(lambda: begins_at(scene, 8))
@@ -146,7 +146,7 @@ def state_file_of_TensorFlow_is_garbage(scene: Scene) -> Arguments:
 
 
 def begins_at(scene: Scene, step: int) -> None:
-    """The history of the run that was stopped has the records of before."""
+    """The history of the stopped run begins with the earlier records."""
     assert json.loads((scene.run_dir(1) / "history.jsonl").read_text().splitlines()[0])["step"] == step
 
 
@@ -179,7 +179,7 @@ TRAIN = alad_trainer.Trainer.train
 
 
 def spoiled(name: str, loss: float, step: int = 11) -> Callable[[Any, int], dict[str, float]]:
-    """Training in which a loss is not finite at a step."""
+    """Training with a non-finite loss at a step."""
 
     def train(self: alad_trainer.Trainer, steps: int) -> dict[str, float]:
         losses = TRAIN(self, steps)
@@ -327,7 +327,7 @@ def history_jsonl_is_cut(scene: Scene) -> Arguments:
 
 @fault(RESULTS, "complete already: seed 0", code=0)
 def summary_json_is_cut(scene: Scene) -> Arguments:
-    """It is only ever written, anew at every call."""
+    """The file is never read, and written again by every call."""
     scene.results()
     summary = scene.run_dir(0).parent / "summary.json"
     summary.write_text('{"dataset": "to')

@@ -1,6 +1,6 @@
-"""Faults, one function each: what is broken, the call of `alad` that meets it, and what it must say.
+"""Fault cases, one function each: what is broken, the call of `alad`, and the expected message.
 
-A case makes its fault in a `Scene` and returns the arguments of the call. `test_faults.py` makes the call and asserts
+A case breaks something in a `Scene` and returns the arguments of the call. `test_faults.py` makes the call and asserts
 the message, the exit code, and that whatever was there before is unchanged; `docs/faults.md` is the table of what came
 of it. To add a case, write one function with `fault` in a file `fault_cases_*.py`, then call `pytest
 tests/robustness/test_faults.py --write-table`.
@@ -67,7 +67,7 @@ FAULTS: list[Fault] = []
 
 
 def fault(group: str, says: str, code: int = 1, name: str = "") -> Callable[[Callable[[Scene], Arguments]], Any]:
-    """Make a case of a function.
+    """Register a function as a case.
 
     Args:
         group: heading in the table.
@@ -88,7 +88,7 @@ def fault(group: str, says: str, code: int = 1, name: str = "") -> Callable[[Cal
 
 @dataclass(frozen=True)
 class Earlier:
-    """Files made before a fault: a complete run, a stopped run, a model folder, and rows."""
+    """Files written before a fault: a complete run, a stopped run, a model folder, and rows."""
 
     results: Path
     model: Valid
@@ -107,7 +107,7 @@ class Earlier:
 
 @dataclass
 class Scene:
-    """A folder with results of earlier calls, in which a fault is made and `alad` is called."""
+    """A folder with results of earlier calls, in which a case breaks something and calls `alad`."""
 
     folder: Path
     earlier: Earlier
@@ -125,7 +125,7 @@ class Scene:
         return Path(shutil.copytree(self.earlier.results, self.folder / "results"))
 
     def inline(self, **replaced: Any) -> list[object]:
-        """Runs in this process, small ones; arguments of a call that makes the missing ones of seeds 0 and 1.
+        """Do small runs in this process; return arguments of a call for the missing runs of seeds 0 and 1.
 
         Args:
             replaced: methods of `Trainer` to replace.
@@ -140,7 +140,7 @@ class Scene:
         return [*RUN, "--runs", 2]
 
     def checkpoint(self, newest: int = 0) -> Path:
-        """A checkpoint of the run that was stopped."""
+        """A checkpoint of the stopped run."""
         found = sorted(self.run_dir(1).glob("checkpoints/step*"), key=lambda path: int(path.name[4:]))
         return found[-1 - newest]
 
@@ -148,7 +148,7 @@ class Scene:
         assert is_complete(self.run_dir(0))
 
     def processes(self, actions: str) -> list[object]:
-        """Real processes of small runs that do as said, in Python; arguments for seeds 0, 1 and 2."""
+        """Small runs in real processes with changed code; return arguments for seeds 0, 1 and 2."""
         self.results()
         self.changes = (str(self.run_dir(1).parent),)
         script = self.folder / "script"
@@ -161,7 +161,7 @@ class Scene:
         return [*RUN, "--runs", 3, "--jobs", 2]
 
     def same_bits(self, seed: int) -> None:
-        """A run's results are those of before."""
+        """Assert that a run's results are unchanged."""
         for name in RUN_FILES:
             there = self.earlier.results / self.run_dir(seed).relative_to(self.folder / "results") / name
             assert (self.run_dir(seed) / name).read_bytes() == there.read_bytes()
@@ -191,12 +191,12 @@ class Scene:
         return path
 
     def full_disk(self) -> None:
-        """The call finds `results` on a disk of its own that is full."""
+        """Put `results` on a separate, full disk."""
         fill = "cat /dev/zero > results/.filler 2> /dev/null"
         self._mounted(f"mount -t tmpfs -o size=4m tmpfs results && cp -a before/. results && ! {fill}")
 
     def read_only(self) -> None:
-        """The call finds `results` on a disk that is mounted to be read."""
+        """Put `results` on a disk mounted read-only."""
         self._mounted("mount --bind results results && mount -o remount,ro,bind results")
 
     def _mounted(self, mount: str) -> None:
@@ -219,7 +219,7 @@ class Scene:
 
 
 class Inline:
-    """A run in this process in place of one of its own."""
+    """A run in this process instead of a separate one."""
 
     def __init__(self, name: str, settings: Settings, seed: int, run_dir: Path, data_dir: Path | None) -> None:
         self.said: list[Any] = []
@@ -261,7 +261,7 @@ stand_in.run = run
 
 
 def process(arguments: Arguments, folder: Path, prefix: Sequence[str] = (), **options: Any) -> Said:
-    """`alad` in a process of its own."""
+    """Run `alad` in a separate process."""
     path = os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(CHECKOUT)]).strip(os.pathsep)
     command = [*prefix, sys.executable, "-m", "alad_tf", *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": path}
@@ -270,13 +270,13 @@ def process(arguments: Arguments, folder: Path, prefix: Sequence[str] = (), **op
 
 
 def flipped(content: bytes) -> bytes:
-    """One bit in the middle is another."""
+    """Flip one bit in the middle."""
     middle = len(content) // 2
     return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
 
 
 def cut(content: bytes) -> bytes:
-    """Only a beginning is left, the same in every run."""
+    """Keep only the beginning, the same in every run."""
     return content[:20]
 
 

@@ -1,4 +1,4 @@
-"""Feed the readers of rows and of model folders what nobody would write, and see that each is refused in one line.
+"""Fuzz the readers of rows and of model folders: malformed input must be refused in one line.
 
     python tests/robustness/fuzz_readers.py --seconds 60 --seed 1
 
@@ -56,7 +56,7 @@ VALUES: list[Any] = [*NUMBERS, None, "", "x", "é\0\ud800", "../../etc/passwd", 
 
 @contextmanager
 def case(make: Make, number: int, seed: int, folder: Path) -> Iterator[str]:
-    """Make a case, read it, and yield "read" or "refused"; raises AssertionError for what is neither."""
+    """Generate a case, read it, and yield "read" or "refused"; raises AssertionError for other outcomes."""
     chance = Chance(f"{seed}/{number}/{make.__name__}")
     read = make(folder, chance)
     started = time.monotonic()
@@ -77,7 +77,7 @@ def case(make: Make, number: int, seed: int, folder: Path) -> Iterator[str]:
 
 
 def rows(folder: Path, chance: Chance) -> Callable[[], object]:
-    """A file of rows, packed or not."""
+    """A file of rows, compressed or not."""
     suffix = chance.choice([".csv", ".tsv", ".csv.gz", ".npy", ".npz"])
     path = folder / f"rows{suffix}"
     if suffix in (".npy", ".npz"):
@@ -93,7 +93,7 @@ def rows(folder: Path, chance: Chance) -> Callable[[], object]:
 
 
 def text(chance: Chance, delimiter: str) -> bytes:
-    """A table in text, with odd cells, lines of another length and another encoding now and then."""
+    """A text table, sometimes with odd cells, lines of another length or another encoding."""
     cells = [[name for name in "abcd"]] + [[str(chance.random()) for _ in "abcd"] for _ in range(chance.choice([0, 5]))]
     for _ in range(chance.choice([0, 0, 1, 2])):
         line = chance.choice(cells)
@@ -123,7 +123,7 @@ def text(chance: Chance, delimiter: str) -> bytes:
 
 
 def array_file(chance: Chance, suffix: str) -> bytes:
-    """An array in NumPy's format, its header as it should be or not."""
+    """An array in NumPy's format, with a valid or an invalid header."""
     file = io.BytesIO()
     kind = chance.choice(["<f8", "<f4", "<i2", "?", "<c8", "<U3", "O", "M8[s]"])
     shape = chance.choice([(5, 3), (0, 3), (3, 0), (7,), (), (2, 2, 2)])
@@ -143,7 +143,7 @@ def array_file(chance: Chance, suffix: str) -> bytes:
 
 
 def arrow(folder: Path, chance: Chance) -> Callable[[], object]:
-    """A Parquet or Feather file with a mutation, packed or not, in one batch or several."""
+    """A mutated Parquet or Feather file, compressed or not, in one batch or several."""
     kind = chance.choice(["parquet", "feather"])
     path, count = folder / f"rows.{kind}", chance.choice([1, 20, 300])
     columns: dict[str, object] = {
@@ -194,7 +194,7 @@ class Valid:
         self.files = {path.name: path.read_bytes() for path in (folder / "model").iterdir()}
 
     def model(self, folder: Path, chance: Chance) -> Callable[[], object]:
-        """A model folder with a mutation, most often under sums that fit it: as a stranger would make one."""
+        """A mutated model folder, usually with a fitting manifest, as an attacker would write it."""
         from alad_tf.tabular.model import Model, inspect_model
 
         files = dict(self.files)
@@ -227,7 +227,7 @@ class Valid:
 
 
 def sign(folder: Path) -> None:
-    """Write the manifest of the files that are there."""
+    """Write a manifest that fits the files."""
     entries = {path.name: entry(path) for path in folder.iterdir() if path.name != model_folder.MANIFEST}
     manifest = {"kind": model_folder.KIND, "format": model_folder.FORMAT, "files": entries}
     (folder / model_folder.MANIFEST).write_text(json.dumps(manifest))
@@ -279,7 +279,7 @@ def changed_arrays(content: bytes, chance: Chance) -> bytes:
 
 
 def zipped(members: dict[str, bytes], chance: Chance) -> bytes:
-    """A zip archive, packed in one way or another."""
+    """A zip archive, with some compression method."""
     file = io.BytesIO()
     way = chance.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
     with zipfile.ZipFile(file, "w", way) as archive:
@@ -292,7 +292,7 @@ def zipped(members: dict[str, bytes], chance: Chance) -> bytes:
 
 
 def mutated(content: bytes, chance: Chance) -> bytes:
-    """Bytes with up to three changes: a bit, a cut, something put in, a part twice, a bomb behind it."""
+    """Bytes with up to three changes: flipped bit, truncation, insertion, repetition, appended bomb."""
     for _ in range(chance.randrange(4)):
         place = chance.randrange(len(content) + 1)
         content = chance.choice([_flipped, _cut, _with_more, _doubled])(content, place, chance)
@@ -331,7 +331,7 @@ def _doubled(content: bytes, place: int, chance: Chance) -> bytes:
 
 
 def apart(make: Make, number: int, seed: int, folder: Path) -> str:
-    """The outcome of a case in a process of its own; AssertionError where it is none, as when a library ends it."""
+    """Outcome of a case in a separate process; AssertionError if there is none, as when a library crashes."""
     reader, writer = os.pipe()
     process = os.fork()
     if process == 0:
@@ -354,7 +354,7 @@ def apart(make: Make, number: int, seed: int, folder: Path) -> str:
 def fuzz(
     folder: Path, seconds: float, seed: int, first: int = 0, only: Sequence[str] = READERS, forked: bool = False
 ) -> tuple[Counter[str], list[str]]:
-    """Read case after case until the time is over; how many were read and refused, and what was found."""
+    """Read cases until the time is over; return the numbers of read and refused cases, and the failures."""
     counts: Counter[str] = Counter()
     findings: list[str] = []
     readers = {name: make for name, make in (("rows", rows), ("arrow", arrow)) if name in only}

@@ -1,4 +1,4 @@
-"""Inputs without an end or a shape: what `alad` says of each, with its CPU time and peak memory.
+"""Endless and malformed inputs: the message of `alad` for each, with CPU time and peak memory.
 
     python tests/robustness/hostile_inputs.py                # prints the table
     python tests/robustness/hostile_inputs.py --write-table  # writes it to docs/faults.md
@@ -44,7 +44,7 @@ FIT = ("fit", "rows.csv", "--model", "model")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a case."""
+    """Outcome of a case."""
 
     name: str
     code: int
@@ -54,7 +54,7 @@ class Outcome:
 
     @property
     def problem(self) -> str:
-        """What must not be; "" where all is well."""
+        """Violated requirement; "" if there is none."""
         if self.code not in (0, 1) or len([line for line in self.lines if "warning" not in line]) != 1:
             return f"exit code {self.code}, {len(self.lines)} lines"
         if any(len(line) > 2000 for line in self.lines):
@@ -65,16 +65,16 @@ class Outcome:
 
 
 class Reading(AladError):  # noqa: N818  # no fault
-    """The rows are good."""
+    """Raised when the rows have been read without a fault."""
 
 
 class StandIn:
-    """In the place of ALAD: the training begins."""
+    """Replaces ALAD: training would begin."""
 
     def __init__(self, **options: object) -> None: ...
 
     def fit(self, x: np.ndarray, validation: float | None) -> None:
-        """Say what was read."""
+        """Report what was read."""
         raise Reading(f"read: {x.shape[0]} rows, {x.shape[1]} features")
 
 
@@ -92,7 +92,7 @@ def case(name: str) -> Callable[[Make], Make]:
 
 
 def text(name: str, content: str | bytes, arguments: Sequence[object] = FIT) -> None:
-    """A case that is a file with this content."""
+    """Register a file with this content as a case."""
 
     def make(folder: Path) -> Sequence[object]:
         (folder / "rows.csv").write_bytes(content.encode() if isinstance(content, str) else content)
@@ -102,7 +102,7 @@ def text(name: str, content: str | bytes, arguments: Sequence[object] = FIT) -> 
 
 
 def table(*cells: str, name: str = "a") -> str:
-    """Two columns; the last rows of the first hold the cells."""
+    """Two columns; the last rows of the first have the given cells."""
     rows = [f"{k}.5,{k % 7}" for k in range(10)] + [f"{cell},1" for cell in cells]
     return "\n".join([f"{name},b", *rows]) + "\n"
 
@@ -171,7 +171,7 @@ def _(folder: Path) -> Sequence[object]:
 
 
 def changing(name: str, change: Callable[[Path], object]) -> None:
-    """A case of 6 MB whose file is changed after its header was read."""
+    """A file of 6 MB that is changed after its header was read."""
 
     def make(folder: Path) -> Sequence[object]:
         path = folder / "rows.csv"
@@ -244,7 +244,7 @@ text("lone carriage returns as line ends", table("1").replace("\n", "\r"))
 
 
 def outcome(name: str) -> Outcome:
-    """Call the command of a case in a process of its own."""
+    """Run the command of a case in a separate process."""
     folder = Path(tempfile.mkdtemp())
     process = os.fork()
     if process == 0:
@@ -275,7 +275,7 @@ def _child(folder: Path, make: Make) -> None:
 
 
 def rows(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    """The lines of the table."""
+    """Lines of the table."""
     yield "| input | exit code | CPU s | peak MB | message |"
     yield "| --- | --- | --- | --- | --- |"
     for found in outcomes:

@@ -1,4 +1,4 @@
-"""Kill short training runs at random times, go on with each until it is complete, and compare with one left alone.
+"""Kill short training runs at random times, resume each until it is complete, and compare with an undisturbed run.
 
     python tests/robustness/kill_runs.py --kills 200
 
@@ -51,7 +51,7 @@ class Outcome:
 
     @classmethod
     def of_kills(cls, folder: Path, kills: int, seed: int, say: Callable[[str], None] = lambda line: None) -> Outcome:
-        """Make runs below a folder until the given number of kills is reached; each is told of."""
+        """Do runs below a folder until the given number of kills is reached, and report each."""
         outcome, chance = cls(), random.Random(seed)
         _complete(folder / "whole")
         whole = small_run.outcome(folder / "whole")
@@ -85,7 +85,7 @@ def _complete(run_dir: Path) -> None:
 
 
 def _kill(run_dir: Path, moment: str, chance: random.Random) -> bool:
-    """Start or go on with a run and kill it at a random time about a moment; False: it was complete before."""
+    """Start or resume a run and kill it at a random time around a moment; False: it was complete before."""
     before = _newest_step(run_dir)
     process = subprocess.Popen(_command(run_dir), env=_environment(), stderr=subprocess.DEVNULL)
     if moment == "start":
@@ -106,7 +106,7 @@ def _wait(process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> None:
 
 
 def _killed_in(run_dir: Path) -> str:
-    """What a process did when it was killed, by what it has left."""
+    """What a process was doing when it was killed, judged by its files."""
     if any(run_dir.glob("*history.jsonl*")):
         return "results"
     if any(run_dir.glob("checkpoints/.step*")):
@@ -119,7 +119,7 @@ def _newest_step(run_dir: Path) -> int:
 
 
 def unreadable(run_dir: Path) -> list[str]:
-    """Files and checkpoints under a final name that cannot be read as what they are."""
+    """Files and checkpoints with a final name that cannot be read."""
     problems = []
     for path in (*run_dir.glob("*.json*"), *run_dir.glob("*.npz"), *run_dir.glob("checkpoints/step*")):
         if path.name.startswith("."):

@@ -1,4 +1,4 @@
-"""Run the numeric tests as on other processors, and print what passed.
+"""Run the numeric tests with the code paths of other processors, and print which passed.
 
     python tests/robustness/matrix.py                    # every combination, a few minutes each on one core
     python tests/robustness/matrix.py --only 1 5 -x      # some of them; further options go to pytest
@@ -51,7 +51,7 @@ NUMERIC = [
 
 
 def run(variables: dict[str, str], options: list[str]) -> tuple[bool, str]:
-    """Whether the tests passed, and pytest's closing line."""
+    """Run the tests; return whether they passed, and pytest's closing line."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
     files = [str(TESTS / name) for name in NUMERIC]
     done = subprocess.run(
@@ -65,7 +65,7 @@ def run(variables: dict[str, str], options: list[str]) -> tuple[bool, str]:
 
 
 def main() -> int:
-    """Print a row for each combination; the exit code is 0 where all passed."""
+    """Print a row for each combination; exit with 0 if all passed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     numbers = range(1, len(COMBINATIONS) + 1)
     parser.add_argument("--only", type=int, nargs="+", choices=numbers, default=list(numbers), metavar="NUMBER")

@@ -1,4 +1,4 @@
-"""Change one thing in losses.py, joint_calls.py or scores.py that would make the method another one, and see that a test fails.
+"""Mutate losses.py, joint_calls.py or scores.py so that the method changes, and check that a test fails.
 
     python tests/robustness/mutate.py
 
@@ -111,7 +111,7 @@ class FirstFailure:
 
 @contextmanager
 def mutated(mutation: Mutation) -> Iterator[None]:
-    """The module as if its source had the change."""
+    """The module, executed from the changed source."""
     module = importlib.import_module(f"alad_tf.{mutation.module}")
     path = Path(str(module.__file__))
     source = path.read_text(encoding="utf-8")
@@ -135,7 +135,7 @@ def mutated(mutation: Mutation) -> Iterator[None]:
 
 
 def failed_test(mutation: Mutation) -> str | None:
-    """The first test of the module that fails with the mutation, or None where all pass."""
+    """The first test of the module that fails with the mutation, or None."""
     tests, first = CHECKOUT / "tests" / mutation.tests, FirstFailure()
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # plugins warn where they are imported already
     quiet = ["-x", "-q", "--no-header", "--no-summary", "--tb=no", "--noconftest", "-p", "no:cacheprovider"]

@@ -1,4 +1,4 @@
-"""Break off commands at each of their system calls that change files, and see that nothing is lost.
+"""Interrupt commands at each system call that changes files, and check that nothing is lost.
 
     python tests/robustness/sweep_calls.py --out DIR             # hours; goes on where it was stopped
     python tests/robustness/sweep_calls.py --out DIR --only fit --calls rename fsync
@@ -44,7 +44,7 @@ BEGIN, END = "<!-- sweep -->\n", "<!-- end of sweep -->\n"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one call that was broken off."""
+    """Outcome of one interrupted call."""
 
     job: str
     call: str
@@ -64,7 +64,7 @@ class Sweep:
 
     Args:
         job: the command.
-        folder: for what it writes; complete results of earlier jobs are below it.
+        folder: for its files; complete results of earlier jobs are below it.
     """
 
     def __init__(self, job: Job, folder: Path) -> None:
@@ -73,7 +73,7 @@ class Sweep:
         self.whole: Bits = {}
 
     def trace(self) -> None:
-        """Complete the command once, count its calls, and keep its bits."""
+        """Complete the command once, count its calls, and keep its results."""
         place = self._fresh(self.folder / self.job.name)
         ended = traced.run(self.job.work, place, self._log(), ["-e", f"trace={','.join(traced.CALLS)}"])
         if ended.code:
@@ -82,7 +82,7 @@ class Sweep:
         self.whole = self.job.bits(place)
 
     def points(self, calls: Iterable[str]) -> Iterator[Point]:
-        """All points of a call, or a sample that is spread evenly and holds the first and the last one."""
+        """All points of a call, or an evenly spread sample that includes the first and the last."""
         for call in calls:
             last = self.counts[call]
             chosen: Iterable[int] = range(1, last + 1)
@@ -92,7 +92,7 @@ class Sweep:
                 yield Point(call, number)
 
     def case(self, point: Point, effect: str) -> Outcome:
-        """Break off the command at a point, call it again, and judge both."""
+        """Interrupt the command at a point, repeat it, and judge both calls."""
         place = self._fresh(self.folder / "case")
         ended = traced.run(self.job.work, place, self._log(), traced.inject(point, effect))
         end, problem = self._judged(ended, effect), ""
@@ -106,7 +106,7 @@ class Sweep:
         return Outcome(self.job.name, *point, effect, end[:200], lines[-1][:300] if lines else "", problem[:500])
 
     def _judged(self, ended: traced.Ended, effect: str) -> str:
-        """How a command ended; begins with a question mark where it should not have ended so."""
+        """How a command ended; begins with a question mark if it should not have ended so."""
         if ended.code == -9 and effect == KILL:
             return "killed"
         if "Traceback" in ended.err or ended.code not in (0, 1):
@@ -140,7 +140,7 @@ class Sweep:
 
 
 class Record:
-    """Outcomes in a file of JSON lines, to go on from."""
+    """Outcomes in a file of JSON lines, from which a sweep resumes."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -149,14 +149,14 @@ class Record:
         self.outcomes = list({outcome.key: outcome for outcome in found}.values())
 
     def add(self, outcome: Outcome) -> None:
-        """Keep an outcome."""
+        """Record an outcome."""
         self.outcomes.append(outcome)
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(outcome)) + "\n")
 
 
 def sweep(folder: Path, record: Record, names: Iterable[str], calls: Iterable[str], every: bool) -> None:
-    """Make all cases of the jobs that are not in the record yet."""
+    """Run all cases of the jobs that are not recorded yet."""
     done = {outcome.key for outcome in record.outcomes}
     needed = [name for name in JOBS if any(name in JOBS[chosen].needs for chosen in names)]
     for name in dict.fromkeys([*needed, *names]):
@@ -192,7 +192,7 @@ def table(outcomes: Iterable[Outcome]) -> str:
 
 
 def write_table(outcomes: Iterable[Outcome]) -> None:
-    """Put the table into the page of faults."""
+    """Write the table to docs/faults.md."""
     head, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
     tail = rest.split(END)[1]
     PAGE.write_text(f"{head}{BEGIN}\n{table(outcomes)}\n{END}{tail}", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The commands that `sweep_calls.py` breaks off, with what each needs and what it leaves under final names."""
+"""The commands that `sweep_calls.py` interrupts, with their needs and their final files."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class Job:
     """A command.
 
     Args:
-        prepare: lays out what the command needs in an empty folder; the second folder has the files of earlier jobs.
+        prepare: writes what the command needs to an empty folder; the second folder has the files of earlier jobs.
         work: makes the call in the current folder and returns its exit code.
-        bits: reads all that a complete command leaves, the same in every run; raises for what is half-written.
-        needs: jobs whose files it needs.
+        bits: reads the final files of a complete command, which are equal in every run; raises for partial files.
+        needs: jobs whose files it uses.
     """
 
     name: str
@@ -140,7 +140,7 @@ def _score_bits(folder: Path) -> Bits:
 
 
 def _export_bits(folder: Path) -> Bits:
-    """The newest version, after all are found as they were written; TensorFlow's own files differ in each export."""
+    """The newest version, after a check of all; TensorFlow's own files differ in each export."""
     found = versions.versions(folder / "served" / "name")
     described = [versions.describe(folder / "served" / "name" / str(number)) for number in found]
     if not found:
@@ -170,6 +170,6 @@ JOBS = {
 
 
 def leftovers(folder: Path) -> list[str]:
-    """Temporary files, temporary folders and locks that a complete command has left."""
+    """Temporary files, temporary folders and locks that remain after a complete command."""
     left = [path for path in folder.rglob("*") if path.name.startswith(".") or path.name == "lock"]
     return sorted(path.relative_to(folder).as_posix() for path in left)

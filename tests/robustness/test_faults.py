@@ -1,6 +1,6 @@
-"""Every case of `fault_cases_*.py`: what the call says, its exit code, and that what was there before is unchanged.
+"""Every case of `fault_cases_*.py`: message, exit code, and unchanged earlier files.
 
-The last test compares docs/faults.md with what this run gave;
+The last test compares docs/faults.md with the outcomes of this run;
 `pytest tests/robustness/test_faults.py --write-table` writes it.
 """
 
@@ -44,7 +44,7 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> Earlier:
 def scene(
     earlier: Earlier, tmp_path_factory: pytest.TempPathFactory, capfd: pytest.CaptureFixture[str]
 ) -> Iterator[Scene]:
-    """The current folder, in which others may read: a case may call as another user."""
+    """The current folder, readable by others: a case may run as another user."""
     folder = tmp_path_factory.mktemp("scene")
     folder.parent.chmod(0o755)
     folder.parent.parent.chmod(0o755)
@@ -63,7 +63,7 @@ def scene(
 
 
 def state(scene: Scene) -> dict[str, bytes]:
-    """Every file below the scene, but those that the call may change."""
+    """Every file below the scene, except those that the call may change."""
     paths = [path for path in scene.folder.rglob("*") if path.is_file()]
     kept = [path for path in paths if not any(part in str(path) for part in scene.changes)]
     return {str(path.relative_to(scene.folder)): path.read_bytes() for path in kept}
@@ -91,7 +91,7 @@ def test_fault(case: Fault, scene: Scene) -> None:
 
 
 def row(case: Fault, line: str, folder: Path) -> str:
-    """A line of the table, from the parts of the message that are the same in every run of the case."""
+    """A line of the table, from the parts of the message that are equal in every run."""
     line = line.replace(f"{folder}/", "").replace(str(folder), ".")
     line = re.sub(r"used by process \d+", "used by process N", line)
     line = re.sub(r"record at \d+", "record at N", line)
@@ -107,7 +107,7 @@ def test_names_are_their_own() -> None:
 
 
 def test_table_in_the_docs(request: pytest.FixtureRequest) -> None:
-    """Rows of cases that this run left out are not compared."""
+    """Rows of cases that were not run are not compared."""
     page = PAGE.read_text(encoding="utf-8")
     head, rest = page.split(BEGIN)
     committed, tail = rest.split(END)

@@ -1,4 +1,4 @@
-"""A few seconds of `fuzz_readers.py`; the script runs as long as one likes."""
+"""A few seconds of `fuzz_readers.py`; the script can run longer."""
 
 from __future__ import annotations
 

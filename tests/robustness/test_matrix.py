@@ -1,4 +1,4 @@
-"""The matrix of processors runs files that are there, and says of each combination whether it passed."""
+"""The matrix of processors runs existing test files and reports whether each combination passed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def test_each_file_exists(name: str) -> None:
 
 
 def test_a_failure_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """With the variables of the combination, and without them."""
+    """With and without the variables of the combination."""
     text = "import os\n\ndef test_it():\n    assert 'ONEDNN_MAX_CPU_ISA' not in os.environ\n"
     (tmp_path / "test_it.py").write_text(text)
     monkeypatch.setattr(matrix, "TESTS", tmp_path)

@@ -1,4 +1,4 @@
-"""Memory stays flat: a fit's TensorFlow objects are freed with the estimator, or used again by the next fit."""
+"""Memory does not grow: TensorFlow objects of a fit are freed with the estimator, or reused by the next fit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def make(method: str, **options: Any) -> Any:
 
 
 def alive() -> Counter[str]:
-    """Graphs and their operations that Python still holds."""
+    """Graphs and operations that are still referenced in Python."""
     gc.collect()
     names = Counter(type(thing).__name__ for thing in gc.get_objects())
     return Counter({name: count for name, count in names.items() if name.endswith("FuncGraph") or name == "Operation"})
@@ -48,6 +48,6 @@ def names(built: Any) -> list[str]:
     "build", [lambda: networks.build(TINY), lambda: networks.build(TINY, spectral_norm=None)], ids=["paper", "none"]
 )
 def test_networks_of_a_table_have_the_same_names_each_time(build: Callable[[], Any]) -> None:
-    """TensorFlow keeps 45 KB for each name of a variable that it has not seen before."""
+    """TensorFlow keeps 45 KB for each new variable name."""
     first = names(build())
     assert names(build()) == first and len(set(first)) == len(first) > 0

@@ -1,4 +1,4 @@
-"""Mutations of losses.py and scores.py are caught; some here, all by `python tests/robustness/mutate.py`."""
+"""Tests catch mutations of losses.py and scores.py; some run here, all in `python tests/robustness/mutate.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Properties over made-up tables, rows, scores and calls: what holds for all of them; the same ones in every run."""
+"""Properties of generated tables, rows, scores and calls, the same in every run."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ connections = st.fixed_dictionaries(
 @settings(always_alike, max_examples=25)
 @given(st.lists(connections, min_size=1, max_size=5))
 def test_kdd99_encoding_can_be_read_back(cells: list[dict[str, Any]]) -> None:
-    """A slow encoder by feature names gives the same; every category is one 1 among zeros."""
+    """A slow encoder by feature names gives the same features; every category is one-hot."""
     frame = pd.DataFrame(cells, columns=kdd99.KDD99_COLUMNS)
     for column, values in kdd99.KDD99_CATEGORIES.items():
         frame[column] = pd.Categorical(frame[column], values)
@@ -231,7 +231,7 @@ calls = st.builds(lambda call, more: [*call.split(), *more], st.sampled_from(CAL
 
 @pytest.fixture
 def nothing_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder with two files; runs and models are not made, for only the calls are of interest."""
+    """A folder with two files; training is replaced, because only the calls are tested."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "rows.csv").write_text("a,b\n1,2\n3,4\n")
     np.save(tmp_path / "rows.npy", np.eye(3))
@@ -243,7 +243,7 @@ def nothing_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @settings(always_alike, max_examples=300)
 @given(calls)
 def test_no_call_ends_in_a_traceback(nothing_is_trained: None, arguments: list[str]) -> None:
-    """0 with something printed, or 1 or 2 with one line that says why."""
+    """Exit code 0 with output, or 1 or 2 with one line that states the reason."""
     out, err = StringIO(), StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         code = command_line.main(arguments)

@@ -1,4 +1,4 @@
-"""A small part of `sweep_calls.py`: a model folder that is replaced, broken off at each of its system calls."""
+"""A small part of `sweep_calls.py`: replacing a model folder, interrupted at each system call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run a function in a forked process under strace: list its system calls, or have one of them fail or kill it.
+"""Run a function in a forked process under strace: list its system calls, or make one fail or kill the process.
 
 The process is forked from one that has imported everything, and strace is attached before the function starts: calls of
 the imports are not counted, and a case takes seconds. strace counts the calls of each thread.
@@ -34,7 +34,7 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class Ended:
-    """What came of a process: its exit code, or the negative number of a signal, and what it printed."""
+    """Outcome of a process: exit code, or negative number of a signal, and output."""
 
     code: int
     out: str
@@ -42,7 +42,7 @@ class Ended:
 
 
 def available() -> bool:
-    """Whether strace is here and may attach to a process."""
+    """Whether strace is installed and may attach to a process."""
     if shutil.which("strace") is None:
         return False
     done = subprocess.run(["strace", "-o", os.devnull, "-e", "trace=none", "true"], capture_output=True)
@@ -50,12 +50,12 @@ def available() -> bool:
 
 
 def run(work: Callable[[], int], folder: Path, log: Path, options: list[str] | None = None) -> Ended:
-    """Call a function in a process of its own, in `folder`.
+    """Call a function in a separate process, in `folder`.
 
     Args:
         work: returns the exit code.
-        folder: the current one of the process.
-        log: where the outputs and the trace go, a prefix of names.
+        folder: current folder of the process.
+        log: prefix of the names of the files for outputs and trace.
         options: of strace; None: without it.
     """
     out, err = log.with_suffix(".out"), log.with_suffix(".err")
@@ -83,13 +83,13 @@ def run(work: Callable[[], int], folder: Path, log: Path, options: list[str] | N
 
 
 def inject(point: Point, what: str) -> list[str]:
-    """Options that kill the process at a call (what: "SIGKILL"), or have it fail with an error ("EIO")."""
+    """Options that kill the process at a call (what: "SIGKILL"), or make the call fail with an error ("EIO")."""
     effect = "signal=SIGKILL" if what == "SIGKILL" else f"error={what}"
     return ["-e", f"trace={point.call}", "-e", f"inject={point.call}:{effect}:when={point.number}"]
 
 
 def count(trace: Path) -> dict[str, int]:
-    """The most calls of each kind that one thread made."""
+    """Largest number of calls of each kind by one thread."""
     counts: Counter[tuple[str, str]] = Counter()
     for line in trace.read_text(errors="replace").splitlines():
         entry = _ENTRY.match(line)
@@ -117,7 +117,7 @@ def _child(work: Callable[[], int], folder: Path, gate: int, out: Path, err: Pat
 
 
 def _wait_for_tracer(process: int, tracer: subprocess.Popen[bytes]) -> None:
-    """Until all threads are traced."""
+    """Wait until all threads are traced."""
     threads = Path(f"/proc/{process}/task")
     for _ in range(1000):
         states = [(thread / "status").read_text() for thread in threads.iterdir()]

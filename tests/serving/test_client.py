@@ -1,6 +1,6 @@
-"""Clients, against servers in this process that answer with TensorFlow's C++ loader, and against a real one.
+"""Clients with servers in this process that use TensorFlow's C++ loader, and with a real server.
 
-The servers here speak as TensorFlow Serving's documentation says; only the last test shows that it does.
+The servers here follow TensorFlow Serving's documentation; only the last test uses the real one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The scorer as ONNX and TensorFlow Lite beside alad_tf's scores."""
+"""The scorer as ONNX and TensorFlow Lite, compared with alad_tf's scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exports: the answers of TensorFlow's C++ loader beside alad_tf's, what is on disk, and that faults leave nothing."""
+"""Exports: outputs of TensorFlow's C++ loader compared with alad_tf's, files on disk, no files after failures."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def example(**features: Any) -> bytes:
 
 
 def test_regress_takes_examples() -> None:
-    """A list of another length, or none, is a row that is not valid: it does not make the batch fail."""
+    """A missing list, or one of another length, is an invalid row and does not make the batch fail."""
     given = [example(x=ROWS[0]), example(x=ROWS[1][:4]), example(x=[*ROWS[2], 1.0]), example(), example(x=ROWS[4])]
     outputs = ask(array_version(), "regress", inputs=np.array(given, object))["outputs"]
     expected = ask(array_version(), "serving_default", x=ROWS[:5])["score"]
@@ -147,7 +147,7 @@ def test_regress_takes_examples() -> None:
 
 @pytest.mark.parametrize("name", TABLES)
 def test_raw_columns(name: str) -> None:
-    """Missing cells, in columns with and without them in training, infinity, categories new and known."""
+    """Missing cells (also in columns without any in training), infinity, known and new categories."""
     frame = table(300, seed=9)
     frame.loc[3, "a-b"] = np.nan
     frame.loc[5, "größe"] = np.inf
@@ -177,7 +177,7 @@ def test_raw_columns(name: str) -> None:
 
 
 def test_explanations_of_columns() -> None:
-    """Contributions of features add up to those of columns; a category's stands at one feature."""
+    """Contributions of features add up to those of columns; a category contributes at one feature."""
     model, frame = table_model("unscaled"), table(60, seed=9)
     frame.loc[7, "color"] = "purple"
     x, valid = model.features(frame)
@@ -273,7 +273,7 @@ def test_openvino_reads_it() -> None:
 
 
 def test_no_operation_that_a_server_lacks() -> None:
-    """No XLA, nothing of Python, and only restoring assigns; each function of the model once."""
+    """No XLA, no Python functions, assignments only for restoring; each function of the model once."""
     for version in (array_version(), table_version("imputed")):
         graph = saved_model_pb2.SavedModel.FromString((version / "saved_model.pb").read_bytes()).meta_graphs[0]
         functions = {f.signature.name: f for f in graph.graph_def.library.function}
@@ -325,7 +325,7 @@ def test_description_holds_what_a_client_must_know() -> None:
 
 
 def test_warm_up_requests_are_answered() -> None:
-    """PredictionLog, field by field as TensorFlow Serving's .proto numbers them."""
+    """PredictionLog, by the field numbers of TensorFlow Serving's .proto."""
     for version in (array_version(), table_version("imputed")):
         path, warmed = str(version / versions.WARM_UP), set()
         for record in tf.data.TFRecordDataset(path).as_numpy_iterator():

@@ -1,4 +1,4 @@
-"""Versions of an export, exports at the same time, and exports that fail: nothing half-written is left."""
+"""Versions of an export, concurrent exports, and failed exports, which leave no partial files."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_versions_that_a_server_cannot_read(version: int, tmp_path: Path) -> Non
 
 
 def test_missing_variables_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """TensorFlow's loader takes such a folder, and fails at every request."""
+    """TensorFlow's loader accepts such a folder, and fails at every request."""
     whole = export._save
 
     def without_variables(detector: Detector, folder: Path) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def test_killed_half_way_leaves_no_version(tmp_path: Path) -> None:
 
 
 def test_full_target_leaves_nothing(tmp_path: Path) -> None:
-    """A limit on the size of files stands for a disk without room."""
+    """A limit on file sizes simulates a full disk."""
     done = export_in_a_process(table_folder("imputed"), tmp_path, "30000")
     assert done.returncode == 1
     assert "File too large" in done.stderr.splitlines()[-1]

@@ -1,4 +1,4 @@
-"""Whatever a server answers, a client ends in time, with the model's outputs or with one clear error."""
+"""Whatever a server answers, a client ends in time, with the outputs of the model or one clear error."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ SHAPELESS: dict[str, Any] = {
 
 @contextmanager
 def answering(*parts: bytes, pause: float = 0.0) -> Iterator[str]:
-    """The URL of a server that sends the parts to its one client for any request, with a pause after each."""
+    """URL of a server that answers any request of its one client with the parts, with a pause after each."""
 
     def serve() -> None:
         connection, _ = listener.accept()
@@ -102,7 +102,7 @@ def test_a_sound_answer_passes_the_same_checks() -> None:
 
 @pytest.mark.parametrize("slow", ["headers", "body"])
 def test_answers_that_drip_end_in_time(slow: str) -> None:
-    """Every byte comes soon enough for the socket; the whole does not."""
+    """Every byte arrives within the socket's timeout; the whole response does not."""
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n"
     parts = [head, *[b"a: b\r\n"] * 99] if slow == "headers" else [head + b"\r\n", *[b" "] * 99]
     with answering(*parts, pause=0.1) as url, pytest.raises(AladError, match="within 0.5 seconds. Received: none"):

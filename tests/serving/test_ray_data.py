@@ -1,4 +1,4 @@
-"""Folders on Ray Data: parts that appear whole, and jobs that go on where they were killed."""
+"""Folders with Ray Data: complete parts, and jobs that resume after a kill."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from alad_tf.serving.batch import BatchScorer
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """Two files, one of several row groups; more columns than the model's."""
+    """Two files, one with several row groups, and more columns than the model uses."""
     folder = tmp_path / "rows"
     (folder / "sub").mkdir(parents=True)
     table(1000, seed=1).assign(more=1).to_parquet(folder / "one.parquet", row_group_size=300)

@@ -1,4 +1,4 @@
-"""Protocol buffers by hand beside protobuf's own classes."""
+"""Hand-written protocol buffers compared with protobuf's classes."""
 
 from __future__ import annotations
 

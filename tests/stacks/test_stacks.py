@@ -1,4 +1,4 @@
-"""Files of either stack are read by both, with the scores that the writer had: write.py wrote them once on each."""
+"""Both stacks read files of either one, with the writer's scores; write.py wrote them on each stack."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KERAS = {"paper": "2.15.0", "current": "3.15.1"}
 
 @pytest.fixture(params=stack.NAMES)
 def folder(request: pytest.FixtureRequest) -> Path:
-    """What a stack wrote."""
+    """Folder written by a stack."""
     return HERE / str(request.param)
 
 
@@ -42,7 +42,7 @@ def scored(folder: Path) -> pd.DataFrame:
 
 
 def compare(answer: dict[str, np.ndarray], folder: Path, rows: pd.DataFrame) -> None:
-    """Scores are the writer's but for rounding, and so are the flags of rows that are not at the threshold."""
+    """Scores equal the writer's up to rounding, and flags too except at the threshold."""
     model, expected = Model.load(folder / "model"), scored(folder)
     close = np.full(len(rows), tolerances.of_table(model, rows.drop(index=FAR)))
     close[FAR] = tolerances.of_table(model, rows.loc[[FAR]])
@@ -101,7 +101,7 @@ def test_run(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["E", "Dxx"])
 def test_keras_files(folder: Path, rows: pd.DataFrame, name: str) -> None:
-    """They give what the networks of the model folder give."""
+    """Their outputs equal those of the networks in the model folder."""
     if (folder.name, stack.name()) == ("current", "paper"):
         pytest.skip("Keras 2.15 does not read .keras files of Keras 3")
     model = Model.load(folder / "model")

@@ -29,7 +29,7 @@ TABLE = replace(TINY, name="Small", batch_size=20, epochs=5)
 
 
 def payments(rows: int, seed: int) -> pd.DataFrame:
-    """Two columns of numbers and one of three countries: five features."""
+    """Two numeric columns and one of three countries: five features."""
     random = np.random.default_rng(seed)
     amount = random.gamma(2.0, 30.0, rows).round(2)
     minutes = (0.1 * amount + random.normal(0.0, 1.0, rows)).round(2)
@@ -37,7 +37,7 @@ def payments(rows: int, seed: int) -> pd.DataFrame:
 
 
 def main() -> None:
-    """Write them anew; rows.csv only if it is not there."""
+    """Write all files; rows.csv only if it is missing."""
     folder = HERE / stack.name()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()

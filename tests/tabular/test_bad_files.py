@@ -1,4 +1,4 @@
-"""A damaged, lying or endless file of rows is refused in one line, whole and in chunks."""
+"""Damaged, inconsistent and endless files are refused in one line, whole and in chunks."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_array_that_is_no_table(tmp_path: Path, suffix: str, array: np.ndarray) 
 
 
 class Trap:
-    """Leaves a trace when it is loaded from a pickle."""
+    """Records that it was loaded from a pickle."""
 
     def __init__(self, trace: Path) -> None:
         self.trace = trace
@@ -159,7 +159,7 @@ def test_pickled_objects_are_not_loaded(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".csv.gz"])
 def test_open_quote_swallows_no_rows(tmp_path: Path, suffix: str) -> None:
-    """A quote that is left open took 89 of 100 rows into its cell, and the others were scored."""
+    """An unclosed quote swallowed 89 of 100 rows, and the others were scored."""
     mark = "\t" if suffix == ".tsv" else ","
     lines = [f"{k}{mark}x{k}" for k in range(100)]
     lines[11] = f'11{mark}"x11'
@@ -191,7 +191,7 @@ def test_what_is_no_plain_file(tmp_path: Path, suffix: str, target: str) -> None
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".feather", ".parquet"])
 def test_file_cut_while_it_is_read(tmp_path: Path, suffix: str) -> None:
-    """In a process of its own, for a mapped file that is cut ends the process with a signal."""
+    """In a separate process, because truncating a mapped file ends the process with a signal."""
     path = tmp_path / f"rows{suffix}"
     rows = np.random.default_rng(0).random((600_000, 2))
     if suffix in (".npy", ".npz"):
@@ -226,7 +226,7 @@ def test_bombs(tmp_path: Path, suffix: str, cell: float | str, rows: int) -> Non
 
 
 def test_long_text_that_is_repeated(tmp_path: Path) -> None:
-    """A dictionary page of 1 MB makes 16 GB of a batch; its footer says 4 bytes a value."""
+    """A dictionary page of 1 MB expands to a batch of 16 GB; its footer says 4 bytes per value."""
     path = tmp_path / "rows.parquet"
     column = pa.DictionaryArray.from_arrays(np.zeros(16_000, np.int32), ["x" * (1 << 20)])
     schema = pa.schema([("a", pa.string())])
@@ -237,7 +237,7 @@ def test_long_text_that_is_repeated(tmp_path: Path) -> None:
 
 
 def test_lying_footers(tmp_path: Path) -> None:
-    """Each number of a footer that is the count of rows, 20, becomes 2^41 and 2^63 - 1."""
+    """Each number of a footer that equals the count of rows, 20, is replaced by 2^41 and 2^63 - 1."""
     path = tmp_path / "rows.parquet"
     pd.DataFrame({"a": np.arange(20.0)}).to_parquet(path, compression="none")
     content = path.read_bytes()
@@ -259,7 +259,7 @@ def test_lying_footers(tmp_path: Path) -> None:
 
 
 def test_text_offsets_behind_the_buffer(tmp_path: Path) -> None:
-    """Offsets of a Feather file that point a million bytes behind the text were followed."""
+    """Offsets of a Feather file that point a million bytes beyond the text were followed."""
     path = tmp_path / "rows.feather"
     pd.DataFrame({"a": ["one", "two", "three"]}).to_feather(path, compression="uncompressed")
     content = path.read_bytes()

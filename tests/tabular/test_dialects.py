@@ -1,4 +1,4 @@
-"""How a text file is written is found in its content, the same everywhere, and what is given wins."""
+"""The dialect of a text file is detected from its content; options take precedence."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ OPTIONS = [
 
 
 class StopError(Exception):
-    """Ends a call where training would begin."""
+    """Raised where training would begin."""
 
 
 @pytest.mark.parametrize(("options", "changes"), OPTIONS)
@@ -143,7 +143,7 @@ def test_scaling_reaches_the_rows(
 
 
 def test_label_test_file_and_false_positive_rate(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Only normal rows are trained on; the report has the metrics of the test file, and so has scoring it."""
+    """Training uses normal rows only; the report has the same metrics of the test file as scoring it."""
     rows = mixed(150)
     rows["kind"] = np.where(rows.index % 3 == 0, "bad", np.where(rows.index % 3 == 1, "good", "fair"))
     rows.loc[rows["kind"] == "bad", "weight"] += 50.0
@@ -168,7 +168,7 @@ def test_label_test_file_and_false_positive_rate(tmp_path: Path, capfd: pytest.C
 
 
 def test_seed(tmp_path: Path, trained: Path) -> None:
-    """Given twice, the same model; another one, another model."""
+    """The same seed gives the same model; another seed gives another model."""
     models = []
     for name, seed in (("a", 3), ("b", 4)):
         arguments = ["--drop", "id", "kind", "--epochs", 1, "--seed", seed]
@@ -194,7 +194,7 @@ def test_warnings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest
 
 @pytest.mark.skipif(not (REAL / KDD99).is_file(), reason=f"{KDD99} not in {REAL}")
 def test_kdd99_raw_rows(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """The 41 mixed columns as they are in the file: no encoding by hand."""
+    """The 41 mixed columns of the file, without encoding by hand."""
     names = [*kdd99.KDD99_COLUMNS, "label"]
     rows = pd.read_csv(REAL / KDD99, header=None, names=names, nrows=40_000).sample(6000, random_state=0)
     rows.to_csv(tmp_path / "rows.csv", index=False)

@@ -1,4 +1,4 @@
-"""Footers of Parquet and Feather files: the numbers of pyarrow, and damaged ones, which are refused in one line."""
+"""Footers of Parquet and Feather files: the same numbers as pyarrow; damaged footers are refused in one line."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_statistics_that_contradict_the_schema(tmp_path: Path) -> None:
 
 
 def footers_refused(path: Path) -> int:
-    """How many of the footers are refused that have one byte of another value; none may raise anything else."""
+    """Number of refused footers among those with one changed byte; no other exception may occur."""
     content = path.read_bytes()
     start = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
     refused = 0
@@ -90,7 +90,7 @@ def test_damaged_bytes(tmp_path: Path) -> None:
 
 
 def test_values_that_are_never_skipped(tmp_path: Path) -> None:
-    """A size that is larger than the footer, levels without an end, a list of another type, a type that is none."""
+    """A size larger than the footer, endless nesting, a list of another type, an unknown type."""
     for kind, content, says in (
         (LIST, b"\xf5\xff\xff\xff\xff\x07", "index out of range"),
         (SET, b"\xf8\xff\xff\xff\xff\x07\x05", "behind its end|index out of range"),
@@ -128,7 +128,7 @@ def test_size_of_a_footer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("compression", ["uncompressed", "lz4"])
 def test_numbers_of_a_feather_file_that_are_too_large(tmp_path: Path, compression: str) -> None:
-    """2^63 - 1 in place of each number of 64 bits: offsets behind any file, which `seek` does not take."""
+    """2^63 - 1 in place of each 64-bit number: offsets beyond any file, which `seek` refuses."""
     path = tmp_path / "rows.feather"
     pyarrow.feather.write_feather(TABLE.select(["number", "text"]), path, compression=compression)
     content, refused = path.read_bytes(), 0
@@ -143,7 +143,7 @@ def test_numbers_of_a_feather_file_that_are_too_large(tmp_path: Path, compressio
 
 @pytest.mark.parametrize("suffix", [".parquet", ".feather"])
 def test_no_columns(tmp_path: Path, suffix: str) -> None:
-    """A damaged Feather file of no columns and 2^25 rows was read for minutes."""
+    """Reading a damaged Feather file without columns and with 2^25 rows took minutes."""
     path = tmp_path / f"rows{suffix}"
     table = TABLE.select([])
     pyarrow.feather.write_feather(table, path) if suffix == ".feather" else pyarrow.parquet.write_table(table, path)

@@ -112,7 +112,7 @@ def test_lines_that_are_no_rows(tmp_path: Path, text: str, words: str) -> None:
 
 
 def test_a_key_that_comes_late(tmp_path: Path) -> None:
-    """Columns are known from the first 4 MiB."""
+    """Columns are determined from the first 4 MiB."""
     line = '{"a": 1' + " " * 991 + "}\n"
     (tmp_path / "rows.jsonl").write_text(line * 6000 + '{"b": 1}\n')
     with pytest.raises(DataError, match="in row 6001. Received: 'b'"):
@@ -149,7 +149,7 @@ def test_folders_that_are_no_table(tmp_path: Path) -> None:
 
 
 def test_tables_keep_what_is_written(tmp_path: Path) -> None:
-    """Text files: every cell as it is; the frame beside it has numbers and missing cells."""
+    """In text files, tables keep every cell as written; the frame has numbers and missing cells."""
     (tmp_path / "rows.csv").write_text("a;b\n007;NA\n 1,50;x\n;\n")
     ((table, frame),) = readers.tables(tmp_path / "rows.csv", 9, only=["b", "a"], kinds={"a": "number", "b": "text"})
     assert table.to_pydict() == {"b": ["NA", "x", ""], "a": ["007", " 1,50", ""]}

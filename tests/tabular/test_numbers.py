@@ -1,4 +1,4 @@
-"""Numbers of any size through `alad fit` and `alad score`: no score is NaN, and columns that lose them are named."""
+"""Numbers of any size in `alad fit` and `alad score`: no score is NaN; columns that lose precision are named."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SECONDS = 60  # that a forked child may take, which needs none
 
 
 def numbers(rows: int) -> pd.DataFrame:
-    """Rows that differ in columns of every size; some columns do not."""
+    """Rows with numbers of every size; some columns are constant."""
     random = np.random.default_rng(rows)
     return pd.DataFrame(
         {
@@ -58,7 +58,7 @@ EXTREME = [  # (column, value, whether the row can be scored)
 
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A folder with rows.csv and their model, and what the fit wrote to standard error."""
+    """A folder with rows.csv and the model, and the standard error of the fit."""
     folder = tmp_path_factory.mktemp("numbers")
     numbers(100).to_csv(folder / "rows.csv", index=False)
     handler = signal.getsignal(signal.SIGTERM)
@@ -102,7 +102,7 @@ def test_no_score_is_nan(fitted: tuple[Path, str], capfd: pytest.CaptureFixture[
 
 
 def test_all_scores(fitted: tuple[Path, str]) -> None:
-    """`logits` alone is blind: far away D_xx takes (x, x') for real, and the rows look the most normal of all."""
+    """`logits` alone fails: far away, D_xx takes (x, x') for real, and these rows look most normal."""
     folder, _ = fitted
     model, rows = Model.load(folder / "model"), extreme_rows()
     far = [0, 2, 3]  # 1e30, 1e10 and 1e3 where the training rows have a deviation of 1
@@ -117,7 +117,7 @@ def test_all_scores(fitted: tuple[Path, str]) -> None:
 
 
 def in_fork(read: int, write: int, model: Model) -> None:
-    """Score in a forked process, hand on what comes of it, and end."""
+    """Score in a forked process, report the outcome, and exit."""
     signal.alarm(SECONDS)
     try:
         model.scored(numbers(3))

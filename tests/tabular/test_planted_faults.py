@@ -1,4 +1,4 @@
-"""A faulted cell is named first, and a category that training did not have makes a row more anomalous."""
+"""Explanations name faulted cells first, and categories not seen in training make rows more anomalous."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from alad_tf.tabular.model import Model
 
 @cache
 def model(score: str = "neighbours", epochs: int = 40) -> Model:
-    """Not to be changed."""
+    """A fitted model; tests must not change it."""
     return planted_faults.train(0, score, epochs)
 
 
@@ -54,7 +54,7 @@ def test_table_of_shares() -> None:
 
 @pytest.mark.parametrize("score", ROW_SCORES)
 def test_unseen_categories_make_rows_more_anomalous(score: str) -> None:
-    """With every score; the scores of other rows stay as they are."""
+    """With every score; scores of other rows are unchanged."""
     of_score, clean = model(score, epochs=1), planted_faults.rows(200, seed=3)
     one = clean.assign(service=np.where(clean.index % 2, "gopher", clean["service"]))
     two = one.assign(udp=np.where(clean.index % 4 == 1, "?", one["udp"]))

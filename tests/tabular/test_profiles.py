@@ -1,4 +1,4 @@
-"""Profiles of training columns, and drift against them."""
+"""Profiles of training columns, and drift from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The check of quotes agrees with the reader's rule, byte by byte, however the text is cut into blocks."""
+"""The check of quotes agrees with the reader's rule, byte by byte, for any division into blocks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATH = Path("rows.csv")
 
 
 def check(content: bytes, sizes: list[int], delimiter: str = ",") -> str | None:
-    """The message about a text that is fed in blocks of these sizes in turn; None: no message."""
+    """Message about a text that is passed in blocks of these sizes in turn; None: no message."""
     quotes, place, number = QuoteCheck(PATH, delimiter), 0, 0
     try:
         while place < len(content):
@@ -31,7 +31,7 @@ def check(content: bytes, sizes: list[int], delimiter: str = ",") -> str | None:
 
 
 def by_the_rule(text: str) -> tuple[bool, bool, int]:
-    """(quote open at the end, a quoted cell over lines before more text, line of the last quote that opens a cell)."""
+    """(quote open at the end, multi-line quoted cell followed by more text, line of the last opening quote)."""
     state, line, opened, swallowed = "start", 1, 0, False
     for letter in text:
         if state == "quoted":

@@ -1,4 +1,4 @@
-"""One line for what is wrong with a call of `alad fit` or `alad score`."""
+"""Wrong calls of `alad fit` and `alad score` are refused in one line."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_a_test_file_is_looked_at_before_training(
 
 
 def damaged(path: Path, fault: str) -> None:
-    """A file of rows with a fault, in the format that its name says."""
+    """A damaged file of rows, in the format of its name."""
     rows = mixed(500)
     rows.to_csv(path, index=False) if ".csv" in path.name else rows.to_parquet(path)
     content = path.read_bytes()
@@ -170,7 +170,7 @@ def test_model_folder_that_is_there(trained: Path, tmp_path: Path, capfd: pytest
 
 
 def test_open_quote_is_not_trained_on(trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """A quote that is left open made 61 rows of 1,001."""
+    """An unclosed quote made 61 rows of 1,001."""
     lines = (trained / "train.csv").read_text().splitlines()
     lines[40] = ",".join([*lines[40].split(",")[:-1], '"good'])
     (tmp_path / "rows.csv").write_text("\n".join(lines) + "\n")
@@ -274,7 +274,7 @@ def test_output_that_is_the_input(trained: Path, tmp_path: Path, capfd: pytest.C
 
 @pytest.mark.parametrize("place", ["model/scored.csv", "model/below/scored.csv", "link/scored.csv", "other/scored.csv"])
 def test_output_in_a_model_folder(trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], place: str) -> None:
-    """A model folder with a file more is refused ever after."""
+    """A model folder with an extra file would be refused from then on."""
     for name in ("model", "other"):
         shutil.copytree(trained / "model", tmp_path / name)
     (tmp_path / "link").symlink_to(tmp_path / "model")

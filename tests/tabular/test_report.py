@@ -1,4 +1,4 @@
-"""`alad report` of a model of `alad fit`, one of the last release, a scored file, and calls that it refuses."""
+"""`alad report` for a model, a model of the last release and a scored file; refused calls."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_command_writes_one_page(folder: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_page_of_a_folder_of_the_last_release() -> None:
-    """It has neither losses by epoch nor distributions of its columns."""
+    """The folder has no losses by epoch and no distributions of columns."""
     page = model_page(OLD / "model", Rows(OLD / "rows.csv"))
     assert not page.losses and not page.drift and len(page.rows) == 25
     assert all("earlier version" in page.missing[part] for part in ("losses", "drift"))

@@ -102,7 +102,7 @@ def test_id_column(trained: Path) -> None:
 
 
 def test_rows_that_are_not_valid(trained: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """They are marked and have no score; the others have the scores that they have without them."""
+    """Invalid rows are marked and have no score; they do not affect the scores of other rows."""
     rows = mixed(8)
     bad = rows.copy()
     bad.loc[1, "size"], bad.loc[3, "weight"], bad.loc[4, "color"], bad.loc[6, "size"] = np.nan, np.inf, None, -np.inf
@@ -141,7 +141,7 @@ def test_unknown_categories_are_counted(trained: Path, capfd: pytest.CaptureFixt
 
 
 def test_explanations_name_columns(trained: Path) -> None:
-    """Largest shares first, with the cell and what is expected beside it."""
+    """Largest shares first, with cell and expected cell."""
     rows = mixed(10)
     rows.loc[0, "weight"] += 100.0
     scored = score(trained, rows, "--explain", 3)
@@ -204,7 +204,7 @@ def test_interrupted_scoring_leaves_nothing(
 
 
 def test_damage_on_the_way_leaves_nothing(trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """A file cut in the middle is refused where it ends, after chunks that were good."""
+    """A truncated file is refused at its end, after valid chunks."""
     content = mixed(40_000).to_csv(index=False).encode()
     (tmp_path / "cut.csv.gz").write_bytes(gzip.compress(content)[:-9])
     output = tmp_path / "scored.csv"
@@ -214,7 +214,7 @@ def test_damage_on_the_way_leaves_nothing(trained: Path, tmp_path: Path, capfd: 
 
 @pytest.mark.slow
 def test_file_of_more_than_two_gigabytes(tmp_path: Path) -> None:
-    """Offsets beyond 2**31 bytes: the last rows of a sparse array are scored as those of any other."""
+    """Offsets beyond 2**31 bytes: the last rows of a sparse array are scored like others."""
     rows = mixed(60)[["size", "weight"]].set_axis(["x0", "x5999"], axis=1)
     rows.to_csv(tmp_path / "rows.csv", index=False)
     assert run("fit", tmp_path / "rows.csv", "--model", tmp_path / "model", *QUICK) == 0

@@ -1,4 +1,4 @@
-"""`alad fit` and `alad score` on a file as a spreadsheet in Germany writes it, and on others like it."""
+"""`alad fit` and `alad score` on files as spreadsheet programs write them, such as German ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CSV as pandas reads it, whatever the cells; files with a name once they are complete; order by score."""
+"""CSV that pandas reads back, whatever the cells; names for complete files only; order by score."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def read_back(content: bytes, style: Style) -> pd.DataFrame:
 @pytest.mark.parametrize("begin", [0, 1, 5])
 @pytest.mark.parametrize("rows", [1, 3, 12])
 def test_lines_of_csv(style: Style, begin: int, rows: int) -> None:
-    """Also of parts of a table, whose arrays begin in the middle of their buffers."""
+    """Also for slices of a table, whose arrays do not start at the beginning of their buffers."""
     part = TABLE.slice(begin, rows)
     header = style.sep.join(f'"{name}"' if style.sep in name else name for name in TABLE.column_names) + "\n"
     back = read_back(header.encode() + writers.lines(part, style), style)
@@ -140,7 +140,7 @@ def test_cells_that_are_no_text_are_left_out_of_csv(caplog: pytest.LogCaptureFix
 
 @pytest.mark.parametrize("top", [None, 1, 3, 50, 200_000])
 def test_largest_scores_first(monkeypatch: pytest.MonkeyPatch, top: int | None) -> None:
-    """In tables of any size, with a bound on the rows that are held; equal scores in the order of the file."""
+    """For tables of any size, with a bounded number of rows in memory; equal scores keep the order of the file."""
     monkeypatch.setattr("alad_tf.tabular.scored_table.SPARE_ROWS", 10)
     scores = np.random.default_rng(0).integers(0, 20, 100).astype(float)
     scores[::9] = np.nan
