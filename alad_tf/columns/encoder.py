@@ -92,7 +92,7 @@ class Encoder:
         return tuple(preprocessing.blocks_of_categories(self.transformer).values())
 
     def unseen(self, x: np.ndarray) -> dict[str, np.ndarray]:
-        """Categorical column -> which rows [n] of features x have a category not seen in training."""
+        """Categorical column -> which rows [n] of x have an unseen category; `categories.unseen` counts by row."""
         found = preprocessing.blocks_of_categories(self.transformer)
         return {name: ~(x[:, start:stop] > 0.5).any(axis=1) for name, (start, stop) in found.items()}
 
