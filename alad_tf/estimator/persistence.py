@@ -220,7 +220,7 @@ def _require_sound(table: rows.Alad, arrays: Arrays) -> None:
 
 
 def _sound_references(points: np.ndarray, width: int) -> np.ndarray:
-    """Check that references are finite float32 numbers [m, 2 d], and not more than a model may store (ValueError)."""
+    """Check that references are finite float32 numbers [m, 2 d], at most as many as a model stores (ValueError)."""
     finite = points.dtype == np.float32 and np.isfinite(points).all()
     if points.ndim != 2 or points.shape[1] != 2 * width or not 0 < len(points) <= MOST_REFERENCES or not finite:
         raise ValueError(f"references of {points.dtype} {list(points.shape)}, or that are not finite")
@@ -228,7 +228,7 @@ def _sound_references(points: np.ndarray, width: int) -> np.ndarray:
 
 
 def _numbers_of(usual: Usual) -> dict[str, np.ndarray]:
-    """The arrays of what is usual; the features of categorical columns are known from the preprocessing."""
+    """Arrays of the usual values; the features of categorical columns are known from the preprocessing."""
     arrays = {"low": usual.low, "high": usual.high, "error": usual.error}
     if usual.categories is not None:
         arrays.update(rows=usual.categories.rows, surprise=usual.categories.usual)
@@ -236,7 +236,7 @@ def _numbers_of(usual: Usual) -> dict[str, np.ndarray]:
 
 
 def _sound_usual(arrays: dict[str, np.ndarray], width: int, blocks: Blocks) -> Usual:
-    """Refuse what is not finite float32 of the right shape, and what is divided by if not positive (ValueError)."""
+    """Refuse arrays that are not finite float32 of the right shape, and divisors that are not positive (ValueError)."""
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("low", "high", "error"), (width,))
     if "surprise" in arrays:
         if not 0 < len(arrays["rows"]) <= MOST_REFERENCES:

@@ -134,14 +134,14 @@ class Forecast:
             self._left(f"measured {left}all runs")
 
     def ended(self, name: str) -> None:
-        """A run is complete or has failed."""
+        """Record that a run is complete or has failed."""
         self._forget(name)
         if self._waiting or self._shares:
             runs = len(self._waiting) + len(self._shares)
             self._left(f"{runs} {'run' if runs == 1 else 'runs'} to do")
 
     def started(self, name: str) -> None:
-        """A run begins."""
+        """Record that a run begins."""
         self._waiting.remove(name)
         self._shares[name] = 0.0
 

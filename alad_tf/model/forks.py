@@ -1,4 +1,4 @@
-"""TensorFlow in forked processes: its threads are not there, so a call would wait for them for ever."""
+"""TensorFlow in forked processes, which lack its threads: a call would hang."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _forked = False
 
 
 def require_threads() -> None:
-    """Note that TensorFlow is used, or refuse it.
+    """Record that this process uses TensorFlow, or refuse it.
 
     Raises:
         ForkError: this process was forked from one that had used TensorFlow.

@@ -69,7 +69,7 @@ def is_functional(model: object) -> bool:
 
 
 def save(model: tf.keras.Model, path: Path) -> None:
-    """Write a model as a .keras file. What Keras 3 does for it is deprecated in NumPy 2, which it says."""
+    """Write a model as a .keras file. Ignores a DeprecationWarning of NumPy 2 about Keras 3."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
         model.save(path)
