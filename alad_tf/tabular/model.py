@@ -126,7 +126,7 @@ class Model:
         return scored, {name: int(rows.sum()) for name, rows in unseen.items() if rows.any()}
 
     def contributions(self, x: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
-        """What is expected of rows of features x [n, d]: a frame of cells, and each column's contribution, [n, c]."""
+        """Expected cells of rows of features x [n, d], as a frame, and the contribution of each column, [n, c]."""
         expected, contributions = self.estimator.contributions(x)
         return self.encoder.cells(expected), self.encoder.column_sums(contributions)
 
