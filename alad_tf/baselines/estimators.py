@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import ModuleType
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ import architectures
 from alad_tf.baselines import anogan, dagmm, dsebm
 from alad_tf.errors import SettingsError
 from alad_tf.estimator import validation
-from alad_tf.estimator.network_detector import CONSTRAINTS, NetworkDetector, renamed
+from alad_tf.estimator.network_detector import CONSTRAINTS, NetworkDetector, old_name_of_score
 from alad_tf.estimator.sklearn_versions import validated_rows
 from alad_tf.model.batching import Score, padded, unwatched
 from alad_tf.model.training_loop import chunks, with_progress_bar
@@ -60,6 +60,7 @@ class _Detector(NetworkDetector):
         **CONSTRAINTS,
     }
 
+    @old_name_of_score
     def __init__(
         self,
         architecture: str | Dsebm | Dagmm | Gan = "kdd99",
@@ -72,13 +73,12 @@ class _Detector(NetworkDetector):
         scaling: str | None = "standard",
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 1,
-        **deprecated: Any,
     ) -> None:
         self.architecture = architecture
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
-        self.score_name = renamed(self, deprecated, score_name)
+        self.score_name = score_name
         self.contamination = contamination
         self.scaling = scaling
         self.random_state = random_state

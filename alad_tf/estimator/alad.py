@@ -28,7 +28,7 @@ from alad_tf.estimator.architecture import choose_table
 from alad_tf.estimator.callbacks import History, Resumed, collapse, train
 from alad_tf.estimator.checkpoint import Checkpoint, settings_of
 from alad_tf.estimator.fitted import FittedALAD
-from alad_tf.estimator.network_detector import CONSTRAINTS, renamed
+from alad_tf.estimator.network_detector import CONSTRAINTS, old_name_of_score
 from alad_tf.estimator.validation import constant_features, fit_scaling, hold_out, require_finite
 from alad_tf.model import networks
 from alad_tf.model.alad_trainer import Trainer
@@ -111,6 +111,7 @@ class ALAD(FittedALAD):
         **CONSTRAINTS,
     }
 
+    @old_name_of_score
     def __init__(
         self,
         architecture: str | Alad | None = None,
@@ -133,7 +134,6 @@ class ALAD(FittedALAD):
         jit: bool | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 1,
-        **deprecated: Any,
     ) -> None:
         self.architecture = architecture
         self.epochs = epochs
@@ -142,7 +142,7 @@ class ALAD(FittedALAD):
         self.spectral_norm = spectral_norm
         self.latent_discriminator = latent_discriminator
         self.ema_decay = ema_decay
-        self.score_name = renamed(self, deprecated, score_name)
+        self.score_name = score_name
         self.contamination = contamination
         self.scaling = scaling
         self.impute = impute
@@ -334,9 +334,6 @@ class ALAD(FittedALAD):
         held_out = self._numbers(validation)
         require_finite(held_out, self._names(), "to validate on")
         return X, held_out
-
-    def _more_tags(self) -> dict[str, bool]:
-        return {"requires_y": False}
 
 
 def _warn_of_features(X: np.ndarray, names: Sequence[str], kind: type[np.floating[Any]]) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from numbers import Integral, Real
-from typing import Any, Optional, TypeVar
+from typing import Any, Callable, TypeVar, cast
 
 import numpy as np
 import tensorflow as tf
@@ -27,18 +28,21 @@ CONSTRAINTS: dict[str, list[object]] = {  # of the parameters shared by all dete
 }
 
 
-Option = TypeVar("Option", str, Optional[str])
+Init = TypeVar("Init", bound=Callable[..., None])
 
 
-def renamed(detector: object, deprecated: dict[str, Any], score_name: Option) -> Option:
-    """The name of the score, also where it is given under the option's old name (TypeError for any other option)."""
-    name = type(detector).__name__
-    unknown = [option for option in deprecated if option != "score"]
-    if unknown:
-        raise TypeError(f"{name}() got an unexpected keyword argument {unknown[0]!r}")
-    if "score" in deprecated:
-        warnings.warn(f"{name}(score=...) is now {name}(score_name=...).", FutureWarning, stacklevel=3)
-    return deprecated.get("score", score_name)
+def old_name_of_score(init: Init) -> Init:
+    """Let a constructor take `score_name` under its old name, `score`, which is not in its signature."""
+
+    @functools.wraps(init)
+    def renamed(detector: object, *args: object, **options: object) -> None:
+        if "score" in options:
+            name = type(detector).__name__
+            warnings.warn(f"{name}(score=...) is now {name}(score_name=...).", FutureWarning, stacklevel=2)
+            options["score_name"] = options.pop("score")
+        init(detector, *args, **options)
+
+    return cast(Init, renamed)
 
 
 class NetworkDetector(OutlierDetector):

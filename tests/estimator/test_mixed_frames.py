@@ -146,10 +146,10 @@ def test_numbers_are_as_before() -> None:
 
 def test_old_name_of_the_score() -> None:
     with pytest.warns(FutureWarning, match="score_name"):
-        model = ALAD(score="l1")
+        model = ALAD(score="l1")  # type: ignore[call-arg]
     assert model.score_name == "l1" and "score" not in model.get_params() and callable(model.score)
     with pytest.raises(TypeError, match="unexpected keyword argument 'scor'"):
-        ALAD(scor="l1")
+        ALAD(scor="l1")  # type: ignore[call-arg]
 
 
 def test_grid_search() -> None:
