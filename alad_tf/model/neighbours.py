@@ -30,8 +30,9 @@ def mean_distance(points: tf.Tensor, references: tf.Tensor) -> tf.Tensor:
     """Mean Euclidean distance of each point to its second to sixth nearest reference.
 
     The nearest reference is skipped: for a training row it is the row itself, and scores of training rows and new rows
-    should be comparable. Neighbours are found with a matrix product, and their distances computed from differences, so
-    that small distances are exact.
+    should be comparable. Neighbours are found with a matrix product of rows minus the mean reference, since products of
+    large numbers are rounded by more than small distances. The distances of those found are computed from differences,
+    so that small ones are exact.
 
     Args:
         points: [n, w].
@@ -41,7 +42,9 @@ def mean_distance(points: tf.Tensor, references: tf.Tensor) -> tf.Tensor:
         [n] float32; 0 if there is only one reference.
     """
     count = min(1 + NEIGHBOURS, references.shape[0])
-    closeness = 2.0 * tf.matmul(points, references, transpose_b=True) - tf.reduce_sum(references**2, axis=1)
+    mean = tf.reduce_mean(references, axis=0)
+    centred = references - mean
+    closeness = 2.0 * tf.matmul(points - mean, centred, transpose_b=True) - tf.reduce_sum(centred**2, axis=1)
     nearest = tf.gather(references, tf.math.top_k(closeness, count).indices)
     distances = tf.sqrt(tf.reduce_sum((points[:, None, :] - nearest) ** 2, axis=2))
     return (tf.reduce_sum(distances, axis=1) - tf.reduce_min(distances, axis=1)) / max(count - 1, 1)
