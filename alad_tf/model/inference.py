@@ -9,18 +9,19 @@ import tensorflow as tf
 
 from alad_tf.io import atomic
 from alad_tf.model import keras_versions
+from alad_tf.model.keras_versions import FusedBatchNormalization
 from alad_tf.model.layers import Dropout, PairDense
 from alad_tf.model.networks import Networks
 from alad_tf.model.spectral_norm import SpectralNormalization, SpectralNormalized
 
-OWN_LAYERS = (Dropout, PairDense, SpectralNormalized)
+OWN_LAYERS = (Dropout, PairDense, SpectralNormalized, FusedBatchNormalization)
 
 
 def fold(networks: Networks, *, pairs: bool = False) -> Networks:
     """Build networks of plain Keras layers with the same outputs in inference mode.
 
     A layer with spectral norm (Section IV-B) becomes a Dense layer or convolution with the kernel W / sigma; dropout
-    becomes Keras's own layer; the layer on pairs becomes Concatenate and Dense.
+    and batch norm become Keras's own layers; the layer on pairs becomes Concatenate and Dense.
 
     Args:
         networks: trained networks, which are not changed. Models without layers of this package are returned as is.
@@ -68,7 +69,7 @@ def _apply(layer: tf.keras.layers.Layer, inputs: Any, pairs: bool) -> tf.Tensor:
         weights[0] /= sigma
     if isinstance(layer, Dropout):
         return tf.keras.layers.Dropout(layer.rate, name=layer.name)(inputs)
-    kind = type(layer)
+    kind = tf.keras.layers.BatchNormalization if isinstance(layer, FusedBatchNormalization) else type(layer)
     if isinstance(layer, PairDense) and not pairs:
         kind, inputs = tf.keras.layers.Dense, tf.keras.layers.Concatenate()(inputs)
     plain = kind.from_config(layer.get_config())

@@ -34,6 +34,38 @@ def add_state(
     )
 
 
+@tf.keras.utils.register_keras_serializable(package="alad_tf")
+class FusedBatchNormalization(tf.keras.layers.BatchNormalization):
+    """Batch norm of images [n, height, width, channels] by the operation that Keras 2 uses for them.
+
+    Its moving variance takes in n / (n - 1) times the variance of n positions. Keras 3 leaves this factor out.
+    """
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None, mask: None = None) -> tf.Tensor:
+        """Normalise with the statistics of the batch in training, and with the moving ones else."""
+        if len(inputs.shape) != 4:
+            return super().call(inputs, training, mask)
+        training = bool(training) and self.trainable
+        moving = self.moving_mean.value, self.moving_variance.value
+        outputs, *statistics = tf.compat.v1.nn.fused_batch_norm(
+            inputs,
+            self.gamma.value,
+            self.beta.value,
+            *moving,
+            epsilon=self.epsilon,
+            is_training=training,
+            exponential_avg_factor=1.0 - self.momentum if training else 1.0,
+        )
+        if training:
+            for variable, value in zip(moving, statistics):
+                variable.assign(value)
+        return outputs
+
+
+# Moving statistics of images and of rows are equal with either version.
+BatchNormalization = FusedBatchNormalization if KERAS_3 else tf.keras.layers.BatchNormalization
+
+
 def layers(model: tf.keras.Model) -> list[tf.keras.layers.Layer]:
     """All layers of a model, including nested ones."""
     return list(model._flatten_layers(include_self=False))

@@ -195,7 +195,7 @@ class Layers:
             layer = self.normalise(layer, name=self._name("spectral_norm"))
         hidden = layer(hidden)
         if row.batch_norm:
-            hidden = tf.keras.layers.BatchNormalization(
+            hidden = keras_versions.BatchNormalization(
                 momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON, name=self._name("batch_norm")
             )(hidden)
         if row.activation == "LReLU":

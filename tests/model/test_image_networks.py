@@ -25,6 +25,7 @@ from tolerances import (
     assert_close,
     assert_scores,
     assert_within,
+    largest,
     of_adam,
     of_logits,
     of_network,
@@ -73,6 +74,24 @@ def test_shapes_and_weights_layer_by_layer(built: networks.Networks, name: str) 
     layers = [layer for layer in built.models[name].layers if hasattr(layer, "kernel")]
     found = sorted((tuple(layer.output.shape[1:]), layer.count_params()) for layer in layers)
     assert found == sorted(zip(SHAPES[name], WEIGHTS[name]))
+
+
+def test_moving_variance_of_images_is_unbiased() -> None:
+    """As Keras 2 takes it in, with n / (n - 1) for n positions; Keras 3 leaves this factor out."""
+    inputs = tf.keras.Input((3, 3, 2))
+    norm = keras_versions.BatchNormalization(momentum=0.9, epsilon=1e-3)
+    model, x = tf.keras.Model(inputs, norm(inputs)), draw(0, 2, 3, 3, 2).astype(np.float64) + 5.0
+    mean, variance = x.mean((0, 1, 2)), x.var((0, 1, 2))
+    outputs = model(tf.constant(x, tf.float32), training=True)
+    terms, size = x[..., 0].size + 6, largest(x)
+    assert_close(outputs, (x - mean) / np.sqrt(variance + 1e-3), terms, 2.0 * size / np.sqrt(variance.min()))
+    assert_close(norm.moving_mean, 0.1 * mean, terms, size)
+    assert_close(norm.moving_variance, 0.9 + 0.1 * variance * 18 / 17, terms, size)
+    assert not np.allclose(norm.moving_variance, 0.9 + 0.1 * variance, rtol=1e-3)
+    kept = (0.1 * mean, 0.9 + 0.1 * variance * 18 / 17)
+    outputs = model(tf.constant(x, tf.float32), training=False)
+    assert_close(outputs, (x - kept[0]) / np.sqrt(kept[1] + 1e-3), terms, 2.0 * size)
+    assert_close(norm.moving_variance, kept[1], terms, size)
 
 
 def test_inputs_and_outputs(built: networks.Networks) -> None:
