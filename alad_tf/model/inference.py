@@ -25,7 +25,8 @@ def fold(networks: Networks, *, pairs: bool = False) -> Networks:
 
     Args:
         networks: trained networks, which are not changed. Models without layers of this package are returned as is.
-        pairs: keep `PairDense`, whose product is shared by the two pairs of Dxx (`scores.scores_of`).
+        pairs: only for scores: keep `PairDense`, whose product is shared by the two pairs of Dxx (`scores.scores_of`),
+            and leave out dropout, of which Keras 3 would store a random state.
     """
     folded = {name: _folded(model, pairs) for name, model in networks.models.items()}
     return Networks(**{"Dzz": None, **folded})
@@ -68,7 +69,7 @@ def _apply(layer: tf.keras.layers.Layer, inputs: Any, pairs: bool) -> tf.Tensor:
     if sigma is not None:
         weights[0] /= sigma
     if isinstance(layer, Dropout):
-        return tf.keras.layers.Dropout(layer.rate, name=layer.name)(inputs)
+        return inputs if pairs else tf.keras.layers.Dropout(layer.rate, name=layer.name)(inputs)
     kind = tf.keras.layers.BatchNormalization if isinstance(layer, FusedBatchNormalization) else type(layer)
     if isinstance(layer, PairDense) and not pairs:
         kind, inputs = tf.keras.layers.Dense, tf.keras.layers.Concatenate()(inputs)
