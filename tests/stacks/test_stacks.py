@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,20 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 import tolerances
+from small_run import settings, small
 
 from alad_tf import metrics, stack
+from alad_tf.cli.main import main
 from alad_tf.data import loading
+from alad_tf.experiments import run
 from alad_tf.experiments.protocol import PROTOCOLS
 from alad_tf.experiments.settings import Settings, is_complete
+from alad_tf.model.scores import Scorer
 from alad_tf.report import results
 from alad_tf.serving import sources
 from alad_tf.serving.batch import BatchScorer
 from alad_tf.serving.c_api import SavedModel
+from alad_tf.serving.export import export
 from alad_tf.tabular.model import Model, inspect_model
 
 HERE = Path(__file__).parent
@@ -84,19 +90,44 @@ def test_export_through_the_c_api(folder: Path, rows: pd.DataFrame) -> None:
     np.testing.assert_allclose(answer["score"], expected, rtol=1e-3)
 
 
-def test_run(folder: Path) -> None:
-    (run,) = (folder / "results" / "toy").glob("*/seed0")
-    settings, seed = Settings.of_run(run)
-    assert (settings.dataset, settings.method, seed) == ("toy", "ALAD-1epochs", 0)
-    assert is_complete(run, ["config.json", "history.jsonl", "result.json", "scores.npz"])
-    (result,) = results.load_results(folder / "results", "toy", "ALAD-1epochs")
+@pytest.fixture
+def run_dir(folder: Path) -> Iterator[Path]:
+    """Of a run of two epochs with small networks."""
+    (found,) = (folder / "results" / "toy").glob("*/seed3")
+    with small():
+        yield found
+
+
+def test_run(folder: Path, run_dir: Path) -> None:
+    assert Settings.of_run(run_dir) == (settings(2), 3) and is_complete(run_dir, settings(2).files)
+    (result,) = results.load_results(folder / "results", "toy", settings(2).method)
     assert result["stack"]["name"] == stack.of_result(result) == folder.name
     assert result["stack"]["keras"] == KERAS[folder.name]
-    with np.load(run / "scores.npz") as stored:
-        y = loading.load("toy").y_test
+    y = loading.load("toy").y_test
+    with np.load(run_dir / "scores.npz") as stored:
         np.testing.assert_array_equal(stored["y_test"], y)
         for name, values in result["scores"].items():
             assert metrics.evaluate(y, stored[name], PROTOCOLS["toy"].top_fraction) == pytest.approx(values)
+
+
+def test_weights_of_a_run_give_its_scores(run_dir: Path) -> None:
+    x = loading.load("toy").x_test
+    built = run.load_networks(run_dir)
+    with np.load(run_dir / "scores.npz") as stored:
+        tolerances.assert_scores(Scorer(built)(x), stored, tolerances.of_scores(built, x))
+
+
+def test_export_and_page_of_a_run(run_dir: Path, tmp_path: Path) -> None:
+    """`alad export` compares the answers of what it wrote with the scores of the networks."""
+    source = sources.load(run_dir)
+    export(source, tmp_path / "toy", version=1)
+    x = loading.load("toy").x_test[:100]
+    answer = BatchScorer(tmp_path / "toy")({"x": x})
+    close = tolerances.of_scores(source.detector.networks, x)["features"]
+    with np.load(run_dir / "scores.npz") as stored:
+        np.testing.assert_allclose(answer["score"], stored["features"][:100], rtol=0.0, atol=close)
+    main(["report", str(run_dir), "--output", str(tmp_path / "run.html")])
+    assert run_dir.parent.name in (tmp_path / "run.html").read_text()
 
 
 @pytest.mark.parametrize("name", ["E", "Dxx"])

@@ -2,8 +2,7 @@
 
     for venv in .venv .venv-current; do PYTHONPATH=tests $venv/bin/python tests/stacks/write.py; done
 
-A model folder of `alad fit`, the scores of the rows in rows.csv, an export, .keras files, and a run of the toy data
-without its weights, which are larger than a file of the repository may be.
+A model folder of `alad fit`, the scores of the rows in rows.csv, an export, .keras files, and a run of the toy data.
 """
 
 from __future__ import annotations
@@ -15,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from reference import TINY
+from small_run import settings, small
 
 from alad_tf import stack
-from alad_tf.cli import main as command_line
+from alad_tf.experiments import run
 from alad_tf.serving import sources
 from alad_tf.serving.export import export
 from alad_tf.tabular import fit
@@ -55,13 +55,18 @@ def main() -> None:
     model.estimator.save_keras(folder / "keras")
     for name in ("G", "Dxz", "Dzz"):
         (folder / "keras" / f"{name}.keras").unlink()
-    out = folder / "results"
-    command_line.main(["reproduce", "toy", "--runs", "1", "--epochs", "1", "--out", str(out)])
-    for path in sorted(out.rglob("*"), reverse=True):
-        if path.is_file() and path.name not in ("config.json", "history.jsonl", "result.json", "scores.npz"):
+    write_run(folder)
+
+
+def write_run(folder: Path) -> None:
+    """Two epochs of the toy data with small networks; without the figures and checksums, which nothing reads again."""
+    chosen = settings(2)
+    with small(epochs=2):
+        run_dir = chosen.folder(folder / "results", 3)
+        run.run(chosen, 3, run_dir)
+    for path in run_dir.iterdir():
+        if path.name not in chosen.files:
             path.unlink()
-        elif path.is_dir() and not any(path.iterdir()):
-            path.rmdir()
 
 
 if __name__ == "__main__":
