@@ -1,4 +1,4 @@
-"""Imports point one way; data are required where CI says so."""
+"""Layout of the package: directions of imports, lengths of files; required data in CI."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def modules() -> dict[str, Path]:
 
 
 def imported(path: Path, lazy: bool = True) -> set[str]:
-    """Full names that a file imports, "package.module.name"; without those inside functions where `lazy` is False."""
+    """Full names that a file imports, "package.module.name"; without imports inside functions if `lazy` is False."""
     return set(_imported([ast.parse(path.read_text(encoding="utf-8"))], lazy))
 
 
@@ -71,6 +72,17 @@ def test_imports_point_one_way() -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_no_modules_import_each_other() -> None:
+    """Not inside functions either, where import-linter allows it within a folder."""
+    paths = {f"alad_tf.{name.replace('/', '.')}": path for name, path in modules().items()}
+    graph = {
+        name: {module for full in imported(path) for module in (full, full.rpartition(".")[0]) if module in paths}
+        for name, path in paths.items()
+    }
+    assert graph["alad_tf.cli.reproduce"] >= {"alad_tf.options", "alad_tf.experiments.scheduler"}
+    TopologicalSorter(graph).prepare()
+
+
 @pytest.mark.parametrize("path", sorted((CHECKOUT / "architectures").glob("*.py")), ids=lambda path: path.stem)
 def test_tables_are_pure_data(path: Path) -> None:
     standard = {"__future__", "collections", "dataclasses", "importlib", "math", "typing"}
@@ -97,7 +109,7 @@ def test_only_one_module_imports_tensorflow_addons() -> None:
 
 
 def test_only_one_module_tells_versions_apart() -> None:
-    """Everything else is written for both stacks: it compares no versions and does not ask which Keras runs."""
+    """All other modules are written for both stacks and do not check versions."""
     questions = re.compile(
         r"__version__\.split|version_info *[<>=]|KERAS_3|parse_version|packaging\.version|hasattr\((tf|keras|np)\b"
     )
@@ -117,11 +129,12 @@ def test_command_line_imports_lazily() -> None:
 
 def test_quick_commands_import_nothing_heavy() -> None:
     commands = ["--help", "--version", "reproduce --help", "show kdd99", "show mnist", "reproduce x"]
+    slow = [*HEAVY, "alad_tf.experiments.settings"]
     code = (
         "import sys; from alad_tf.__main__ import main\n"
         "for command in sys.argv[1:]:\n"
         "    main(command.split())\n"
-        f"    print('imports of', command, sorted(set({HEAVY}) & set(sys.modules)))"
+        f"    print('imports of', command, sorted(set({slow}) & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code, *commands], cwd=CHECKOUT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -131,7 +144,7 @@ def test_quick_commands_import_nothing_heavy() -> None:
 
 @pytest.mark.parametrize(("required", "outcome", "code"), [("0", "1 skipped", 0), ("1", "1 error", 1)])
 def test_required_data(tmp_path: Path, required: str, outcome: str, code: int) -> None:
-    """ALAD_REQUIRE_DATA=1 makes a failure of a skip for want of data; the reason is named either way."""
+    """ALAD_REQUIRE_DATA=1 turns a skip for missing data into a failure; both name the reason."""
     test = "tests/data/test_arrhythmia.py::test_arrhythmia_counts_and_halves"
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rs", "--no-header", test]
     environment = {**os.environ, "ALAD_DATA_DIR": str(tmp_path), "ALAD_REQUIRE_DATA": required}

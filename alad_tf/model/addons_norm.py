@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from alad_tf.model.spectral_norm import SpectralNormalized
+from alad_tf.model.layers import SpectralNormalized
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", UserWarning)  # its end-of-life notice; the versions are pinned

@@ -10,9 +10,9 @@ import tensorflow as tf
 from alad_tf.io import atomic
 from alad_tf.model import keras_versions
 from alad_tf.model.keras_versions import FusedBatchNormalization
-from alad_tf.model.layers import Dropout, PairDense
+from alad_tf.model.layers import Dropout, PairDense, SpectralNormalized
 from alad_tf.model.networks import Networks
-from alad_tf.model.spectral_norm import SpectralNormalization, SpectralNormalized
+from alad_tf.model.spectral_norm import SpectralNormalization
 
 OWN_LAYERS = (Dropout, PairDense, SpectralNormalized, FusedBatchNormalization)
 

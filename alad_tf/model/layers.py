@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import tensorflow as tf
 
@@ -89,3 +90,10 @@ def seeded(layers: Sequence[Dropout], seeds: tf.Tensor) -> Iterator[None]:
     finally:
         for layer, seed in zip(layers, own):
             layer.seed = seed
+
+
+class SpectralNormalized:
+    """Base class of wrappers that normalise the kernel of a layer, with attributes `layer` and `u`."""
+
+    layer: tf.keras.layers.Layer
+    u: Any

@@ -10,17 +10,11 @@ from typing import Any, Callable
 import tensorflow as tf
 
 from alad_tf.model import keras_versions
+from alad_tf.model.layers import SpectralNormalized
 
 logger = logging.getLogger(__name__)
 
 KINDS = ("paper", "tfa", "released")
-
-
-class SpectralNormalized:
-    """Base class of wrappers that normalise the kernel of a layer, with attributes `layer` and `u`."""
-
-    layer: tf.keras.layers.Layer
-    u: Any
 
 
 class _PowerIterated(SpectralNormalized, tf.keras.layers.Wrapper):

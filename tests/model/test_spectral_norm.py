@@ -13,7 +13,7 @@ from reference import draw, power_iteration
 from tolerances import Work, assert_close, assert_within, of_network
 
 from alad_tf.model import keras_versions, spectral_norm
-from alad_tf.model.layers import PairDense
+from alad_tf.model.layers import PairDense, SpectralNormalized
 
 SHAPES = {"Dense": (6, 5), "Conv2D": (4, 4, 3)}
 OF_SIGMA = 2 * (12 + 4)  # terms of W u and of W^T v, and of their norms; W is at most [12, 4]
@@ -183,7 +183,7 @@ def test_own_layer_equals_that_of_tensorflow_addons(kind: str) -> None:
 def test_tfa_without_tensorflow_addons_is_the_equal_layer_and_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As on the current stack, on either; each process says it once."""
+    """As on the current stack; each process logs it once."""
     monkeypatch.setattr(keras_versions, "has_addons", lambda: False)
     spectral_norm._addons_layer.cache_clear()
     try:
@@ -200,7 +200,7 @@ def test_wrapper_names_the_kinds() -> None:
     layer = tf.keras.layers.Dense(4)
     assert spectral_norm.wrapper(None)(layer) is layer
     assert type(spectral_norm.wrapper("paper")(layer)) is spectral_norm.SpectralNormalization
-    assert isinstance(spectral_norm.wrapper("tfa")(layer), spectral_norm.SpectralNormalized)
+    assert isinstance(spectral_norm.wrapper("tfa")(layer), SpectralNormalized)
     with pytest.raises(ValueError, match="Received: 'weights'. Allowed: paper, tfa, released, None"):
         spectral_norm.wrapper("weights")
 
