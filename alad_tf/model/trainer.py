@@ -19,6 +19,7 @@ from alad_tf.model.shared_graphs import SharedGraph
 from architectures.rows import Table
 
 Body = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+COMPILED_STEPS = 20  # per call of compiled code; passing the variables in every step would take a third of its time
 PURPOSES = ("order", "prior", "noise")  # of random numbers; each has a separate stream
 
 
@@ -69,8 +70,7 @@ class Loop:
         streams = _streams(seed, 1 + draws)
         self._streams = tf.Variable(streams, trainable=False, name="streams") if strategy is None else streams
         self.table, self.jit = table, jit
-        update = tf.autograph.experimental.do_not_convert(self.update)  # it needs no loops or branches in the graph
-        self._step = tf.function(update, jit_compile=True) if jit else update
+        self._compiled = tf.function(self._several, jit_compile=True) if jit else None
 
     @property
     def variables(self) -> tf.train.Checkpoint:
@@ -160,12 +160,18 @@ class Loop:
         def steps_of_epoch(first: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             epoch = first // steps_per_epoch
             epoch_start, orders = epoch * steps_per_epoch, self._orders(rows, epoch)
+            end = tf.minimum(last, epoch_start + steps_per_epoch)
 
-            def one_step(step: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-                total += self._step(self._rows(x_train, orders, step - epoch_start), step)
-                return step + 1, total
+            def some_steps(step: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+                x = self._rows(x_train, orders, step - epoch_start)
+                if not self._compiled:
+                    return step + 1, total + self.update(x, step)
+                reached: tuple[tf.Tensor, tf.Tensor] = self._compiled(
+                    x, step, tf.minimum(end - step, COMPILED_STEPS), total
+                )
+                return reached
 
-            return _while_finite(tf.minimum(last, epoch_start + steps_per_epoch), one_step, (first, total))
+            return _while_finite(end, some_steps, (first, total))
 
         with seeded(self._dropouts, mask_seeds):
             first, total = _while_finite(last, steps_of_epoch, start)
@@ -173,14 +179,33 @@ class Loop:
         self.after_steps()
         return total / tf.cast(steps, tf.float32)
 
+    @tf.autograph.experimental.do_not_convert
+    def _several(
+        self, x: tf.Tensor, first: tf.Tensor, steps: tf.Tensor, total: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Steps on rows x [draws, at least steps, batch, d]: the step reached, sums of losses.
+
+        The index of the rows does not depend on `first`: XLA would then compile again for each value of it.
+        """
+
+        def one_step(number: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return number + 1, total + self.update(x[:, number], first + number)
+
+        taken, total = _while_finite(steps, one_step, (tf.constant(0), total))
+        return first + taken, total
+
     def _orders(self, n: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
-        """Row numbers of an epoch, [draws, n]."""
+        """Row numbers of an epoch, [draws, n]; for compiled steps more follow, which no step uses."""
         rows = tf.range(n)
-        return tf.stack([philox.shuffled(rows, self._random("order", epoch, draw)) for draw in range(self.draws)])
+        orders = tf.stack([philox.shuffled(rows, self._random("order", epoch, draw)) for draw in range(self.draws)])
+        return tf.pad(orders, [[0, 0], [0, COMPILED_STEPS * self.batch_size]]) if self._compiled else orders
 
     def _rows(self, x_train: tf.Tensor, orders: tf.Tensor, step_of_epoch: tf.Tensor) -> tf.Tensor:
-        """Training rows of a step, [draws, batch, d]."""
-        rows = tf.slice(orders, [0, step_of_epoch * self.batch_size], [self.draws, self.batch_size])
+        """Training rows of a step, [draws, batch, d]; of compiled steps, [draws, steps, batch, d]."""
+        steps = [COMPILED_STEPS] if self._compiled else []
+        size = math.prod(steps) * self.batch_size
+        rows = tf.slice(orders, [0, step_of_epoch * self.batch_size], [self.draws, size])
+        rows = tf.reshape(rows, [self.draws, *steps, self.batch_size]) if steps else rows
         return as_input(tf.gather(x_train, rows))
 
     def _normal(self, shape: Sequence[int], purpose: str, step: tf.Tensor, draw: int = 0) -> tf.Tensor:

@@ -58,7 +58,7 @@ def test_compiled_graph_and_eager_agree(method: str) -> None:
             np.testing.assert_allclose(one, two, rtol=0.0, atol=close)
     assert differ(weights(compiled), weights(make(method)))
     compiled.train(1)
-    assert compiled._step.experimental_get_tracing_count() == 1
+    assert compiled._compiled.experimental_get_tracing_count() == 1
     assert (
         set(losses[0])
         == {

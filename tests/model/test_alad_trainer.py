@@ -305,10 +305,16 @@ def test_average_starts_as_a_copy_whatever_it_held() -> None:
 # Compiled, in pieces, again
 
 
-@pytest.mark.parametrize("jit", [True, False])
-def test_compiled_steps_are_traced_once_and_equal_eager_ones(jit: bool) -> None:
-    """After all variables are restored, the same steps in other portions give the same bits."""
+@pytest.mark.parametrize(("jit", "in_a_call"), [(True, 20), (True, 2), (False, 20)])
+def test_compiled_steps_are_traced_once_and_equal_eager_ones(
+    jit: bool, in_a_call: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After all variables are restored, the same steps in other portions give the same bits.
+
+    An epoch has three steps: fewer than a call of compiled code takes, or not a multiple of them.
+    """
     shared_graphs.forget()
+    monkeypatch.setattr("alad_tf.model.trainer.COMPILED_STEPS", in_a_call)
     table = replace(TINY, optimizer=EPSILON)
     eager, eager_losses = trained((2, 4), table=table, spectral_norm="paper")
     trainer = make(table, spectral_norm="paper", jit=jit)
@@ -331,6 +337,9 @@ def test_compiled_steps_are_traced_once_and_equal_eager_ones(jit: bool) -> None:
         variable.assign(value)
     trainer.train(6)
     assert all_equal(values(variables), end)
+    trainer.networks.trained_weights[0].assign(np.full(trainer.networks.trained_weights[0].shape, np.nan))
+    trainer.train(6)
+    assert int(trainer.step) == 6 + 1, "training stops at the first loss that is not finite"
     assert trainer._train.tracings() == 1
 
 
