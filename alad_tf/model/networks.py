@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from alad_tf.model import keras_versions
 from alad_tf.model.layers import Dropout, PairDense
-from alad_tf.model.spectral_norm import draw_u, wrapper
+from alad_tf.model.spectral_norm import draw_u, inferring_shapes, wrapper
 from architectures.rows import (
     Alad,
     Concatenate,
@@ -193,7 +193,8 @@ class Layers:
         layer = self.linear(row, pairs=isinstance(hidden, list))
         if normalised:
             layer = self.normalise(layer, name=self._name("spectral_norm"))
-        hidden = layer(hidden)
+        with inferring_shapes(layer):
+            hidden = layer(hidden)
         if row.batch_norm:
             hidden = keras_versions.BatchNormalization(
                 momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON, name=self._name("batch_norm")

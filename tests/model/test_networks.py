@@ -318,3 +318,19 @@ def test_arrays_that_do_not_fit_are_refused_and_nothing_is_set(change: str, mess
     with pytest.raises(ValueError, match=message):
         set_arrays(built, changed(arrays, change))
     assert all(equal(built, before).values())
+
+
+def test_layers_are_normalised_in_every_call_but_while_the_networks_are_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keras calls the layers then, for their shapes alone."""
+    calls: list[str] = []
+
+    def sigma(layer: tf.keras.layers.Layer, update: bool = False) -> float:
+        calls.append(layer.name)
+        return 2.0
+
+    monkeypatch.setattr(spectral_norm.SpectralNormalization, "sigma", sigma)
+    built = networks.build(TINY)
+    assert not calls
+    built.E(draw(0, 2, 5))
+    built.Dxz([draw(0, 2, 5), draw(0, 2, 3)], training=True)
+    assert len(calls) == len(set(calls)) == 1 + 3
