@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import scoring
 import yardstick
-from reference import TINY, draw
+from reference import TINY, draw, randomise
+from tolerances import assert_scores, of_scores
 
 from alad_tf.experiments.settings import Settings
 from alad_tf.model import scores
@@ -69,3 +70,17 @@ def test_peak_counts_what_a_call_holds_and_forgets_earlier_peaks() -> None:
     found = [scoring.peak_megabytes(lambda: np.ones(2**26, np.uint8)) for _ in range(3)]
     assert 60 < max(found) < 80  # less where the system writes other pages of the process to disk meanwhile
     assert scoring.peak_megabytes(lambda: None) < 5
+
+
+def test_engines_score_alike() -> None:
+    for package in ("tf2onnx", "onnxruntime", "openvino"):
+        pytest.importorskip(package, reason="needs the extra onnx and openvino")
+    import engines
+
+    found, x = engines.detector(TINY), draw(0, 40, 5)
+    randomise(found.networks, seed=1)
+    answers = {name: score(x) for name, score in engines.engines(found).items()}
+    assert len(answers) == 4 and answers["alad_tf"].std() > 0.01
+    for name, answer in answers.items():
+        assert_scores({"features": answer}, {"features": answers["alad_tf"]}, of_scores(found.networks, x))
+        assert len(answer) == 40, name
