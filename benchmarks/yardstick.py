@@ -31,6 +31,8 @@ ONE_THREAD = (
     "TF_NUM_INTRAOP_THREADS",
     "TF_NUM_INTEROP_THREADS",
 )
+INSTRUCTIONS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
+LIMITS = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "XLA_FLAGS")
 os.environ.update(dict.fromkeys(ONE_THREAD, "1"), TF_CPP_MIN_LOG_LEVEL="3")
 
 Row = dict[str, Any]
@@ -157,25 +159,35 @@ def _cell(value: object) -> str:
 def machine() -> dict[str, str]:
     """Processor, cores, versions, and NumPy's OpenBLAS kernel, which environment variables can make slow."""
     return {
-        "processor": f"{_processor()}, {os.cpu_count()} cores",
-        "versions": ", ".join(f"{name} {_version(name)}" for name in ("tensorflow", "numpy", "torch")),
+        "processor": f"{_cpu_info('model name') or platform.machine()}, {os.cpu_count()} cores",
+        "instructions": _instructions(),
+        "versions": ", ".join(f"{name} {version_of(name)}" for name in ("tensorflow", "numpy", "torch")),
         "numpy_openblas": _openblas(),
     }
 
 
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.split(": ")[1] for line in lines if line.startswith("model name")), platform.machine())
-
-
-def _version(package: str) -> str:
+def version_of(package: str) -> str:
+    """Version of a Python package."""
     try:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
+
+
+def _cpu_info(key: str) -> str:
+    """A line about the first processor on Linux; empty elsewhere."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    return next((line.split(": ")[1] for line in lines if line.startswith(key)), "")
+
+
+def _instructions() -> str:
+    """Vector instructions of the processor, from which oneDNN and XLA choose, and what limits the choice."""
+    has = [name for name in INSTRUCTIONS if name in _cpu_info("flags").split()]
+    limits = [f"{name}={os.environ[name]}" for name in LIMITS if name in os.environ]
+    return f"{', '.join(has) or 'not found'}; {', '.join(limits) or 'no limit'} set"
 
 
 def _openblas() -> str:
