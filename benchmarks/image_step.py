@@ -3,18 +3,24 @@
 Measured alternately in one process:
 
     alad_tf                       the step of `alad reproduce cifar10` with all components, as in training_step.py
+    alad_tf, bfloat16             the same with `--precision bfloat16`
     convolutions and products     those in the graph of the step: forward, gradients by kernels and by inputs
     one by one                    the same, each in a separate call
+    PyTorch                       the same in PyTorch, channels last: pip install .[benchmark]
+    PyTorch, bfloat16             with operands and results in bfloat16
     images, bytes                 the images of a step: gathered as bytes in the graph, then scaled
     images, floats                the same, stored as float32
     images, tf.data               the same from a shuffled tf.data pipeline of bytes, read in Python
 
     python benchmarks/image_step.py
     python benchmarks/image_step.py --threads 1 --no-spectral-norm --json step.json
+
+Times are processor seconds of all threads, which depend little on other work on the machine.
 """
 
 from __future__ import annotations
 
+import time
 from typing import Callable
 
 import yardstick  # before NumPy: it sets the number of threads
@@ -116,6 +122,30 @@ def step(table: Alad, spectral_norm: str | None) -> alad_trainer.Trainer:
     return alad_trainer.Trainer(trained, table, x_train, seed=0, average=average, jit=False)
 
 
+def in_bfloat16(table: Alad, spectral_norm: str | None) -> Call:
+    """Return a call that takes some steps with `--precision bfloat16`, which TensorFlow looks up in every call."""
+    trainer = step(table, spectral_norm)
+
+    def call() -> None:
+        alad_trainer.set_precision("bfloat16")
+        trainer.train(STEPS)
+        alad_trainer.set_precision(None)
+
+    return call
+
+
+def pytorch(operations: list[tf.Operation], threads: int) -> dict[str, Call]:
+    """Return calls that do the operations for some steps with PyTorch; none if it is not installed."""
+    try:
+        import pytorch_convolutions
+    except ImportError:
+        return {}
+    return {
+        name: pytorch_convolutions.one_by_one(operations, STEPS, threads, bfloat16=bfloat16)
+        for name, bfloat16 in (("PyTorch", False), ("PyTorch, bfloat16", True))
+    }
+
+
 def image_sources(trainer: alad_trainer.Trainer) -> dict[str, Call]:
     """Return calls that fetch the images of some steps."""
     rows = (1 + trainer.table.ge_steps) * trainer.table.batch_size
@@ -148,16 +178,19 @@ def main() -> None:
     tf.config.threading.set_inter_op_parallelism_threads(options.threads)
 
     table = Settings.of_protocol("cifar10", normal_class=0).table
-    trainer = step(table, None if options.no_spectral_norm else "paper")
+    spectral_norm = None if options.no_spectral_norm else "paper"
+    trainer = step(table, spectral_norm)
     operations = linear_operations(trainer)
     counts = {kind: sum(one.type == kind for one in operations) for kind in (*CONVOLUTIONS, "MatMul")}
     calls: dict[str, Call] = {
         "alad_tf": lambda: trainer.train(STEPS),
+        "alad_tf, bfloat16": in_bfloat16(table, spectral_norm),
         "convolutions and products": together(operations),
         "one by one": one_by_one(operations),
+        **pytorch(operations, options.threads),
         **image_sources(trainer),
     }
-    times = yardstick.alternate(calls, options.rounds, parts=dict.fromkeys(calls, STEPS))
+    times = yardstick.alternate(calls, options.rounds, parts=dict.fromkeys(calls, STEPS), clock=time.process_time)
     flop = 2 * sum(map(multiplications, operations))
     facts: dict[str, object] = {
         "operations": ", ".join(f"{count} {kind}" for kind, count in counts.items()),
@@ -165,6 +198,7 @@ def main() -> None:
         "gflop_per_second": flop / 1e9 / times.median("alad_tf"),
         "threads": options.threads,
         "spectral_norm": not options.no_spectral_norm,
+        "time": "processor seconds",
     }
     yardstick.publish("One training step on images", times.rows("alad_tf"), options.json, **facts)
 

@@ -128,3 +128,29 @@ def test_an_update_in_pytorch_moves_its_own_weights_only(pytorch_step: Any) -> N
     average = [weight.clone() for weight in trainer.average]
     assert np.isfinite(trainer.train(3))  # two batches an epoch
     assert any((a != b).any() for a, b in zip(average, trainer.average))
+
+
+@pytest.mark.parametrize(
+    ("padding", "size", "kernel", "strides"),
+    [("SAME", 8, 4, 2), ("SAME", 9, 5, 2), ("VALID", 9, 4, 2), ("VALID", 4, 4, 1)],
+)
+def test_convolutions_in_pytorch_have_the_sizes_of_the_graph(
+    padding: str, size: int, kernel: int, strides: int
+) -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed: pip install .[benchmark]")
+    import pytorch_convolutions
+    import torch
+
+    @tf.function
+    def gradients(x: tf.Tensor, weights: tf.Tensor) -> list[tf.Tensor]:
+        return tf.gradients(tf.nn.conv2d(x, weights, strides, padding) ** 2, [x, weights])
+
+    specs = tf.TensorSpec([2, size, size, 3]), tf.TensorSpec([kernel, kernel, 3, 5])
+    graph = gradients.get_concrete_function(*specs).graph
+    convolutions = [operation for operation in graph.get_operations() if operation.type.startswith("Conv2D")]
+    assert len(convolutions) == 3
+    for operation in convolutions:
+        found = pytorch_convolutions.alone(operation, torch.float32)()
+        parts = found if isinstance(found, tuple) else (found,)
+        result = next(part for part in parts if isinstance(part, torch.Tensor))
+        assert sorted(result.shape) == sorted(operation.outputs[0].shape)
