@@ -11,7 +11,7 @@ Call = Callable[[], object]
 
 
 def alone(operation: tf.Operation, dtype: torch.dtype) -> Call:
-    """The operation in PyTorch on random operands; uneven padding, of strides of 2, is rounded up, which keeps the sizes.
+    """The operation in PyTorch on random operands; uneven padding is rounded up, which keeps sizes with strides of 2.
 
     Args:
         operation: Conv2D, one of its two gradients, or MatMul, of known shapes.
