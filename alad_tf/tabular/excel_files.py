@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow.csv
 
 from alad_tf.columns.schema import Kind
-from alad_tf.errors import DataError
+from alad_tf.errors import DataError, one_line
 from alad_tf.io import archives
 from alad_tf.tabular import cell_rows, dialects
 from alad_tf.tabular.dialects import Dialect
@@ -23,6 +23,8 @@ from alad_tf.tabular.formats import Advance, listed
 if TYPE_CHECKING:
     from openpyxl.worksheet._read_only import ReadOnlyWorksheet
 
+MOST_ROWS = 1 << 20  # of a sheet
+_DOCUMENT_TYPES = [b"<!DOCTYPE", "<!DOCTYPE".encode("utf-16-le"), "<!DOCTYPE".encode("utf-16-be")]
 _ERRORS = ("#N/A", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!")
 _MISSING = {"", *_ERRORS, *pyarrow.csv.ConvertOptions().null_values}
 
@@ -51,7 +53,8 @@ def chunks(
     names = columns(path, dialect)
     places = [names.index(name) for name in wanted]
     with _sheet(path, dialect) as sheet:
-        yield from cell_rows.frames(_cells(path, dialect, _rows(sheet), len(names), places), wanted, rows)
+        cells = _cells(path, dialect, _rows(sheet), len(names), places)
+        yield from cell_rows.frames(path, cells, wanted, rows)
     report(1.0)
 
 
@@ -72,13 +75,26 @@ def _workbook(path: Path) -> Iterator[openpyxl.Workbook]:
     with open(path, "rb") as file:
         with zipfile.ZipFile(file) as archive:
             archives.require_bounded(path, sum(member.file_size for member in archive.infolist()))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about styles and extensions that openpyxl ignores
-            workbook = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
+            _require_no_entities(archive)
         try:
-            yield workbook
-        finally:
-            workbook.close()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about styles and extensions that openpyxl ignores
+                workbook = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
+            with closing(workbook):
+                yield workbook
+        except (ArithmeticError, AssertionError, AttributeError, LookupError, SyntaxError) as error:
+            raise ValueError(one_line(error)) from error  # openpyxl checks little of what it reads
+
+
+def _require_no_entities(archive: zipfile.ZipFile) -> None:
+    """Refuse XML that defines entities, whose expansion takes far more memory than its text. Excel never writes it."""
+    for member in archive.infolist():
+        with archive.open(member) as stream:
+            end = b""
+            for block in iter(lambda: stream.read(1 << 20), b""):
+                if any(mark in end + block for mark in _DOCUMENT_TYPES):
+                    raise ValueError(f"a document type definition in {member.filename}")
+                end = block[-max(map(len, _DOCUMENT_TYPES)) :]
 
 
 @contextmanager
@@ -94,9 +110,15 @@ def _sheet(path: Path, dialect: Dialect) -> Iterator[ReadOnlyWorksheet]:
 
 
 def _rows(sheet: ReadOnlyWorksheet) -> Iterator[list[object]]:
-    """Cells of the rows, without trailing empty cells and rows."""
+    """Cells of the rows, without trailing empty cells and rows.
+
+    Raises:
+        ValueError: a row has a number that Excel does not have; openpyxl yields all rows before it.
+    """
     empty = 0
-    for cells in sheet.iter_rows(values_only=True):
+    for number, cells in enumerate(sheet.iter_rows(values_only=True), 1):
+        if number > MOST_ROWS:
+            raise ValueError(f"more than {MOST_ROWS} rows in a sheet")
         row = [None if isinstance(cell, str) and cell.strip() in _MISSING else cell for cell in cells]
         while row and row[-1] is None:
             row.pop()

@@ -37,7 +37,7 @@ def chunks(
     path: Path, rows: int, wanted: list[str], kinds: Mapping[str, Kind], report: Advance
 ) -> Iterator[pd.DataFrame]:
     """Read the rows in frames of `rows`; see `readers.chunks`. An absent key is a missing cell."""
-    yield from cell_rows.frames(_cells(path, wanted, report), wanted, rows)
+    yield from cell_rows.frames(path, _cells(path, wanted, report), wanted, rows)
 
 
 def _cells(path: Path, wanted: list[str], report: Advance) -> Iterator[list[object]]:
