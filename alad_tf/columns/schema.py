@@ -21,6 +21,7 @@ from alad_tf.typing import Document
 
 Kind = Literal["number", "text"]
 MAX_CATEGORIES = 1000  # per column, because each becomes a feature
+_OBJECTS_OF_NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal")
 _BOOLEANS = {"true": "True", "1": "True", "false": "False", "0": "False"}
 
 
@@ -215,6 +216,8 @@ def _kind(name: str, column: pd.Series) -> str:
             "numbers, or name it as categorical."
         )
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        return "number"
+    if pd.api.types.infer_dtype(column, skipna=True) in _OBJECTS_OF_NUMBERS:
         return "number"
     _refuse_text_among_numbers(name, column)
     return "text"

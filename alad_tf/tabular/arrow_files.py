@@ -125,7 +125,7 @@ def regrouped(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[tuple[pa
 
 
 def frame_of(path: Path, table: pa.Table, first: int) -> pd.DataFrame:
-    """Convert an Arrow table of numbers and text to a frame numbered from `first`.
+    """Convert an Arrow table of numbers and text to a frame numbered from `first`; decimal numbers become float64.
 
     Raises:
         DataError: a column has another type.
@@ -134,6 +134,9 @@ def frame_of(path: Path, table: pa.Table, first: int) -> pd.DataFrame:
         if pa.types.is_nested(field.type) or pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
             what = "bytes that are no UTF-8 text" if "binary" in str(field.type) else f"cells of type {field.type}"
             raise DataError(f"Expected numbers or text in column {field.name!r} of {path}. Received: {what}.")
+        if pa.types.is_decimal(field.type):
+            place = table.schema.get_field_index(field.name)
+            table = table.set_column(place, field.name, table.column(place).cast(pa.float64()))
     frame = table.to_pandas(date_as_object=False, split_blocks=True, ignore_metadata=True)
     frame.index = pd.RangeIndex(first, first + len(frame))
     return frame

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import datetime
 import json
+import zipfile
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 import openpyxl
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from pyarrow import feather
 from row_files import short
 
+from alad_tf.columns.schema import Columns
 from alad_tf.errors import DataError
 from alad_tf.tabular import readers
 from alad_tf.tabular.dialects import Dialect
@@ -81,6 +87,31 @@ def test_excel_that_is_no_table(tmp_path: Path) -> None:
         assert "cut.xlsx" in refused(tmp_path / "cut.xlsx")
 
 
+SHEET = "xl/worksheets/sheet1.xml"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('<row r="2">', '<row r="99999999999">', "more than 1048576 rows"),
+        ('<c r="A2" t="n">', '<c r="A2" t="s">', "IndexError"),
+        ("</sheetData>", "", "ParseError"),
+        ("<worksheet", '<!DOCTYPE x [<!ENTITY e "7">]><worksheet', "document type definition"),
+        ("<v>7</v>", "<v>seven</v>", "seven"),
+        ('<c r="A2" t="n">', '<c r="AAAA2" t="n">', "not a valid column name"),
+    ],
+    ids=short,
+)
+def test_sheets_that_excel_does_not_write(tmp_path: Path, old: str, new: str, words: str) -> None:
+    whole = workbook(tmp_path / "whole.xlsx", one=[["a", "b"], [7, "x"]])
+    with zipfile.ZipFile(whole) as archive, zipfile.ZipFile(tmp_path / "rows.xlsx", "w") as changed:
+        for name in archive.namelist():
+            content = archive.read(name).decode()
+            assert name != SHEET or old in content
+            changed.writestr(name, content.replace(old, new) if name == SHEET else content)
+    assert words in refused(tmp_path / "rows.xlsx")
+
+
 # JSON Lines -------------------------------------------------------------------------------------------------------
 
 
@@ -118,6 +149,30 @@ def test_a_key_that_comes_late(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="in row 6001. Received: 'b'"):
         for _ in readers.chunks(tmp_path / "rows.jsonl", 1000):
             pass
+
+
+def test_cells_that_the_file_does_not_hold_are_bounded(tmp_path: Path) -> None:
+    """2000 rows of 2000 columns, of which one cell is there: 96 MB from a file of 38 kB."""
+    rows = [{f"c{k}": 1} for k in range(2000)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert "at most 200 times its size" in refused(tmp_path / "rows.jsonl")
+
+
+def test_whole_numbers_of_any_length(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text(f'{{"a": 1}}\n{{"a": {10**25}}}\n{{"a": -{10**400}}}\n')
+    frame = readers.read(tmp_path / "rows.jsonl")
+    columns = Columns.infer(frame)
+    assert columns.numeric == ("a",)
+    assert columns.scoring_rows(frame)[0]["a"].tolist() == [1.0, 1e25, -np.inf]
+
+
+def test_decimal_numbers_are_numbers(tmp_path: Path) -> None:
+    table = pa.table({"price": [Decimal("1.50"), None], "wide": pa.array([Decimal("2.5")] * 2, pa.decimal256(70, 3))})
+    for path, write in {"rows.parquet": pq.write_table, "rows.feather": feather.write_feather}.items():
+        write(table, tmp_path / path)
+        frame = readers.read(tmp_path / path)
+        assert frame["price"].tolist()[0] == 1.5 and np.isnan(frame["price"][1]) and frame["wide"].tolist() == [2.5] * 2
+        assert Columns.infer(frame).numeric == ("price", "wide")
 
 
 # Folders ----------------------------------------------------------------------------------------------------------
