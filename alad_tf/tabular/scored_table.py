@@ -63,7 +63,7 @@ class Layout:
     def _cells(self, table: pa.Table, frame: pd.DataFrame, name: str) -> pa.ChunkedArray | pa.Array:
         """An unchanged column of the file; numbers of a text file become numbers if the output has types."""
         column = table.column(name)
-        if pa.types.is_dictionary(column.type):
+        if pa.types.is_dictionary(column.type) and not pa.types.is_nested(column.type.value_type):
             return column.cast(column.type.value_type)
         if not self._as_text and pa.types.is_string(column.type) and name in frame and frame[name].dtype == np.float64:
             return pa.array(frame[name], from_pandas=True)
@@ -98,7 +98,14 @@ def _scores(scored: pd.DataFrame, reasons: Sequence[str]) -> dict[str, pa.Array]
 
 
 def _has_text(kind: pa.DataType) -> bool:
-    return not (pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+    """Whether Arrow can write cells of a type as text. Bytes may be no text, also those in a dictionary."""
+    if "binary" in str(kind):
+        return False
+    try:
+        pa.nulls(1, kind).cast(pa.large_string())
+    except pa.ArrowException:
+        return False
+    return True
 
 
 def _free(name: str, taken: Sequence[str]) -> str:

@@ -11,8 +11,8 @@ import re
 import pyarrow as pa
 import pyarrow.compute
 
-_FIRST = ("=", "+", "-", "@", "\t", "\r")
-_FORMULA = r"^[=+\-@\t\r]"
+_FIRST = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four are fullwidth
+_FORMULA = f"^[{re.escape(''.join(_FIRST))}]"
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?", re.ASCII)
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet
 
-from alad_tf.errors import SettingsError
+from alad_tf.errors import DataError, SettingsError, shown
 from alad_tf.io import atomic
 from alad_tf.tabular import spreadsheets
 from alad_tf.tabular.dialects import Dialect
@@ -68,7 +68,19 @@ def writing(output: Path, schema: pa.Schema, style: Style) -> Iterator[Write]:
         output: file with a suffix in `OUTPUTS`, or `STANDARD_OUTPUT`.
         schema: schema of all tables.
         style: format of CSV.
+
+    Raises:
+        DataError: the format cannot hold the cells of a column.
     """
+    try:
+        with _writing(output, schema, style) as write:
+            yield write
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+        raise DataError(f"Expected rows that can be written to {output}. Received: {shown(error)}.") from error
+
+
+@contextmanager
+def _writing(output: Path, schema: pa.Schema, style: Style) -> Iterator[Write]:
     if output == STANDARD_OUTPUT:
         with _text(sys.stdout.buffer, schema, style) as write:
             yield write

@@ -7,7 +7,21 @@ import pytest
 
 from alad_tf.tabular import spreadsheets
 
-FORMULAS = ["=cmd|'/c calc'!A1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "=", "-", "+nan", "-x"]
+FORMULAS = [
+    "=cmd|'/c calc'!A1",
+    "+1+1",
+    "-1+1",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    "＝1",
+    "＠a",
+    "=",
+    "-",
+    "+nan",
+    "-x",
+]
 HARMLESS = ["", "a", "1=1", "-1", "+1", "-1.5e-3", "-1,5", "-.5", "'=1", " =1", "0"]
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.feather
 import pytest
 
-from alad_tf.errors import SettingsError
+from alad_tf.errors import DataError, SettingsError
 from alad_tf.tabular import writers
 from alad_tf.tabular.scored_table import Layout, ordered
 from alad_tf.tabular.writers import Style
@@ -136,6 +136,33 @@ def test_cells_that_are_no_text_are_left_out_of_csv(caplog: pytest.LogCaptureFix
         table = Layout(["list", "n"], None, as_text).joined(rows, pd.DataFrame(index=[0, 1]), scored([1.0, 2.0]), [])
         assert ("list" in table.column_names) != as_text
     assert "columns without a text form are left out: list" in caplog.text
+
+
+def test_types_that_are_no_text(tmp_path: Path) -> None:
+    """Each type is left out of CSV, and refused in one line or written by formats with types."""
+    columns = {
+        "fixed": pa.array([b"\xff\xfe"], pa.binary(2)),
+        "view": pa.array([b"\xff"], pa.binary_view()),
+        "named": pa.array([b"\xff"]).dictionary_encode(),
+        "lists": pa.DictionaryArray.from_arrays(pa.array([0]), pa.array([[1]])),
+        "interval": pa.array([(1, 2, 3)], pa.month_day_nano_interval()),
+        "runs": pa.RunEndEncodedArray.from_arrays([1], [5]),
+        "place": pa.array([1], pa.timestamp("us", "Mars/X")),
+    }
+    rows, frame = pa.table(columns), pd.DataFrame(index=[0])
+    table = Layout(list(columns), None, True).joined(rows, frame, scored([1.0]), [])
+    assert table.column_names[:2] == ["row", "score"]
+    refused = []
+    for name in columns:
+        table = Layout([name], None, False).joined(rows.select([name]), frame, scored([1.0]), [])
+        for suffix in (".parquet", ".feather"):
+            try:
+                with writers.writing(tmp_path / f"x{suffix}", table.schema, Style()) as write:
+                    write(table)
+            except DataError as error:
+                refused.append((name, suffix))
+                assert "can be written" in str(error) and "\n" not in str(error)
+    assert {("interval", ".parquet"), ("runs", ".parquet")} <= {*refused}
 
 
 @pytest.mark.parametrize("top", [None, 1, 3, 50, 200_000])
