@@ -15,6 +15,7 @@ from alad_tf.tabular.compact_protocol import BINARY, I32, I64, LIST, STRUCT, Com
 
 MAGIC = b"PAR1"
 MOST_BYTES = 1 << 26  # size limit of a footer; 65,536 columns in several row groups take less
+MOST_GROUPS = 1 << 18  # limit on row groups, which may be empty
 _WIDTHS = (1, 4, 8, 12, 4, 8, 4, 1)  # bytes of a value in memory, by the number of its physical type
 # (number, type) of the fields to read
 _FILE_ROWS, _GROUPS = (3, I64), (4, LIST)
@@ -50,7 +51,7 @@ def read(path: Path) -> Footer:
     """Read the footer of a Parquet file. If a field occurs twice, the last one counts, as in Arrow.
 
     Raises:
-        ValueError: the footer is missing, damaged or larger than MOST_BYTES.
+        ValueError: the footer is missing, damaged or larger than MOST_BYTES, or has more than MOST_GROUPS.
         OSError: the file cannot be read.
     """
     with open(path, "rb") as file:
@@ -76,7 +77,11 @@ def _footer(content: Compact) -> Footer:
         if field == _FILE_ROWS:
             rows = content.number()
         elif field == _GROUPS:
-            groups = [_group(content) for _ in content.items(STRUCT)]
+            groups = []
+            for _ in content.items(STRUCT):
+                if len(groups) == MOST_GROUPS:
+                    raise ValueError(f"more than {MOST_GROUPS} row groups")
+                groups.append(_group(content))
         else:
             content.skip(field[1])
     return Footer(_present(rows), _present(groups))

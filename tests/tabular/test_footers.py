@@ -126,6 +126,16 @@ def test_size_of_a_footer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         parquet_footer.read(path)
 
 
+def test_number_of_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "rows.parquet"
+    pyarrow.parquet.write_table(TABLE, path, row_group_size=10)
+    monkeypatch.setattr(parquet_footer, "MOST_GROUPS", 5)
+    assert len(parquet_footer.read(path).groups) == 5
+    monkeypatch.setattr(parquet_footer, "MOST_GROUPS", 4)
+    with pytest.raises(ValueError, match="more than 4 row groups"):
+        parquet_footer.read(path)
+
+
 @pytest.mark.parametrize("compression", ["uncompressed", "lz4"])
 def test_numbers_of_a_feather_file_that_are_too_large(tmp_path: Path, compression: str) -> None:
     """2^63 - 1 in place of each 64-bit number: offsets beyond any file, which `seek` refuses."""
