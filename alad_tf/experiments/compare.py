@@ -22,7 +22,7 @@ from alad_tf.columns.encoder import TrainingCells
 from alad_tf.errors import AladError, DataError, SettingsError, one_line
 from alad_tf.estimator.alad import ALAD
 from alad_tf.io import atomic, manifest, model_folder
-from alad_tf.report import plots
+from alad_tf.report import plots, results
 from alad_tf.report.rendering import FORMATS, Figure, Table
 from alad_tf.report.results import METRICS
 from alad_tf.tabular.dialects import ANY, Dialect
@@ -241,6 +241,15 @@ def _kept(path: Path) -> Document | None:
     if not path.exists():
         return None
     run = manifest.read_object(path)
-    if not {*METRICS, *SECONDS, "roc"} <= set(run):
+    if not _is_complete(run):
         raise DataError(f"Expected a run of `alad compare`. Received: {path}, which holds something else. Remove it.")
     return run
+
+
+def _is_complete(run: Document) -> bool:
+    """Whether a run has its metrics, seconds and ROC curve, all of them finite numbers from 0."""
+    roc = run.get("roc")
+    if not isinstance(roc, list) or len(roc) != 2 or not all(isinstance(axis, list) for axis in roc):
+        return False
+    numbers = [run.get(name) for name in (*METRICS, *SECONDS)]
+    return 0 < len(roc[0]) == len(roc[1]) and all(map(results.is_from_zero, (*numbers, *roc[0], *roc[1])))

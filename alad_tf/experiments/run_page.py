@@ -9,7 +9,7 @@ import numpy as np
 from alad_tf.errors import DataError, one_line
 from alad_tf.io import archives
 from alad_tf.metrics import n_flagged
-from alad_tf.report import paper, plots, results
+from alad_tf.report import paper, results
 from alad_tf.report.page import AnomalousRow, Page
 from alad_tf.report.results import METRICS
 from alad_tf.report.score_view import ScoreView
@@ -42,7 +42,7 @@ def run_page(folder: Path, top: int) -> Page:
     """
     result = results.read_run(folder)
     name = f"{paper.DATASET_NAMES.get(result['dataset'], result['dataset'])}, {result['method']}, seed {result['seed']}"
-    history = plots.read_history(folder / "history.jsonl") if (folder / "history.jsonl").exists() else []
+    history = results.read_history(folder / "history.jsonl") if (folder / "history.jsonl").exists() else []
     losses = {
         title: ([record["epoch"] for record in history if key in record], [r[key] for r in history if key in r])
         for key, title in LOSSES.items()

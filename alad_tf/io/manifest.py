@@ -99,16 +99,21 @@ def load_json(path: Path, *, links: bool = False) -> object:
         ValueError: not such a file, too large, or not JSON; the message does not name the file.
         OSError: the file cannot be read.
     """
+    try:
+        return json.loads(load_text(path, links=links))
+    except RecursionError as error:
+        raise ValueError(str(error)) from error
+
+
+def load_text(path: Path, *, links: bool = False) -> str:
+    """Read text of at most `MOST_JSON_BYTES`; arguments and errors as of `load_json`."""
     if (path.is_symlink() and not links) or not stat.S_ISREG(path.stat().st_mode):
         raise ValueError("a link, a folder or another special file")
     with open(path, "rb") as file:
         content = file.read(MOST_JSON_BYTES + 1)
     if len(content) > MOST_JSON_BYTES:
         raise ValueError(f"more than {MOST_JSON_BYTES >> 20} MiB")
-    try:
-        return json.loads(content.decode("utf-8"))
-    except RecursionError as error:
-        raise ValueError(str(error)) from error
+    return content.decode("utf-8")
 
 
 def load_object(path: Path, *, links: bool = False) -> Document:

@@ -6,9 +6,6 @@ The colours are those of Okabe and Ito, which colour-blind readers can tell apar
 
 from __future__ import annotations
 
-import json
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, NamedTuple
@@ -17,8 +14,10 @@ import numpy as np
 from sklearn.metrics import auc, precision_recall_curve, roc_curve
 
 from alad_tf.errors import DataError
+from alad_tf.io import archives
 from alad_tf.io.atomic import replacing
 from alad_tf.options import FIGURE_SUFFIXES, SCORES
+from alad_tf.report.results import read_history, unusable_file
 from alad_tf.typing import Document
 
 if TYPE_CHECKING:
@@ -369,35 +368,22 @@ def _courses(histories: Sequence[Sequence[Document]], name: str) -> list[tuple[A
 def _read_scores(path: Path) -> dict[str, Array]:
     """Read y_test [n] and the four scores [n] as floats."""
     try:
-        with open(path, "rb") as file, np.load(file) as stored:
-            arrays = {name: stored[name] for name in ("y_test", *SCORES)}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise _unusable(path, str(error)) from error
+        stored = archives.arrays(path)
+        arrays = {name: stored[name] for name in ("y_test", *SCORES)}
+    except DataError:
+        raise
+    except (OSError, KeyError, *archives.DAMAGE) as error:
+        raise unusable_file(path, str(error)) from error
     labels = arrays["y_test"]
     if labels.ndim != 1 or set(np.unique(labels)) != {0, 1}:
-        raise _unusable(path, "y_test does not consist of zeros and ones, with both present")
+        raise unusable_file(path, "y_test does not consist of zeros and ones, with both present")
     for score in SCORES:
         if arrays[score].shape != labels.shape:
-            raise _unusable(path, f"{score} has shape {arrays[score].shape}, y_test {labels.shape}")
+            raise unusable_file(path, f"{score} has shape {arrays[score].shape}, y_test {labels.shape}")
         arrays[score] = arrays[score].astype(np.float64)
         if not np.isfinite(arrays[score]).all():
-            raise _unusable(path, f"{score} is not finite everywhere")
+            raise unusable_file(path, f"{score} is not finite everywhere")
     return arrays
-
-
-def read_history(path: Path) -> list[Document]:
-    """Read the records of a history.jsonl. Raises DataError, naming the file, if it is damaged."""
-    try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, RecursionError, ValueError) as error:
-        raise _unusable(path, str(error)) from error
-    if not all(isinstance(line, dict) and "epoch" in line for line in lines):
-        raise _unusable(path, "a line is not an object with an epoch")
-    return lines
-
-
-def _unusable(path: Path, reason: str) -> DataError:
-    return DataError(f"Expected a complete file of a run. Received: {path}: {reason}. Remove it to leave the run out.")
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -8,11 +8,13 @@ other epochs keep their names, and the tables show the epochs.
 
 from __future__ import annotations
 
+import json
 import math
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 import numpy as np
 
@@ -35,6 +37,7 @@ _RUN_FOLDER = re.compile(r"(?:class(\d+)/)?seed(\d+)/result\.json")
 _EPOCHS = re.compile(r"-\d+epochs$")
 _UNNAMED = re.compile(r"(-noXLA|-XLA)?(-\d+epochs)?$")
 _MOST = 1 << 53  # largest count or number of seconds that float64 holds exactly
+_LARGEST = sys.float_info.max
 _ALIKE = ("method", "epochs", "scores", "stand_in")  # entries that must agree in runs summarised together
 
 
@@ -290,6 +293,30 @@ def read_run(folder: Path) -> Document:
     return _sound(path, result, {key: result.get(key, "?") for key in ("dataset", "method", "seed")})
 
 
+def read_history(path: Path) -> list[Document]:
+    """Read the records of a history.jsonl. Raises DataError, naming the file, if it is damaged."""
+    try:
+        lines = [json.loads(line) for line in manifest.load_text(path, links=True).splitlines() if line.strip()]
+    except (OSError, RecursionError, ValueError) as error:
+        raise unusable_file(path, str(error)) from error
+    if not all(map(_is_record, lines)):
+        raise unusable_file(path, "a line is not an object of numbers with an epoch")
+    return lines
+
+
+def unusable_file(path: Path, reason: str) -> DataError:
+    """The error for a damaged file of a run besides its result."""
+    return DataError(f"Expected a complete file of a run. Received: {path}: {reason}. Remove it to leave the run out.")
+
+
+def _is_record(line: object) -> bool:
+    """Whether a line of a history is an object of numbers with an epoch; numbers may be infinite, NaN or null."""
+    if not isinstance(line, dict) or not is_from_zero(line.get("epoch")):
+        return False
+    values = [value for value in line.values() if value is not None]
+    return all(isinstance(value, float) or (isinstance(value, int) and abs(value) < _MOST) for value in values)
+
+
 def _complete(path: Path) -> Document:
     try:
         return manifest.load_object(path, links=True)
@@ -315,6 +342,8 @@ def _fault(result: Document, expected: Document) -> str | None:
     if missing:
         return f"no entry {', '.join(missing)}"
     for key, value in expected.items():
+        if not isinstance(value, (str, int)):
+            return f"{key} {value!r:.80} where a name or a number belongs"
         if result[key] != value:
             return f"{key} {result[key]!r:.80} in the folder of {value!r}"
     for key in ("epochs", "n_train", "n_test"):
@@ -328,6 +357,9 @@ def _fault(result: Document, expected: Document) -> str | None:
         return f"seconds {result['seconds']!r:.80} where a number from 0 belongs"
     if not isinstance(result["settings"], dict):
         return f"settings {result['settings']!r:.80} where an object belongs"
+    for key, fits in _OPTIONAL.items():
+        if result.get(key) is not None and not fits(result[key]):
+            return f"{key} {result[key]!r:.80} where another kind of value belongs"
     if not isinstance(result["scores"], dict) or not result["scores"]:
         return "no scores"
     fault = _fault_of_scores(result["scores"], METRICS)
@@ -352,6 +384,11 @@ def _fault_of_scores(scores: Document, needed: Iterable[str]) -> str | None:
     return None
 
 
+def is_from_zero(value: object) -> bool:
+    """Whether a value of JSON is a finite number from 0."""
+    return _within(value, math.inf)
+
+
 def _positive(value: object) -> bool:
     return type(value) is int and 1 <= value < _MOST
 
@@ -359,4 +396,11 @@ def _positive(value: object) -> bool:
 def _within(value: object, largest: float) -> bool:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
-    return 0 <= value <= largest and value < math.inf
+    return 0 <= value <= largest and value <= _LARGEST
+
+
+_OPTIONAL: dict[str, Callable[[object], bool]] = {
+    "n_anomalies": _positive,
+    "stand_in": lambda value: isinstance(value, str),
+    "top_fraction": lambda value: _within(value, 1) and value not in (0, 1),
+}

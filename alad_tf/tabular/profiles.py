@@ -51,16 +51,19 @@ class DriftCounter:
 
     Args:
         profile: result of `describe`.
+        columns: schema of the table.
 
     Raises:
-        DataError: the profile is damaged.
+        DataError: the profile is damaged, or of other columns.
     """
 
-    def __init__(self, profile: Document) -> None:
+    def __init__(self, profile: Document, columns: Columns) -> None:
         try:
             self._numbers = {name: _NumberBins(**bins) for name, bins in profile["numeric"].items()}
             self._texts = {name: _TextBins(**bins) for name, bins in profile["categorical"].items()}
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            if not set(self._numbers) <= {*columns.numeric} or not set(self._texts) <= {*columns.categorical}:
+                raise ValueError("columns that the model does not have")
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise DataError(f"Expected the profile of training rows. Received: damaged: {error!r:.200}.") from error
 
     def add(self, cells: pd.DataFrame) -> None:
@@ -84,6 +87,8 @@ class _NumberBins:
         self.edges, self.up_to, self.missing = np.array(edges, np.float64), np.array(up_to, np.int64), int(missing)
         if not len(self.edges) == len(self.up_to) > 0 or not (np.diff(self.edges) > 0).all():
             raise ValueError("edges that do not rise")
+        if not np.isfinite(self.edges).all() or (np.diff(self.up_to, prepend=0) < 0).any() or self.missing < 0:
+            raise ValueError("counts that fall")
         self.new = np.zeros(len(self.edges) + 2, np.int64)  # below the first edge, up to each edge, above the last
         self.new_missing = 0
 
@@ -117,6 +122,8 @@ class _TextBins:
 
     def __init__(self, counts: dict[str, int], missing: int) -> None:
         self.counts, self.missing = {str(name): int(count) for name, count in counts.items()}, int(missing)
+        if min(self.missing, *self.counts.values(), 0) < 0 or sum(self.counts.values()) >= 1 << 53:
+            raise ValueError("counts that no rows have")
         self.new: Counter[str] = Counter()
         self.new_missing = self.unseen = 0
 

@@ -102,7 +102,7 @@ class _Scan:
         self._top = pd.DataFrame()
         self._invalid = 0
         profile = {} if lacking else model.data.get("profile", {})
-        self._drift = DriftCounter(profile) if profile else None
+        self._drift = DriftCounter(profile, model.columns) if profile else None
 
     def add(self, frame: pd.DataFrame) -> None:
         """Score and count a chunk of rows."""

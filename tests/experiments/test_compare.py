@@ -15,6 +15,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from alad_tf.estimator.alad import ALAD
 from alad_tf.experiments import compare
+from alad_tf.report.results import METRICS
 
 SIMPLE = ["--methods", "kNN", "IF"]
 
@@ -113,6 +114,10 @@ def test_what_is_refused(call: list[object], tmp_path: Path, capfd: pytest.Captu
     assert "Pass another --output" in refused(capfd, *call, "--methods", "kNN", "--drop", "shop")
     (tmp_path / "found" / "runs" / "kNN-seed0.json").write_text("{}")
     assert "Remove it" in refused(capfd, *call, "--methods", "kNN")
+    run_of = {**dict.fromkeys([*METRICS, *compare.SECONDS], 0.5), "roc": [[0, 1], [0, 1]]}
+    for changes in ({"auroc": "x"}, {"f1": None}, {"recall": 10**400}, {"roc": [[0], "1"]}, {"roc": [[0, 1], [{}, 1]]}):
+        (tmp_path / "found" / "runs" / "kNN-seed0.json").write_text(json.dumps({**run_of, **changes}))
+        assert "Remove it" in refused(capfd, *call, "--methods", "kNN")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").touch()
     assert "a new folder" in refused(capfd, *call, "--output", tmp_path / "full")

@@ -45,7 +45,18 @@ def test_command(tmp_path: Path) -> None:
     assert "Toy, ALAD, seed 0" in (tmp_path / "run.html").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("name", "content"), [("result.json", "{}"), ("result.json", "["), ("scores.npz", "x")])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("result.json", "{}"),
+        ("result.json", "["),
+        ("scores.npz", "x"),
+        ("history.jsonl", "[1]"),
+        ("history.jsonl", '{"epoch": "x"}'),
+        ("history.jsonl", '{"epoch": 1, "loss_d": "x"}'),
+        ("history.jsonl", '{"epoch": 1, "loss_d": 1' + "0" * 400 + "}"),
+    ],
+)
 def test_damaged_runs_are_refused(tmp_path: Path, name: str, content: str) -> None:
     shutil.copytree(TOY, tmp_path / "run")
     (tmp_path / "run" / name).write_text(content)

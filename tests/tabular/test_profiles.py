@@ -30,7 +30,7 @@ def table(rows: int, seed: int, shift: float = 0.0) -> pd.DataFrame:
 
 def drift(trained: pd.DataFrame, now: pd.DataFrame, chunk: int = 300) -> dict[str, Drift]:
     profile = json.loads(json.dumps(profiles.describe(trained, COLUMNS)))
-    counter = profiles.DriftCounter(profile)
+    counter = profiles.DriftCounter(profile, COLUMNS)
     for start in range(0, len(now), chunk):
         counter.add(now.iloc[start : start + chunk])
     return {found.column: found for found in counter.drift()}
@@ -85,12 +85,18 @@ def test_columns_without_a_value() -> None:
         {"numeric": [], "categorical": {}},
         {"numeric": {"a": {"edges": [2, 1], "up_to": [1, 2], "missing": 0}}, "categorical": {}},
         {"numeric": {"a": {"edges": [], "up_to": [], "missing": 0}}, "categorical": {}},
+        {"numeric": {"a": {"edges": [1], "up_to": [10**400], "missing": 0}}, "categorical": {}},
+        {"numeric": {"a": {"edges": [1, 2], "up_to": [2, 1], "missing": 0}}, "categorical": {}},
+        {"numeric": {"a": {"edges": [1, float("inf")], "up_to": [1, 2], "missing": 0}}, "categorical": {}},
+        {"numeric": {"b": {"edges": [1], "up_to": [1], "missing": 0}}, "categorical": {}},
         {"numeric": {}, "categorical": {"a": {"counts": [1], "missing": 0}}},
+        {"numeric": {}, "categorical": {"kind": {"counts": {"x": -1}, "missing": 0}}},
+        {"numeric": {}, "categorical": {"kind": {"counts": {"x": 1}, "missing": float("inf")}}},
     ],
 )
 def test_damaged_profiles_are_refused(profile: dict[str, object]) -> None:
     with pytest.raises(DataError, match="profile"):
-        profiles.DriftCounter(profile)
+        profiles.DriftCounter(profile, COLUMNS)
 
 
 def test_wide_tables_have_none() -> None:
