@@ -18,7 +18,8 @@ import signal
 import sys
 import tempfile
 import types
-from collections.abc import Iterator, Sequence
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
@@ -29,8 +30,10 @@ sys.path.insert(0, str(CHECKOUT / "tests"))  # called as a script
 # isort: split
 
 import numpy as np  # noqa: E402
+import openpyxl  # noqa: E402
 
 from alad_tf.cli import main as command_line  # noqa: E402
+from alad_tf.columns.encoder import TrainingCells  # noqa: E402
 from alad_tf.errors import AladError  # noqa: E402
 from alad_tf.tabular import fit, readers, score  # noqa: E402, F401  # imported before the processes are forked
 from alad_tf.tabular.dialects import Dialect  # noqa: E402
@@ -73,8 +76,9 @@ class StandIn:
 
     def __init__(self, **options: object) -> None: ...
 
-    def fit(self, x: np.ndarray, validation: float | None) -> None:
+    def fit(self, cells: TrainingCells, **options: object) -> None:
         """Report what was read."""
+        x = cells.features()
         raise Reading(f"read: {x.shape[0]} rows, {x.shape[1]} features")
 
 
@@ -240,6 +244,70 @@ text("plus sign", table("+1"))
 text("lone carriage returns as line ends", table("1").replace("\n", "\r"))
 
 
+# JSON Lines and Excel files ---------------------------------------------------------------------------------------
+
+
+def lines(name: str, *added: str, count: int = 10) -> None:
+    """A case of JSON Lines whose last lines are these."""
+
+    def make(folder: Path) -> Sequence[object]:
+        rows = [f'{{"a": {k}.5, "b": {k % 7}}}' for k in range(count)]
+        (folder / "rows.jsonl").write_text("\n".join([*rows, *added]) + "\n")
+        return ("fit", "rows.jsonl", "--model", "model")
+
+    CASES[name] = make
+
+
+lines("JSON nested 100,000 deep", '{"a":' + "[" * 100_000)
+lines("JSON number of 400 digits", f'{{"a": {"9" * 400}, "b": 1}}')
+lines("JSON number of 5000 digits", f'{{"a": {"9" * 5000}, "b": 1}}')
+lines("JSON number of 25 digits", f'{{"a": {"9" * 25}, "b": 1}}')
+lines("JSON key given twice", '{"a": 1, "a": "x", "b": 1}')
+lines("JSON key with an escape sequence", '{"a": 1, "b": 1, "\\u001b[31m\\n": 1}')
+lines("JSON lines of 4000 keys, one in each", *(f'{{"c{k}": 1}}' for k in range(4000)))
+
+
+def sheet(name: str, changes: Mapping[str, str], shared: str = "") -> None:
+    """A case of an Excel file with changes in the XML of its sheet, and one shared text."""
+
+    def make(folder: Path) -> Sequence[object]:
+        book = openpyxl.Workbook()
+        for row in [["a", "b"], *([k + 0.5, k % 7] for k in range(10))]:
+            book.active.append(row)
+        book.save(folder / "whole.xlsx")
+        rows = zipfile.ZipFile(folder / "rows.xlsx", "w", zipfile.ZIP_DEFLATED)
+        with zipfile.ZipFile(folder / "whole.xlsx") as archive, rows as changed:
+            for member in archive.namelist():
+                content = archive.read(member).decode()
+                for old, new in changes.items():
+                    content = content.replace(old, new) if "sheet1.xml" in member else content
+                changed.writestr(member, content.replace("</Types>", f"{PART}</Types>"))
+            changed.writestr("xl/sharedStrings.xml", f'<sst xmlns="{MAIN}"><si><t>{shared}</t></si></sst>')
+        return ("fit", "rows.xlsx", "--model", "model")
+
+    CASES[name] = make
+
+
+def added(*numbers: int, cell: str) -> dict[str, str]:
+    """Rows with one cell behind the last one."""
+    return {"</sheetData>": "".join(f'<row r="{k}">{cell}</row>' for k in numbers) + "</sheetData>"}
+
+
+MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+KIND = "application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"
+PART = f'<Override PartName="/xl/sharedStrings.xml" ContentType="{KIND}"/>'
+ENTITIES = "".join(f'<!ENTITY e{k} "{f"&e{k - 1};" * 10 if k else "ha"}">' for k in range(10))
+SHARED = '<c t="s"><v>0</v></c>'
+sheet("Excel sheet without its end", {"</sheetData>": ""})
+sheet("Excel row 99,999,999,999", added(99_999_999_999, cell="<c><v>1</v></c>"))
+sheet("Excel cell of a text that is not there", added(12, cell='<c t="s"><v>999</v></c>'))
+sheet(
+    "Excel entities that expand to 2 GB",
+    {"<worksheet": f"<!DOCTYPE x [{ENTITIES}]><worksheet", **added(12, cell='<c t="str"><v>&e9;</v></c>')},
+)
+sheet("Excel text of 3 MB in 20,000 cells", added(*range(12, 20_012), cell=SHARED), "x" * 3_000_000)
+
+
 # One case ---------------------------------------------------------------------------------------------------------
 
 
@@ -268,6 +336,7 @@ def _child(folder: Path, make: Make) -> None:
         said = os.open("said", os.O_WRONLY | os.O_CREAT)
         os.dup2(said, 1)
         os.dup2(said, 2)
+        sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
         code = command_line.main(arguments)
         sys.stdout.flush()
     finally:
