@@ -41,6 +41,7 @@ from alad_tf.columns.schema import Kind
 from alad_tf.errors import AladError
 from alad_tf.io import model_folder
 from alad_tf.io.manifest import entry
+from alad_tf.report import page
 from alad_tf.tabular import readers as readers_module
 from alad_tf.tabular.readers import chunks
 
@@ -48,7 +49,7 @@ SECONDS = 20.0  # that one call may take
 MEGABYTES = 1500  # that all calls together may take on top of the first
 Chance = random.Random
 Make = Callable[[Path, Chance], Callable[[], object]]
-READERS = ("rows", "arrow", "model")
+READERS = ("rows", "arrow", "run", "model")
 
 NUMBERS = [0, 1, -1, 2**31, 2**63, 10**400, 1e308, float("nan"), float("inf"), -0.0, 0.5, True]
 VALUES: list[Any] = [*NUMBERS, None, "", "x", "é\0\ud800", "../../etc/passwd", [], {}, [[]], {"": None}, "9" * 5000]
@@ -179,11 +180,34 @@ def _read_all(path: Path, chance: Chance, kinds: dict[str, Kind]) -> None:
     list(chunks(path, chance.choice([1, 3, 1000]), kinds=kinds))
 
 
+# Folders of runs --------------------------------------------------------------------------------------------------
+
+RUN = Path(__file__).resolve().parents[1] / "last_release" / "results" / "toy" / "ALAD" / "seed0"
+
+
+def run(folder: Path, chance: Chance) -> Callable[[], object]:
+    """A page about a run whose result, history or scores have a mutation."""
+    from alad_tf.experiments.run_page import run_page
+
+    files = {name: (RUN / name).read_bytes() for name in ("result.json", "history.jsonl", "scores.npz")}
+    name = chance.choice(sorted(files))
+    if name.endswith(".npz"):
+        files[name] = changed_arrays(files[name], chance)
+    else:
+        files[name] = json.dumps(changed(json.loads(files[name]), chance)).encode("utf-8", "surrogatepass")
+    if chance.random() < 0.3:
+        files[name] = mutated(files[name], chance)
+    target = Path(tempfile.mkdtemp(dir=folder))
+    for file, content in files.items():
+        (target / file).write_bytes(content)
+    return lambda: page.render(run_page(target, top=3))
+
+
 # Model folders ----------------------------------------------------------------------------------------------------
 
 
 class Valid:
-    """A model folder as `alad fit` writes it."""
+    """A model folder as `alad fit` writes it, inspected, scored and reported on."""
 
     def __init__(self, folder: Path) -> None:
         from alad_tf.tabular import fit
@@ -194,7 +218,8 @@ class Valid:
         self.files = {path.name: path.read_bytes() for path in (folder / "model").iterdir()}
 
     def model(self, folder: Path, chance: Chance) -> Callable[[], object]:
-        """A mutated model folder, usually with a fitting manifest, as an attacker would write it."""
+        """A model folder with a mutation, most often under sums that fit it: as a stranger would make one."""
+        from alad_tf.tabular import report
         from alad_tf.tabular.model import Model, inspect_model
 
         files = dict(self.files)
@@ -215,6 +240,8 @@ class Valid:
             (target / file).write_bytes(content)
         if name != model_folder.MANIFEST and chance.random() < 0.9:
             sign(target)
+        rows = target.with_suffix(".csv")
+        rows.write_text("a,b,c\n1,0.5,x\n,1e30,new\n2,3.5,y\n")
 
         def read() -> None:
             inspect_model(target)
@@ -222,6 +249,7 @@ class Valid:
             frame = pd.DataFrame({"a": [1.0, np.nan], "b": [0.5, 1e30], "c": ["x", "new"]})
             scored, _ = loaded.scored(frame, top=2)
             assert np.isfinite(scored["score"]).all(), "scores that are not finite"
+            page.render(report.model_page(target, report.Rows(rows, top=2)))
 
         return read
 
@@ -357,7 +385,7 @@ def fuzz(
     """Read cases until the time is over; return the numbers of read and refused cases, and the failures."""
     counts: Counter[str] = Counter()
     findings: list[str] = []
-    readers = {name: make for name, make in (("rows", rows), ("arrow", arrow)) if name in only}
+    readers = {name: make for name, make in (("rows", rows), ("arrow", arrow), ("run", run)) if name in only}
     if "model" in only:
         readers["model"] = Valid(folder).model
     before, end, number = _megabytes(), time.monotonic() + seconds, first
