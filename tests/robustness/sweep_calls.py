@@ -8,7 +8,8 @@ One run under strace counts the calls of a command. Then, for each call in turn,
 call fails with EIO, ENOSPC or EACCES in turn (with --every-error: with each). The command has to end by the kill, with
 one line on standard error and exit code 1, or complete; what is under final names has to be whole or as before; and the
 same command, called again, has to end with the bits of a command that nobody disturbed and leave no temporary file.
-Every rename, fsync, unlink and rmdir is broken off, and of writes and closes a sample that is spread over the command.
+Every rename, fsync, unlink and rmdir is broken off. Of the writes to one file, and of its closes, the first, the middle
+and the last one are; files whose names differ in their random part, as of a run's checkpoints, are one.
 Needs Linux and strace.
 """
 
@@ -23,6 +24,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -37,7 +39,6 @@ from traced import Point  # noqa: E402
 KILL = "SIGKILL"
 ERRORS = ("EIO", "ENOSPC", "EACCES")
 SAMPLED = ("write", "close")
-SAMPLE = 12  # points of a call that is sampled
 PAGE = CHECKOUT / "docs" / "faults.md"
 BEGIN, END = "<!-- sweep -->\n", "<!-- end of sweep -->\n"
 
@@ -53,6 +54,7 @@ class Outcome:
     end: str  # "killed", "refused", "complete"
     message: str
     problem: str  # "" where all is well
+    file: str = ""  # that a write, fsync or close was for
 
     @property
     def key(self) -> tuple[str, str, int, str]:
@@ -69,7 +71,7 @@ class Sweep:
 
     def __init__(self, job: Job, folder: Path) -> None:
         self.job, self.folder = job, folder
-        self.counts: dict[str, int] = {}
+        self.calls: list[traced.Called] = []
         self.whole: Bits = {}
 
     def trace(self) -> None:
@@ -78,17 +80,20 @@ class Sweep:
         ended = traced.run(self.job.work, place, self._log(), ["-e", f"trace={','.join(traced.CALLS)}"])
         if ended.code:
             raise RuntimeError(f"{self.job.name}: {ended}")
-        self.counts = traced.count(self._log().with_suffix(".trace"))
+        self.calls = traced.calls(self._log().with_suffix(".trace"))
         self.whole = self.job.bits(place)
 
     def points(self, calls: Iterable[str]) -> Iterator[Point]:
-        """All points of a call, or an evenly spread sample that includes the first and the last."""
+        """All points of a call, or the first, the middle and the last one of each file in the job's folder."""
         for call in calls:
-            last = self.counts[call]
-            chosen: Iterable[int] = range(1, last + 1)
-            if call in SAMPLED and last > SAMPLE:
-                chosen = sorted({1 + round(k * (last - 1) / (SAMPLE - 1)) for k in range(SAMPLE)})
-            for number in chosen:
+            numbers: dict[str, set[int]] = {}
+            for name, number, file in self.calls:
+                if name == call and (name not in SAMPLED or file.startswith(f"{self.folder}/{self.job.name}/")):
+                    numbers.setdefault(file if name in SAMPLED else "", set()).add(number)
+            ordered = [sorted(found) for found in numbers.values()]
+            if call in SAMPLED:
+                ordered = [[found[0], found[len(found) // 2], found[-1]] for found in ordered]
+            for number in sorted(set(chain.from_iterable(ordered))):
                 yield Point(call, number)
 
     def case(self, point: Point, effect: str) -> Outcome:
@@ -96,6 +101,7 @@ class Sweep:
         place = self._fresh(self.folder / "case")
         ended = traced.run(self.job.work, place, self._log(), traced.inject(point, effect))
         end, problem = self._judged(ended, effect), ""
+        file = self._file(point)
         try:
             self.job.bits(place)
         except Exception as error:
@@ -103,7 +109,14 @@ class Sweep:
         again = traced.run(self.job.work, place, self._log().with_name("again"))
         problem = (end if end.startswith("?") else "") or problem or self._judged_again(again, place)
         lines = ended.err.strip().splitlines()
-        return Outcome(self.job.name, *point, effect, end[:200], lines[-1][:300] if lines else "", problem[:500])
+        message = lines[-1][:300] if lines else ""
+        return Outcome(self.job.name, *point, effect, end[:200], message, problem[:500], file)
+
+    def _file(self, point: Point) -> str:
+        """What the call was for that was broken off: of several threads, the first one that came so far."""
+        made = traced.calls(self._log().with_suffix(".trace"))
+        file = next((file for _, number, file in made if number == point.number), "? not reached")
+        return file.replace(f"{self.folder}/case/", "")
 
     def _judged(self, ended: traced.Ended, effect: str) -> str:
         """How a command ended; begins with a question mark if it should not have ended so."""
@@ -164,7 +177,7 @@ def sweep(folder: Path, record: Record, names: Iterable[str], calls: Iterable[st
         job.trace()
         if name not in names:
             continue
-        print(name, job.counts, flush=True)
+        print(name, dict(Counter(call.name for call in job.calls)), flush=True)
         for point in job.points(calls):
             for effect in (KILL, *(ERRORS if every else [ERRORS[point.number % len(ERRORS)]])):
                 if (name, *point, effect) in done:

@@ -13,12 +13,14 @@ import numpy as np
 import small_run
 from faults import Inline
 from kill_runs import unreadable
+from matplotlib.figure import Figure
 from reference import eagerly
 
 from alad_tf.cli import main as command_line
 from alad_tf.experiments import scheduler
 from alad_tf.experiments.settings import Settings
 from alad_tf.io import model_folder
+from alad_tf.report import plots
 from alad_tf.serving import versions
 
 EPOCHS = 2
@@ -53,13 +55,15 @@ def alad(*arguments: object) -> int:
 
 
 def _reproduce() -> int:
-    """One short run, in this process."""
+    """One short run, in this process, with figures that are quickly drawn."""
     with ExitStack() as stack:
         for context in (
             small_run.small(epochs=EPOCHS),
             eagerly(),
             patch.object(scheduler, "Run", Inline),
             patch.object(scheduler, "wait"),
+            patch.object(plots, "FIGURE_SUFFIXES", (".png",)),
+            patch.object(Figure, "savefig", lambda self, path, **options: path.write_bytes(b"drawn")),
         ):
             stack.enter_context(context)
         return alad("reproduce", "toy", "--epochs", EPOCHS, "--runs", 1, "--out", "results")

@@ -22,7 +22,8 @@ from typing import Callable, NamedTuple
 CALLS = ("rename", "renameat", "renameat2", "fsync", "fdatasync", "unlink", "unlinkat", "rmdir", "write", "close")
 CRASH = 70  # exit code of a function that raised
 SECONDS = 300.0  # that a process may take
-_ENTRY = re.compile(rf"^(\d+) +({'|'.join(CALLS)})\(")
+_ENTRY = re.compile(rf"^(\d+) +({'|'.join(CALLS)})\((?:\d+<([^>]*)>)?")
+_RANDOM = re.compile(r"((?<=/)(?:\.[^/]+\.|\.step)[a-z0-9_]{8}(?=/|\.[a-z]+$|$))|(tempstate\d+|tmp[0-9a-f]{32})$")
 
 
 class Point(NamedTuple):
@@ -30,6 +31,17 @@ class Point(NamedTuple):
 
     call: str
     number: int
+
+
+class Called(NamedTuple):
+    """A call in a trace: its number among the calls of its name in its thread, from 1, and the file it was made on.
+
+    Files whose names differ in their random part are the same; "" where the call names its file by a path.
+    """
+
+    name: str
+    number: int
+    file: str
 
 
 @dataclass(frozen=True)
@@ -70,7 +82,7 @@ def run(work: Callable[[], int], folder: Path, log: Path, options: list[str] | N
     tracer = None
     try:
         if options is not None:
-            command = ["strace", "-f", "-q", "-s", "0", "-o", str(log.with_suffix(".trace")), *options]
+            command = ["strace", "-f", "-y", "-q", "-s", "0", "-o", str(log.with_suffix(".trace")), *options]
             tracer = subprocess.Popen([*command, "-p", str(process)], stderr=subprocess.DEVNULL)
             _wait_for_tracer(process, tracer)
         os.write(opener, b"1")
@@ -88,14 +100,21 @@ def inject(point: Point, what: str) -> list[str]:
     return ["-e", f"trace={point.call}", "-e", f"inject={point.call}:{effect}:when={point.number}"]
 
 
-def count(trace: Path) -> dict[str, int]:
-    """Largest number of calls of each kind by one thread."""
+def calls(trace: Path) -> list[Called]:
+    """All calls of a trace, in their order."""
     counts: Counter[tuple[str, str]] = Counter()
+    found = []
     for line in trace.read_text(errors="replace").splitlines():
         entry = _ENTRY.match(line)
         if entry:
-            counts[entry[2], entry[1]] += 1
-    return {call: max((n for (name, _), n in counts.items() if name == call), default=0) for call in CALLS}
+            thread, name, file = entry.groups(default="")
+            counts[name, thread] += 1
+            found.append(Called(name, counts[name, thread], _RANDOM.sub(_masked, file)))
+    return found
+
+
+def _masked(found: re.Match[str]) -> str:
+    return found[1][:-8] + "*" if found[1] else "*"
 
 
 def _child(work: Callable[[], int], folder: Path, gate: int, out: Path, err: Path) -> None:
