@@ -25,6 +25,7 @@ _PATTERNS = {
     re.compile(rf"\d{{1,2}}/\d{{1,2}}/\d{{4}}( {_CLOCK})?"): ("%m/%d/%Y", "%d/%m/%Y"),
     re.compile(rf"\d{{4}}/\d{{1,2}}/\d{{1,2}}( {_CLOCK})?"): ("%Y/%m/%d",),
 }
+_YEAR = re.compile(r"(?<!\d)\d{4}(?!\d)")
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f")
 FORMATS = (ISO, TIME, UNCLEAR, *(day + clock for days in _PATTERNS.values() for day in days for clock in _CLOCKS))
 _PARTS: dict[str, tuple[int, Callable[[Any], Any]]] = {  # days in two cycles, and the feature
@@ -103,21 +104,36 @@ def find(name: str, column: pd.Series) -> DateColumn | None:
     if format == UNCLEAR:
         return DateColumn(name, format, ())
     when = parsed(column, format).dropna()
-    days = (when.max() - when.min()) / pd.Timedelta(days=1)
+    seconds = when.to_numpy("datetime64[s]").astype(np.float64)  # a difference of pandas ends at 292 years
+    days = (seconds.max() - seconds.min()) / 86400
     clock = bool((when != when.dt.normalize()).any())
     parts = tuple(part for part, (span, _) in _PARTS.items() if days >= span and (clock or part != "hour"))
     return DateColumn(name, format, parts)
 
 
 def parsed(column: pd.Series, format: str) -> pd.Series:
-    """Cells as datetime64 without a time zone (UTC if they have one); NaT for cells in another format."""
+    """Cells as datetime64 without a time zone (UTC if they have one); NaT for cells in another format.
+
+    Text with a year that pandas cannot read, such as 9999-12-31, gets one with the same calendar, from 1700 to 2099.
+    """
     if pd.api.types.is_datetime64_any_dtype(column):
         return column.dt.tz_convert("UTC").dt.tz_localize(None) if column.dt.tz is not None else column
     text = column.astype(object).where(column.notna()).map(str, na_action="ignore")
     if format == TIME:
         text = "1970-01-01 " + text
     chosen = "ISO8601" if format in (ISO, TIME) else format
-    return pd.to_datetime(text, format=chosen, utc=True, errors="coerce").dt.tz_localize(None)
+    when = pd.to_datetime(text, format=chosen, utc=True, errors="coerce").dt.tz_localize(None)
+    rest = text[when.isna() & text.notna()]
+    moved = rest.map(_with_near_year)
+    moved = moved[moved != rest]
+    if len(moved):
+        when = when.fillna(parsed(moved, format))
+    return when
+
+
+def _with_near_year(text: str) -> str:
+    """Text with a year that pandas can read: after 400 years, months, days and weekdays repeat."""
+    return _YEAR.sub(lambda year: str(1700 + (int(year[0]) - 1700) % 400), text, count=1)
 
 
 def _format(column: pd.Series) -> str | None:

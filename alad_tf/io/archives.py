@@ -78,6 +78,8 @@ def arrays(path: Path) -> dict[str, np.ndarray]:
     """
     with zipfile.ZipFile(path) as archive:
         require_bounded(path, sum(member.file_size for member in archive.infolist()))
+        if len(set(archive.namelist())) < len(archive.namelist()):
+            raise ValueError("two arrays of one name")
         for member in archive.infolist():
             with archive.open(member) as stream:
                 header(stream, member.file_size)

@@ -56,6 +56,25 @@ def test_dates_in_text_are_those_of_the_file(write: str, format: str) -> None:
     assert typed["when.hour"].tolist()[:2] == [0.5, 5.5] and typed["when.weekday"].tolist()[:2] == [2.0, 3.0]
 
 
+FAR = [datetime.datetime(9999, 12, 31, 6), datetime.datetime(2300, 2, 28, 6), datetime.datetime(1, 1, 1, 6)]
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us"])
+@pytest.mark.parametrize("write", ["%Y-%m-%d %H:%M", "%d.%m.%Y %H:%M", "%Y/%m/%d %H:%M"])
+def test_dates_beyond_the_nanoseconds_of_pandas(unit: str, write: str) -> None:
+    """Years 1677 to 2262 are those that 64 bits of nanoseconds hold."""
+    days = [datetime.datetime(2000 + k, 1 + k % 12, 1 + k, 6 * (k % 4)) for k in range(28)] + FAR
+    typed = pd.Series(np.array(days, f"datetime64[{unit}]"))
+    text = pd.Series([day.strftime(write.replace("%Y", f"{day.year:04}")) for day in days])
+    for cells in (typed, text):
+        found = dates.find("when", cells)
+        assert found is not None and found.parts == ("month", "day", "weekday", "hour")
+        made = found.cells(cells)
+        assert made["when.month"].tolist() == [day.month for day in days]
+        assert made["when.day"].tolist() == [day.day for day in days]
+        assert made["when.weekday"].tolist() == [day.weekday() for day in days]
+
+
 def test_times_of_the_day() -> None:
     for cells in (["12:30", "01:00"], ["12:30:00", "01:00:00.5"], [datetime.time(12, 30), datetime.time(1)]):
         found = dates.find("at", pd.Series(cells, dtype=object))

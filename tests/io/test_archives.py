@@ -68,3 +68,23 @@ def test_arrays_of_a_bomb_are_not_unpacked(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_: pytest.fail("it was opened"))
     with pytest.raises(DataError, match="bomb.npz, which unpacks to more"):
         archives.arrays(tmp_path / "bomb.npz")
+
+
+@pytest.mark.parametrize("claimed", [0, 151, 153, 2**31, 2**60])
+def test_sizes_that_lie(tmp_path: Path, claimed: int) -> None:
+    """Of 152 bytes, in a central directory of a plain or, from 2^32, a Zip64 archive."""
+    content = in_numpys_format(np.arange(3.0))
+    assert len(content) == 152
+    with zipfile.ZipFile(tmp_path / "arrays.npz", "w") as archive:
+        archive.writestr("a.npy", content)
+        archive.filelist[0].file_size = claimed
+    with pytest.raises((DataError, *archives.DAMAGE)):
+        archives.arrays(tmp_path / "arrays.npz")
+
+
+def test_two_arrays_of_one_name(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "arrays.npz", "w") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        for array in (np.eye(3), np.zeros(3)):
+            archive.writestr("a.npy", in_numpys_format(array))
+    with pytest.raises(ValueError, match="two arrays of one name"):
+        archives.arrays(tmp_path / "arrays.npz")
