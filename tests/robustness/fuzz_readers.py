@@ -218,7 +218,7 @@ class Valid:
         self.files = {path.name: path.read_bytes() for path in (folder / "model").iterdir()}
 
     def model(self, folder: Path, chance: Chance) -> Callable[[], object]:
-        """A model folder with a mutation, most often under sums that fit it: as a stranger would make one."""
+        """A mutated model folder, usually with a fitting manifest, as an attacker would write it."""
         from alad_tf.tabular import report
         from alad_tf.tabular.model import Model, inspect_model
 
