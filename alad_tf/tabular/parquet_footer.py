@@ -8,6 +8,7 @@ of parquet.thrift.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -77,14 +78,17 @@ def _footer(content: Compact) -> Footer:
         if field == _FILE_ROWS:
             rows = content.number()
         elif field == _GROUPS:
-            groups = []
-            for _ in content.items(STRUCT):
-                if len(groups) == MOST_GROUPS:
-                    raise ValueError(f"more than {MOST_GROUPS} row groups")
-                groups.append(_group(content))
+            groups = list(_each_group(content))
         else:
             content.skip(field[1])
     return Footer(_present(rows), _present(groups))
+
+
+def _each_group(content: Compact) -> Iterator[Group]:
+    for number, _ in enumerate(content.items(STRUCT)):
+        if number == MOST_GROUPS:
+            raise ValueError(f"more than {MOST_GROUPS} row groups")
+        yield _group(content)
 
 
 def _group(content: Compact) -> Group:

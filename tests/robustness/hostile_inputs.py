@@ -247,7 +247,7 @@ text("lone carriage returns as line ends", table("1").replace("\n", "\r"))
 # JSON Lines and Excel files ---------------------------------------------------------------------------------------
 
 
-def lines(name: str, *added: str, count: int = 10) -> None:
+def json_lines(name: str, *added: str, count: int = 10) -> None:
     """A case of JSON Lines whose last lines are these."""
 
     def make(folder: Path) -> Sequence[object]:
@@ -258,13 +258,13 @@ def lines(name: str, *added: str, count: int = 10) -> None:
     CASES[name] = make
 
 
-lines("JSON nested 100,000 deep", '{"a":' + "[" * 100_000)
-lines("JSON number of 400 digits", f'{{"a": {"9" * 400}, "b": 1}}')
-lines("JSON number of 5000 digits", f'{{"a": {"9" * 5000}, "b": 1}}')
-lines("JSON number of 25 digits", f'{{"a": {"9" * 25}, "b": 1}}')
-lines("JSON key given twice", '{"a": 1, "a": "x", "b": 1}')
-lines("JSON key with an escape sequence", '{"a": 1, "b": 1, "\\u001b[31m\\n": 1}')
-lines("JSON lines of 4000 keys, one in each", *(f'{{"c{k}": 1}}' for k in range(4000)))
+json_lines("JSON nested 100,000 deep", '{"a":' + "[" * 100_000)
+json_lines("JSON number of 400 digits", f'{{"a": {"9" * 400}, "b": 1}}')
+json_lines("JSON number of 5000 digits", f'{{"a": {"9" * 5000}, "b": 1}}')
+json_lines("JSON number of 25 digits", f'{{"a": {"9" * 25}, "b": 1}}')
+json_lines("JSON key given twice", '{"a": 1, "a": "x", "b": 1}')
+json_lines("JSON key with an escape sequence", '{"a": 1, "b": 1, "\\u001b[31m\\n": 1}')
+json_lines("JSON lines of 4000 keys, one in each", *(f'{{"c{k}": 1}}' for k in range(4000)))
 
 
 def sheet(name: str, changes: Mapping[str, str], shared: str = "") -> None:
