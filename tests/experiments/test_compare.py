@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 
@@ -79,8 +80,9 @@ def test_goes_on(call: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_alad_among_them(
     call: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert ALAD.__init__.__kwdefaults__ is not None
-    monkeypatch.setitem(ALAD.__init__.__kwdefaults__, "epochs", 1)
+    defaults = inspect.unwrap(ALAD.__init__).__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "epochs", 1)
     assert run(*call, "--methods", "ALAD", "kNN", "LOF") == 0
     out = capfd.readouterr().out
     assert "ALAD: AUROC 0." in out and "the best of the others" in out
