@@ -20,6 +20,7 @@ from architectures.rows import Table
 
 Body = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 COMPILED_STEPS = 20  # per call of compiled code; passing the variables in every step would take a third of its time
+COMPILED_CELLS = 2**22  # of the rows of such a call, which has fewer steps if they are larger
 PURPOSES = ("order", "prior", "noise")  # of random numbers; each has a separate stream
 
 
@@ -71,6 +72,8 @@ class Loop:
         self._streams = tf.Variable(streams, trainable=False, name="streams") if strategy is None else streams
         self.table, self.jit = table, jit
         self._compiled = tf.function(self._several, jit_compile=True) if jit else None
+        cells = draws * table.batch_size * math.prod(table.data_shape)
+        self._steps_in_a_call = max(min(COMPILED_STEPS, COMPILED_CELLS // cells), 1)
 
     @property
     def variables(self) -> tf.train.Checkpoint:
@@ -167,7 +170,7 @@ class Loop:
                 if not self._compiled:
                     return step + 1, total + self.update(x, step)
                 reached: tuple[tf.Tensor, tf.Tensor] = self._compiled(
-                    x, step, tf.minimum(end - step, COMPILED_STEPS), total
+                    x, step, tf.minimum(end - step, self._steps_in_a_call), total
                 )
                 return reached
 
@@ -198,11 +201,11 @@ class Loop:
         """Row numbers of an epoch, [draws, n]; for compiled steps more follow, which no step uses."""
         rows = tf.range(n)
         orders = tf.stack([philox.shuffled(rows, self._random("order", epoch, draw)) for draw in range(self.draws)])
-        return tf.pad(orders, [[0, 0], [0, COMPILED_STEPS * self.batch_size]]) if self._compiled else orders
+        return tf.pad(orders, [[0, 0], [0, self._steps_in_a_call * self.batch_size]]) if self._compiled else orders
 
     def _rows(self, x_train: tf.Tensor, orders: tf.Tensor, step_of_epoch: tf.Tensor) -> tf.Tensor:
         """Training rows of a step, [draws, batch, d]; of compiled steps, [draws, steps, batch, d]."""
-        steps = [COMPILED_STEPS] if self._compiled else []
+        steps = [self._steps_in_a_call] if self._compiled else []
         size = math.prod(steps) * self.batch_size
         rows = tf.slice(orders, [0, step_of_epoch * self.batch_size], [self.draws, size])
         rows = tf.reshape(rows, [self.draws, *steps, self.batch_size]) if steps else rows
