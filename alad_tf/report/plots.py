@@ -15,8 +15,8 @@ from sklearn.metrics import auc, precision_recall_curve, roc_curve
 
 from alad_tf.errors import DataError
 from alad_tf.io import archives
-from alad_tf.io.atomic import replacing
-from alad_tf.options import FIGURE_SUFFIXES, SCORES
+from alad_tf.options import SCORES
+from alad_tf.report import figure_files
 from alad_tf.report.results import read_history, unusable_file
 from alad_tf.typing import Document
 
@@ -126,7 +126,7 @@ def save_run_figures(
     courses = _courses(histories, metric)
     if courses:
         figures[f"{metric}.png"] = _metric_figure(courses, metric, paper_mean, title)
-    return [_save(figure, figure_dir / name) for name, figure in figures.items()]
+    return [figure_files.save(figure, figure_dir / name) for name, figure in figures.items()]
 
 
 def save_toy_figure(x_test: Array, x_hat: Array, z: Array, y_test: Array, path: Path) -> Path:
@@ -157,7 +157,7 @@ def save_toy_figure(x_test: Array, x_hat: Array, z: Array, y_test: Array, path: 
         axes.plot(*points[outlier].T, "x", color=_VERMILION, markersize=5.0, markeredgewidth=1.1, label="outlier")
         axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
     figure.axes[0].legend(loc="upper right", fontsize=8, framealpha=0.9, edgecolor="none", markerscale=1.6)
-    return _save(figure, path)
+    return figure_files.save(figure, path)
 
 
 def save_class_bars(
@@ -201,7 +201,7 @@ def save_class_bars(
     _finish(axes, title, "Normal class", "AUROC")
     axes.grid(visible=False, axis="x")
     axes.legend(loc="upper center", ncols=3, fontsize=8, framealpha=0.9, edgecolor="none", borderaxespad=0.1)
-    return _save(figure, path)
+    return figure_files.save(figure, path)
 
 
 def save_methods_figure(
@@ -220,7 +220,7 @@ def save_methods_figure(
     _finish(right, "Detection and time", "Seconds of fit and scoring", "AUROC")
     right.set_xscale("log")
     right.margins(x=0.2, y=0.1)
-    return _save(figure, path)
+    return figure_files.save(figure, path)
 
 
 def save_images_figure(shown: Mapping[str, tuple[Array, Array, Array]], path: Path) -> Path:
@@ -242,7 +242,7 @@ def save_images_figure(shown: Mapping[str, tuple[Array, Array, Array]], path: Pa
             axes[2 * block + 1, column].imshow(x_hat)
         axes[2 * block, 0].text(-0.15, 0.0, f"{kind}, A(x)", transform=axes[2 * block, 0].transAxes, rotation=90,
                                 ha="right", va="center", fontsize=8)  # fmt: skip
-    return _save(figure, path)
+    return figure_files.save(figure, path)
 
 
 def _roc_figure(runs: Sequence[Mapping[str, Array]], title: str) -> Figure:
@@ -421,16 +421,3 @@ def _runs_text(runs: int) -> str:
 def _mean_std(values: Sequence[float]) -> str:
     mean = f"{np.mean(values):.3f}"
     return mean if len(values) == 1 else f"{mean} ± {np.std(values, ddof=1):.3f}"
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    """Write a figure as PNG, and as PDF and SVG beside it; the same figure gives the same bytes."""
-    from matplotlib import rc_context
-
-    dates = {".png": None, ".pdf": "CreationDate", ".svg": "Date"}
-    with rc_context({"svg.hashsalt": "alad_tf", "pdf.fonttype": 42}):
-        for suffix in FIGURE_SUFFIXES:
-            date = dates[suffix]
-            with replacing(path.with_suffix(suffix)) as temporary:
-                figure.savefig(temporary, format=suffix[1:], metadata={date: None} if date else None)
-    return path
