@@ -118,6 +118,25 @@ def alad() -> Alad:
     return call
 
 
+@pytest.fixture(scope="session", autouse=True)
+def blank_figures() -> Iterator[None]:
+    """Figures are empty files, but in processes of their own and in tests with `drawn_figures`."""
+    from blank_figures import blank_figures
+
+    with blank_figures():
+        yield
+
+
+@pytest.fixture
+def drawn_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are drawn."""
+    from blank_figures import draw
+
+    from alad_tf.report import figure_files
+
+    monkeypatch.setattr(figure_files, "save", draw)
+
+
 @pytest.fixture
 def eager() -> Iterator[None]:
     """Run steps eagerly: tracing takes longer than a few steps."""

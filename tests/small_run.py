@@ -15,6 +15,7 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+from blank_figures import blank_figures
 
 from alad_tf.experiments import models, process, run
 from alad_tf.experiments.settings import Settings
@@ -40,14 +41,14 @@ STEPS = 4  # an epoch
 def small(
     chunk: int = 3, seconds: float = 0.0, epoch_seconds: float = 0.0, epochs_a_record: int = 2, epochs: int = 6
 ) -> Iterator[None]:
-    """Use the small table, chunks that end within epochs, and checkpoints at this interval."""
+    """Use the small table, chunks that end within epochs, checkpoints at this interval, and blank figures."""
     constants: Options = {
         "CHUNK_STEPS": chunk,
         "CHECKPOINT_SECONDS": seconds,
         "EPOCHS_END_SECONDS": epoch_seconds,
         "RECORDS": epochs // epochs_a_record,
     }
-    with patch.multiple(run, **constants), patch.object(toy, "ALAD", TABLE):
+    with patch.multiple(run, **constants), patch.object(toy, "ALAD", TABLE), blank_figures():
         yield
 
 

@@ -36,7 +36,9 @@ def call(tmp_path: Path) -> list[object]:
     return ["compare", tmp_path / "train.csv", *labels, "--output", tmp_path / "found"]
 
 
-def test_table_and_figure(call: list[object], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_table_and_figure(
+    call: list[object], tmp_path: Path, capfd: pytest.CaptureFixture[str], drawn_figures: None
+) -> None:
     assert run(*call, *SIMPLE, "--seeds", 0, 1) == 0
     told = capfd.readouterr()
     assert "80 rows to train on, 3 features; 60 rows to test on, 12 of them anomalies" in told.err

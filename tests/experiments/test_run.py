@@ -176,10 +176,6 @@ def test_reports(made: Made) -> None:
     assert [report.quality for report in made.reports] == [None] * 5 + [f"F1 {records[4]['f1']:.4f}"] * 2
 
 
-def test_figure_of_the_plane(made: Made) -> None:
-    assert (made.run_dir / "reconstructions.png").read_bytes().startswith(b"\x89PNG")
-
-
 # The same and another ---------------------------------------------------------------------------------------------
 
 

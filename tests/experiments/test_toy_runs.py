@@ -80,9 +80,11 @@ def test_results_folder(made: Made) -> None:
         )
         assert (result["n_train"], result["n_test"]) == (2048, 2148)
         assert result["settings"]["jit"] is False
+        assert (run_dir / "reconstructions.png").read_bytes().startswith(b"\x89PNG")
         assert set(result["scores"]) == set(SCORES)
     assert {path.name for path in made.method.iterdir()} == {"seed0", "seed1", "summary.json", "figures"}
     assert {path.name for path in (made.method / "figures").iterdir()} >= {"roc.png", "scores.png", "losses.png"}
+    assert (made.method / "figures" / "roc.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_seeds_differ(made: Made) -> None:

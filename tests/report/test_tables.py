@@ -84,7 +84,7 @@ def test_figures_of_cifar10_name_stand_in_data(
     assert all(title.endswith("\nstand-in data: 5 images, not 9") for _, title, _ in drawn.values())
 
 
-def test_a_figure_is_drawn(tmp_path: Path) -> None:
+def test_a_figure_is_drawn(tmp_path: Path, drawn_figures: None) -> None:
     write_image_run(tmp_path, "cifar10", 0, 0, 0.5)
     tables.write(tmp_path, None)
     assert (tmp_path / "tables" / "figure4.png").read_bytes().startswith(b"\x89PNG")
