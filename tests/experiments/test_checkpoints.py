@@ -7,6 +7,7 @@ import json
 import math
 import multiprocessing
 import os
+import re
 import subprocess
 import sys
 import time
@@ -265,22 +266,18 @@ def test_fault_while_saving_leaves_the_others(
 def test_full_disk(tmp_path: Path) -> None:
     """A limit on file sizes simulates it: TensorFlow cannot write."""
     resource = pytest.importorskip("resource")
-    code = (
-        "import sys, pathlib, resource, tensorflow as tf; from alad_tf import errors; "
-        "from alad_tf.experiments import checkpoints\n"
-        "x = tf.Variable([1.0] * 10000)\n"
-        "saved = checkpoints.Checkpoints(pathlib.Path(sys.argv[1]), tf.train.Checkpoint(x=x))\n"
-        "saved.save(1, {})\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n"
-        "try: saved.save(2, {})\n"
-        "except (errors.AladError, OSError) as error: print(error)\n"
-        "print(saved.restore())"
-    )
-    assert resource
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=CHECKOUT, capture_output=True, text=True)
-    first, last = done.stdout.splitlines()
-    assert first.startswith(f"Expected to write a checkpoint in {tmp_path}. Received: ") and last == "{}"
-    assert names_in(tmp_path) == {"step1"}
+    saved = checkpoints.Checkpoints(tmp_path, tf.train.Checkpoint(x=tf.Variable([1.0] * 10_000)))
+    saved.save(1, {})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (9000, before[1]))
+    try:
+        with pytest.raises(
+            (AladError, OSError), match=f"^Expected to write a checkpoint in {re.escape(str(tmp_path))}. Received: "
+        ):
+            saved.save(2, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert saved.restore() == {} and names_in(tmp_path) == {"step1"}
 
 
 def test_folder_that_may_not_be_written(saved: checkpoints.Checkpoints) -> None:
