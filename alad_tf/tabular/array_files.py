@@ -16,7 +16,7 @@ import pandas as pd
 from alad_tf.columns.schema import Kind
 from alad_tf.errors import DataError
 from alad_tf.io import archives
-from alad_tf.tabular.formats import Advance, listed, require_width
+from alad_tf.tabular.formats import Advance, chunk_rows, listed, require_width
 
 
 class _Array(NamedTuple):
@@ -97,7 +97,7 @@ def _described(path: Path, stream: IO[bytes], size: int) -> _Array:
 
 
 def _frames(array: _Array, rows: int, wanted: list[str], report: Advance) -> Iterator[pd.DataFrame]:
-    count = array.shape[0]
+    count, rows = array.shape[0], chunk_rows(rows, array.shape[1])
     start = array.stream.tell() if array.by_columns else 0
     for first in range(0, count, rows):
         number = min(rows, count - first)

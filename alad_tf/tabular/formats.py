@@ -28,7 +28,13 @@ FOLDER = "folder of .parquet"
 BLOCK_BYTES = 1 << 22  # bytes of text parsed at a time; a line must fit
 MAX_COLUMNS = 1 << 16
 MAX_CHUNK_ROWS = 2**31 - 1  # largest batch in Arrow
+MAX_CHUNK_CELLS = 1 << 23  # 64 MB of numbers
 Advance = Callable[[float], None]
+
+
+def chunk_rows(rows: int, columns: int) -> int:
+    """Rows of a chunk: at most `rows`, and fewer of so many columns that a chunk would take hundreds of megabytes."""
+    return max(1, min(rows, MAX_CHUNK_ROWS, MAX_CHUNK_CELLS // max(columns, 1)))
 
 
 def format_of(path: Path) -> str:

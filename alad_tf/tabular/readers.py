@@ -34,6 +34,7 @@ from alad_tf.tabular.formats import (
     MAX_CHUNK_ROWS,
     TEXT,
     Advance,
+    chunk_rows,
     format_of,
     listed,
     require_width,
@@ -129,7 +130,7 @@ def chunks(
 
     Args:
         path, advance, dialect: as in `read`.
-        rows: number of rows in a frame.
+        rows: number of rows in a frame; fewer if these would have too many cells (`formats.chunk_rows`).
         only: columns to read; by default all.
         kinds: kinds of columns; other kinds in a text file are inferred from its first block.
 
@@ -143,7 +144,8 @@ def chunks(
     names = columns(path, dialect)
     wanted = names if only is None else list(only)
     with _reading(path, dialect, wanted):
-        yield from _chunks(path, dialect, min(rows, MAX_CHUNK_ROWS), wanted, kinds or {}, advance or _unreported)
+        size = chunk_rows(rows, len(wanted))
+        yield from _chunks(path, dialect, size, wanted, kinds or {}, advance or _unreported)
 
 
 def tables(
@@ -170,8 +172,9 @@ def tables(
         DataError: as `chunks`.
     """
     dialect = dialect or settle(path)
-    kept, rows, report = list(only), min(rows, MAX_CHUNK_ROWS), advance or _unreported
+    kept, report = list(only), advance or _unreported
     wanted = list(dict.fromkeys([*kept, *kinds]))
+    rows = chunk_rows(rows, len(wanted))
     with _reading(path, dialect, wanted):
         if format_of(path) in TEXT:
             for table, first in text_files.tables(path, dialect, rows, wanted, report):

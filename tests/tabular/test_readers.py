@@ -35,6 +35,19 @@ def test_tables_in_chunks(tmp_path: Path, suffix: str, rows: int) -> None:
     pd.testing.assert_frame_equal(together.fillna({"c": "-"}), TABLE.fillna({"c": "-"}), check_dtype=False)
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".npy"])
+def test_chunks_of_many_columns_have_few_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+    monkeypatch.setattr(formats, "MAX_CHUNK_CELLS", 60)
+    frame = pd.DataFrame(np.arange(140.0).reshape(7, 20)).rename(columns="x{}".format)
+    path = tmp_path / f"rows{suffix}"
+    np.save(path, frame) if suffix == ".npy" else getattr(frame, f"to_{suffix[1:]}")(path, index=False)
+    parts = list(readers.chunks(path, 5))
+    assert [len(part) for part in parts] == [3, 3, 1]
+    pd.testing.assert_frame_equal(pd.concat(parts), frame)
+    tables = readers.tables(path, 5, only=list(frame), kinds={"x1": "number"})
+    assert [len(table) for table, _ in tables] == [3, 3, 1]
+
+
 @pytest.mark.parametrize("suffix", [".parquet", ".feather"])
 def test_the_index_of_pandas_is_no_column(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"rows{suffix}"
@@ -107,11 +120,11 @@ def test_byte_order_mark_and_line_ends(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".parquet", ".feather", ".npy", ".npz"])
 def test_memory_of_chunks_is_bounded(tmp_path: Path, suffix: str) -> None:
-    """A file of 160 MB of numbers is read with less than 100 MB on top of the libraries."""
+    """A file of more numbers than that is read with less than 60 MB on top of the libraries."""
     pytest.importorskip("resource")
     path = tmp_path / f"rows{suffix}"
-    rows, width = (2_000_000, 10) if suffix in (".npy", ".npz", ".parquet", ".feather") else (300_000, 10)
-    array = np.random.default_rng(0).integers(0, 100, (rows, width)).astype(np.float64)
+    rows, width = (1_000_000, 10) if suffix in (".npy", ".npz", ".parquet", ".feather") else (300_000, 10)
+    array = np.tile(np.random.default_rng(0).integers(0, 100, (100, width)).astype(np.float64), (rows // 100, 1))
     frame = pd.DataFrame(array, columns=[f"x{k}" for k in range(width)])
     if suffix in (".npy", ".npz"):
         write_array(path, array)
