@@ -2,7 +2,9 @@
 
 A worker imports all test files, and TensorFlow with them, once. It runs no test itself: a child runs them in its place,
 and makes way for a fresh one between two files once it has grown by GROWTH. The hooks of a test are called in the
-child; its reports go through the worker. Without workers (`-n 0`) and on other systems than Linux, nothing is forked.
+child; its reports go through the worker. The child ends at once, without `atexit`, which is the worker's: its temporary
+files are in a folder that the worker removes. Without workers (`-n 0`) and on other systems than Linux, nothing is
+forked.
 """
 
 from __future__ import annotations
@@ -12,8 +14,10 @@ import gc
 import multiprocessing
 import os
 import resource
+import shutil
 import signal
 import sys
+import tempfile
 import warnings
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -69,11 +73,13 @@ class _Child:
         gc.freeze()  # the collector leaves pages alone that both processes share
         self.items, self.growth, self.busy = items, 0, False
         self.pipe, other = multiprocessing.Pipe()
+        self.temporary = tempfile.mkdtemp(prefix="alad-tests-")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12's on threads: none of them holds a lock
             self.pid = os.fork()
         if not self.pid:
             self.pipe.close()
+            tempfile.tempdir = self.temporary
             _run(items, other)
         other.close()
 
@@ -110,6 +116,7 @@ class _Child:
             if self.busy:
                 os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
+        shutil.rmtree(self.temporary, ignore_errors=True)
 
 
 class _Reports:

@@ -29,12 +29,13 @@ def pytest_configure(config):
     "shared.py": "left = []",
     "measured.py": "def once():\n    return 1\n\ndef never():\n    return 2\n",
     "test_a.py": """
-import logging, os, signal, warnings
+import logging, os, signal, tempfile, warnings
 import pytest, shared
 from hypothesis import given, strategies
 
 def test_leaves_something():
     shared.left.append(os.getpid())
+    tempfile.NamedTemporaryFile(prefix="left-", delete=False)
 
 def test_finds_it_in_its_own_file():
     assert shared.left == [os.getpid()]
@@ -88,6 +89,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("forked")
     for name, text in FILES.items():
         (folder / name).write_text(text)
+    (folder / "temporary").mkdir()
     (folder / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
     return folder
 
@@ -97,7 +99,7 @@ def start(folder: Path, *options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "pytest", "-n", "1", "--dist", "loadfile", "-v", *options],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": path, "PYTEST_ADDOPTS": ""},
+        env={**os.environ, "PYTHONPATH": path, "PYTEST_ADDOPTS": "", "TMPDIR": str(folder / "temporary")},
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -137,6 +139,7 @@ def test_reports_are_those_of_pytest(folder: Path) -> None:
     assert "UserWarning: of this" in output and "Falsifying example" in output
     assert re.search(r"measured.py +4 +1 +75%", output)
     assert '<property name="key" value="value"' in (folder / "report.xml").read_text()
+    assert not [path for path in (folder / "temporary").rglob("*") if path.name.startswith(("left-", "alad-tests-"))]
 
 
 def test_first_failure_ends_the_run_and_the_last_ones_are_run_again(folder: Path) -> None:
