@@ -2,6 +2,7 @@
 
     python tests/robustness/matrix.py                    # every combination, a few minutes each on one core
     python tests/robustness/matrix.py --only 1 5 -x      # some of them; further options go to pytest
+    python tests/robustness/matrix.py --rows matrix.md   # keeps each row; a second call does what has not passed
 
 Variables make OpenBLAS and oneDNN take the code of an older processor, or leave oneDNN out; products
 are split over threads. Each changes the order of sums, and so their last digits, which `tolerances` allows for.
@@ -64,24 +65,37 @@ def run(variables: dict[str, str], options: list[str]) -> tuple[bool, str]:
     return done.returncode == 0, lines[-1]
 
 
+def processor() -> str:
+    """Model of this machine's processor."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if sys.platform == "linux" else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
 def main() -> int:
     """Print a row for each combination; exit with 0 if all passed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     numbers = range(1, len(COMBINATIONS) + 1)
     parser.add_argument("--only", type=int, nargs="+", choices=numbers, default=list(numbers), metavar="NUMBER")
+    parser.add_argument("--rows", type=Path, metavar="FILE", help="append rows to FILE; leave out what passed there")
     arguments, options = parser.parse_known_args()
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores", flush=True)
-    rows = []
+    print(f"{processor()}, {os.cpu_count()} cores", flush=True)
+    kept = arguments.rows.read_text().splitlines() if arguments.rows and arguments.rows.exists() else []
+    all_passed = True
     for number in arguments.only:
         variables = COMBINATIONS[number - 1]
         name = " ".join(f"{key}={value}" for key, value in variables.items()) or "as it is, 1 thread"
+        if any(row.startswith(f"| {number} | {name} | passed |") for row in kept):
+            continue
         start = time.monotonic()
         passed, line = run(variables, options)
-        rows.append((passed, f"| {number} | {name} | {'passed' if passed else 'FAILED'} | {line} |"))
-        print(f"{rows[-1][1]} {time.monotonic() - start:.0f} s", flush=True)
-    print("\n| # | variables | outcome | pytest |\n| --- | --- | --- | --- |")
-    print("\n".join(row for _, row in rows))
-    return 0 if all(passed for passed, _ in rows) else 1
+        row = f"| {number} | {name} | {'passed' if passed else 'FAILED'} | {line} |"
+        all_passed = all_passed and passed
+        print(f"{row} {time.monotonic() - start:.0f} s", flush=True)
+        if arguments.rows:
+            with arguments.rows.open("a") as file:
+                file.write(f"{row}\n")
+    return 0 if all_passed else 1
 
 
 if __name__ == "__main__":
