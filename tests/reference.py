@@ -341,9 +341,9 @@ def pair_logits(reference: Reference, x: np.ndarray, z: np.ndarray) -> tuple[Arr
 
 
 def cross_entropy(logits: np.ndarray, label: int) -> float:
-    """Mean binary cross-entropy of the probabilities sigmoid(logits)."""
-    probability = 1.0 / (1.0 + np.exp(-np.asarray(logits, np.float64)))
-    return float(np.mean(-label * np.log(probability) - (1 - label) * np.log(1.0 - probability)))
+    """Mean binary cross-entropy of the probabilities sigmoid(logits); that of label 0 is 1 - sigmoid(logits)."""
+    sign = 1.0 if label else -1.0
+    return float(-np.mean(np.log(1.0 / (1.0 + np.exp(-sign * np.asarray(logits, np.float64))))))
 
 
 def discriminator_loss(real: Arrays, fake: Arrays) -> dict[str, float]:

@@ -131,6 +131,18 @@ def of_adam(optimizer: Adam, steps: int, gradient: Work, weight: float = 2.0) ->
     return steps * step + bound(2 * steps, weight)
 
 
+def of_training(networks: Networks, table: Alad, x: np.ndarray, z: np.ndarray, steps: int) -> tuple[float, float]:
+    """Return the bounds of weights and of losses after steps of networks without batch norm, with gradients up to 1.
+
+    A logit moves with each weight on its way, by what that is multiplied with.
+    """
+    terms = terms_of(*networks.models.values())
+    gradient = Work(2 * terms + len(x), 1.0)  # forwards and backwards, and the mean over the batch
+    weight = of_adam(table.optimizer, steps * table.ge_steps, gradient)
+    logits = of_logits(networks, x, z).values()
+    return weight, sum(2.0 * (work.bound + weight * terms * work.magnitude) for work in logits)
+
+
 # Networks ----------------------------------------------------------------------------------------------------------
 
 

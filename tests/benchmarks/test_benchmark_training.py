@@ -11,6 +11,7 @@ import reference
 import tensorflow as tf
 import training_step
 from reference import TINY, draw, randomise, without_dropout
+from tolerances import assert_within, of_logits
 
 from alad_tf.experiments.settings import Settings
 from alad_tf.model import keras_versions, losses, networks
@@ -104,11 +105,12 @@ def test_losses_and_sizes_equal_those_in_pytorch(pytorch_step: Any, table: Alad,
     for call in range(2):  # the second one with the u that the first one left
         x, z = draw(2 + call, 16, table.n_features), draw(4 + call, 16, table.latent_dim)
         for name in ("discriminator_loss", "generator_encoder_loss"):
+            work = of_logits(built, x, z)
             ours = getattr(losses, name)(*losses.pair_logits(built, tf.constant(x), tf.constant(z)))
             loss = getattr(theirs, name)(torch.from_numpy(x), torch.from_numpy(z))
-            assert {D: part.item() for D, part in loss.items()} == pytest.approx(
-                {D: float(part) for D, part in ours.items()}, rel=1e-3
-            )
+            assert list(loss) == list(ours)
+            for D, part in loss.items():  # its slope is at most 1 for a logit
+                assert_within(part.item(), float(ours[D]), work[D] * 2.0)
 
 
 def test_an_update_in_pytorch_moves_its_own_weights_only(pytorch_step: Any) -> None:
