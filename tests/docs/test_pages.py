@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import functools
-import os
 import re
 import shlex
-import subprocess
-import sys
+import signal
 from pathlib import Path
 from typing import Any, Callable
 
@@ -106,41 +104,50 @@ def _plain(line: list[str]) -> list[str]:
     return ["alad", "reproduce", *line[1:]] if line[1] != "tables" else ["alad", *line[1:]]
 
 
-def run(line: list[str], folder: Path) -> str:
-    """Standard output of a command in a folder."""
-    assert line[0] == "alad", line
-    arguments = [*line[1:], *SHORTER.get(line[1], [])]
-    if line[1] in ("reproduce", "table", "tables"):
-        arguments += ["--out", str(folder / "results")]
-    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "-m", "alad_tf", *arguments]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, (line, done.stderr)
-    assert "Traceback" not in done.stderr and "alad: error" not in done.stderr
-    return done.stdout
+class Page:
+    """The blocks of a page that need nothing, or this: run in order, in a folder."""
+
+    def __init__(self, page: str, needs: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        self.folder, self.capfd = folder, capfd
+        self.outputs: dict[str, str] = {}  # standard output by command
+        self.printed = ""  # by Python
+        names: dict[str, object] = {}
+        for language, needed, text in blocks(page):
+            if needed != needs:
+                continue
+            if language == "python":
+                exec(compile(text, page, "exec"), names)
+                self.printed += capfd.readouterr().out
+                continue
+            for line in commands(text):
+                if line[0] not in OUTSIDE and tuple(line[1:3]) not in NOT_RUN:
+                    self.outputs[" ".join(line)] = self.run(line)
+
+    def run(self, line: list[str]) -> str:
+        """Standard output of a command."""
+        assert line[0] == "alad", line
+        arguments = [*line[1:], *SHORTER.get(line[1], [])]
+        if line[1] in ("reproduce", "table", "tables"):
+            arguments += ["--out", str(self.folder / "results")]
+        handler = signal.getsignal(signal.SIGTERM)
+        code, said = command_line.main(arguments), self.capfd.readouterr()
+        signal.signal(signal.SIGTERM, handler)
+        assert code == 0, (line, said.err)
+        assert "Traceback" not in said.err and "alad: error" not in said.err
+        return said.out
 
 
-def run_page(page: str, needs: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Run the blocks of a page with the given requirement ("": none); return standard output by command."""
-    monkeypatch.chdir(folder)
-    names: dict[str, object] = {}
-    outputs = {}
-    for language, needed, text in blocks(page):
-        if needed != needs:
-            continue
-        if language == "python":
-            exec(compile(text, page, "exec"), names)
-            continue
-        for line in commands(text):
-            if line[0] not in OUTSIDE and tuple(line[1:3]) not in NOT_RUN:
-                outputs[" ".join(line)] = run(line, folder)
-    return outputs
+@pytest.fixture
+def run_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Page]:
+    """`run_page(page, needs)` in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    return lambda page, needs="": Page(page, needs, tmp_path, capfd)
 
 
 @pytest.mark.slow
-def test_own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_own_data(run_page: Callable[..., Page], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SHORTER, "fit", ["--epochs", "20"])
-    fit, score, inspect = run_page("own-data.md", "", tmp_path, monkeypatch).values()
+    fit, score, inspect = run_page("own-data.md").outputs.values()
     auroc = re.search(r"AUROC ([\d.]+)", fit)
     assert auroc and float(auroc[1]) > 0.9
     assert "391 rows" in score and "numeric        30" in inspect
@@ -152,28 +159,28 @@ def test_own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_own_data_on_kdd99(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_own_data_on_kdd99(run_page: Callable[..., Page], monkeypatch: pytest.MonkeyPatch) -> None:
     """On the first rows only."""
     monkeypatch.setattr(pd, "read_csv", functools.partial(pd.read_csv, nrows=20_000))
-    fit, score = run_page("own-data.md", "kdd99", tmp_path, monkeypatch).values()
+    fit, score = run_page("own-data.md", "kdd99").outputs.values()
     assert "AUROC" in fit and "AUROC" in score
     assert len(pd.read_parquet("scored.parquet")) == 10_000
 
 
 @pytest.mark.slow
-def test_tune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    outputs = run_page("tune.md", "", tmp_path, monkeypatch)
-    assert "'score_name'" in capsys.readouterr().out
-    assert [line.split()[1] for line in outputs] == ["show", "fit", "inspect", "fit", "fit"]
-    show, _, inspect, by_l2, _ = outputs.values()
+def test_tune(run_page: Callable[..., Page]) -> None:
+    page = run_page("tune.md")
+    assert "'score_name'" in page.printed
+    assert [line.split()[1] for line in page.outputs] == ["show", "fit", "inspect", "fit", "fit"]
+    show, _, inspect, by_l2, _ = page.outputs.values()
     assert "Table XI for 30 features" in show and "AUROC" in by_l2
     assert re.search(r"epochs +2\n", inspect)
     assert list(Path("logs").iterdir())
 
 
 @pytest.mark.slow
-def test_reproduce(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    outputs = run_page("reproduce.md", "", tmp_path, monkeypatch)
+def test_reproduce(run_page: Callable[..., Page], tmp_path: Path) -> None:
+    outputs = run_page("reproduce.md").outputs
     assert "Table XI" in outputs["alad show kdd99"]
     assert "Table V" in outputs["alad table 5"]
     assert "Table VIII" in outputs["alad tables"] and outputs["alad table 2 --format csv"].startswith("data_set,model")
