@@ -7,7 +7,6 @@ import gzip
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -164,7 +163,7 @@ def test_kdd99_two_first_loads_at_once(folder: Path, kdd99: base.Split) -> None:
 
 
 @needs(KDD99)
-def test_kdd99_second_load_is_quick_and_shared(
+def test_kdd99_second_load_parses_nothing_and_is_shared(
     kdd99: base.Split, kdd99_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def parse(content: bytes) -> base.Halves:
@@ -172,9 +171,7 @@ def test_kdd99_second_load_is_quick_and_shared(
 
     raw = dataclasses.replace(raw_files.RAW_FILES["kdd99"][0], parse=parse)
     monkeypatch.setitem(raw_files.RAW_FILES, "kdd99", (raw,))
-    start = time.perf_counter()
     second = loading.load("kdd99", data_dir=kdd99_folder)
-    assert time.perf_counter() - start < 1.0
     assert isinstance(second.x_train, np.memmap) and isinstance(second.x_test, np.memmap)
     assert np.array_equal(kdd99.x_train, second.x_train) and np.array_equal(kdd99.y_test, second.y_test)
 

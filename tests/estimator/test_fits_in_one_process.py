@@ -69,8 +69,6 @@ def test_a_later_fit_has_the_bits_of_a_first_one(traced: list[Any]) -> None:
     assert len(traced) == 2
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
         require_equal(later, fresh.submit(bits_of, 2).result())
-    shared_graphs.forget()
-    require_equal(later, bits_of(2))
     assert not np.array_equal(later["scores"], bits_of(1)["scores"])
 
 
@@ -86,7 +84,7 @@ def test_later_fits_leave_a_fitted_estimator_alone(traced: list[Any]) -> None:
 def test_fits_of_several_threads(traced: list[Any]) -> None:
     shared_graphs.forget()
     with ThreadPoolExecutor(3) as pool:
-        found = list(pool.map(bits_of, range(6)))
+        found = list(pool.map(bits_of, range(4)))
     assert len(traced) == 2
     for seed, of_thread in enumerate(found):
         require_equal(of_thread, bits_of(seed))
