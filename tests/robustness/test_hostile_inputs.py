@@ -10,6 +10,7 @@ CASES = [
     "FIFO that nobody writes to",
     "sparse file of 1 TB named rows.npy",
     "output is a hard link to the input",
+    "file that grows while it is read",
     "JSON number of 400 digits",
     "Excel row 99,999,999,999",
 ]
