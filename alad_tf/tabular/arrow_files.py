@@ -16,6 +16,9 @@ from alad_tf.io import archives
 from alad_tf.tabular import feather_footer, parquet_footer
 from alad_tf.tabular.formats import Advance
 
+_TEXT = (pa.types.is_string, pa.types.is_binary, pa.types.is_large_string, pa.types.is_large_binary)
+_VIEWS = (pa.types.is_string_view, pa.types.is_binary_view)  # dictionaries cannot be cast to these
+
 
 def parquet_columns(path: Path) -> list[str]:
     """Column names of a Parquet file."""
@@ -28,7 +31,7 @@ def parquet_tables(path: Path, rows: int, wanted: list[str], report: Advance) ->
     count = _require_sound_footer(path)
     with pyarrow.parquet.ParquetFile(path) as file:
         types = {field.name: field.type for field in file.schema_arrow}
-    text = [name for name in wanted if pa.types.is_string(types[name]) or pa.types.is_binary(types[name])]
+    text = [name for name in wanted if any(holds(types[name]) for holds in (*_TEXT, *_VIEWS))]
     # Read text as dictionaries, so that a long text that is repeated takes no memory before its size is known.
     with pyarrow.parquet.ParquetFile(path, read_dictionary=text) as file:
         batches = file.iter_batches(rows, columns=wanted, use_threads=False)
@@ -71,7 +74,8 @@ def _decoded(
                 lengths = pa.compute.binary_length(column.dictionary)
                 size += pa.compute.sum(lengths.take(column.indices)).as_py() or 0
                 archives.require_bounded(path, size)
-                column = column.cast(types[name])
+                view = any(holds(types[name]) for holds in _VIEWS)
+                column = column.cast(column.type.value_type if view else types[name])
             columns.append(column)
         yield pa.RecordBatch.from_arrays(columns, batch.schema.names)
 

@@ -116,7 +116,7 @@ class Model:
         )
         unseen = self.encoder.unseen(x)
         if unseen:
-            scored["unseen"] = _names(unseen, valid)
+            scored["unseen"] = pd.Series(_names(unseen, valid), frame.index, object)  # pandas 3 turns None into NaN
         if top:
             explained = self._explanations(x[sound[valid]], self.encoder.cells(frame)[sound], top)
             for name, values in explained.items():

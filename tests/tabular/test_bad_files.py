@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.feather
 import pyarrow.parquet
 import pytest
 from conftest import CHECKOUT
@@ -225,6 +226,16 @@ def test_bombs(tmp_path: Path, suffix: str, cell: float | str, rows: int) -> Non
         assert "unpacks to at most 200 times its size" in message
 
 
+@pytest.mark.parametrize("kind", [pa.large_string(), pa.string_view()], ids=str)
+def test_text_of_pandas_3_and_polars(tmp_path: Path, kind: pa.DataType) -> None:
+    path = tmp_path / "rows.parquet"
+    pyarrow.parquet.write_table(pa.table({"a": pa.array(["one", "two"], kind)}), path)
+    assert readers.read(path)["a"].tolist() == ["one", "two"]
+    pyarrow.parquet.write_table(pa.table({"a": pa.array(["x" * 200_000] * 400, kind)}), path)
+    for message in refusals(path):
+        assert "unpacks to at most 200 times its size" in message
+
+
 def test_long_text_that_is_repeated(tmp_path: Path) -> None:
     """A dictionary page of 1 MB expands to a batch of 16 GB; its footer says 4 bytes per value."""
     path = tmp_path / "rows.parquet"
@@ -261,7 +272,8 @@ def test_lying_footers(tmp_path: Path) -> None:
 def test_text_offsets_behind_the_buffer(tmp_path: Path) -> None:
     """Offsets of a Feather file that point a million bytes beyond the text were followed."""
     path = tmp_path / "rows.feather"
-    pd.DataFrame({"a": ["one", "two", "three"]}).to_feather(path, compression="uncompressed")
+    text = pa.table({"a": pa.array(["one", "two", "three"], pa.string())})
+    pyarrow.feather.write_feather(text, path, compression="uncompressed")
     content = path.read_bytes()
     offsets = np.array([0, 3, 6, 11], "<i4").tobytes()
     assert content.count(offsets) == 1
