@@ -156,7 +156,7 @@ def test_unknown_categories_are_counted(trained: Path, capfd: pytest.CaptureFixt
     scored = score(trained, mixed(6).assign(color=["pink", "red", "pink", "cyan", "red", "blue"]))
     assert scored["is_valid"].all()
     assert "3 cells of column 'color' hold categories" in capfd.readouterr().out
-    assert scored["unseen"].tolist() == ["color", None, "color", "color", None, None]
+    assert scored["unseen"].fillna("").tolist() == ["color", "", "color", "color", "", ""]
 
 
 def test_explanations_name_columns(trained: Path) -> None:
