@@ -45,7 +45,7 @@ class Model:
         """
         documents, _ = model_folder.read(folder)
         _require_documents(documents, folder)
-        with _sound(folder):
+        with sound(folder):
             _inspected(documents)
         from alad_tf.estimator.alad import ALAD
 
@@ -173,7 +173,7 @@ def trained_on(folder: Path) -> tuple[Columns, Dialect]:
     """
     documents, _ = model_folder.read(folder)
     _require_documents(documents, folder)
-    with _sound(folder):
+    with sound(folder):
         return Columns.from_document(documents["columns"]), _dialect(documents["data"])
 
 
@@ -204,7 +204,7 @@ def inspect_model(folder: Path) -> str:
     """
     documents, arrays = model_folder.read(folder)
     _require_documents(documents, folder)
-    with _sound(folder):
+    with sound(folder):
         rows = _inspected(documents)
     whole = f"{folder}: complete and unchanged, {sum(len(members) for members in arrays.values())} arrays"
     return "\n".join(f"{name:<15}{visible(value)}" for name, value in {"model": whole, **rows}.items())
@@ -254,7 +254,7 @@ def _require_documents(documents: Document, folder: Path) -> None:
 
 
 @contextmanager
-def _sound(folder: Path) -> Iterator[None]:
+def sound(folder: Path) -> Iterator[None]:
     """Convert errors caused by documents that `alad fit` did not write to a DataError."""
     try:
         yield

@@ -18,7 +18,7 @@ from alad_tf.tabular import readers
 from alad_tf.tabular.dialects import ANY
 from alad_tf.tabular.fit import settled
 from alad_tf.tabular.labels import Labels
-from alad_tf.tabular.model import CHUNK_ROWS, Model, bar, trained_on
+from alad_tf.tabular.model import CHUNK_ROWS, Model, bar, sound, trained_on
 from alad_tf.tabular.profiles import DriftCounter
 
 if TYPE_CHECKING:
@@ -57,9 +57,11 @@ def model_page(folder: Path, rows: Rows | None = None) -> Page:
         SettingsError: the file does not have the label or id column.
     """
     model = Model.load(folder)
+    with sound(folder):
+        facts = _facts(model)
     page = Page(
         title=f"ALAD on {model.data['file']}",
-        facts=_facts(model),
+        facts=facts,
         columns={"numeric columns": model.columns.numeric, "categorical columns": model.columns.categorical},
         losses=_losses(model),
         missing={"losses": OLD_FOLDER.format("the losses of each epoch")},

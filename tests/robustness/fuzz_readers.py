@@ -14,6 +14,7 @@ import argparse
 import csv
 import gzip
 import io
+import itertools
 import json
 import math
 import os
@@ -26,7 +27,7 @@ import time
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable
@@ -380,7 +381,12 @@ def apart(make: Make, number: int, seed: int, folder: Path) -> str:
 
 
 def fuzz(
-    folder: Path, seconds: float, seed: int, first: int = 0, only: Sequence[str] = READERS, forked: bool = False
+    folder: Path,
+    seed: int,
+    numbers: Iterable[int],
+    seconds: float = math.inf,
+    only: Sequence[str] = READERS,
+    forked: bool = False,
 ) -> tuple[Counter[str], list[str]]:
     """Read cases until the time is over; return the numbers of read and refused cases, and the failures."""
     counts: Counter[str] = Counter()
@@ -388,8 +394,8 @@ def fuzz(
     readers = {name: make for name, make in (("rows", rows), ("arrow", arrow), ("run", run)) if name in only}
     if "model" in only:
         readers["model"] = Valid(folder).model
-    before, end, number = _megabytes(), time.monotonic() + seconds, first
-    while time.monotonic() < end:
+    before, end = _megabytes(), time.monotonic() + seconds
+    for number in itertools.takewhile(lambda _: time.monotonic() < end, numbers):
         for name, make in readers.items():
             if name == "model" and number % 10 and len(readers) > 1:  # takes ten times as long
                 continue
@@ -401,7 +407,6 @@ def fuzz(
                     counts[f"{name} {outcome}"] += 1
             except Exception as error:
                 findings.append(f"case {number} of {name}: {type(error).__name__}: {str(error)[:300]}")
-        number += 1
     if _megabytes() - before > MEGABYTES:
         findings.append(f"{_megabytes() - before:.0f} MB of memory were taken")
     return counts, findings
@@ -420,6 +425,8 @@ if __name__ == "__main__":
     parser.add_argument("--apart", action="store_true", help="each case in its own process, for those that end it")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        done, found = fuzz(Path(temporary), options.seconds, options.seed, options.case, options.only, options.apart)
+        done, found = fuzz(
+            Path(temporary), options.seed, itertools.count(options.case), options.seconds, options.only, options.apart
+        )
     print(f"{dict(done)}; findings: {len(found)}", *found, sep="\n")
     sys.exit(bool(found))
