@@ -106,9 +106,7 @@ def sets(folder: Path) -> dict[str, Path]:
 
 def run(folder: Path, output: Path, names: Sequence[str], methods: Sequence[str], seeds: Sequence[int]) -> None:
     """Append missing results to the output, one JSON object per line."""
-    kept = read(output)
-    output.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-    done = {(line["set"], line["seed"], line["by"]) for line in kept}
+    done = {(line["set"], line["seed"], line["by"]) for line in resume(output)}
     files = sets(folder)
     for seed in seeds:
         for name in names or files:
@@ -117,7 +115,9 @@ def run(folder: Path, output: Path, names: Sequence[str], methods: Sequence[str]
             for method in methods:
                 if (name, seed, method) not in done:
                     found = [{"set": name, "seed": seed, "by": method, **line} for line in _judged(method, rows, seed)]
-                    _append(output, found)
+                    append(output, found)
+                    for line in found:
+                        print(f"{line['set']} {line['seed']} {line['method']}: {line['auroc']:.4f}", flush=True)
 
 
 def _judged(method: str, rows: Halves, seed: int) -> Iterator[Document]:
@@ -133,11 +133,18 @@ def _judged(method: str, rows: Halves, seed: int) -> Iterator[Document]:
         }
 
 
-def _append(output: Path, found: list[Document]) -> None:
+def append(output: Path, found: Sequence[Document]) -> None:
+    """Append lines to an output."""
     with open(output, "a", encoding="utf-8") as file:
         file.write("".join(json.dumps(line) + "\n" for line in found))
-    for line in found:
-        print(f"{line['set']} {line['seed']} {line['method']}: {line['auroc']:.4f}", flush=True)
+
+
+def resume(output: Path) -> list[Document]:
+    """Read the lines of an output, and remove a truncated last line from the file."""
+    kept = read(output)
+    output.write_text("", encoding="utf-8")
+    append(output, kept)
+    return kept
 
 
 def read(output: Path) -> list[Document]:

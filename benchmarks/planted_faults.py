@@ -11,13 +11,12 @@ call adds the missing ones.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Callable
 
 import numpy as np
 import pandas as pd
-from adbench import read
+from adbench import append, resume
 
 from alad_tf.columns.encoder import Encoder, TrainingCells
 from alad_tf.estimator.alad import ALAD
@@ -127,13 +126,12 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="JSON lines, kept between calls")
     parser.add_argument("--seeds", type=int, nargs="+", default=range(10), metavar="S", help="default: 0 to 9")
     options = parser.parse_args()
-    lines = read(options.output)
+    lines = resume(options.output)
     done = {line["seed"] for line in lines}
     for seed in options.seeds:
         if seed not in done:
             found = of_seed(seed)
-            with open(options.output, "a", encoding="utf-8") as file:
-                file.write("".join(json.dumps(line) + "\n" for line in found))
+            append(options.output, found)
             lines += found
             print(f"seed {seed}: {found}", flush=True)
     print(table([line for line in lines if line["seed"] in options.seeds]))

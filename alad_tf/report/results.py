@@ -234,7 +234,7 @@ def load_latency(folder: Path, dataset: str) -> Document | None:
             found["dataset"] == dataset
             and isinstance(found["machine"], str)
             and all(_positive(found[name]) for name in ("batch", "threads", "search_steps"))
-            and all(_within(found[name], math.inf) and found[name] > 0 for name in ("alad_ms", "anogan_ms", "ratio"))
+            and all(is_from_zero(found[name]) and found[name] > 0 for name in ("alad_ms", "anogan_ms", "ratio"))
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _not_latency(path, repr(error)) from error

@@ -32,6 +32,7 @@ def refused(dataset: str, method: str, **options: Any) -> str:
 
 def test_methods() -> None:
     assert (*ABLATIONS, *WITHOUT_NETWORKS, "DSEBM", "DAGMM", "AnoGAN") == METHODS
+    assert (*ABLATIONS, *BASELINES) == METHODS
     for method in ABLATIONS:
         assert of_method("kdd99", method) == Settings.of_protocol("kdd99", method)
 
