@@ -13,6 +13,7 @@ from alad_tf.report import paper, results
 from alad_tf.report.page import AnomalousRow, Page
 from alad_tf.report.results import METRICS
 from alad_tf.report.score_view import ScoreView
+from alad_tf.report.svg import LARGEST
 from alad_tf.typing import Document
 
 LOSSES = {
@@ -43,11 +44,11 @@ def run_page(folder: Path, top: int) -> Page:
     result = results.read_run(folder)
     name = f"{paper.DATASET_NAMES.get(result['dataset'], result['dataset'])}, {result['method']}, seed {result['seed']}"
     history = results.read_history(folder / "history.jsonl") if (folder / "history.jsonl").exists() else []
-    losses = {
-        title: ([record["epoch"] for record in history if key in record], [r[key] for r in history if key in r])
-        for key, title in LOSSES.items()
-        if any(key in record for record in history)
-    }
+    losses = {}
+    for key, title in LOSSES.items():
+        line = [(record["epoch"], record[key]) for record in history if record.get(key) is not None]
+        if line:
+            losses[title] = ([epoch for epoch, _ in line], [loss for _, loss in line])
     missing = {"losses": "The folder of this run has no history.jsonl, so its losses are unknown."}
     view: ScoreView | None = None
     rows: list[AnomalousRow] = []
@@ -107,8 +108,10 @@ def _scores(path: Path, result: Document, top: int) -> tuple[ScoreView, list[Ano
         arrays = archives.arrays(path)
         name = next(iter(result["scores"]))
         scores, anomalous = arrays[name].astype(np.float64), arrays["y_test"] == 1
-        if scores.shape != anomalous.shape or not len(scores) or not np.isfinite(scores).all():
-            raise ValueError(f"scores of shape {scores.shape} for labels of shape {anomalous.shape}, or not finite")
+        if scores.shape != anomalous.shape or not len(scores):
+            raise ValueError(f"scores of shape {scores.shape} for labels of shape {anomalous.shape}")
+        if not (np.abs(scores) <= LARGEST).all():
+            raise ValueError("scores that are not finite")
     except (OSError, KeyError, StopIteration, *archives.DAMAGE) as error:
         raise DataError(f"Expected the scores of a run in {path}. Received: {one_line(error)}.") from error
     flagged = n_flagged(len(scores), result.get("top_fraction") or max(float(anomalous.mean()), 1 / len(scores)))

@@ -17,6 +17,7 @@ SYMBOLS = {code: 0x2400 + code for code in range(32)} | {
     0x2028: 0x2424,
     0x2029: 0x2424,
 }  # of control characters
+SMALLEST, LARGEST = 1e-300, 1e300  # span of an axis, and size of a value, whose arithmetic neither under- nor overflows
 LONGEST = 160  # length limit of a cell in characters
 
 
@@ -43,7 +44,7 @@ class Axis(NamedTuple):
             powers = range(math.ceil(math.log10(self.low)), math.floor(math.log10(self.high)) + 1)
             return [10.0**power for power in powers][:: max(1, len(powers) // 6)]
         span = self.high - self.low
-        if not span > 0:
+        if span < SMALLEST:
             return [self.low]
         rough = span / 5
         power = 10.0 ** math.floor(math.log10(rough))
@@ -61,13 +62,13 @@ def text(value: object, longest: int = LONGEST) -> str:
 
 
 def curves(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], x_name: str) -> str:
-    """Draw lines over a common axis, without non-finite values.
+    """Draw lines over a common axis, without values that are not finite or larger than LARGEST.
 
     Args:
         lines: name -> (x, y).
         x_name: label of the x axis.
     """
-    points = {name: [(x, y) for x, y in zip(*line) if math.isfinite(y)] for name, line in lines.items()}
+    points = {name: [(x, y) for x, y in zip(*line) if abs(y) <= LARGEST] for name, line in lines.items()}
     ys = [y for line in points.values() for _, y in line]
     xs = [x for line in points.values() for x, _ in line]
     if not ys:

@@ -14,6 +14,7 @@ from conftest import CHECKOUT
 from alad_tf.errors import DataError
 from alad_tf.experiments.run_page import is_run, run_page
 from alad_tf.metrics import n_flagged
+from alad_tf.report.page import render
 
 TOY = CHECKOUT / "tests" / "last_release" / "results" / "toy" / "ALAD" / "seed0"
 PUBLISHED = CHECKOUT / "results" / "published" / "kdd99" / "ALAD" / "seed0"
@@ -61,4 +62,23 @@ def test_damaged_runs_are_refused(tmp_path: Path, name: str, content: str) -> No
     shutil.copytree(TOY, tmp_path / "run")
     (tmp_path / "run" / name).write_text(content)
     with pytest.raises(DataError, match=name):
+        run_page(tmp_path / "run", top=5)
+
+
+def test_history_with_nulls(tmp_path: Path) -> None:
+    shutil.copytree(TOY, tmp_path / "run")
+    records = [{"epoch": 1, "loss_d": None}, {"epoch": 2, "loss_d": 3.0, "loss_ge": None}]
+    (tmp_path / "run" / "history.jsonl").write_text("\n".join(map(json.dumps, records)))
+    page = run_page(tmp_path / "run", top=5)
+    assert page.losses == {"discriminators": ([2], [3.0])} and "<polyline" in render(page)
+
+
+@pytest.mark.parametrize("score", [np.nan, np.inf, 1e308])
+def test_scores_that_are_not_finite_are_refused(tmp_path: Path, score: float) -> None:
+    shutil.copytree(TOY, tmp_path / "run")
+    with np.load(TOY / "scores.npz") as arrays:
+        features, labels = arrays["features"].astype(np.float64), arrays["y_test"]
+    features[0] = score
+    np.savez(tmp_path / "run" / "scores.npz", features=features, y_test=labels)
+    with pytest.raises(DataError, match="scores that are not finite"):
         run_page(tmp_path / "run", top=5)

@@ -124,7 +124,10 @@ def test_axes() -> None:
     assert svg.Axis(3.0, 3.0, 0.0, 100.0).ticks() == [3.0]
 
 
-@pytest.mark.parametrize("values", [[], [float("nan")], [1.0], [2.0, 2.0], [1.0, 1e9, float("inf")]])
+@pytest.mark.parametrize(
+    "values",
+    [[], [float("nan")], [1.0], [2.0, 2.0], [1.0, 1e9, float("inf")], [-1e308, 1e308], [0.0, 5e-324], [5e-324, 1e300]],
+)
 def test_curves_of_any_values(values: list[float]) -> None:
     HTMLParser().feed(svg.curves({"loss": (list(range(len(values))), values)}, "Epoch"))
     assert "nan" not in svg.curves({"loss": (list(range(len(values))), values)}, "Epoch")

@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 from typing import Callable
 
+import fuzz_files
 import fuzz_readers
 import pytest
 
@@ -22,17 +23,17 @@ def test_a_case_is_the_same_again(tmp_path: Path) -> None:
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
         for number in range(20):
-            chance = fuzz_readers.Chance(number)
-            fuzz_readers.rows(tmp_path / name, chance)
-        made.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir() if path.suffix != ".npz"})
+            chance = fuzz_files.Chance(number)
+            fuzz_files.csv_file(tmp_path / name, chance)
+        made.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()})
     assert made[0] == made[1] and made[0]
 
 
 def test_a_library_that_ends_the_process_is_found(tmp_path: Path) -> None:
-    def ends(folder: Path, chance: fuzz_readers.Chance) -> Callable[[], object]:
+    def ends(folder: Path, chance: fuzz_files.Chance) -> Callable[[], object]:
         return lambda: os.kill(os.getpid(), signal.SIGKILL)
 
-    def raises(folder: Path, chance: fuzz_readers.Chance) -> Callable[[], object]:
+    def raises(folder: Path, chance: fuzz_files.Chance) -> Callable[[], object]:
         return lambda: int("x")
 
     for make, says in ((ends, "said nothing and ended with exit code -9"), (raises, "said ValueError: invalid")):
