@@ -8,9 +8,9 @@ One run under strace counts the calls of a command. Then, for each call in turn,
 call fails with EIO, ENOSPC or EACCES in turn (with --every-error: with each). The command has to end by the kill, with
 one line on standard error and exit code 1, or complete; what is under final names has to be whole or as before; and the
 same command, called again, has to end with the bits of a command that nobody disturbed and leave no temporary file.
-Every rename, fsync, unlink and rmdir is broken off. Of the writes to one file, and of its closes, the first, the middle
-and the last one are; files whose names differ in their random part, as of a run's checkpoints, are one.
-Needs Linux and strace.
+Calls of one kind on files whose names differ only in numbers or a random part count as equal, as those on the files of
+all checkpoints and on all figures; so do writes and closes of the files with one suffix in one folder. The first and
+the last of equal calls are broken off, and of writes also the middle one. Needs Linux and strace.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from itertools import chain
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -36,9 +35,11 @@ import traced  # noqa: E402
 from sweep_jobs import JOBS, Bits, Job, leftovers  # noqa: E402
 from traced import Point  # noqa: E402
 
+from alad_tf.options import FIGURE_SUFFIXES  # noqa: E402
+
 KILL = "SIGKILL"
 ERRORS = ("EIO", "ENOSPC", "EACCES")
-SAMPLED = ("write", "close")
+BY_SUFFIX = ("write", "close")
 PAGE = CHECKOUT / "docs" / "faults.md"
 BEGIN, END = "<!-- sweep -->\n", "<!-- end of sweep -->\n"
 
@@ -80,21 +81,21 @@ class Sweep:
         ended = traced.run(self.job.work, place, self._log(), ["-e", f"trace={','.join(traced.CALLS)}"])
         if ended.code:
             raise RuntimeError(f"{self.job.name}: {ended}")
-        self.calls = traced.calls(self._log().with_suffix(".trace"))
+        self.calls = traced.calls(self._log().with_suffix(".trace"), place)
         self.whole = self.job.bits(place)
 
     def points(self, calls: Iterable[str]) -> Iterator[Point]:
-        """All points of a call, or the first, the middle and the last one of each file in the job's folder."""
+        """The first and the last of equal calls on files in the job's folder, and the middle one of writes."""
+        place = self.folder / self.job.name
         for call in calls:
-            numbers: dict[str, set[int]] = {}
+            equal: dict[str, set[int]] = {}
             for name, number, file in self.calls:
-                if name == call and (name not in SAMPLED or file.startswith(f"{self.folder}/{self.job.name}/")):
-                    numbers.setdefault(file if name in SAMPLED else "", set()).add(number)
-            ordered = [sorted(found) for found in numbers.values()]
-            if call in SAMPLED:
-                ordered = [[found[0], found[len(found) // 2], found[-1]] for found in ordered]
-            for number in sorted(set(chain.from_iterable(ordered))):
-                yield Point(call, number)
+                if name == call and Path(file).is_relative_to(place):
+                    kind = kind_of(Path(file).relative_to(place), by_suffix=call in BY_SUFFIX)
+                    equal.setdefault(kind, set()).add(number)
+            ordered = [sorted(numbers) for numbers in equal.values()]
+            chosen = {found[k] for found in ordered for k in (0, len(found) // 2 if call == "write" else 0, -1)}
+            yield from (Point(call, number) for number in sorted(chosen))
 
     def case(self, point: Point, effect: str) -> Outcome:
         """Interrupt the command at a point, repeat it, and judge both calls."""
@@ -114,7 +115,7 @@ class Sweep:
 
     def _file(self, point: Point) -> str:
         """What the call was for that was broken off: of several threads, the first one that came so far."""
-        made = traced.calls(self._log().with_suffix(".trace"))
+        made = traced.calls(self._log().with_suffix(".trace"), self.folder / "case")
         file = next((file for _, number, file in made if number == point.number), "? not reached")
         return file.replace(f"{self.folder}/case/", "")
 
@@ -152,6 +153,14 @@ class Sweep:
         return self.folder / "log"
 
 
+def kind_of(file: Path, by_suffix: bool) -> str:
+    """What calls on equal files have in common: a name without numbers and names of figures, or folder and suffix."""
+    if file.suffix in FIGURE_SUFFIXES:
+        return f"{file.parent}/figure"
+    name = f"*{file.suffix}" if by_suffix and file.suffix else file.name
+    return re.sub(r"\d+", "#", str(file.parent / name))
+
+
 class Record:
     """Outcomes in a file of JSON lines, from which a sweep resumes."""
 
@@ -168,19 +177,23 @@ class Record:
             file.write(json.dumps(asdict(outcome)) + "\n")
 
 
-def sweep(folder: Path, record: Record, names: Iterable[str], calls: Iterable[str], every: bool) -> None:
-    """Run all cases of the jobs that are not recorded yet."""
-    done = {outcome.key for outcome in record.outcomes}
+def traced_jobs(folder: Path, names: Iterable[str]) -> Iterator[Sweep]:
+    """Trace the jobs, each after those whose files it uses."""
     needed = [name for name in JOBS if any(name in JOBS[chosen].needs for chosen in names)]
     for name in dict.fromkeys([*needed, *names]):
         job = Sweep(JOBS[name], folder)
         job.trace()
-        if name not in names:
-            continue
-        print(name, dict(Counter(call.name for call in job.calls)), flush=True)
+        if name in names:
+            yield job
+
+
+def sweep(folder: Path, record: Record, names: Iterable[str], calls: Iterable[str], every: bool) -> None:
+    """Run all cases of the jobs that are not recorded yet."""
+    done = {outcome.key for outcome in record.outcomes}
+    for job in traced_jobs(folder, names):
         for point in job.points(calls):
             for effect in (KILL, *(ERRORS if every else [ERRORS[point.number % len(ERRORS)]])):
-                if (name, *point, effect) in done:
+                if (job.job.name, *point, effect) in done:
                     continue
                 outcome = job.case(point, effect)
                 record.add(outcome)
@@ -217,6 +230,7 @@ if __name__ == "__main__":
     parser.add_argument("--only", nargs="+", choices=list(JOBS), default=list(JOBS))
     parser.add_argument("--calls", nargs="+", choices=traced.CALLS, default=list(traced.CALLS))
     parser.add_argument("--every-error", action="store_true", help="each error at each call, not one in turn")
+    parser.add_argument("--points", action="store_true", help="print the number of points of each call, and end")
     parser.add_argument("--write-table", action="store_true", help="write docs/faults.md from the outcomes, and end")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -227,5 +241,9 @@ if __name__ == "__main__":
     if not traced.available():
         sys.exit("strace is not here, or may not trace processes")
     with tempfile.TemporaryDirectory() as temporary:
+        if options.points:
+            for swept in traced_jobs(Path(temporary), options.only):
+                print(f"{swept.job.name}: {dict(Counter(point.call for point in swept.points(options.calls)))}")
+            sys.exit()
         sweep(Path(temporary), kept, options.only, options.calls, options.every_error)
     sys.exit(any(outcome.problem for outcome in kept.outcomes))

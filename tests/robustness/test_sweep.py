@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 import sweep_calls
+import sweep_jobs
 import traced
 from sweep_jobs import Bits, Job
 
@@ -71,6 +75,47 @@ def test_what_is_half_written_is_found(tmp_path: Path) -> None:
     sweep.trace()
     problems = [sweep.case(point, "SIGKILL").problem for point in sweep.points(["write"])]
     assert len(problems) == 1 and problems[0].startswith("half-written")
+
+
+def test_every_command_is_still_traced(tmp_path: Path) -> None:
+    script = [sys.executable, str(Path(sweep_calls.__file__)), "--out", str(tmp_path), "--points"]
+    lines = subprocess.run(script, check=True, capture_output=True, text=True).stdout.splitlines()
+    points = dict(line.split(": ", 1) for line in lines)
+    assert points.keys() == sweep_jobs.JOBS.keys()
+    for counts in points.values():
+        assert {"rename", "fsync", "write", "close"} <= ast.literal_eval(counts).keys()
+
+
+@pytest.mark.parametrize(
+    ("file", "kind"),
+    [
+        ("seed0/checkpoints/step12/log.json", "seed#/checkpoints/step#/*.json"),
+        ("seed0/checkpoints/.step*/step4/SHA256SUMS", "seed#/checkpoints/.step*/step#/SHA#SUMS"),
+        ("figures/.roc.png.*.png", "figures/figure"),
+        (".", "."),
+    ],
+)
+def test_equal_calls(file: str, kind: str) -> None:
+    assert sweep_calls.kind_of(Path(file), by_suffix=True) == kind
+
+
+def test_calls_name_their_files(tmp_path: Path) -> None:
+    trace = tmp_path / "log.trace"
+    trace.write_text(
+        """7 write(4</f/a.txt>, "x"..., 1) = 1
+8 write(4</f/a.txt>, "x"..., 1) = 1
+7 rename("a b.json", "c/d.json") = 0
+7 unlinkat(5</f/g>, "h", 0) = 0
+7 write(4</f/.a.txt.abcd1234.txt>, "x"..., 1) = -1 EIO (Input/output error) (INJECTED)
+"""
+    )
+    assert traced.calls(trace, Path("/f")) == [
+        ("write", 1, "/f/a.txt"),
+        ("write", 1, "/f/a.txt"),
+        ("rename", 1, "/f/c/d.json"),
+        ("unlinkat", 1, "/f/g/h"),
+        ("write", 2, "/f/.a.txt.*.txt"),
+    ]
 
 
 def test_table_counts_points_and_faults() -> None:

@@ -20,9 +20,11 @@ from pathlib import Path
 from typing import Callable, NamedTuple
 
 CALLS = ("rename", "renameat", "renameat2", "fsync", "fdatasync", "unlink", "unlinkat", "rmdir", "write", "close")
+ON_DESCRIPTORS = ("fsync", "fdatasync", "write", "close")  # others name a file by its path
 CRASH = 70  # exit code of a function that raised
 SECONDS = 300.0  # that a process may take
-_ENTRY = re.compile(rf"^(\d+) +({'|'.join(CALLS)})\((?:\d+<([^>]*)>)?")
+_ENTRY = re.compile(rf"^(\d+) +({'|'.join(CALLS)})\((?:(?:\d+|AT_FDCWD)<([^>]*)>)?(.*)")
+_PATH = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _RANDOM = re.compile(r"((?<=/)(?:\.[^/]+\.|\.step)[a-z0-9_]{8}(?=/|\.[a-z]+$|$))|(tempstate\d+|tmp[0-9a-f]{32})$")
 
 
@@ -36,7 +38,7 @@ class Point(NamedTuple):
 class Called(NamedTuple):
     """A call in a trace: its number among the calls of its name in its thread, from 1, and the file it was made on.
 
-    Files whose names differ in their random part are the same; "" where the call names its file by a path.
+    Of two paths, as those of rename, it is the second. Files whose names differ in their random part are the same.
     """
 
     name: str
@@ -82,7 +84,7 @@ def run(work: Callable[[], int], folder: Path, log: Path, options: list[str] | N
     tracer = None
     try:
         if options is not None:
-            command = ["strace", "-f", "-y", "-q", "-s", "0", "-o", str(log.with_suffix(".trace")), *options]
+            command = ["strace", "-f", "-y", "-q", "-s", "500", "-o", str(log.with_suffix(".trace")), *options]
             tracer = subprocess.Popen([*command, "-p", str(process)], stderr=subprocess.DEVNULL)
             _wait_for_tracer(process, tracer)
         os.write(opener, b"1")
@@ -100,15 +102,16 @@ def inject(point: Point, what: str) -> list[str]:
     return ["-e", f"trace={point.call}", "-e", f"inject={point.call}:{effect}:when={point.number}"]
 
 
-def calls(trace: Path) -> list[Called]:
-    """All calls of a trace, in their order."""
+def calls(trace: Path, folder: Path) -> list[Called]:
+    """All calls of a trace of a process that worked in `folder`, in their order."""
     counts: Counter[tuple[str, str]] = Counter()
     found = []
     for line in trace.read_text(errors="replace").splitlines():
         entry = _ENTRY.match(line)
         if entry:
-            thread, name, file = entry.groups(default="")
+            thread, name, opened, rest = entry.groups(default="")
             counts[name, thread] += 1
+            file = opened if name in ON_DESCRIPTORS else os.path.join(folder, opened, (_PATH.findall(rest) or [""])[-1])
             found.append(Called(name, counts[name, thread], _RANDOM.sub(_masked, file)))
     return found
 
