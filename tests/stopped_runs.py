@@ -48,7 +48,7 @@ def stopped(arguments: list[str], ready: Callable[[], bool], stop: Callable[[int
     """Call `stop` with the process id once `ready`; return exit code and output at the end."""
     command = [sys.executable, "-m", "alad_tf", *arguments]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen(command, cwd=CHECKOUT, start_new_session=True, preexec_fn=obey_control_c, **pipes)
+    process = subprocess.Popen(command, cwd=CHECKOUT, start_new_session=True, preexec_fn=obey_signals, **pipes)
     try:
         wait_for(lambda: ready() or process.poll() is not None)
         stop(process.pid)
@@ -66,5 +66,19 @@ def obey_control_c() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def obey_signals() -> None:
+    """Let a new process and its children be stopped: those under `nohup` ignore SIGHUP."""
+    obey_control_c()
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def press_control_c(process: int) -> None:
     os.killpg(process, signal.SIGINT)  # a terminal sends it to the whole group
+
+
+def terminate(process: int) -> None:
+    os.kill(process, signal.SIGTERM)
+
+
+def close_terminal(process: int) -> None:
+    os.killpg(process, signal.SIGHUP)  # the system sends it to the whole group

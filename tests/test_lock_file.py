@@ -10,6 +10,8 @@ from conftest import CHECKOUT
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+X86 = {"platform_machine": "x86_64"}
+
 
 def locked(part: str) -> list[Requirement]:
     """Requirements of the base or test part of the lock file; a line of any other form is an error."""
@@ -34,7 +36,7 @@ def test_lock_file_holds_what_setup_cfg_asks_for(python: str, part: str) -> None
     marks = {"python_version": python.rsplit(".", 1)[0], "python_full_version": python, "sys_platform": "linux"}
     present: dict[str, str] = {}
     for requirement in locked(part):
-        if requirement.marker is None or requirement.marker.evaluate({**marks, "platform_machine": "x86_64"}):
+        if requirement.marker is None or requirement.marker.evaluate({**marks, **X86}):
             name = canonicalize_name(requirement.name)
             assert present.setdefault(name, str(requirement.specifier)) == str(requirement.specifier)
     for line in asked:
@@ -59,3 +61,8 @@ def test_licences_are_those_of_the_locked_packages() -> None:
     assert len(rows) > 100 and all((name, f"=={version}") in versions for name, version, _, _ in rows)
     assert {("tensorflow", "paper"), ("tensorflow", "current")} <= {(name, stack) for name, _, stack, _ in rows}
     assert not [row for row in rows if row[3] == "not declared" or re.search(r"\b[AL]?GPL", row[3])]
+    for python, stack in (("3.11.7", "paper"), ("3.12.1", "current")):
+        marks = {"python_version": python.rsplit(".", 1)[0], "python_full_version": python, "sys_platform": "linux"}
+        needed = [one for one in locked("test") if not one.marker or one.marker.evaluate({**marks, **X86})]
+        listed = {(name, f"=={version}") for name, version, of, _ in rows if of in ("both", stack)}
+        assert {(one.name, str(one.specifier)) for one in needed} == listed

@@ -67,7 +67,8 @@ class Encoder:
             logger.info("%s", column.describe())
         for line in column_warnings(cells.drop(columns=made), frame, scaled=scaling != "none"):
             logger.warning("%s", line)
-        return cls(columns, preprocessing.of_columns(columns, scaling=scaling).fit(cells)), cells
+        with np.errstate(over="ignore", invalid="ignore"):  # `features` refuses numbers that do not fit float32
+            return cls(columns, preprocessing.of_columns(columns, scaling=scaling).fit(cells)), cells
 
     def features(self, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         """Encode new rows: (x [v, d] float32 of the valid rows, valid [n] bool)."""

@@ -21,12 +21,14 @@ from conftest import CHECKOUT
 from stopped_runs import (
     PATIENCE,
     TOY,
+    close_terminal,
     group_is_empty,
     obey_control_c,
     press_control_c,
     reproduce,
     state,
     stopped,
+    terminate,
     wait_for,
 )
 
@@ -243,9 +245,7 @@ def test_parent_does_not_import_tensorflow(script: Script, tmp_path: Path) -> No
     assert is_complete(TOY.folder(tmp_path, 0))
 
 
-@pytest.mark.parametrize(
-    "stop", [press_control_c, lambda process: os.kill(process, signal.SIGTERM)], ids=["control-c", "SIGTERM"]
-)
+@pytest.mark.parametrize("stop", [press_control_c, terminate, close_terminal])
 def test_stopped_in_the_middle(script: Script, tmp_path: Path, stop: Callable[[int], None]) -> None:
     out, folders = tmp_path / "out", [TOY.folder(tmp_path / "out", seed) for seed in range(4)]
     script({1: "wait", 2: "wait"})
@@ -299,17 +299,18 @@ def test_signals_of_a_terminal_are_left_to_the_parent_from_a_workers_start(
     ]
 
 
-def test_second_control_c_ends_at_once(script: Script, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stop", [press_control_c, terminate])
+def test_the_same_signal_again_ends_it_at_once(script: Script, tmp_path: Path, stop: Callable[[int], None]) -> None:
     script({0: "hang"})
     started = TOY.folder(tmp_path, 0) / "facts.json"
     begin: list[float] = []
 
     def twice(process: int) -> None:
-        press_control_c(process)
+        stop(process)
         time.sleep(1.0)  # the run does not do as it is asked
         assert not group_is_empty(process)
         begin.append(time.monotonic())
-        press_control_c(process)
+        stop(process)
 
     code, error = stopped(reproduce(tmp_path, seeds=1, jobs=1), started.exists, twice)
     assert time.monotonic() - begin[0] < scheduler.GRACE_SECONDS / 2

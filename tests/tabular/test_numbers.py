@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import traceback
+import warnings
 from contextlib import redirect_stderr
 from pathlib import Path
 
@@ -76,15 +77,15 @@ def extreme_rows() -> pd.DataFrame:
 
 
 def test_columns_that_lose_numbers_are_named(fitted: tuple[Path, str]) -> None:
-    warnings = [line for line in fitted[1].splitlines() if "warning" in line]
+    lines = [line for line in fitted[1].splitlines() if "warning" in line]
     for column, says in (
         ("near 1e16", "loses differences: near 1e\\+16 float64 steps by 2"),
         ("denormal", "differs by less than 1e-06 once it is scaled"),
         ("constant", "is constant: 5.0"),
         ("zero", "is constant: 0.0"),
     ):
-        assert [line for line in warnings if re.search(f"column '{column}' {says}", line)], warnings
-    assert not [line for line in warnings if "'plain'" in line or "'near 1e9'" in line]
+        assert [line for line in lines if re.search(f"column '{column}' {says}", line)], lines
+    assert not [line for line in lines if "'plain'" in line or "'near 1e9'" in line]
 
 
 def test_no_score_is_nan(fitted: tuple[Path, str], capfd: pytest.CaptureFixture[str]) -> None:
@@ -142,3 +143,38 @@ def test_a_forked_process_does_not_hang(fitted: tuple[Path, str]) -> None:
     assert os.waitpid(process, 0)[1] == 0, "the process was still at work"
     assert said.count("\n") == 1 and "one forked after TensorFlow was used" in said and "'spawn'" in said
     assert len(model.scored(numbers(3))[0]) == 3  # this process goes on
+
+
+@pytest.fixture
+def rows_of_1e200(tmp_path: Path) -> Path:
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": random.normal(size=60) * 1e200, "b": random.normal(size=60)})
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    return tmp_path
+
+
+def test_rows_of_1e200_are_not_explained_as_nan(rows_of_1e200: Path) -> None:
+    folder = rows_of_1e200
+    rows, model = folder / "rows.csv", folder / "model"
+    assert run("fit", rows, "--model", model, "--epochs", 1, "--seed", 0, "--scaling", "minmax") == 0
+    new = pd.DataFrame({"a": [1e200, -1e201, 0.0, 1e308], "b": [0.0, 3e38, -1.0, 0.0]})
+    new.to_csv(folder / "new.csv", index=False)
+    assert run("score", folder / "new.csv", "--model", model, "--output", folder / "s.csv", "--explain", 2) == 0
+    scored = pd.read_csv(folder / "s.csv")
+    assert scored["is_valid"].tolist() == [True, True, True, False]
+    explained = scored.filter(regex="^(feature|value|expected|contribution|share)_").loc[:2]
+    assert explained.shape == (3, 10) and explained.notna().all(axis=None)
+    numbers_ = explained.select_dtypes("number")
+    assert (
+        np.isfinite(numbers_).all(axis=None) and explained[["share_1", "share_2"]].sum(axis=1).between(0.99, 1.01).all()
+    )
+
+
+def test_rows_of_1e200_that_cannot_be_scaled_are_refused_in_one_line(
+    rows_of_1e200: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)  # of overflows
+        assert run("fit", rows_of_1e200 / "rows.csv", "--model", rows_of_1e200 / "model", "--scaling", "standard") == 1
+    lines = [line for line in capfd.readouterr().err.splitlines() if not line.startswith("alad: warning: ")]
+    assert len(lines) == 1 and "Expected numbers that float32 holds in column 'a', row 1" in lines[0]
