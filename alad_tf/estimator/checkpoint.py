@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SECONDS = 60.0  # between checkpoints
+STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 Arrays = dict[str, np.ndarray]
 
 
@@ -132,11 +133,11 @@ class Checkpoint:
 
     @contextmanager
     def interrupted_between_chunks(self) -> Iterator[None]:
-        """Make Ctrl-C and SIGTERM stop training after a chunk of steps; a second signal stops it at once."""
+        """Make Ctrl-C, SIGTERM and SIGHUP stop training after a chunk of steps; a second signal stops it at once."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is signal.default_int_handler]
+        numbers = [number for number in STOPPING if signal.getsignal(number) is signal.default_int_handler]
 
         def ask(number: int, frame: Any) -> None:
             if self.asked:

@@ -90,6 +90,19 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return state
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_store_a_checkpoint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: signal.Signals) -> None:
+    before = signal.signal(number, signal.default_int_handler)  # as the command line does
+    interrupted_at(monkeypatch, 5, number)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            make().fit(X, checkpoint=tmp_path / "state")
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        signal.signal(number, before)
+    assert model_folder.read(tmp_path / "state")[0]["log"]["step"] >= 5
+
+
 @pytest.fixture
 def state(interrupted: Path, tmp_path: Path) -> Path:
     """A copy of the checkpoint."""
