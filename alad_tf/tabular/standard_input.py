@@ -8,11 +8,15 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
-from alad_tf.errors import AladError, SettingsError
+from alad_tf.errors import AladError, DataError, SettingsError
+from alad_tf.tabular.formats import BLOCK_BYTES
 
 STANDARD_INPUT = Path("-")
-_BEGINNINGS = {  # first bytes of the binary formats
+_ZIP = ".zip"  # an Excel file or an archive of arrays
+_BEGINNINGS = {  # first bytes of the formats besides delimited text
+    b"PK": _ZIP,
     b"PAR1": ".parquet",
     b"ARROW1": ".feather",
     b"\x93NUMPY": ".npy",
@@ -27,6 +31,7 @@ def local(path: Path) -> Iterator[Path]:
 
     Raises:
         SettingsError: standard input is a terminal or closed.
+        DataError: it does not end in half of the free space for temporary files.
     """
     if path != STANDARD_INPUT:
         yield path
@@ -35,8 +40,7 @@ def local(path: Path) -> Iterator[Path]:
         raise SettingsError("Expected rows on standard input. Received: a terminal. Pipe a file into the command.")
     with tempfile.TemporaryDirectory(prefix="alad-") as folder:
         content = Path(folder, "content")
-        with open(content, "wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
+        _copy(sys.stdin.buffer, content)
         copy = content.rename(Path(folder, f"standard-input{_suffix(content)}"))
         try:
             yield copy
@@ -44,9 +48,32 @@ def local(path: Path) -> Iterator[Path]:
             raise type(error)(str(error).replace(str(copy), "standard input")) from error
 
 
+def _copy(stream: BinaryIO, path: Path) -> None:
+    """Copy a stream; of text whose first line is too long for every reader, only the beginning."""
+    most = shutil.disk_usage(path.parent).free // 2
+    with open(path, "wb") as file:
+        beginning = stream.read(BLOCK_BYTES + 2)
+        file.write(beginning)
+        is_text = _format(beginning) in (".csv", ".jsonl")
+        if is_text and len(beginning) > BLOCK_BYTES and b"\n" not in beginning and b"\r" not in beginning:
+            return
+        for block in iter(lambda: stream.read(BLOCK_BYTES), b""):
+            if file.tell() + len(block) > most:
+                raise DataError(
+                    f"Expected at most {most >> 20} MiB on standard input, half of the free space for temporary files. "
+                    "Received: more. Write the rows to a file first."
+                )
+            file.write(block)
+
+
 def _suffix(path: Path) -> str:
     with open(path, "rb") as file:
-        first = file.read(8)
-    if first.startswith(b"PK"):
-        return ".xlsx" if b"xl/" in path.read_bytes()[-65536:] else ".npz"
-    return next((suffix for mark, suffix in _BEGINNINGS.items() if first.startswith(mark)), ".csv")
+        kind = _format(file.read(8))
+        if kind != _ZIP:
+            return kind
+        file.seek(max(0, path.stat().st_size - 65536))
+        return ".xlsx" if b"xl/" in file.read() else ".npz"
+
+
+def _format(beginning: bytes) -> str:
+    return next((suffix for mark, suffix in _BEGINNINGS.items() if beginning.startswith(mark)), ".csv")

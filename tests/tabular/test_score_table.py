@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -100,6 +103,48 @@ def test_standard_input_and_output(
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
     assert run("score", "-", "--model", trained / "model", "--output", "-") == 1
     assert "standard input" in capfd.readouterr().err
+
+
+class Endless(io.RawIOBase):
+    """The same bytes for ever; `given` counts them."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content, self.given = content, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        buffer[:] = (self.content * (len(buffer) // len(self.content) + 1))[: len(buffer)]
+        self.given += len(buffer)
+        return len(buffer)
+
+
+@pytest.mark.parametrize(
+    ("content", "most", "message"),
+    [
+        (b"\0", 5 << 20, "Expected a header of at most 4194304 bytes in standard input. Received: a longer first line"),
+        (b"x", 5 << 20, "Expected a header of at most 4194304 bytes in standard input. Received: a longer first line"),
+        (b"1,2\n", 40 << 20, "Expected at most 32 MiB on standard input, half of the free space for temporary files"),
+        (b"PAR1", 40 << 20, "Expected at most 32 MiB on standard input"),
+    ],
+)
+def test_standard_input_without_an_end(
+    trained: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    content: bytes,
+    most: int,
+    message: str,
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=64 << 20))
+    stream = Endless(content)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(stream)))
+    assert run("score", "-", "--model", trained / "model", "--output", tmp_path / "scored.csv") == 1
+    *remarks, line = capfd.readouterr().err.splitlines()
+    assert line.startswith(f"alad: error: {message}") and stream.given < most
+    assert all(remark.startswith("standard-input.csv: ") for remark in remarks)
 
 
 def test_the_model_takes_the_frame(trained: Path) -> None:
