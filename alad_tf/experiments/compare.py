@@ -247,9 +247,10 @@ def _kept(path: Path) -> Document | None:
 
 
 def _is_complete(run: Document) -> bool:
-    """Whether a run has its metrics, seconds and ROC curve, all of them finite numbers from 0."""
+    """Whether a run has its metrics and ROC curve, of numbers from 0 to 1, and finite seconds."""
     roc = run.get("roc")
     if not isinstance(roc, list) or len(roc) != 2 or not all(isinstance(axis, list) for axis in roc):
         return False
-    numbers = [run.get(name) for name in (*METRICS, *SECONDS)]
-    return 0 < len(roc[0]) == len(roc[1]) and all(map(results.is_from_zero, (*numbers, *roc[0], *roc[1])))
+    shares = [*(run.get(name) for name in METRICS), *roc[0], *roc[1]]
+    of_length = 0 < len(roc[0]) == len(roc[1])
+    return of_length and all(map(results.is_share, shares)) and all(results.is_from_zero(run.get(s)) for s in SECONDS)

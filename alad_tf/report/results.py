@@ -389,6 +389,11 @@ def is_from_zero(value: object) -> bool:
     return _within(value, math.inf)
 
 
+def is_share(value: object) -> bool:
+    """Whether a value of JSON is a number from 0 to 1."""
+    return _within(value, 1)
+
+
 def _positive(value: object) -> bool:
     return type(value) is int and 1 <= value < _MOST
 

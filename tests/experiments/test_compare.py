@@ -119,7 +119,8 @@ def test_what_is_refused(call: list[object], tmp_path: Path, capfd: pytest.Captu
     (tmp_path / "found" / "runs" / "kNN-seed0.json").write_text("{}")
     assert "Remove it" in refused(capfd, *call, "--methods", "kNN")
     run_of = {**dict.fromkeys([*METRICS, *compare.SECONDS], 0.5), "roc": [[0, 1], [0, 1]]}
-    for changes in ({"auroc": "x"}, {"f1": None}, {"recall": 10**400}, {"roc": [[0], "1"]}, {"roc": [[0, 1], [{}, 1]]}):
+    others = ({"auroc": "x"}, {"f1": None}, {"recall": 10**400}, {"roc": [[0], "1"]}, {"roc": [[0, 1], [{}, 1]]})
+    for changes in (*others, {"auroc": 9.5}, {"roc": [[0, 1], [0, 1.5]]}, {"fit_seconds": -1}):
         (tmp_path / "found" / "runs" / "kNN-seed0.json").write_text(json.dumps({**run_of, **changes}))
         assert "Remove it" in refused(capfd, *call, "--methods", "kNN")
     (tmp_path / "full").mkdir()
