@@ -117,6 +117,17 @@ def test_only_one_module_tells_versions_apart() -> None:
     assert users == {"model/keras_versions"}
 
 
+def test_graphs_are_traced_without_autograph() -> None:
+    """AutoGraph raises a DeprecationWarning on Python 3.13, which fails the tracing where warnings are errors."""
+    calls = [
+        ast.unparse(node)
+        for path in modules().values()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "tf.function"
+    ]
+    assert len(calls) > 3 and not [call for call in calls if "autograph=False" not in call]
+
+
 def test_data_reports_and_files_import_no_tensorflow() -> None:
     users = {name for name, path in modules().items() if packages(imported(path)) & {"tensorflow", "keras"}}
     assert {name.split("/")[0] for name in users}.isdisjoint({"data", "report", "io", "tabular", "options", "paths"})

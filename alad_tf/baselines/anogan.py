@@ -134,9 +134,14 @@ class Search:
     def _search(self, x: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
         """Search from z [n, latent]; return residual and distance of x [n, ...], [2, n]."""
         f = self._model.D(x, training=False)[1]
-        m, v = tf.zeros_like(z), tf.zeros_like(z)
-        for step in tf.range(1, self._steps + 1):
-            z, m, v = self.adam_step(x, f, z, m, v, tf.cast(step, tf.float32))
+
+        def one_step(
+            step: tf.Tensor, z: tf.Tensor, m: tf.Tensor, v: tf.Tensor
+        ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+            return step + 1, *self.adam_step(x, f, z, m, v, tf.cast(step, tf.float32))
+
+        start = (tf.constant(1), z, tf.zeros_like(z), tf.zeros_like(z))
+        _, z, *_ = tf.while_loop(lambda step, *_: step <= self._steps, one_step, start)
         return tf.stack(self.distances(x, f, z))
 
     def adam_step(

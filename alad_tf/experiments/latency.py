@@ -90,8 +90,8 @@ def measure(
 
 def in_calls(search: Search, model: Networks, x: tf.Tensor, z: tf.Tensor, steps: int) -> Callable[[], np.ndarray]:
     """AnoGAN's search for x [n, ...] from z [n, latent] with one graph call per step; same result as `search`."""
-    step_of = tf.function(search.adam_step)
-    features = tf.function(lambda images: model.D(as_input(images), training=False)[1])
+    step_of = tf.function(search.adam_step, autograph=False)
+    features = tf.function(lambda images: model.D(as_input(images), training=False)[1], autograph=False)
 
     def call() -> np.ndarray:
         inputs, f = as_input(x), features(x)

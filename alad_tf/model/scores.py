@@ -105,12 +105,15 @@ class Scorer:
 
     def _chunks(self, x: tf.Tensor) -> tf.Tensor:
         """Scores [4, n] of many rows."""
-        rows = tf.TensorArray(tf.float32, 0, dynamic_size=True, infer_shape=False, element_shape=[None, len(SCORES)])
-        for start in tf.range(0, tf.shape(x)[0], self._size):
-            rows = rows.write(rows.size(), tf.transpose(self._chunk(x[start : start + self._size])))
-        return tf.transpose(rows.concat())
 
-    @tf.autograph.experimental.do_not_convert
+        def one_chunk(start: tf.Tensor, chunks: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+            end = start + self._size
+            return end, chunks.write(chunks.size(), tf.transpose(self._chunk(x[start:end])))
+
+        none = tf.TensorArray(tf.float32, 0, dynamic_size=True, infer_shape=False, element_shape=[None, len(SCORES)])
+        _, chunks = tf.while_loop(lambda start, chunks: start < tf.shape(x)[0], one_chunk, (tf.constant(0), none))
+        return tf.transpose(chunks.concat())
+
     def _chunk(self, x: tf.Tensor) -> tf.Tensor:
         """Scores [4, n] of few rows."""
         networks, x = self._networks, as_input(x)

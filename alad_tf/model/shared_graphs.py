@@ -3,6 +3,9 @@
 Tracing a training step takes seconds, and a graph takes tens of megabytes. A graph accesses variables through handles,
 which are its inputs: each call passes the handles of one model's variables. Models share nothing else, and several
 threads may call a graph at the same time.
+
+AutoGraph is off, and loops are `tf.while_loop`: on Python 3.13 it raises a DeprecationWarning, which fails the tracing
+where warnings are errors.
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ class SharedGraph:
         *,
         jit: bool = False,
     ) -> None:
-        self._function = tf.function(function, input_signature=signature, jit_compile=jit or None)
+        self._function = tf.function(function, input_signature=signature, jit_compile=jit or None, autograph=False)
         self._variables = list(variables)
         self._graph: _Graph | None = None
         self._handles: list[tf.Tensor] = []

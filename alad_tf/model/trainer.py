@@ -71,7 +71,7 @@ class Loop:
         streams = _streams(seed, 1 + draws)
         self._streams = tf.Variable(streams, trainable=False, name="streams") if strategy is None else streams
         self.table, self.jit = table, jit
-        self._compiled = tf.function(self._several, jit_compile=True) if jit else None
+        self._compiled = tf.function(self._several, jit_compile=True, autograph=False) if jit else None
         cells = draws * table.batch_size * math.prod(table.data_shape)
         self._steps_in_a_call = max(min(COMPILED_STEPS, COMPILED_CELLS // cells), 1)
 
@@ -153,7 +153,6 @@ class Loop:
     def _mask_seeds(self) -> tf.Tensor:
         return tf.constant([layer.seed for layer in self._dropouts], tf.int32)
 
-    @tf.autograph.experimental.do_not_convert  # AutoGraph would take longer to rewrite the loops
     def _loop(self, steps: tf.Tensor, x_train: tf.Tensor, mask_seeds: tf.Tensor) -> tf.Tensor:
         """Run steps on rows x_train and return mean losses [len(names)]; mask_seeds has a seed per dropout layer."""
         rows = tf.shape(x_train)[0]
@@ -182,7 +181,6 @@ class Loop:
         self.after_steps()
         return total / tf.cast(steps, tf.float32)
 
-    @tf.autograph.experimental.do_not_convert
     def _several(
         self, x: tf.Tensor, first: tf.Tensor, steps: tf.Tensor, total: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:

@@ -88,4 +88,4 @@ def _tflite(detector: Detector) -> bytes:
 
 
 def _scorer(served: Served) -> tuple[tf.types.experimental.PolymorphicFunction, list[tf.TensorSpec]]:
-    return tf.function(served.decide), [served.rows]
+    return tf.function(served.decide, autograph=False), [served.rows]

@@ -111,7 +111,10 @@ class Served(tf.Module):
                 for position, kind in enumerate(column_types(self._detector.preprocessing).values())
             ]
             functions["raw"] = (self.raw, columns)
-        return {name: tf.function(call).get_concrete_function(*specs) for name, (call, specs) in functions.items()}
+        return {
+            name: tf.function(call, autograph=False).get_concrete_function(*specs)
+            for name, (call, specs) in functions.items()
+        }
 
     def decide(self, x: tf.Tensor) -> Tensors:
         """x [n, ...] -> score [n], is_anomaly [n], is_valid [n]; of columns with categories also unseen [n]."""

@@ -30,7 +30,7 @@ def test_pair_layer_is_a_dense_layer_on_both_members_side_by_side(kind: str | No
     dense.set_weights([draw(2, *weight.shape) for weight in of_pairs.get_weights()])
     of_pairs.set_weights(dense.get_weights())
     arguments = {} if kind is None else {"training": True}
-    kernel, bias = dense.get_weights()[:2]
+    kernel, bias = (weight.numpy() for weight in keras_versions.trained(dense))
     rows = np.abs(np.concatenate([a, b], 1))
     size, slope = float((rows @ np.abs(kernel)).max() + np.abs(bias).max()), float(rows.sum(axis=0).max())
     with tf.GradientTape() as tape:

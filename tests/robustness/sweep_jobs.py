@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Callable
 from unittest.mock import patch
@@ -14,7 +13,6 @@ import matplotlib.backends.backend_agg  # imported before the processes are fork
 import matplotlib.pyplot  # noqa: F401
 import numpy as np
 import small_run
-import tensorflow as tf
 from faults import Inline
 from kill_runs import unreadable
 from reference import eagerly
@@ -104,8 +102,8 @@ def _score() -> int:
 
 
 def _export() -> int:
-    """Without the check of a version, in a process that only reads, and without AutoGraph: both take long."""
-    with patch.object(export, "check"), patch.object(tf, "function", partial(tf.function, autograph=False)):
+    """Without the check of a version, in a process that only reads, which takes long."""
+    with patch.object(export, "check"):
         return alad("export", "model", "served/name")
 
 
