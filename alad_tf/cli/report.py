@@ -57,7 +57,6 @@ def report(model: Path, rows: Path | None, output: Path, **given: Any) -> None:
     else:
         page = model_page(model, None if rows is None else Rows(rows, labelled, given["id"], given["top"]))
     atomic.write_text(output, render(page))
-    atomic.remove_leftovers(output.parent, [output.name])
     say(f"report: {output}")
 
 

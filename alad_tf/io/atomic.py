@@ -9,7 +9,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from alad_tf.io import locks
@@ -21,10 +21,12 @@ _CURRENT, _RENAME_EXCHANGE = -100, 2  # AT_FDCWD of <fcntl.h> and RENAME_EXCHANG
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is synced and renamed to `path`.
 
-    On any error the temporary file is removed and `path` keeps its content. `remove_leftovers` cleans up after killed
-    processes.
+    On any error the temporary file is removed and `path` keeps its content. Temporary files of killed processes for the
+    same path are removed first.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # a folder that may not be listed
+        remove_leftovers(path.parent, [path.name])
     handle, temporary = _open_temporary(path)
     try:
         yield temporary

@@ -86,7 +86,6 @@ def _writing(output: Path, schema: pa.Schema, style: Style) -> Iterator[Write]:
             yield write
         sys.stdout.buffer.flush()
         return
-    atomic.remove_leftovers(output.parent, [output.name])
     with atomic.replacing(output) as temporary, _FORMATS[format_of(output)](temporary, schema, style) as write:
         yield write
 

@@ -209,6 +209,16 @@ def test_leftovers_of_a_killed_writer_are_removed(tmp_path: Path) -> None:
     assert names_in(tmp_path) == sorted([*kept, ".config.json.abcdefgh.json"])
 
 
+def test_the_next_writer_of_a_file_removes_the_leftovers_of_the_last(tmp_path: Path) -> None:
+    """As of summary.json and figures, where the call that was killed is repeated."""
+    assert subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "roc.png")], cwd=CHECKOUT).returncode == -9
+    (tmp_path / ".other.png.abcdefgh.png").write_text("kept")
+    assert len(names_in(tmp_path)) == 2
+    with atomic.replacing(tmp_path / "roc.png") as temporary:
+        temporary.write_text("new")
+    assert names_in(tmp_path) == [".other.png.abcdefgh.png", "roc.png"]
+
+
 def test_files_of_living_writers_are_no_leftovers(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib; from alad_tf.io import atomic\n"

@@ -38,6 +38,7 @@ from traced import Point  # noqa: E402
 from alad_tf.options import FIGURE_SUFFIXES  # noqa: E402
 
 KILL = "SIGKILL"
+NOT_REACHED = "not reached"
 ERRORS = ("EIO", "ENOSPC", "EACCES")
 BY_SUFFIX = ("write", "close")
 PAGE = CHECKOUT / "docs" / "faults.md"
@@ -52,7 +53,7 @@ class Outcome:
     call: str
     number: int
     effect: str
-    end: str  # "killed", "refused", "complete"
+    end: str  # "killed", "refused", "complete"; NOT_REACHED: the process made fewer calls
     message: str
     problem: str  # "" where all is well
     file: str = ""  # that a write, fsync or close was for
@@ -103,6 +104,8 @@ class Sweep:
         ended = traced.run(self.job.work, place, self._log(), traced.inject(point, effect))
         end, problem = self._judged(ended, effect), ""
         file = self._file(point)
+        if not file:
+            end = NOT_REACHED  # the number of some calls is not always the same
         try:
             self.job.bits(place)
         except Exception as error:
@@ -114,9 +117,9 @@ class Sweep:
         return Outcome(self.job.name, *point, effect, end[:200], message, problem[:500], file)
 
     def _file(self, point: Point) -> str:
-        """What the call was for that was broken off: of several threads, the first one that came so far."""
+        """The file of the call that was broken off, "" if none was; of several threads, the first that came so far."""
         made = traced.calls(self._log().with_suffix(".trace"), self.folder / "case")
-        file = next((file for _, number, file in made if number == point.number), "? not reached")
+        file = next((file for _, number, file in made if number == point.number), "")
         return file.replace(f"{self.folder}/case/", "")
 
     def _judged(self, ended: traced.Ended, effect: str) -> str:
@@ -208,7 +211,8 @@ def table(outcomes: Iterable[Outcome]) -> str:
     ]
     rows: dict[tuple[str, str], list[Outcome]] = {}
     for outcome in outcomes:
-        rows.setdefault((outcome.job, outcome.call), []).append(outcome)
+        if outcome.end != NOT_REACHED:
+            rows.setdefault((outcome.job, outcome.call), []).append(outcome)
     for (job, call), found in sorted(rows.items(), key=lambda row: (list(JOBS).index(row[0][0]), row[0][1])):
         ends = Counter(outcome.end for outcome in found)
         points, problems = len({outcome.number for outcome in found}), sum(bool(outcome.problem) for outcome in found)
