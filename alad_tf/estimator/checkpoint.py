@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +23,10 @@ import numpy as np
 import tensorflow as tf
 
 from alad_tf._version import __version__
-from alad_tf.errors import DataError, SettingsError
+from alad_tf.errors import DataError, SettingsError, one_line
 from alad_tf.io import model_folder
 from alad_tf.model.alad_trainer import Trainer
+from alad_tf.model.weights import require_arrays
 
 if TYPE_CHECKING:
     from alad_tf.estimator.alad import ALAD
@@ -53,6 +55,20 @@ class Log:
     sums: dict[str, float] = field(default_factory=dict)
     history: dict[str, list[float]] = field(default_factory=dict)
     best: dict[str, float] | None = None
+
+    @classmethod
+    def of_document(cls, document: dict[str, Any]) -> Log:
+        """The log that a checkpoint stores. Raises TypeError or ValueError for anything else."""
+        log = cls(**document)
+        losses = [*log.sums.values(), *chain.from_iterable(log.history.values())]
+        best = log.best or dict.fromkeys(("epoch", "step", "validation"), 0.0)
+        if not all(type(count) is int and 0 <= count < 2**31 for count in (log.step, log.epoch)):
+            raise ValueError("no counts of steps and epochs")
+        if best.keys() != {"epoch", "step", "validation"} or any(len(x) != log.epoch for x in log.history.values()):
+            raise ValueError("no history of each epoch")
+        if not np.isfinite(np.array([*losses, *best.values()], np.float64)).all():
+            raise ValueError("no finite losses")
+        return log
 
 
 def settings_of(model: ALAD, X: np.ndarray, held_out: np.ndarray | None) -> dict[str, Any]:
@@ -106,11 +122,21 @@ class Checkpoint:
                 f"Expected the call of the training that was interrupted, whose checkpoint is {self.folder}. Received: "
                 f"other {', '.join(other)}. Repeat that call, or remove the folder to begin anew."
             )
-        log = Log(**self._documents["log"])
-        trainer.set_arrays(self._arrays["state"])
+        log, best = Log.of_document(self._documents["log"]), self._arrays.get("best")
+        try:
+            if log.epoch != log.step // trainer.steps_per_epoch:
+                raise ValueError(f"{log.epoch} epochs in {log.step} steps")
+            if best is not None:
+                require_arrays(trainer.scoring_networks, best)
+            trainer.set_arrays(self._arrays["state"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"Expected the state of this training in {self.folder}. Received: {one_line(error)}. Remove the folder "
+                "to begin anew."
+            ) from error
         trainer.step.assign(log.step)
         logger.info("the training goes on after %d epochs, at step %d", log.epoch, log.step)
-        return log, self._arrays.get("best")
+        return log, best
 
     def save_if_due(self, trainer: Trainer, log: Log, best: Arrays | None) -> None:
         """Store the state once a minute, and when the process should stop.
@@ -156,12 +182,14 @@ class Checkpoint:
         if not self.folder.exists():
             return {}, {}
         try:
+            if self.folder.is_symlink():
+                raise ValueError("a link")
             documents, arrays = model_folder.read(self.folder)
-            Log(**documents["log"])
+            Log.of_document(documents["log"])
             int(documents["settings"]["seed"])
             return documents, {"state": arrays["state"], **arrays}
-        except (DataError, KeyError, TypeError, ValueError) as error:
-            if not model_folder.is_model_folder(self.folder):
+        except (AttributeError, DataError, KeyError, OverflowError, TypeError, ValueError) as error:
+            if self.folder.is_symlink() or not model_folder.is_model_folder(self.folder):
                 raise SettingsError(
                     f"Expected a checkpoint of a training in {self.folder}. Received: something else. Remove it."
                 ) from error

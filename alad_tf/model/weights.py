@@ -21,11 +21,19 @@ def set_arrays(model: Module, arrays: dict[str, np.ndarray]) -> None:
     Raises:
         ValueError: an array is missing, left over or of another shape.
     """
-    variables = model.named_variables
-    expected = {name: tuple(variable.shape) for name, variable in variables.items()}
+    require_arrays(model, arrays)
+    for name, variable in model.named_variables.items():
+        variable.assign(arrays[name])
+
+
+def require_arrays(model: Module, arrays: dict[str, np.ndarray]) -> None:
+    """Compare arrays with the weights and state of a model.
+
+    Raises:
+        ValueError: an array is missing, left over or of another shape.
+    """
+    expected = {name: tuple(variable.shape) for name, variable in model.named_variables.items()}
     received = {name: array.shape for name, array in arrays.items()}
     if expected != received:
         name = min(name for name in {*expected, *received} if expected.get(name) != received.get(name))
         raise ValueError(f"Expected the weight {name} of shape {expected.get(name)}. Received: {received.get(name)}")
-    for name, variable in variables.items():
-        variable.assign(arrays[name])

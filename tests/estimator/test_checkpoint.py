@@ -8,13 +8,13 @@ import signal
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 import pytest
 from reference import TINY, draw
 
-from alad_tf.errors import AladError, SettingsError
+from alad_tf.errors import AladError, DataError, SettingsError
 from alad_tf.estimator import checkpoint as checkpoint_module
 from alad_tf.estimator.alad import ALAD
 from alad_tf.io import model_folder
@@ -129,6 +129,71 @@ def test_a_damaged_checkpoint_is_not_used(state: Path, caplog: pytest.LogCapture
     again = make().fit(X, checkpoint=state)
     assert "damaged checkpoint" in caplog.text
     np.testing.assert_array_equal(again.anomaly_score(NEW), make().fit(X).anomaly_score(NEW))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"step": 10**400},
+        {"step": "x"},
+        {"step": 1.5},
+        {"epoch": -3},
+        {"epoch": True},
+        {"sums": None},
+        {"sums": {"loss_d": "x"}},
+        {"sums": {"loss_d": 10**400}},
+        {"history": None},
+        {"history": {"loss_d": "x"}},
+        {"history": {"loss_d": [1.0] * 50}},
+        {"best": 1},
+        {"best": {"epoch": 1}},
+        {"more": 1},
+    ],
+    ids=str,
+)
+def test_a_log_of_another_form_is_a_damaged_checkpoint(
+    state: Path, caplog: pytest.LogCaptureFixture, changes: Options
+) -> None:
+    documents, arrays = model_folder.read(state)
+    documents["log"].update(changes)
+    rewritten(state, documents, arrays)
+    assert checkpoint_module.Checkpoint(state).seed is None
+    assert "damaged checkpoint" in caplog.text
+
+
+def without(arrays: dict[str, np.ndarray]) -> None:
+    del arrays[min(arrays)]
+
+
+def of_another_shape(arrays: dict[str, np.ndarray]) -> None:
+    arrays[min(arrays)] = np.ones((1, 1), np.float32)
+
+
+@pytest.mark.parametrize("change", [without, of_another_shape, dict.clear, None])
+def test_a_state_that_does_not_fit_is_refused(
+    state: Path, change: Callable[[dict[str, np.ndarray]], None] | None
+) -> None:
+    documents, arrays = model_folder.read(state)
+    if change is None:
+        documents["log"].update(step=10**6)
+    else:
+        change(arrays["state"])
+    rewritten(state, documents, arrays)
+    with pytest.raises(DataError, match="Expected the state of this training in .* Remove the folder to begin anew"):
+        make().fit(X, checkpoint=state)
+
+
+def rewritten(folder: Path, documents: Any, arrays: Any) -> None:
+    """Replace a checkpoint, with a manifest that fits it."""
+    shutil.rmtree(folder)
+    model_folder.write(folder, documents, arrays)
+
+
+def test_a_link_is_no_checkpoint(state: Path, tmp_path: Path) -> None:
+    """The training would end, and fail to remove the link."""
+    (tmp_path / "link").symlink_to(state)
+    with pytest.raises(SettingsError, match="Expected a checkpoint .* Received: something else"):
+        make().fit(X, checkpoint=tmp_path / "link")
 
 
 def test_a_folder_that_is_no_checkpoint(tmp_path: Path) -> None:
