@@ -1,4 +1,4 @@
-"""A run in a separate process."""
+"""A separate process that does runs one after another."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Callable, NamedTuple
+from typing import Callable, NamedTuple, Union
 
 from alad_tf import _tensorflow_log
 from alad_tf.errors import AladError, Stopped
@@ -32,45 +32,75 @@ class WarningMessage(NamedTuple):
     text: str
 
 
-class Run:
-    """The process of a run and a pipe for its reports, one per run so that a killed process does not block others."""
+class Complete(NamedTuple):
+    """The run of a process is complete, and the process waits for the next one."""
 
-    def __init__(self, name: str, settings: AnySettings, seed: int, run_dir: Path, data_dir: Path | None) -> None:
+
+Message = Union[Progress, WarningMessage, Complete, str]  # a str: why the run ended early
+
+
+class RunProcess:
+    """A process that does runs, so that TensorFlow is imported and a training step is traced and compiled only once.
+
+    It ends when a run fails. Each process has a pipe of its own, so that a killed one does not block others.
+    """
+
+    def __init__(self, dataset: str, data_dir: Path | None) -> None:
         context = multiprocessing.get_context("spawn")
-        self.reader, writer = context.Pipe(duplex=False)
-        arguments = (settings, seed, run_dir, data_dir, writer)
-        self.process = context.Process(target=_work, args=arguments, name=name, daemon=True)
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, data_dir), daemon=True)
         resource_tracker.ensure_running()  # else the first process starts it, which unblocks SIGINT again
         signal.pthread_sigmask(signal.SIG_BLOCK, LEFT_TO_PARENT)  # inherited by the process
         try:
-            threads = dict.fromkeys(THREAD_VARIABLES, str(PROTOCOLS[settings.dataset].threads))
+            threads = dict.fromkeys(THREAD_VARIABLES, str(PROTOCOLS[dataset].threads))
             with environment(
                 {**threads, _tensorflow_log.VARIABLE: _tensorflow_log.CHOSEN or _tensorflow_log.EVERYTHING}
             ):
                 self.process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, LEFT_TO_PARENT)
-        writer.close()
+        theirs.close()
 
-    def messages(self) -> Iterator[Progress | WarningMessage | str]:
-        """Messages of the run since the last call: progress, warnings, or the reason why it ended early."""
+    def begin(self, name: str, settings: AnySettings, seed: int, run_dir: Path) -> None:
+        """Begin a run; the one before it must be complete."""
+        with suppress(ConnectionError):  # killed meanwhile, which its exit code tells
+            self.pipe.send((name, settings, seed, run_dir))
+
+    def messages(self) -> Iterator[Message]:
+        """Messages of the run since the last call: progress, warnings, its end, or the reason why it ended early."""
         try:
-            while self.reader.poll():
-                yield self.reader.recv()
+            while self.pipe.poll():
+                yield self.pipe.recv()
         except (EOFError, OSError):  # the process has ended
             return
 
+    def end(self) -> None:
+        """End the process, which is not doing a run."""
+        self.pipe.close()
+        self.process.join()
 
-def _work(settings: AnySettings, seed: int, run_dir: Path, data_dir: Path | None, writer: Connection) -> None:
-    """Body of a run's process: exits with 0, or sends the reason in one line. Output of libraries goes to log.txt.
 
-    SIGTERM ends it at once before its first report, when there is nothing to save, and later after a chunk of steps.
+def _serve(pipe: Connection, data_dir: Path | None) -> None:
+    """Main function of a process: do the runs that are received until the other end of the pipe is closed."""
+    with suppress(EOFError, ConnectionError):
+        while True:
+            name, settings, seed, run_dir = pipe.recv()
+            multiprocessing.current_process().name = name
+            _work(settings, seed, run_dir, data_dir, pipe)
+            pipe.send(Complete())
+
+
+def _work(settings: AnySettings, seed: int, run_dir: Path, data_dir: Path | None, pipe: Connection) -> None:
+    """Do a run; if it fails, send the reason in one line and exit. Output of libraries goes to log.txt.
+
+    SIGTERM ends the process at once before the first report of a run, when there is nothing to save, and later after a
+    chunk of steps.
     """
     asked: list[int] = []
 
-    def say(message: Progress | WarningMessage | str) -> None:
-        with suppress(BrokenPipeError):  # the parent has ended, which `stopping` notices too
-            writer.send(message)
+    def say(message: Message) -> None:
+        with suppress(ConnectionError):  # the parent has ended, which `stopping` notices too
+            pipe.send(message)
 
     def report(progress: Progress) -> None:
         signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
@@ -91,6 +121,9 @@ def _work(settings: AnySettings, seed: int, run_dir: Path, data_dir: Path | None
     except (AladError, OSError, MemoryError) as error:
         say(str(error) or type(error).__name__)
         sys.exit(STOPPED if isinstance(error, Stopped) else 1)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if asked:  # too late for this run, but there must be no other
+        sys.exit()
 
 
 class _Warnings(logging.Handler):

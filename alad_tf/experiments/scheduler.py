@@ -1,4 +1,4 @@
-"""Several runs in parallel, each in its own process; complete runs are not repeated."""
+"""Several runs in parallel, in processes that each do one run after another; complete runs are not repeated."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from alad_tf.errors import AladError, SettingsError
 from alad_tf.experiments import earlier, remains, workers
 from alad_tf.experiments.baseline_settings import AnySettings
 from alad_tf.experiments.cost import Forecast
-from alad_tf.experiments.process import Run, WarningMessage
+from alad_tf.experiments.process import Complete, RunProcess, WarningMessage
 from alad_tf.experiments.progress import Progress, ProgressBoard
 from alad_tf.experiments.settings import is_complete
 
@@ -112,31 +112,42 @@ class _Runs:
     ) -> None:
         self.tasks, self.folders, self.waiting = tasks, folders, waiting
         self.board, self.forecast, self.worker, self.data_dir = board, forecast, worker, data_dir
-        self.running: dict[str, Run] = {}
+        self.running: dict[str, RunProcess] = {}
+        self.idle: list[RunProcess] = []  # between two runs
+        self.reused = all(task.settings.strategy is None for task in tasks.values())  # devices are set up only once
         self.failures: dict[str, str] = {}
 
     def start(self, jobs: int) -> None:
         """Start waiting runs while fewer than `jobs` are in progress."""
         while self.waiting and len(self.running) < jobs:
             name = self.waiting.pop(0)
+            task = self.tasks[name]
             self.forecast.started(name)
-            self.running[name] = Run(name, *self.tasks[name], self.folders[name], self.data_dir)
+            run = self.idle.pop() if self.idle else RunProcess(task.settings.dataset, self.data_dir)
+            run.begin(name, *task, self.folders[name])
+            self.running[name] = run
 
     def listen(self, seconds: float) -> None:
         """Wait at most so many seconds for a process to end, then show all reports."""
         wait([run.process.sentinel for run in self.running.values()], timeout=seconds)
         for name, run in list(self.running.items()):
-            ended = not run.process.is_alive()
+            ended, complete = not run.process.is_alive(), False
             for message in run.messages():
                 if isinstance(message, Progress):
                     self.board.show(name, message)
                     self.forecast.reported(name, message)
                 elif isinstance(message, WarningMessage):
                     self.board.say(f"{self.board.title} {name}: warning: {message.text}")
+                elif isinstance(message, Complete):
+                    complete = True
                 else:
                     self.failures[name] = message
-            if ended:
-                self._end(name, run.process.exitcode)
+            if complete or ended:
+                self._end(name, 0 if complete else run.process.exitcode)
+            if complete and not ended:
+                self.idle.append(run)
+        while self.idle and (not self.waiting or not self.reused):
+            self.idle.pop().end()
 
     def _end(self, name: str, code: int | None) -> None:
         del self.running[name]
@@ -150,9 +161,9 @@ class _Runs:
 
     def stop(self) -> None:
         """Ask the processes to save and end; kill the rest after `GRACE_SECONDS` or on a second interrupt."""
-        deadline = time.monotonic() + GRACE_SECONDS
+        deadline, processes = time.monotonic() + GRACE_SECONDS, [*self.running.values(), *self.idle]
         try:
-            for run in self.running.values():
+            for run in processes:
                 run.process.terminate()
             for name, run in self.running.items():
                 run.process.join(max(0.0, deadline - time.monotonic()))
@@ -160,9 +171,9 @@ class _Runs:
                     if isinstance(message, str):
                         self.board.end(name, message)
         finally:
-            for run in self.running.values():
+            for run in processes:
                 run.process.kill()
-            for run in self.running.values():
+            for run in processes:
                 run.process.join()
 
 

@@ -105,6 +105,26 @@ def test_compiled_run_goes_on_with_the_same_bits(tmp_path: Path, jit: bool) -> N
     assert small_run.outcome(tmp_path / "parts") == small_run.outcome(tmp_path / "whole")
 
 
+def test_run_after_others_in_a_process_has_the_bits_of_a_run_in_a_fresh_one(tmp_path: Path) -> None:
+    """Seed 3 comes after seed 4, with its compiled step, and is stopped once."""
+    code = (
+        "import contextlib, sys; from pathlib import Path; import small_run; from alad_tf.errors import Stopped; "
+        "from alad_tf.experiments import run\n"
+        "settings = small_run.settings(2, jit=True)\n"
+        "for seed, stops in eval(sys.argv[2]):\n"
+        "    with small_run.small(epochs=2), contextlib.suppress(Stopped):\n"
+        "        run.run(settings, seed, Path(sys.argv[1], str(seed)), stopping=lambda: stops)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(CHECKOUT), str(CHECKOUT / "tests")])}
+    for folder, runs in (
+        (tmp_path / "fresh", "[(3, False)]"),
+        (tmp_path / "after", "[(4, False), (3, True), (3, False)]"),
+    ):
+        subprocess.run([sys.executable, "-c", code, str(folder), runs], env=environment, check=True)
+    outcomes = [small_run.outcome(tmp_path / path) for path in ("fresh/3", "after/3", "after/4")]
+    assert outcomes[0] == outcomes[1] != outcomes[2]
+
+
 def test_every_variable_is_restored(tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=(2048, 2)).astype(np.float32)
     one, other = (small_run.trainer(seed, x) for seed in (3, 4))

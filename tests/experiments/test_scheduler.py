@@ -1,4 +1,4 @@
-"""Runs in separate processes: complete, skipped, repeated, failed, killed and interrupted.
+"""Runs in other processes: complete, skipped, repeated, failed, killed and interrupted.
 
 The workers are scripted: `sitecustomize`, which Python imports at start-up, replaces alad_tf.experiments.run by a
 module that follows a plan.
@@ -57,6 +57,9 @@ def run(settings, seed, run_dir, *, data_dir=None, report=None, stopping=None):
     facts = {"environment": dict(os.environ), "data_dir": str(data_dir), "pid": os.getpid(), "start": time.time()}
     (run_dir / "facts.json.part").write_text(json.dumps(facts))
     os.replace(run_dir / "facts.json.part", run_dir / "facts.json")
+    if action == "early":
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(600)
     report(Progress(step=1, steps=4, losses={"loss_d": 1.5, "loss_ge": 2.5}))
     print("noise of Python", file=sys.stderr, flush=True)
     os.write(2, b"noise of a library\\n")
@@ -75,6 +78,8 @@ def run(settings, seed, run_dir, *, data_dir=None, report=None, stopping=None):
     if action == "stop":
         os.kill(os.getpid(), signal.SIGTERM)
         action = "wait"
+    if action == "late":
+        os.kill(os.getpid(), signal.SIGTERM)
     if action == "warn":
         logging.getLogger("alad_tf.experiments.run").warning("not as it should %s", "be")
     if action == "wait":
@@ -171,6 +176,34 @@ def test_next_call_makes_what_is_missing_and_nothing_else(
         "toy ALAD-1epochs: 1 epochs each of seed 1",
         "toy ALAD-1epochs seed 1: complete",
     ]
+
+
+def test_a_process_does_runs_until_one_fails(script: Script, tmp_path: Path) -> None:
+    script({2: "crash"})
+    with pytest.raises(AladError, match="^seed 2: its process ended with exit code 1, see [^;]*$"):
+        scheduler.run_all(TOY, range(5), tmp_path, jobs=1)
+    pids = [facts(tmp_path, seed)["pid"] for seed in range(5)]
+    assert pids == [pids[0]] * 3 + [pids[3]] * 2 and pids[3] != pids[0]
+    logs = [(TOY.folder(tmp_path, seed) / "log.txt").read_text() for seed in range(5)]
+    assert "Process seed 2:" in logs.pop(2)
+    assert logs == ["noise of Python\nnoise of a library\n"] * 4
+
+
+def test_runs_with_a_strategy_have_processes_of_their_own(script: Script, tmp_path: Path) -> None:
+    settings = Settings.of_protocol("toy", epochs=1, jit=False, strategy="mirrored")
+    scheduler.run_all(settings, range(3), tmp_path, jobs=1)
+    paths = [settings.folder(tmp_path, seed) / "facts.json" for seed in range(3)]
+    assert len({json.loads(path.read_text())["pid"] for path in paths}) == 3
+
+
+def test_process_that_is_asked_to_end_begins_no_other_run(script: Script, tmp_path: Path) -> None:
+    """Seed 1 is complete although it was asked, after its last report; seed 3 has not made a report yet."""
+    script({1: "late", 3: "early"})
+    with pytest.raises(AladError, match="^seed 3: its process ended with exit code -15, see [^;]*$"):
+        scheduler.run_all(TOY, range(5), tmp_path, jobs=1)
+    pids = [facts(tmp_path, seed)["pid"] for seed in range(5)]
+    assert pids[0] == pids[1] != pids[2] == pids[3] != pids[4]
+    assert [is_complete(TOY.folder(tmp_path, seed)) for seed in range(5)] == [True, True, True, False, True]
 
 
 def test_jobs_at_a_time(script: Script, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def prepared(scene: Scene, damage: Callable[[Path], None] = lambda folder: None,
     """Arguments of a call with a few prepared images, whose run would be in this process."""
     small_images.prepare(scene.folder / "data", **options)
     damage(scene.folder / PREPARED)
-    for context in (patch.object(scheduler, "Run", Inline), patch.object(scheduler, "wait")):
+    for context in (patch.object(scheduler, "RunProcess", Inline), patch.object(scheduler, "wait")):
         scene.stack.enter_context(context)
     scene.after.append(lambda: no_result(scene))
     task = ["--normal-class", 3, "--runs", 1, "--epochs", 1]

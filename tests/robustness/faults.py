@@ -132,7 +132,7 @@ class Scene:
         """
         self.results()
         self.changes = (str(self.run_dir(1)), str(self.run_dir(1).parent / "summary.json"))
-        for context in (eagerly(), patch.object(scheduler, "Run", Inline), patch.object(scheduler, "wait")):
+        for context in (eagerly(), patch.object(scheduler, "RunProcess", Inline), patch.object(scheduler, "wait")):
             self.stack.enter_context(context)
         if replaced:
             self.stack.enter_context(patch.multiple(alad_trainer.Trainer, **replaced))
@@ -219,16 +219,19 @@ class Scene:
 
 
 class Inline:
-    """A run in this process instead of a separate one."""
+    """Does a run in this process instead of a separate one."""
 
-    def __init__(self, name: str, settings: Settings, seed: int, run_dir: Path, data_dir: Path | None) -> None:
+    def __init__(self, dataset: str, data_dir: Path | None) -> None:
+        self.data_dir = data_dir
         self.said: list[Any] = []
+
+    def begin(self, name: str, settings: Settings, seed: int, run_dir: Path) -> None:
         code = 0
         handler = signal.getsignal(signal.SIGTERM)
         parent = SimpleNamespace(is_alive=lambda: True)
         with patch.object(os, "dup2"), patch.object(multiprocessing, "parent_process", lambda: parent):
             try:
-                _work(settings, seed, run_dir, data_dir, cast(Connection, SimpleNamespace(send=self.said.append)))
+                _work(settings, seed, run_dir, self.data_dir, cast(Connection, SimpleNamespace(send=self.said.append)))
             except SystemExit as end:
                 code = int(end.code or 0)
         signal.signal(signal.SIGTERM, handler)

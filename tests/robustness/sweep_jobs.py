@@ -60,7 +60,7 @@ def _reproduce() -> int:
         for context in (
             small_run.small(epochs=EPOCHS),
             eagerly(),
-            patch.object(scheduler, "Run", Inline),
+            patch.object(scheduler, "RunProcess", Inline),
             patch.object(scheduler, "wait"),
         ):
             stack.enter_context(context)
