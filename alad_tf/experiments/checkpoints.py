@@ -18,7 +18,7 @@ from alad_tf.typing import Document
 logger = logging.getLogger(__name__)
 
 KEEP = 2  # the second newest is a fallback if the newest is damaged
-_DAMAGE = (OSError, RecursionError, ValueError, AssertionError, tf.errors.OpError)
+_DAMAGE = (OSError, RecursionError, ValueError, AssertionError, IndexError, tf.errors.OpError)
 SUMS = "SHA256SUMS"  # in sha256sum format: `sha256sum -c SHA256SUMS` verifies a checkpoint
 
 
@@ -132,7 +132,7 @@ class Checkpoints:
     def _read(path: Path, variables: tf.train.Checkpoint) -> Document:
         verify(path)
         variables.read(str(path / "variables")).assert_consumed()
-        return dict(json.loads((path / "log.json").read_text(encoding="utf-8")))
+        return manifest.load_object(path / "log.json")
 
     @staticmethod
     def _write(folder: Path, variables: tf.train.Checkpoint, log: Document) -> None:
@@ -159,7 +159,7 @@ def verify(path: Path) -> None:
     Raises:
         DataError, OSError, ValueError: a file or the list of sums is missing or damaged.
     """
-    expected = manifest.from_sums((path / SUMS).read_text(encoding="utf-8"))
+    expected = manifest.from_sums(manifest.load_text(path / SUMS))
     if not {"log.json", "variables.index"} <= set(expected):
         raise DataError(f"Expected the sums of all files in {SUMS}. Received: those of {', '.join(expected) or 'none'}")
     faults = [f"{name} {fault}" for name, fault in manifest.faults(path, expected).items()]

@@ -48,7 +48,28 @@ class Log:
                 f"Expected the entries {', '.join(sorted(known))} in the log of a checkpoint. Received: "
                 f"{', '.join(sorted(map(str, document))) or 'none'}. To start the run again, remove its checkpoints."
             )
-        return cls(**(document or {}))
+        log = cls(**(document or {}))
+        wrong = log._wrong()
+        if wrong:
+            raise DataError(
+                f"Expected {wrong} in the log of a checkpoint. Received: another value. To start the run again, remove "
+                "its checkpoints."
+            )
+        return log
+
+    def _wrong(self) -> str:
+        """What an entry should be that is something else; "" if there is none."""
+        records = self.history if isinstance(self.history, list) else [None]
+        best = {"epoch": 0, "step": 0, "validation": 0} if self.best is None else self.best
+        expected = {
+            "a number of steps": type(self.step) is int and 0 <= self.step < 2**62,
+            "a number of seconds": _are_numbers({"seconds": self.seconds}),
+            "sums of losses": _are_numbers(self.sums),
+            "records with epochs": all(map(_is_record, records)),
+            "the best epoch": _are_numbers(best) and {"epoch", "step", "validation"} == set(best),
+            "the name of a stack": isinstance(self.stack, str),
+        }
+        return next((what for what, fits in expected.items() if not fits), "")
 
     def last(self, metric: str) -> float | None:
         """The latest value of a metric in the history."""
@@ -73,3 +94,17 @@ class Log:
         if len(self.history) % 5 == 4:
             record.update(judge())
         self.history.append(record)
+
+
+def _is_record(record: object) -> bool:
+    """Whether a value of JSON is an object of numbers with an epoch; metrics may be null."""
+    if not isinstance(record, dict) or record.get("epoch") is None:
+        return False
+    return _are_numbers({name: value for name, value in record.items() if value is not None})
+
+
+def _are_numbers(values: object) -> bool:
+    """Whether a value of JSON is an object of numbers that float64 holds."""
+    return isinstance(values, dict) and all(
+        isinstance(value, (int, float)) and abs(value) < 2**1023 for value in values.values()
+    )

@@ -28,7 +28,7 @@ from alad_tf.experiments import checkpoints
 from alad_tf.experiments import run as experiment
 from alad_tf.experiments.process import STOPPED
 from alad_tf.experiments.progress import Progress
-from alad_tf.io import locks
+from alad_tf.io import locks, manifest
 from alad_tf.model import alad_trainer
 from alad_tf.typing import Options
 
@@ -236,6 +236,31 @@ def test_damaged_newest_does_not_push_out_an_intact_one(
     assert saved.restore() == {"step": 10}
     saved.save(10, {"step": 10})
     assert names_in(saved.folder) == {"step10"}
+
+
+def test_sums_that_are_no_plain_file(saved: checkpoints.Checkpoints, warned: pytest.LogCaptureFixture) -> None:
+    """To read a pipe that nobody writes to would never end."""
+    (saved.folder / "step11" / checkpoints.SUMS).unlink()
+    os.mkfifo(saved.folder / "step11" / checkpoints.SUMS)
+    assert saved.restore() == {"step": 10} and "another special file" in warned.text
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("variables.data-00000-of-00001", lambda content: content[:3]),
+        ("log.json", lambda content: b"[1]"),
+        ("log.json", lambda content: b"null"),
+    ],
+)
+def test_damage_that_has_its_sum(
+    saved: checkpoints.Checkpoints, name: str, change: Callable[[bytes], bytes], warned: pytest.LogCaptureFixture
+) -> None:
+    folder = saved.folder / "step11"
+    (folder / name).write_bytes(change((folder / name).read_bytes()))
+    (folder / checkpoints.SUMS).unlink()
+    (folder / checkpoints.SUMS).write_text(manifest.to_sums(manifest.entries(folder)))
+    assert saved.restore() == {"step": 10} and "damaged checkpoint" in warned.text
 
 
 def test_all_damaged(saved: checkpoints.Checkpoints) -> None:
