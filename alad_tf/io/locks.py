@@ -19,8 +19,12 @@ SUPPORTED = fcntl is not None
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, file: Path | None = None) -> Iterator[None]:
     """Lock a folder against other processes.
+
+    Args:
+        folder: the folder.
+        file: the file to lock, which is removed at the end; None: `lock` in the folder.
 
     Raises:
         AladError: another process holds the lock, or the system has no flock.
@@ -29,8 +33,8 @@ def locked(folder: Path) -> Iterator[None]:
         raise AladError(
             f"Expected Linux or macOS, whose file locks keep two processes out of one folder. Received: {sys.platform}."
         )
-    path = folder / "lock"
-    descriptor = _open_locked(path)
+    path = file or folder / "lock"
+    descriptor = _open_locked(path, folder)
     try:
         os.ftruncate(descriptor, 0)
         os.write(descriptor, str(os.getpid()).encode())
@@ -49,13 +53,13 @@ def try_lock(descriptor: int) -> bool:
     return True
 
 
-def _open_locked(path: Path) -> int:
+def _open_locked(path: Path, folder: Path) -> int:
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             if not try_lock(descriptor):
                 owner = f"used by process {os.read(descriptor, 20).decode() or 'unknown'}"
-                raise AladError(f"Expected a folder that no other process is using. Received: {path.parent}, {owner}.")
+                raise AladError(f"Expected a folder that no other process is using. Received: {folder}, {owner}.")
             if path.exists() and os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 return descriptor
         except BaseException:

@@ -8,7 +8,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from alad_tf.columns.coarse import CoarseWarning
 from alad_tf.columns.encoder import Encoder, TrainingCells
 from alad_tf.columns.schema import Kind, as_text, require
 from alad_tf.errors import ConstantFeatureWarning, DataError, SettingsError
-from alad_tf.io import model_folder
+from alad_tf.io import locks, model_folder
 from alad_tf.tabular import profiles, readers
 from alad_tf.tabular.dialects import ANY, Dialect
 from alad_tf.tabular.labelled import LabelledRows
@@ -97,29 +97,29 @@ def fit_file(
     Raises:
         AladError: invalid options, file or rows; nothing is written.
     """
-    _require_new_folder(folder, overwrite)
-    labels = preparation.labels
-    _require_options(labels, test, validation, false_positive_rate)
-    started = time.monotonic()
-    dialect = settled(path, dialect)
-    frame = normal_rows(path, preparation, dialect)
-    encoder, cells = preparation.encoder(frame)
-    chosen = encoder.columns
-    judge = None if test is None or labels is None else LabelledRows(test, chosen, labels, dialect)
-    estimator = _trained(TrainingCells(encoder, cells), validation, checkpoint_of(folder), options or {})
-    if false_positive_rate is not None:
-        estimator.set_threshold(false_positive_rate=false_positive_rate)
-    data = {"file": path.name, "rows": len(frame), **preparation.described(), "dialect": dialect.to_document()}
-    data["categories"] = {name: int(cells[name].nunique()) for name in chosen.categorical}
-    data["profile"] = profiles.describe(cells, chosen)
-    data["seconds"] = round(time.monotonic() - started, 1)
-    model = Model(estimator, data)
-    lines = [f"trained on {len(frame)} rows of {path} in {data['seconds']:g} s; seed {estimator.seed_}"]
-    lines += describe_fit(model)
-    if judge is not None:
-        lines.append(_metrics(judge, model))
-    model.save(folder)
-    return "\n".join([*lines, f"model: {folder}"])
+    with _claimed(folder, overwrite):
+        labels = preparation.labels
+        _require_options(labels, test, validation, false_positive_rate)
+        started = time.monotonic()
+        dialect = settled(path, dialect)
+        frame = normal_rows(path, preparation, dialect)
+        encoder, cells = preparation.encoder(frame)
+        chosen = encoder.columns
+        judge = None if test is None or labels is None else LabelledRows(test, chosen, labels, dialect)
+        estimator = _trained(TrainingCells(encoder, cells), validation, checkpoint_of(folder), options or {})
+        if false_positive_rate is not None:
+            estimator.set_threshold(false_positive_rate=false_positive_rate)
+        data = {"file": path.name, "rows": len(frame), **preparation.described(), "dialect": dialect.to_document()}
+        data["categories"] = {name: int(cells[name].nunique()) for name in chosen.categorical}
+        data["profile"] = profiles.describe(cells, chosen)
+        data["seconds"] = round(time.monotonic() - started, 1)
+        model = Model(estimator, data)
+        lines = [f"trained on {len(frame)} rows of {path} in {data['seconds']:g} s; seed {estimator.seed_}"]
+        lines += describe_fit(model)
+        if judge is not None:
+            lines.append(_metrics(judge, model))
+        model.save(folder)
+        return "\n".join([*lines, f"model: {folder}"])
 
 
 def _trained(cells: TrainingCells, validation: float, checkpoint: Path, options: Options) -> ALAD:
@@ -189,6 +189,15 @@ def normal_rows(path: Path, preparation: Preparation, dialect: Dialect) -> pd.Da
             )
         frame = frame[normal].drop(columns=labels.column)
     return frame.drop(columns=[name for name in preparation.drop if name in frame.columns])
+
+
+@contextmanager
+def _claimed(folder: Path, overwrite: bool) -> Iterator[None]:
+    """Check that the model folder may be written, and keep other trainings from it where the system has file locks."""
+    _require_new_folder(folder, overwrite)
+    with locks.locked(folder, folder.with_name(f".{folder.name}.lock")) if locks.SUPPORTED else nullcontext():
+        _require_new_folder(folder, overwrite)  # another training may have ended just now
+        yield
 
 
 def _require_new_folder(folder: Path, overwrite: bool) -> None:

@@ -13,6 +13,7 @@ from command import refused
 from own_rows import QUICK, mixed
 
 from alad_tf.estimator.alad import ALAD
+from alad_tf.io import locks
 from alad_tf.tabular.model import Model
 
 pytestmark = pytest.mark.minutes(1)
@@ -167,6 +168,20 @@ def test_model_folder_that_is_there(trained: Path, tmp_path: Path, capfd: pytest
     for options in ([], ["--overwrite"]):
         line = refused(capfd, "fit", trained / "train.csv", "--model", tmp_path / "folder", *options)
         assert "something else" in line and (tmp_path / "folder" / "thesis.txt").read_text() == "mine"
+
+
+@pytest.mark.skipif(not locks.SUPPORTED, reason="no file locks")
+def test_another_training_of_the_same_folder(trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Of two trainings at once, the second replaced the model of the first without --overwrite."""
+    model = tmp_path / "model"
+    with locks.locked(model, tmp_path / ".model.lock"):
+        line = refused(capfd, "fit", trained / "train.csv", "--model", model, *QUICK)
+    assert (
+        f"Expected a folder that no other process is using. Received: {model}, used by process {os.getpid()}." in line
+    )
+    assert list(tmp_path.iterdir()) == []
+    written = [path.name for path in trained.iterdir()]
+    assert "model" in written and ".model.lock" not in written
 
 
 def test_open_quote_is_not_trained_on(trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
