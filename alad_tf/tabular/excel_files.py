@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 1 << 20  # of a sheet
 _DOCUMENT_TYPES = [b"<!DOCTYPE", "<!DOCTYPE".encode("utf-16-le"), "<!DOCTYPE".encode("utf-16-be")]
+_ROW = re.compile(rb"""<(?:\w+:)?row\s(?:[^>]*?\s)?r=["']\s*(-?\d{1,9})\s*["'][^>]*>""")
+_LONGEST_TAG = 1 << 16
 _ERRORS = ("#N/A", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!")
 _MISSING = {"", *_ERRORS, *pyarrow.csv.ConvertOptions().null_values}
 
@@ -77,7 +80,8 @@ def _workbook(path: Path) -> Iterator[openpyxl.Workbook]:
     with open(path, "rb") as file:
         with zipfile.ZipFile(file) as archive:
             archives.require_bounded(path, sum(member.file_size for member in archive.infolist()))
-            _require_no_entities(archive)
+            for member in archive.infolist():
+                _require_plain(archive, member)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # about styles and extensions that openpyxl ignores
@@ -88,15 +92,26 @@ def _workbook(path: Path) -> Iterator[openpyxl.Workbook]:
             raise ValueError(one_line(error)) from error  # openpyxl checks little of what it reads
 
 
-def _require_no_entities(archive: zipfile.ZipFile) -> None:
-    """Refuse XML that defines entities, whose expansion takes far more memory than its text. Excel never writes it."""
-    for member in archive.infolist():
-        with archive.open(member) as stream:
-            end = b""
-            for block in iter(lambda: stream.read(1 << 20), b""):
-                if any(mark in end + block for mark in _DOCUMENT_TYPES):
-                    raise ValueError(f"a document type definition in {member.filename}")
-                end = block[-max(map(len, _DOCUMENT_TYPES)) :]
+def _require_plain(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    """Refuse what Excel never writes and openpyxl accepts: XML with entities, and rows in another order.
+
+    Entities expand to far more memory than their text. openpyxl leaves out a row whose number is not above that of the
+    row before it.
+    """
+    last, end = 0, b""
+    with archive.open(member) as stream:
+        for block in iter(lambda: stream.read(1 << 20), b""):
+            text = end + block
+            if any(mark in text for mark in _DOCUMENT_TYPES):
+                raise ValueError(f"a document type definition in {member.filename}")
+            for found in _ROW.finditer(text) if member.filename.startswith("xl/worksheets/") else ():
+                number = int(found[1])
+                if number <= last:
+                    raise ValueError(f"row {number} after row {last} in {member.filename}")
+                last = number
+            tag = text.rfind(b"<")
+            ends_here = tag < 0 or b">" in text[tag:] or len(text) - tag > _LONGEST_TAG
+            end = b"" if ends_here else text[max(0, tag - 1) :]  # with the byte before it, which is of it in UTF-16
 
 
 @contextmanager
@@ -112,7 +127,7 @@ def _sheet(path: Path, dialect: Dialect) -> Iterator[ReadOnlyWorksheet]:
 
 
 def _rows(sheet: ReadOnlyWorksheet) -> Iterator[list[object]]:
-    """Cells of the rows, without trailing empty cells and rows.
+    """Cells of the rows, without trailing missing cells and empty rows.
 
     Raises:
         ValueError: a row has a number that Excel does not have; openpyxl yields all rows before it.
@@ -124,7 +139,7 @@ def _rows(sheet: ReadOnlyWorksheet) -> Iterator[list[object]]:
         row = [None if isinstance(cell, str) and cell.strip() in _MISSING else cell for cell in cells]
         while row and row[-1] is None:
             row.pop()
-        if not row:
+        if not row and all(cell is None or cell == "" for cell in cells):
             empty += 1
             continue
         yield from ([] for _ in range(empty))

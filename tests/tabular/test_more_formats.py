@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 import zipfile
 from collections.abc import Sequence
 from decimal import Decimal
@@ -88,6 +89,31 @@ def test_excel_that_is_no_table(tmp_path: Path) -> None:
 
 
 SHEET = "xl/worksheets/sheet1.xml"
+
+
+def test_last_row_of_errors_is_a_row(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "rows.xlsx", one=[["a", "b"], [1, "x"], ["#REF!", "#N/A"], [None, None]])
+    assert readers.read(path).isna().all(axis=1).tolist() == [False, True]
+
+
+@pytest.mark.parametrize("rows", [2000, 200_000])
+def test_rows_of_a_sheet_in_another_order(tmp_path: Path, rows: int) -> None:
+    """openpyxl leaves out a row whose number is not above the last one; the numbers are read in blocks of 1 MiB."""
+    zero = "<row r='0'><c r='A1'><v>1</v></c></row>"
+    lines = [f"<row spans='1:1' r='{k}'><c r='A{k}'><v>{k}</v></c></row>" for k in range(1, rows)]
+    whole = workbook(tmp_path / "whole.xlsx", one=[["a"]])
+    for name, order in (("rows.xlsx", lines), ("bad.xlsx", [*lines, lines[5]]), ("zero.xlsx", [zero, *lines])):
+        with zipfile.ZipFile(whole) as archive, zipfile.ZipFile(tmp_path / name, "w") as changed:
+            for member in archive.namelist():
+                content = archive.read(member)
+                if member.endswith("sheet1.xml"):
+                    content = re.sub(
+                        rb"<sheetData>.*</sheetData>", f"<sheetData>{''.join(order)}</sheetData>".encode(), content
+                    )
+                changed.writestr(member, content)
+    assert readers.columns(tmp_path / "rows.xlsx") == ["1"]
+    assert f"row 6 after row {rows - 1}" in refused(tmp_path / "bad.xlsx")
+    assert "row 0 after row 0" in refused(tmp_path / "zero.xlsx")
 
 
 @pytest.mark.parametrize(
