@@ -5,9 +5,12 @@ This score is not in the paper.
 
 from __future__ import annotations
 
+from functools import cache, partial
+
 import numpy as np
 import tensorflow as tf
 
+from alad_tf.model.shared_graphs import SharedGraph
 from alad_tf.options import NEIGHBOURS
 
 MOST_REFERENCES = 2_000  # training rows stored in a model
@@ -41,17 +44,31 @@ def mean_distance(points: tf.Tensor, references: tf.Tensor) -> tf.Tensor:
     Returns:
         [n] float32; 0 if there is only one reference.
     """
-    count = min(1 + NEIGHBOURS, references.shape[0])
+    return _mean_distance(points, references, _count(references))
+
+
+def score(points: np.ndarray, references: np.ndarray) -> np.ndarray:
+    """`mean_distance` [n] for any number of points, in chunks of rows, each in a call of a graph."""
+    graph, kept = _graph(_count(references)), tf.constant(references)
+    starts = range(0, max(len(points), 1), CHUNK_ROWS)
+    return np.concatenate([graph(tf.constant(points[start : start + CHUNK_ROWS]), kept).numpy() for start in starts])
+
+
+def _count(references: tf.Tensor | np.ndarray) -> int:
+    """Number of the nearest references to find."""
+    return min(1 + NEIGHBOURS, int(references.shape[0]))
+
+
+@cache
+def _graph(count: int) -> SharedGraph:
+    rows = tf.TensorSpec([None, None], tf.float32)
+    return SharedGraph(partial(_mean_distance, count=count), [rows, rows], [], None)
+
+
+def _mean_distance(points: tf.Tensor, references: tf.Tensor, count: int) -> tf.Tensor:
     mean = tf.reduce_mean(references, axis=0)
     centred = references - mean
     closeness = 2.0 * tf.matmul(points - mean, centred, transpose_b=True) - tf.reduce_sum(centred**2, axis=1)
     nearest = tf.gather(references, tf.math.top_k(closeness, count).indices)
     distances = tf.sqrt(tf.reduce_sum((points[:, None, :] - nearest) ** 2, axis=2))
     return (tf.reduce_sum(distances, axis=1) - tf.reduce_min(distances, axis=1)) / max(count - 1, 1)
-
-
-def score(points: np.ndarray, references: np.ndarray) -> np.ndarray:
-    """`mean_distance` [n] for any number of points, in chunks of rows."""
-    kept, starts = tf.constant(references), range(0, max(len(points), 1), CHUNK_ROWS)
-    chunks = (tf.constant(points[start : start + CHUNK_ROWS]) for start in starts)
-    return np.concatenate([mean_distance(chunk, kept) for chunk in chunks])
