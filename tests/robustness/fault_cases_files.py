@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import pickle
 import shutil
@@ -37,6 +38,14 @@ def raw(scene: Scene, content: bytes | None, name: str = KDD99) -> Arguments:
     return ["reproduce", "kdd99" if name == KDD99 else "arrhythmia", "--data-dir", "data", "--out", "results"]
 
 
+def packed(content: bytes) -> bytes:
+    """Content as a gzip file, with the same bytes on every Python: those of gzip.compress name a system on some."""
+    file = io.BytesIO()
+    with gzip.GzipFile(fileobj=file, mode="wb", mtime=0) as writer:
+        writer.write(content)
+    return file.getvalue()
+
+
 def set_aside(scene: Scene, name: str, content: bytes) -> None:
     assert [path.name for path in (scene.folder / "data").iterdir()] == [f"{name}.bad"]
     assert (scene.folder / "data" / f"{name}.bad").read_bytes() == content
@@ -45,12 +54,12 @@ def set_aside(scene: Scene, name: str, content: bytes) -> None:
 
 @fault(DATA, "to have sha256 8045aca0.*Received: sha256 .*set aside as data/kddcup.data_10_percent.gz.bad")
 def checksum_is_wrong(scene: Scene) -> Arguments:
-    return raw(scene, gzip.compress(b"0,tcp,http,SF,normal.\n" * 1000, mtime=0))
+    return raw(scene, packed(b"0,tcp,http,SF,normal.\n" * 1000))
 
 
 @fault(DATA, "bytes of 2144903.*set aside")
 def gzip_file_is_cut(scene: Scene) -> Arguments:
-    return raw(scene, gzip.compress(b"0,tcp,http,SF,normal.\n" * 1000, mtime=0)[:-12])
+    return raw(scene, packed(b"0,tcp,http,SF,normal.\n" * 1000)[:-12])
 
 
 @fault(DATA, "a web page.*set aside")
