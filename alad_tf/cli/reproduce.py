@@ -230,10 +230,11 @@ def _settings(dataset: str, method: str, **given: Any) -> AnySettings:
     examples="""
 alad table 5                                 Table V from the results so far
 alad table protocol                          AUROC and average precision
+alad table halves                            Arrhythmia on both training halves
 alad table 2 --format csv                    footnotes go to standard error
 """,
 )
-@argument("name", click.STRING, "NAME", "2 to 8, or protocol for metrics that need no threshold")
+@argument("name", click.STRING, "NAME", "2 to 8, protocol or halves")
 @option(
     "--format",
     one_of(("text", "markdown", "csv")),

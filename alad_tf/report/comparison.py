@@ -1,11 +1,12 @@
-"""Comparison with the paper: Tables II to VIII, the added table, and the results of one method.
+"""Comparison with the paper: Tables II to VIII, the added tables, and the results of one method.
 
 Runs in the output folder come first; published ones fill in for missing ones, see `results.gather`. Tables II to VIII
-show runs of the protocol; runs that depart from it have rows of their own in the added table.
+show runs of the protocol; runs that depart from it have rows of their own in the added tables.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +14,16 @@ from typing import NamedTuple
 from alad_tf.errors import SettingsError
 from alad_tf.options import CLASSICAL
 from alad_tf.report import paper
-from alad_tf.report.footnotes import CEILINGS, OF_IMAGES, OF_PROTOCOL, OF_TIMES, ORIGINS, epochs_text, notes_of
+from alad_tf.report.footnotes import (
+    CEILINGS,
+    OF_HALVES,
+    OF_IMAGES,
+    OF_PROTOCOL,
+    OF_TIMES,
+    ORIGINS,
+    epochs_text,
+    notes_of,
+)
 from alad_tf.report.paper import DATASET_NAMES, Printed
 from alad_tf.report.rendering import Figure, Heading, Table, mark
 from alad_tf.report.results import METRICS, Results, gather_from, load_latency, load_results, read, summarise
@@ -21,7 +31,7 @@ from alad_tf.typing import Document
 
 __all__ = ["METRICS", "TABLES", "Row", "Table", "comparison", "load_results", "rows_of", "summarise", "table"]
 
-TABLES = ("2", "3", "4", "5", "6", "7", "8", "protocol")
+TABLES = ("2", "3", "4", "5", "6", "7", "8", "protocol", "halves")
 
 _Figures = Mapping[str, Document]  # metric -> {"mean", "std"}
 _TABULAR_METRICS = ("precision", "recall", "f1")
@@ -33,6 +43,7 @@ _ABLATIONS = {
     "ALAD-noDzz": "Baseline + SN",
     "ALAD": "Baseline + SN + DL",
 }
+_HALVES = {"normal rows only": "", "as released, with 34 anomalies": "-releasedhalf"}  # to the end of a method's name
 _SCORE_NAMES = {"l1": "L1", "l2": "L2", "logits": "Logits", "features": "Features"}
 _TITLES = {
     "2": "Table II: tabular data sets, ours beside the paper's",
@@ -43,6 +54,7 @@ _TITLES = {
     "7": "Table VII: anomaly scores on the tabular data sets, ours beside the paper's",
     "8": "Table VIII: anomaly scores on the image data sets, ours beside the paper's",
     "protocol": "Added table: metrics that need no threshold",
+    "halves": "Added table: Arrhythmia, the rows of Table V on both training halves",
 }
 
 
@@ -56,7 +68,7 @@ class Row(NamedTuple):
 
 
 def table(name: int | str, out: Path, published: Path | None = None) -> Table:
-    """Table 2 to 8 of the paper with our results beside the paper's, or "protocol", a table that the paper lacks.
+    """Table 2 to 8 of the paper with our results beside the paper's, or "protocol" or "halves", which the paper lacks.
 
     Raises SettingsError for another name, AladError for damaged results and runs with different epochs.
     """
@@ -72,6 +84,8 @@ def table_from(name: str, own: Results, published: Results | None) -> Table:
     sheet = _Sheet(own, published)
     if name == "protocol":
         return _protocol_table(sheet)
+    if name == "halves":
+        return _halves_table(sheet)
     if name == "4":
         return _latency_table(sheet)
     return (_scores_table if name in ("7", "8") else _methods_table)(int(name), sheet)
@@ -199,6 +213,22 @@ def _protocol_row(name: str, runs: _Runs, score: str, printed: Mapping[str, Prin
     return [name, runs.label, *_beside(figures, printed, {"auroc": (4, 4)}), _ours(figures, _AP, 4)]
 
 
+def _halves_table(sheet: _Sheet) -> Table:
+    """Table V's rows of Arrhythmia on each training half, with the standard error of the mean F1 over seeds."""
+    for half, suffix in _HALVES.items():
+        sheet.rows.append([_heading("arrhythmia", f", training half: {half}", training_half=half)])
+        for row in rows_of(5):
+            runs = sheet.find("arrhythmia", row.method + suffix)
+            ours = runs.scores.get(row.score)
+            printed = paper.cells(5, "arrhythmia", row.key)
+            marks = sheet.marks([paper.NOTES.get((5, "arrhythmia", row.key)), *runs.notes])
+            beside = _beside(ours, printed, {"f1": (paper.DECIMALS[5], paper.DECIMALS[5])})
+            error = _figure(ours["f1"]["std"] / math.sqrt(runs.number), None, 3) if ours else Figure("-")
+            sheet.rows.append([f"  {row.name}{marks}", runs.label, *beside, error, _ours(ours, "auroc", 3)])
+    header = ["Model", "Runs", *_beside_header(["f1"]), "Standard error", METRICS["auroc"]]
+    return Table(_TITLES["halves"], header, sheet.rows, [*sheet.footnotes(["arrhythmia"]), OF_HALVES])
+
+
 def _all_rows(methods: Iterable[str]) -> list[Row]:
     """The rows of Tables II and III, the added rows, and rows of all other methods with results, by name."""
     mapped = {**paper.ROWS, **paper.ADDED_ROWS}
@@ -247,6 +277,7 @@ class _Runs(NamedTuple):
     scores: Mapping[str, _Figures]
     notes: Sequence[str]  # footnotes on their data and training
     unshared: _Runs | None = None  # results without the test rows that also occur in the training set
+    number: int = 0
 
 
 _NOT_RUN = _Runs("not run", {}, [])
@@ -301,7 +332,7 @@ def _sum_up(runs: Mapping[str, Sequence[Document]]) -> _Runs:
     if base not in (*CLASSICAL, *paper.EPOCHS_NOT_PRINTED) and epochs != paper.EPOCHS.get(dataset, epochs):
         label += f", {epochs_text(epochs)}"
     unshared = _unshared(summary["unshared"], label, len(results)) if "unshared" in summary else None
-    return _Runs(label, summary["scores"], list(notes_of(summary, results)), unshared)
+    return _Runs(label, summary["scores"], list(notes_of(summary, results)), unshared, len(results))
 
 
 def _unshared(summary: Document, label: str, n_runs: int) -> _Runs:

@@ -23,6 +23,10 @@ OF_PROTOCOL = (
     "AUROC and average precision depend on the ranking of the test rows and need no threshold. The average precision "
     "of a random ranking is the fraction of anomalies."
 )
+OF_HALVES = (
+    "The standard error is that of the mean F1 over seeds. All seeds share one test half, so it says nothing about "
+    "other patients. The paper's column repeats Table V, which does not say on which half."
+)
 OF_TIMES = (
     "Medians in milliseconds per batch, both methods in one process on the same rows. The paper's: on a GeForce GTX "
     "Titan X, its speed-ups rounded."

@@ -132,7 +132,7 @@ def test_table_viii_has_the_four_scores_of_both_data_sets(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", [0, 1, 9, "78", "x"])
 def test_table_names_the_ones_available(tmp_path: Path, name: int | str) -> None:
-    with pytest.raises(SettingsError, match=rf"Received: {name}\. Allowed: 2, 3, 4, 5, 6, 7, 8, protocol\."):
+    with pytest.raises(SettingsError, match=rf"Received: {name}\. Allowed: 2, 3, 4, 5, 6, 7, 8, protocol, halves\."):
         comparison.table(name, tmp_path)
 
 
@@ -316,6 +316,24 @@ def test_protocol_table_of_arrhythmia_has_its_ceiling_and_of_nothing_no_rows(tmp
     assert comparison.table("protocol", tmp_path).rows == []
     write_run(tmp_path, "arrhythmia", "kNN", 0, scores={"score": metrics(0.5)})
     assert any("0.970" in note for note in comparison.table("protocol", tmp_path).footnotes)
+
+
+def test_table_of_both_halves_of_arrhythmia_has_standard_errors(tmp_path: Path) -> None:
+    for method, values in (("ALAD", (0.5, 0.6, 0.7, 0.8)), ("ALAD-noSN-releasedhalf", (0.4, 0.6))):
+        for seed, value in enumerate(values):
+            write_run(tmp_path, "arrhythmia", method, seed, scores={"features": metrics(value, auroc=value)})
+    table = comparison.table("halves", tmp_path)
+    assert table.header == ["Model", "Runs", "F1", "paper", "diff.", "Standard error", "AUROC"]
+    names = ["Baseline", "Baseline + DL", "Baseline + SN [1]", "Baseline + SN + DL [1]"]
+    assert [row[0].strip() for row in table.rows] == [
+        *["Arrhythmia, training half: normal rows only", *names],
+        *["Arrhythmia, training half: as released, with 34 anomalies", *names],
+    ]
+    # 0.5 to 0.8: deviations 0.15, 0.05; the root of 2 (0.0225 + 0.0025) / 3 is 0.129, half of it 0.065.
+    assert table.rows[4][1:] == ["4 this machine", "0.650±0.129", "0.497±0.036", "+0.153", "0.065", "0.650±0.129"]
+    # 0.4 and 0.6: the root of 2 x 0.01 / 1 is 0.141, and 0.1 after division by that of 2.
+    assert table.rows[7][1:] == ["2 this machine", "0.500±0.141", "0.512±0.042", "-0.012", "0.100", "0.500±0.141"]
+    assert table.rows[6][1:] == ["not run", "not run", "0.491±0.040", "-", "-", "not run"]
 
 
 def test_table_iv_sets_times_beside_the_papers(tmp_path: Path) -> None:
