@@ -3,10 +3,10 @@
     python benchmarks/gpu.py --json gpu.json
     python benchmarks/gpu.py --device cpu --datasets toy --together 2      # tries the script without a GPU
 
-Each line is a separate process: an epoch of KDD99, and of class 0 of CIFAR-10 if its images are available. A GPU has
-two lines, with its default multiplication (TF32 since Ampere) and with float32. Losses are means over the first steps,
-compared with those of the CPU for the same initial weights, row order, z and dropout. Then ten seeds of KDD99 are
-trained in parallel, and PyTorch takes the same step if it is installed. Everything is compiled before it is timed.
+Each line is a separate process: the first steps and then an epoch of KDD99, and of class 0 of CIFAR-10 if its images
+are available. A GPU has two lines, with its default multiplication (TF32 since Ampere) and with float32. Losses are
+means over the first steps, compared with those of the CPU for the same initial weights, row order, z and dropout. The
+epoch is timed. Then ten seeds of KDD99 are trained in parallel, and PyTorch takes the same step if it is installed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ _barrier: Barrier | None = None  # for processes that start training at the same
 
 @dataclass(frozen=True)
 class Job:
-    """An epoch of a data set on a device. `steps` replaces the number of steps; `tf32`: the GPU's default precision."""
+    """The first steps and an epoch of a data set on a device.
+
+    `steps` replaces the number of steps of the epoch; `tf32`: the GPU's default precision.
+    """
 
     dataset: str
     device: str
@@ -102,7 +105,7 @@ def trained(job: Job) -> dict[str, Any]:
     trainer = models.build(settings, job.seed, rows_of(job.dataset)).trainer
     assert trainer is not None
     losses = trainer.train(COMPARED)
-    steps = trainer.steps_per_epoch - COMPARED if job.steps is None else job.steps
+    steps = trainer.steps_per_epoch if job.steps is None else job.steps
     if _barrier is not None:
         _barrier.wait()
     start = time.monotonic()

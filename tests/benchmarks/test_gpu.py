@@ -9,6 +9,8 @@ from typing import Any
 import gpu
 import pytest
 
+from alad_tf.experiments.settings import Settings
+
 OF_ONE = {"losses": {"loss_d": 2.0, "loss_ge": 4.0}, "steps": 100}
 
 
@@ -18,6 +20,12 @@ def test_a_job_trains_and_the_same_job_has_the_same_losses() -> None:
     assert gpu.difference(again["losses"], first["losses"]) == 0.0
     other = gpu.trained(gpu.Job("toy", "cpu", seed=1, steps=3))
     assert gpu.difference(other["losses"], first["losses"]) > 1e-4
+
+
+def test_an_epoch_is_timed_after_the_steps_that_are_compared() -> None:
+    """Also where an epoch has fewer steps than are compared, as of the toy data."""
+    epoch = 2048 // Settings.of_protocol("toy").table.batch_size
+    assert epoch < gpu.COMPARED and gpu.trained(gpu.Job("toy", "cpu"))["steps"] == epoch
 
 
 def test_rates_and_differences_by_hand() -> None:
