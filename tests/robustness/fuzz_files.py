@@ -35,7 +35,8 @@ def read_all(path: Path, chance: Chance, kinds: dict[str, Kind] | None = None) -
     rows = chance.choice([1, 3, 1000])
     list(readers.chunks(path, rows, kinds=kinds))
     for table, _ in readers.tables(path, rows, only=readers.columns(path), kinds={}):
-        table.to_pylist()
+        for column in table.columns:
+            column.to_numpy()
 
 
 # Text -------------------------------------------------------------------------------------------------------------
