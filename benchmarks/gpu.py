@@ -7,6 +7,7 @@ Each line is a separate process: the first steps and then an epoch of KDD99, and
 are available. A GPU has two lines, with its default multiplication (TF32 since Ampere) and with float32. Losses are
 means over the first steps, compared with those of the CPU for the same initial weights, row order, z and dropout. The
 epoch is timed. Then ten seeds of KDD99 are trained in parallel, and PyTorch takes the same step if it is installed.
+Everything is compiled before it is timed.
 """
 
 from __future__ import annotations
