@@ -136,10 +136,11 @@ def test_no_command_and_no_import_prints_noise_of_libraries(tmp_path: Path) -> N
 
 @pytest.fixture(autouse=True)
 def heard_signals() -> Iterator[None]:
-    """Let SIGHUP be heard: `nohup` makes the tests ignore it."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    """Let SIGHUP and SIGINT be heard: `nohup`, and `&` in a script, make the tests ignore them."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL), signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
-    signal.signal(signal.SIGHUP, before)
+    for number, handler in zip((signal.SIGHUP, signal.SIGINT), before):
+        signal.signal(number, handler)
 
 
 @pytest.fixture
