@@ -220,9 +220,8 @@ def _halves_table(sheet: _Sheet) -> Table:
         for row in rows_of(5):
             runs = sheet.find("arrhythmia", row.method + suffix)
             ours = runs.scores.get(row.score)
-            printed = paper.cells(5, "arrhythmia", row.key)
             marks = sheet.marks([paper.NOTES.get((5, "arrhythmia", row.key)), *runs.notes])
-            beside = _beside(ours, printed, {"f1": (paper.DECIMALS[5], paper.DECIMALS[5])})
+            beside = _printed_beside(5, "arrhythmia", row, runs, ["f1"])
             error = _figure(ours["f1"]["std"] / math.sqrt(runs.number), None, 3) if ours else Figure("-")
             sheet.rows.append([f"  {row.name}{marks}", runs.label, *beside, error, _ours(ours, "auroc", 3)])
     header = ["Model", "Runs", *_beside_header(["f1"]), "Standard error", METRICS["auroc"]]
@@ -358,10 +357,13 @@ def _beside_header(metrics: Sequence[str]) -> list[str]:
     return [*columns, "diff."]
 
 
-def _printed_beside(number: int, dataset: str, row: Row, runs: _Runs) -> list[str]:
+def _printed_beside(
+    number: int, dataset: str, row: Row, runs: _Runs, metrics: Sequence[str] | None = None
+) -> list[str]:
+    """A row of a table of the paper, with all metrics of that table unless given."""
     digits = (paper.DECIMALS[number], paper.DECIMALS[number])
     printed = paper.cells(number, dataset, row.key)
-    return _beside(runs.scores.get(row.score), printed, dict.fromkeys(_metrics_of(number), digits))
+    return _beside(runs.scores.get(row.score), printed, dict.fromkeys(metrics or _metrics_of(number), digits))
 
 
 def _beside(ours: _Figures | None, printed: Mapping[str, Printed], places: Mapping[str, tuple[int, int]]) -> list[str]:
