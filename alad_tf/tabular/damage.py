@@ -16,6 +16,13 @@ import pyarrow as pa
 from alad_tf.errors import DataError, shown
 from alad_tf.tabular.formats import BLOCK_BYTES
 
+_OF_LONG_LINE = "straddling object"  # in Arrow's message
+
+
+def is_of_long_line(error: pa.ArrowInvalid) -> bool:
+    """Whether a line of text did not fit in a block."""
+    return _OF_LONG_LINE in str(error)
+
 
 @contextmanager
 def reported(path: Path, names: list[str] | None = None, header: bool = True) -> Iterator[None]:
@@ -56,7 +63,7 @@ def _explained(path: Path, message: str, names: list[str] | None, header: bool) 
     if width:
         place = f"line {width[1]} of {path}" if width[1] else f"each line of {path}"
         return f"Expected {width[2]} columns in {place}, as in its header. Received: {width[3]}."
-    if "straddling" in message:
+    if _OF_LONG_LINE in message:
         return f"Expected lines of at most {BLOCK_BYTES} bytes in {path}. Received: a longer one. Is a quote left open?"
     if "pickle" in message or "Python objects" in message:
         return f"Expected an array of numbers in {path}. Received: pickled objects, never loaded, or another format."

@@ -13,17 +13,15 @@ import pyarrow.compute
 
 _FIRST = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four are fullwidth
 _FORMULA = f"^[{re.escape(''.join(_FIRST))}]"
-_NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?", re.ASCII)
-
-
-def neutral(text: str) -> str:
-    """Escape text that a spreadsheet program would take for a formula."""
-    return f"'{text}" if text.startswith(_FIRST) and not _NUMBER.fullmatch(text) else text
+_NUMBER = r"^[+-]?([0-9]+[.,]?[0-9]*|[.,][0-9]+)([eE][+-]?[0-9]+)?\z"
 
 
 def neutral_column(cells: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Apply `neutral` to a text column; missing cells stay missing."""
-    marked = pa.compute.fill_null(pa.compute.match_substring_regex(cells, _FORMULA), False)
-    if not pa.compute.any(marked).as_py():
+    """Escape the cells of a text column that a spreadsheet program would take for formulas; missing cells stay so."""
+    formula = pa.compute.match_substring_regex(cells, _FORMULA)
+    if pa.compute.any(formula).as_py():
+        formula = pa.compute.and_not(formula, pa.compute.match_substring_regex(cells, _NUMBER))
+    if not pa.compute.any(formula).as_py():
         return cells
-    return pa.chunked_array([[cell and neutral(cell) for cell in cells.to_pylist()]], cells.type)
+    escaped = pa.compute.binary_join_element_wise(pa.scalar("'", cells.type), cells, pa.scalar("", cells.type))
+    return pa.compute.case_when(pa.compute.make_struct(pa.compute.fill_null(formula, False)), escaped, cells)

@@ -19,13 +19,14 @@ import pyarrow.csv
 from alad_tf.columns.schema import Kind
 from alad_tf.errors import DataError, shown
 from alad_tf.io import archives
-from alad_tf.tabular import dialects, encodings
+from alad_tf.tabular import damage, dialects, encodings
 from alad_tf.tabular.arrow_files import frame_of, regrouped
 from alad_tf.tabular.dialects import Dialect
 from alad_tf.tabular.formats import BLOCK_BYTES, Advance, format_of
 from alad_tf.tabular.quotes import QuoteCheck
 
 _ARROW_TYPES = {"number": pa.float64(), "text": pa.string()}
+_SMALL_BLOCK_BYTES = 1 << 18
 _SAMPLE_BYTES = 1 << 18  # bytes read at a time until there are SAMPLE_LINES
 _MARK = "\ufeff"
 _NULLS = pa.array(pyarrow.csv.ConvertOptions().null_values)
@@ -137,6 +138,26 @@ def _numbers(path: Path, dialect: Dialect, cells: pa.ChunkedArray, name: str, fi
 
 
 def _tables(
+    path: Path, dialect: Dialect, rows: int, options: _Options, report: Advance
+) -> Iterator[tuple[pa.Table, int]]:
+    """Read in small blocks, because Arrow reads 32 of them ahead; from a line longer than a block on, in large ones."""
+    reading, parsing, converting = options
+    inferred = set(converting.include_columns) - set(converting.column_types)  # from the first block
+    done = 0
+    for size in [BLOCK_BYTES] if inferred else [_SMALL_BLOCK_BYTES, BLOCK_BYTES]:
+        reading.block_size = size
+        try:
+            for table, first in _tables_of_blocks(path, dialect, rows, (reading, parsing, converting), report):
+                if first >= done:
+                    yield table, first
+                    done = first + len(table)
+            return
+        except pa.ArrowInvalid as error:
+            if size == BLOCK_BYTES or not damage.is_of_long_line(error):
+                raise
+
+
+def _tables_of_blocks(
     path: Path, dialect: Dialect, rows: int, options: _Options, report: Advance
 ) -> Iterator[tuple[pa.Table, int]]:
     with _opened(path, dialect, report) as unpacked:

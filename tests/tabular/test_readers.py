@@ -177,3 +177,19 @@ def test_stopping_early_closes_the_file(tmp_path: Path) -> None:
     chunks = readers.chunks(path, 10)
     assert len(next(chunks)) == 10
     chunks.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("place", [0, 500, 20_000, 29_999])
+def test_a_line_longer_than_a_small_block_loses_and_repeats_no_row(tmp_path: Path, place: int) -> None:
+    path = tmp_path / "rows.csv"
+    notes = ["a note"] * 30_000
+    notes[place] = "x" * 1_000_000
+    frame = pd.DataFrame({"a": np.arange(30_000.0), "note": notes})
+    frame.to_csv(path, index=False)
+    read = readers.tables(path, 1000, only=["note"], kinds={"a": "number"})
+    tables, frames = zip(*read)
+    assert [len(table) for table in tables] == [1000] * 30
+    assert [cell for table in tables for cell in table.column("note").to_pylist()] == notes
+    pd.testing.assert_frame_equal(pd.concat(frames), frame[["a"]])
+    inferred = pd.concat(readers.chunks(path, 1000))
+    pd.testing.assert_frame_equal(inferred, frame)
