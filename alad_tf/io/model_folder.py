@@ -70,7 +70,7 @@ def read(folder: Path) -> tuple[Document, dict[str, dict[str, np.ndarray]]]:
             arrays[path.stem] = archives.arrays(path)
         except DataError:
             raise
-        except archives.DAMAGE as error:
+        except (OSError, *archives.DAMAGE) as error:
             raise DataError(f"Expected arrays in {path}. Received: {error!s:.200}.") from error
     return documents, arrays
 

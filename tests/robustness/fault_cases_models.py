@@ -115,6 +115,12 @@ def pickle_in_place_of_the_weights(scene: Scene) -> Arguments:
     return SCORE
 
 
+@fault(MODEL, "Expected arrays in model/weights.npz. Received: .*Invalid argument")
+def beginning_of_an_archive_in_a_model_is_missing(scene: Scene) -> Arguments:
+    scene.model({"weights.npz": lambda content: content[50:]}, signed=True)
+    return SCORE
+
+
 @fault(MODEL, "Expected a model of ALAD in model. Received: .*a table of .* weights, of which 9 are there")
 def archive_in_a_model_names_a_file_outside(scene: Scene) -> Arguments:
     scene.model({"weights.npz": lambda _: packed_array(np.eye(3), "../../evil")}, signed=True)
