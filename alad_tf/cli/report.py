@@ -44,19 +44,19 @@ def report(model: Path, rows: Path | None, output: Path, **given: Any) -> None:
 
     if output.suffix.lower() not in (".html", ".htm"):
         raise SettingsError(f"Expected an output in .html. Received: {output}.")
-    outputs.require_new(output, given["overwrite"], model, rows)
-    labelled = labels_of(given["label"], given["normal"])
-    if run_page.is_run(model):
-        if rows is not None or labelled or given["id"]:
-            raise SettingsError(
-                "Expected only the folder of a run, whose test rows have labels. Received: other arguments too."
-            )
-        page = run_page.run_page(model, given["top"])
-    elif rows is None and (labelled or given["id"]):
-        raise SettingsError("Expected ROWS with --label, --normal and --id. Received: none.")
-    else:
-        page = model_page(model, None if rows is None else Rows(rows, labelled, given["id"], given["top"]))
-    atomic.write_text(output, render(page))
+    with outputs.claimed(output, given["overwrite"], model, rows):
+        labelled = labels_of(given["label"], given["normal"])
+        if run_page.is_run(model):
+            if rows is not None or labelled or given["id"]:
+                raise SettingsError(
+                    "Expected only the folder of a run, whose test rows have labels. Received: other arguments too."
+                )
+            page = run_page.run_page(model, given["top"])
+        elif rows is None and (labelled or given["id"]):
+            raise SettingsError("Expected ROWS with --label, --normal and --id. Received: none.")
+        else:
+            page = model_page(model, None if rows is None else Rows(rows, labelled, given["id"], given["top"]))
+        atomic.write_text(output, render(page))
     say(f"report: {output}")
 
 

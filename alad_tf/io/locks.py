@@ -1,11 +1,11 @@
-"""Folder locks, held by one process at a time and released by the system when that process ends, however it ends."""
+"""Locks of folders and outputs, each held by one process and released by the system when that process ends."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from alad_tf.errors import AladError
@@ -19,12 +19,13 @@ SUPPORTED = fcntl is not None
 
 
 @contextmanager
-def locked(folder: Path, file: Path | None = None) -> Iterator[None]:
-    """Lock a folder against other processes.
+def locked(path: Path, file: Path | None = None, what: str = "a folder") -> Iterator[None]:
+    """Lock a folder or an output against other processes.
 
     Args:
-        folder: the folder.
+        path: the folder or the output.
         file: the file to lock, which is removed at the end; None: `lock` in the folder.
+        what: name of `path` in the message.
 
     Raises:
         AladError: another process holds the lock, or the system has no flock.
@@ -33,15 +34,22 @@ def locked(folder: Path, file: Path | None = None) -> Iterator[None]:
         raise AladError(
             f"Expected Linux or macOS, whose file locks keep two processes out of one folder. Received: {sys.platform}."
         )
-    path = file or folder / "lock"
-    descriptor = _open_locked(path, folder)
+    file = file or path / "lock"
+    descriptor = _open_locked(file, path, what)
     try:
         os.ftruncate(descriptor, 0)
         os.write(descriptor, str(os.getpid()).encode())
         yield
     finally:
-        path.unlink(missing_ok=True)
+        file.unlink(missing_ok=True)
         os.close(descriptor)
+
+
+@contextmanager
+def claimed(path: Path, what: str = "a folder") -> Iterator[None]:
+    """Lock a path that may not exist yet, by a file beside it, where the system has file locks. See `locked`."""
+    with locked(path, path.with_name(f".{path.name}.lock"), what) if SUPPORTED else nullcontext():
+        yield
 
 
 def try_lock(descriptor: int) -> bool:
@@ -53,14 +61,14 @@ def try_lock(descriptor: int) -> bool:
     return True
 
 
-def _open_locked(path: Path, folder: Path) -> int:
+def _open_locked(file: Path, path: Path, what: str) -> int:
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             if not try_lock(descriptor):
                 owner = f"used by process {os.read(descriptor, 20).decode() or 'unknown'}"
-                raise AladError(f"Expected a folder that no other process is using. Received: {folder}, {owner}.")
-            if path.exists() and os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                raise AladError(f"Expected {what} that no other process is using. Received: {path}, {owner}.")
+            if file.exists() and os.path.samestat(os.fstat(descriptor), os.stat(file)):
                 return descriptor
         except BaseException:
             os.close(descriptor)

@@ -1,11 +1,28 @@
-"""Checks of the path of an output file before any work is done."""
+"""Checks of the path of an output file before any work is done, and its lock against other processes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alad_tf.errors import SettingsError
-from alad_tf.io import model_folder
+from alad_tf.io import locks, model_folder
+
+
+@contextmanager
+def claimed(output: Path, overwrite: bool, *inputs: Path | None) -> Iterator[None]:
+    """Check an output file as `require_new` does, and keep other processes from it until it is written.
+
+    Raises:
+        SettingsError: see `require_new`.
+        AladError: another process writes the output.
+    """
+    require_new(output, overwrite, *inputs)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with locks.claimed(output, "an output"):
+        require_new(output, overwrite, *inputs)  # another process may have written it just now
+        yield
 
 
 def require_new(output: Path, overwrite: bool, *inputs: Path | None) -> None:

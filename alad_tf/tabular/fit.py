@@ -8,7 +8,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -195,7 +195,7 @@ def normal_rows(path: Path, preparation: Preparation, dialect: Dialect) -> pd.Da
 def _claimed(folder: Path, overwrite: bool) -> Iterator[None]:
     """Check that the model folder may be written, and keep other trainings from it where the system has file locks."""
     _require_new_folder(folder, overwrite)
-    with locks.locked(folder, folder.with_name(f".{folder.name}.lock")) if locks.SUPPORTED else nullcontext():
+    with locks.claimed(folder):
         _require_new_folder(folder, overwrite)  # another training may have ended just now
         yield
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,8 +59,7 @@ def score_file(
         top: write only this many rows with the largest scores, largest first.
         sort: write the largest scores first, with all rows in memory.
         overwrite: replace an existing output.
-        raw_text: write text to .csv unchanged; otherwise text that a spreadsheet would run as a formula gets an
-            apostrophe.
+        raw_text: write text to .csv unchanged, without the apostrophes of `spreadsheets.neutral`.
 
     Returns:
         A report of a few lines.
@@ -67,24 +67,25 @@ def score_file(
     Raises:
         AladError: invalid options, file or folder; no output is written.
     """
-    _require_output(output, path, folder, overwrite)
-    columns, usual = trained_on(folder)
-    dialect = settled(path, dialect, usual, columns.sources)
-    present = readers.columns(path, dialect)
-    beside = [name for name in (id_column, labels.column if labels else None) if name]
-    require(present, beside, "--id, --label")
-    require_columns(path, columns, present)
-    model = Model.load(folder)
-    if explain > len(columns.names):
-        raise SettingsError(f"Expected at most the {len(columns.names)} columns to explain by. Received: {explain}.")
-    _say_unknown_columns(model, present, beside)
-    kept = [] if scores_only else [name for name in present if name != id_column]
-    layout = Layout(kept, id_column, as_text=writers.format_of(output) == ".csv")
-    scoring = _Scoring(model, layout, labels, explain)
-    with bar("scoring") as advance:
-        tables = ordered(scoring.tables(path, dialect, chunk_rows, advance), layout.score, top, sort)
-        _write(tables, path, output, writers.Style.of(dialect, raw_text))
-    return "\n".join([*scoring.lines(), *([] if output == writers.STANDARD_OUTPUT else [f"scores: {output}"])])
+    with _claimed(output, path, folder, overwrite):
+        columns, usual = trained_on(folder)
+        dialect = settled(path, dialect, usual, columns.sources)
+        present = readers.columns(path, dialect)
+        beside = [name for name in (id_column, labels.column if labels else None) if name]
+        require(present, beside, "--id, --label")
+        require_columns(path, columns, present)
+        model = Model.load(folder)
+        most = len(columns.names)
+        if explain > most:
+            raise SettingsError(f"Expected at most the {most} columns to explain by. Received: {explain}.")
+        _say_unknown_columns(model, present, beside)
+        kept = [] if scores_only else [name for name in present if name != id_column]
+        layout = Layout(kept, id_column, as_text=writers.format_of(output) == ".csv")
+        scoring = _Scoring(model, layout, labels, explain)
+        with bar("scoring") as advance:
+            tables = ordered(scoring.tables(path, dialect, chunk_rows, advance), layout.score, top, sort)
+            _write(tables, path, output, writers.Style.of(dialect, raw_text))
+        return "\n".join([*scoring.lines(), *([] if output == writers.STANDARD_OUTPUT else [f"scores: {output}"])])
 
 
 def _write(tables: Iterator[pa.Table], path: Path, output: Path, style: writers.Style) -> None:
@@ -145,11 +146,10 @@ def _say_unknown_columns(model: Model, present: list[str], beside: list[str]) ->
         logger.warning("%d columns that the model does not know are ignored: %s", len(unknown), names)
 
 
-def _require_output(output: Path, path: Path, folder: Path, overwrite: bool) -> None:
-    """Check the format of the output, and that writing it loses nothing (SettingsError)."""
+def _claimed(output: Path, path: Path, folder: Path, overwrite: bool) -> AbstractContextManager[None]:
+    """Check the format of the output, and `outputs.claimed`."""
     writers.format_of(output)
-    if output != writers.STANDARD_OUTPUT:
-        outputs.require_new(output, overwrite, path, folder)
+    return nullcontext() if output == writers.STANDARD_OUTPUT else outputs.claimed(output, overwrite, path, folder)
 
 
 @dataclass

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
-from alad_tf.errors import SettingsError
-from alad_tf.io import model_folder, outputs
+from alad_tf.errors import AladError, SettingsError
+from alad_tf.io import locks, model_folder, outputs
 
 
 @pytest.fixture
@@ -50,3 +53,33 @@ def test_folders_are_refused(inputs: tuple[Path, Path], tmp_path: Path) -> None:
         outputs.require_new(inputs[1] / "scored.csv", True, inputs[0])
     with pytest.raises(SettingsError, match="outside the input folder"):
         outputs.require_new(tmp_path / "folder" / "scored.csv", True, tmp_path / "folder")
+
+
+@pytest.mark.skipif(not locks.SUPPORTED, reason="no file locks")
+def test_two_processes_and_one_output(inputs: tuple[Path, Path], tmp_path: Path) -> None:
+    """Both wrote it, and the later one won."""
+    output = tmp_path / "new" / "scored.csv"
+    says = rf"an output that no other process is using. Received: {output}, used by process {os.getpid()}\."
+    with outputs.claimed(output, False, *inputs):
+        with pytest.raises(AladError, match=says), outputs.claimed(output, True, *inputs):
+            pass
+        with outputs.claimed(output.with_name("other.csv"), False, *inputs):
+            output.write_text("scores")
+    assert [path.name for path in output.parent.iterdir()] == ["scored.csv"]
+    with pytest.raises(SettingsError, match="Pass --overwrite"), outputs.claimed(output, False, *inputs):
+        pass
+
+
+@pytest.mark.skipif(not locks.SUPPORTED, reason="no file locks")
+def test_an_output_that_was_written_before_its_lock(inputs: tuple[Path, Path], tmp_path: Path) -> None:
+    output = tmp_path / "scored.csv"
+
+    @contextmanager
+    def after_the_other(path: Path, what: str) -> Iterator[None]:
+        path.write_text("of the other process")
+        yield
+
+    claimed = outputs.claimed(output, False, *inputs)
+    with patch.object(locks, "claimed", after_the_other), pytest.raises(SettingsError, match="which exists"), claimed:
+        output.write_text("mine")
+    assert output.read_text() == "of the other process"

@@ -15,6 +15,7 @@ import small_parquet
 from faults import Arguments, Scene, fault, packed_array, plain_array
 
 from alad_tf import paths
+from alad_tf.io import locks
 
 KDD99 = "kddcup.data_10_percent.gz"
 
@@ -257,6 +258,20 @@ def output_is_there(scene: Scene) -> Arguments:
     scene.model()
     (scene.folder / "scored.csv").write_text("mine")
     return SCORE
+
+
+@fault(ROWS, r"Expected an output that no other process is using. Received: scored.csv, used by process \d+")
+def another_process_scores_to_the_output(scene: Scene) -> Arguments:
+    scene.model()
+    scene.stack.enter_context(locks.claimed(scene.folder / "scored.csv", "an output"))
+    return [*SCORE, "--overwrite"]
+
+
+@fault(ROWS, r"Expected an output that no other process is using. Received: page.html, used by process \d+")
+def another_process_writes_the_page(scene: Scene) -> Arguments:
+    scene.model()
+    scene.stack.enter_context(locks.claimed(scene.folder / "page.html", "an output"))
+    return ["report", "model", "--output", "page.html"]
 
 
 @fault(ROWS, "Expected 3 columns in line 4 of new.csv|Expected 3 columns")
