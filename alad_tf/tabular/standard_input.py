@@ -6,14 +6,16 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from alad_tf.errors import AladError, DataError, SettingsError
+from alad_tf.io import atomic
 from alad_tf.tabular.formats import BLOCK_BYTES
 
 STANDARD_INPUT = Path("-")
+_COPY = "alad-standard-input"  # folder of a copy, with a random part
 _ZIP = ".zip"  # an Excel file or an archive of arrays
 _BEGINNINGS = {  # first bytes of the formats besides delimited text
     b"PK": _ZIP,
@@ -29,6 +31,8 @@ _BEGINNINGS = {  # first bytes of the formats besides delimited text
 def local(path: Path) -> Iterator[Path]:
     """The file itself, or for - a temporary copy of standard input, whose format is told by its first bytes.
 
+    Copies of killed processes are removed first.
+
     Raises:
         SettingsError: standard input is a terminal or closed.
         DataError: it does not end in half of the free space for temporary files.
@@ -38,10 +42,13 @@ def local(path: Path) -> Iterator[Path]:
         return
     if sys.stdin is None or sys.stdin.isatty():
         raise SettingsError("Expected rows on standard input. Received: a terminal. Pipe a file into the command.")
-    with tempfile.TemporaryDirectory(prefix="alad-") as folder:
-        content = Path(folder, "content")
+    place = Path(tempfile.gettempdir())
+    with suppress(OSError):  # a folder that may not be listed
+        atomic.remove_leftovers(place, [_COPY])
+    with atomic.temporary_folder(place / _COPY) as folder:
+        content = folder / "content"
         _copy(sys.stdin.buffer, content)
-        copy = content.rename(Path(folder, f"standard-input{_suffix(content)}"))
+        copy = content.rename(folder / f"standard-input{_suffix(content)}")
         try:
             yield copy
         except AladError as error:

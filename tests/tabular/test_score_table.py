@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,8 +16,10 @@ import pandas as pd
 import pytest
 from command import run
 
+from alad_tf.io import locks
 from alad_tf.tabular.dialects import Dialect
 from alad_tf.tabular.model import Model, trained_on
+from alad_tf.tabular.standard_input import STANDARD_INPUT, local
 
 pytestmark = pytest.mark.minutes(1)
 
@@ -145,6 +149,23 @@ def test_standard_input_without_an_end(
     *remarks, line = capfd.readouterr().err.splitlines()
     assert line.startswith(f"alad: error: {message}") and stream.given < most
     assert all(remark.startswith("standard-input.csv: ") for remark in remarks)
+
+
+def test_copy_of_standard_input_of_a_killed_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such a copy, of up to half of the free space, stayed for ever."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    names = (".alad-standard-input.dead0000", ".alad-standard-input.alive000", "letters")
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "content").write_text("a,b\n1,2\n")
+    alive = os.open(tmp_path / names[1], os.O_RDONLY)
+    assert locks.try_lock(alive)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a,b\n1,2\n")))
+    with local(STANDARD_INPUT) as copy:
+        there = {path.name for path in tmp_path.iterdir()}
+        assert copy.read_text() == "a,b\n1,2\n" and there == {*names[1:], copy.parent.name}
+    os.close(alive)
+    assert {path.name for path in tmp_path.iterdir()} == set(names[1:])
 
 
 def test_the_model_takes_the_frame(trained: Path) -> None:
