@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow.csv
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 1 << 20  # of a sheet
 _DOCUMENT_TYPES = [b"<!DOCTYPE", "<!DOCTYPE".encode("utf-16-le"), "<!DOCTYPE".encode("utf-16-be")]
-_ROW = re.compile(rb"""<(?:\w+:)?row\s(?:[^>]*?\s)?r=["']\s*(-?\d{1,9})\s*["'][^>]*>""")
-_LONGEST_TAG = 1 << 16
+_LONGEST_TYPE = max(map(len, _DOCUMENT_TYPES))
 _ERRORS = ("#N/A", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!")
 _MISSING = {"", *_ERRORS, *pyarrow.csv.ConvertOptions().null_values}
 
@@ -93,25 +91,14 @@ def _workbook(path: Path) -> Iterator[openpyxl.Workbook]:
 
 
 def _require_plain(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
-    """Refuse what Excel never writes and openpyxl accepts: XML with entities, and rows in another order.
-
-    Entities expand to far more memory than their text. openpyxl leaves out a row whose number is not above that of the
-    row before it.
-    """
-    last, end = 0, b""
+    """Refuse XML with entities, which Excel never writes: they expand to far more memory than their text."""
+    end = b""
     with archive.open(member) as stream:
         for block in iter(lambda: stream.read(1 << 20), b""):
             text = end + block
             if any(mark in text for mark in _DOCUMENT_TYPES):
                 raise ValueError(f"a document type definition in {member.filename}")
-            for found in _ROW.finditer(text) if member.filename.startswith("xl/worksheets/") else ():
-                number = int(found[1])
-                if number <= last:
-                    raise ValueError(f"row {number} after row {last} in {member.filename}")
-                last = number
-            tag = text.rfind(b"<")
-            ends_here = tag < 0 or b">" in text[tag:] or len(text) - tag > _LONGEST_TAG
-            end = b"" if ends_here else text[max(0, tag - 1) :]  # with the byte before it, which is of it in UTF-16
+            end = text[-_LONGEST_TYPE:]
 
 
 @contextmanager
@@ -121,27 +108,67 @@ def _sheet(path: Path, dialect: Dialect) -> Iterator[ReadOnlyWorksheet]:
         if not titles or (dialect.sheet is not None and dialect.sheet not in titles):
             wanted = "a sheet" if dialect.sheet is None else f"the sheet {dialect.sheet!r}"
             raise DataError(f"Expected {wanted} in {path}. Received: {listed(titles) or 'none'}.")
-        sheet = workbook[dialect.sheet or titles[0]]
-        sheet.reset_dimensions()  # some programs write wrong ones
-        yield sheet
+        yield workbook[dialect.sheet or titles[0]]
 
 
 def _rows(sheet: ReadOnlyWorksheet) -> Iterator[list[object]]:
     """Cells of the rows, without trailing missing cells and empty rows.
 
     Raises:
-        ValueError: a row has a number that Excel does not have; openpyxl yields all rows before it.
+        ValueError: rows or cells are not in the order of their numbers, and openpyxl would leave out some of them, or a
+            row has a number that Excel does not have.
     """
-    empty = 0
-    for number, cells in enumerate(sheet.iter_rows(values_only=True), 1):
+    last = empty = 0
+    for number, cells in _numbered_rows(sheet):
         if number > MOST_ROWS:
             raise ValueError(f"more than {MOST_ROWS} rows in a sheet")
-        row = [None if isinstance(cell, str) and cell.strip() in _MISSING else cell for cell in cells]
-        while row and row[-1] is None:
-            row.pop()
-        if not row and all(cell is None or cell == "" for cell in cells):
+        if number <= last:
+            raise ValueError(f"row {number} after row {last} in a sheet")
+        row = _row(number, cells)
+        empty += number - last - 1
+        last = number
+        if all(cell is None or cell == "" for cell in row):
             empty += 1
             continue
         yield from ([] for _ in range(empty))
         empty = 0
-        yield row
+        yield _without_missing(row)
+
+
+def _numbered_rows(sheet: ReadOnlyWorksheet) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """Number and cells of each row, in the order of the file."""
+    from openpyxl.worksheet._reader import WorkSheetParser
+
+    book = sheet.parent
+    formats = {"date_formats": book._date_formats, "timedelta_formats": book._timedelta_formats}
+    with sheet._get_source() as source:
+        texts = _Texts(sheet._shared_strings)
+        yield from WorkSheetParser(source, texts, data_only=True, epoch=book.epoch, **formats).parse()
+
+
+class _Texts(list[str]):
+    """Shared texts of a workbook, by numbers from 0. A plain list would count negative numbers from its end."""
+
+    def __getitem__(self, number: Any) -> Any:
+        if not 0 <= number < len(self):
+            raise ValueError(f"a cell with text {number} of {len(self)}")
+        return super().__getitem__(number)
+
+
+def _row(number: int, cells: list[dict[str, Any]]) -> list[object]:
+    """Values of a row, None for absent cells."""
+    row: list[object] = []
+    for cell in cells:
+        column = cell["column"]
+        if column <= len(row):
+            raise ValueError(f"column {column} after column {len(row)} in row {number} of a sheet")
+        row += [*[None] * (column - len(row) - 1), cell["value"]]
+    return row
+
+
+def _without_missing(row: list[object]) -> list[object]:
+    """A row with None for missing values, without those at its end."""
+    row = [None if isinstance(cell, str) and cell.strip() in _MISSING else cell for cell in row]
+    while row and row[-1] is None:
+        row.pop()
+    return row

@@ -17,6 +17,7 @@ import openpyxl
 import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet
+from workbooks import with_shared_texts
 
 from alad_tf.columns.schema import Kind
 from alad_tf.tabular import readers
@@ -119,6 +120,8 @@ def excel_file(folder: Path, chance: Chance) -> Read:
     workbook.save(file)
     with zipfile.ZipFile(file) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
+    if chance.random() < 0.5:
+        members = {name: _with_numbers(content) for name, content in with_shared_texts(members, *"abcxyz").items()}
     for _ in range(chance.choice([0, 1, 1, 2])):
         name = chance.choice([*members, *(name for name in members if "sheet" in name or "workbook" in name)])
         content = chance.choice([mutated, _changed_xml, _changed_xml])(members[name], chance)
@@ -151,6 +154,14 @@ def _excel_rows(chance: Chance) -> list[list[object]]:
         if chance.random() < 0.3:
             row.append(7)
     return rows
+
+
+def _with_numbers(content: bytes) -> bytes:
+    """XML with the numbers of shared texts in place of the texts a, b, c, x, y and z."""
+    for number, text in enumerate("abcxyz"):
+        inline = f't="inlineStr"><is><t>{text}</t></is>'
+        content = content.replace(inline.encode(), f't="s"><v>{number}</v>'.encode())
+    return content
 
 
 def _changed_xml(content: bytes, chance: Chance) -> bytes:

@@ -10,10 +10,13 @@ where the rows are good, the line says what was read. Peak memory includes Pytho
 from __future__ import annotations
 
 import argparse
+import gzip
+import io
 import os
 import random
 import resource
 import shutil
+import subprocess
 import sys
 import tempfile
 import types
@@ -32,6 +35,7 @@ sys.path.insert(0, str(CHECKOUT / "tests"))  # called as a script
 
 import numpy as np  # noqa: E402
 import openpyxl  # noqa: E402
+from workbooks import with_shared_texts  # noqa: E402
 
 from alad_tf.cli import main as command_line  # noqa: E402
 from alad_tf.columns.encoder import TrainingCells  # noqa: E402
@@ -145,6 +149,28 @@ def _(folder: Path) -> Sequence[object]:
     np.save(folder / "rows.npy", np.zeros((3, 2)))
     os.truncate(folder / "rows.npy", 1 << 40)
     return ("fit", "rows.npy", "--model", "model")
+
+
+# Standard input without an end -------------------------------------------------------------------------------------
+
+
+def endless(name: str, content: bytes, after: str) -> None:
+    """A case of standard input that begins with `content` and continues with `after` for ever, and 4 GiB of disk."""
+
+    def make(folder: Path) -> Sequence[object]:
+        (folder / "beginning").write_bytes(content)
+        command = ["sh", "-c", f"cat beginning; {after}"]
+        sys.stdin = io.TextIOWrapper(subprocess.Popen(command, stdout=subprocess.PIPE).stdout)
+        patch.object(shutil, "disk_usage", lambda _: types.SimpleNamespace(free=1 << 32)).start()
+        return ("fit", "-", "--model", "model")
+
+    CASES[name] = make
+
+
+endless("rows without an end on standard input", b"a,b\n", "yes 1,2")
+endless("/dev/zero on standard input", b"", "cat /dev/zero")
+endless("Parquet without an end on standard input", b"PAR1", "cat /dev/zero")
+endless("gzip without an end on standard input", gzip.compress(b"a,b\n"), "cat /dev/urandom")
 
 
 # The output is the input ------------------------------------------------------------------------------------------
@@ -273,14 +299,13 @@ def sheet(name: str, changes: Mapping[str, str], shared: str = "") -> None:
         for row in [["a", "b"], *([k + 0.5, k % 7] for k in range(10))]:
             book.active.append(row)
         book.save(folder / "whole.xlsx")
-        rows = zipfile.ZipFile(folder / "rows.xlsx", "w", zipfile.ZIP_DEFLATED)
-        with zipfile.ZipFile(folder / "whole.xlsx") as archive, rows as changed:
-            for member in archive.namelist():
-                content = archive.read(member).decode()
-                for old, new in changes.items():
-                    content = content.replace(old, new) if "sheet1.xml" in member else content
-                changed.writestr(member, content.replace("</Types>", f"{PART}</Types>"))
-            changed.writestr("xl/sharedStrings.xml", f'<sst xmlns="{MAIN}"><si><t>{shared}</t></si></sst>')
+        with zipfile.ZipFile(folder / "whole.xlsx") as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        for old, new in changes.items():
+            members[SHEET] = members[SHEET].replace(old.encode(), new.encode())
+        with zipfile.ZipFile(folder / "rows.xlsx", "w", zipfile.ZIP_DEFLATED) as changed:
+            for name, content in with_shared_texts(members, shared).items():
+                changed.writestr(name, content)
         return ("fit", "rows.xlsx", "--model", "model")
 
     CASES[name] = make
@@ -291,14 +316,14 @@ def added(*numbers: int, cell: str) -> dict[str, str]:
     return {"</sheetData>": "".join(f'<row r="{k}">{cell}</row>' for k in numbers) + "</sheetData>"}
 
 
-MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
-KIND = "application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"
-PART = f'<Override PartName="/xl/sharedStrings.xml" ContentType="{KIND}"/>'
+SHEET = "xl/worksheets/sheet1.xml"
 ENTITIES = "".join(f'<!ENTITY e{k} "{f"&e{k - 1};" * 10 if k else "ha"}">' for k in range(10))
 SHARED = '<c t="s"><v>0</v></c>'
 sheet("Excel sheet without its end", {"</sheetData>": ""})
 sheet("Excel row 99,999,999,999", added(99_999_999_999, cell="<c><v>1</v></c>"))
 sheet("Excel cell of a text that is not there", added(12, cell='<c t="s"><v>999</v></c>'))
+sheet("Excel cell of text -1", added(12, cell='<c t="s"><v>-1</v></c>'))
+sheet("Excel cells of a row in another order", added(12, cell='<c r="B12"><v>1</v></c><c r="A12"><v>2</v></c>'))
 sheet(
     "Excel entities that expand to 2 GB",
     {"<worksheet": f"<!DOCTYPE x [{ENTITIES}]><worksheet", **added(12, cell='<c t="str"><v>&e9;</v></c>')},
