@@ -27,7 +27,7 @@ NOT_RUN = {("reproduce", "kdd99"), ("reproduce", "arrhythmia"), ("tables", "--bu
 README = CHECKOUT / "README.md"
 # Of pytest, of pip-audit, and of the scripts in benchmarks/ and tests/.
 OTHER_OPTIONS = {"--stack", "--slow", "--write-table", "--strict", "--json", "--kills", "--seconds"}
-OTHER_OPTIONS |= {"--jax", "--random", "--torch-compile"}
+OTHER_OPTIONS |= {"--record", "--round", "--jax", "--random", "--torch-compile"}
 # Figures in running text: page -> data set (or a part of it), method, score, metric.
 QUOTED = {
     "README.md": """

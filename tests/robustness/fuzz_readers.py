@@ -1,12 +1,13 @@
 """Fuzz the readers of rows, of runs and of model folders: malformed input must be refused in one line.
 
-    python tests/robustness/fuzz_readers.py --seconds 60 --seed 1
-    python tests/robustness/fuzz_readers.py --seconds 600 --only excel --apart
+    python tests/robustness/fuzz_readers.py --record rounds.jsonl --seconds 3600    # continues an earlier record
+    python tests/robustness/fuzz_readers.py --record rounds.jsonl --write-table     # writes docs/faults.md from it
+    python tests/robustness/fuzz_readers.py --only excel --seed 7 --case 1234       # repeats one case
 
 Each case is a valid file or folder with a few mutations, some of the bytes and some of what they mean (a cell, a key of
 JSON, an array, a header of NumPy). A reader may read it or raise AladError with one line; anything else, also a call
-that takes long or much memory, is a finding: it is printed with the number of its case, which `--seed` and `--case`
-repeat.
+that takes long or much memory or that ends the process, is a finding. The readers take turns of `--round` seconds of
+CPU time, each turn in a process and with a seed of its own; the record gets a line for each turn.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import argparse
 import io
 import itertools
 import json
-import math
+import multiprocessing
 import os
 import resource
 import signal
@@ -23,20 +24,25 @@ import sys
 import tempfile
 import time
 import warnings
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Callable
 
-import fuzz_files
-import numpy as np
-import pandas as pd
-from fuzz_files import Chance, changed, mutated, zipped
+CHECKOUT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(CHECKOUT / "tests"))  # called as a script
 
-from alad_tf.errors import AladError
-from alad_tf.io import model_folder
-from alad_tf.io.manifest import entry
-from alad_tf.report import page
+# isort: split
+
+import fuzz_files  # noqa: E402
+import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
+from fuzz_files import Chance, changed, mutated, zipped  # noqa: E402
+
+from alad_tf.errors import AladError, one_line  # noqa: E402
+from alad_tf.io import model_folder  # noqa: E402
+from alad_tf.io.manifest import entry  # noqa: E402
+from alad_tf.report import page  # noqa: E402
 
 SECONDS = 20.0  # of CPU time that one call may take
 HANGING = 600  # seconds after which a process that does nothing is ended
@@ -51,6 +57,18 @@ FILES: dict[str, Make] = {
     "numpy": fuzz_files.numpy_file,
 }
 READERS = (*FILES, "run", "model")
+TITLES = {
+    "csv": "CSV and TSV",
+    "json": "JSON Lines",
+    "excel": "Excel",
+    "parquet": "Parquet",
+    "feather": "Feather",
+    "numpy": "NumPy",
+    "run": "folder of a run",
+    "model": "model folder",
+}
+PAGE = CHECKOUT / "docs" / "faults.md"
+BEGIN, END = "<!-- rounds -->\n", "<!-- end of rounds -->\n"
 
 
 def case(make: Make, number: int, seed: int, folder: Path) -> str:
@@ -71,7 +89,7 @@ def case(make: Make, number: int, seed: int, folder: Path) -> str:
 
 # Folders of runs --------------------------------------------------------------------------------------------------
 
-RUN = Path(__file__).resolve().parents[1] / "last_release" / "results" / "toy" / "ALAD" / "seed0"
+RUN = CHECKOUT / "tests" / "last_release" / "results" / "toy" / "ALAD" / "seed0"
 
 
 def run(folder: Path, chance: Chance) -> Callable[[], object]:
@@ -109,9 +127,10 @@ class Valid:
     def __init__(self, folder: Path) -> None:
         from alad_tf.tabular import fit
 
-        train = folder / "train.csv"
-        train.write_text("a,b,c\n" + "".join(f"{k % 7},{k % 5}.5,{'xyz'[k % 3]}\n" for k in range(60)))
-        fit.fit_file(train, folder / "model", options={"epochs": 1, "random_state": 0})
+        if not (folder / "model").exists():
+            train = folder / "train.csv"
+            train.write_text("a,b,c\n" + "".join(f"{k % 7},{k % 5}.5,{'xyz'[k % 3]}\n" for k in range(60)))
+            fit.fit_file(train, folder / "model", options={"epochs": 1, "random_state": 0})
         self.files = {path.name: path.read_bytes() for path in (folder / "model").iterdir()}
 
     def model(self, folder: Path, chance: Chance) -> Callable[[], object]:
@@ -186,55 +205,107 @@ def changed_arrays(content: bytes, chance: Chance) -> bytes:
     return zipped(members, chance)
 
 
-def apart(make: Make, number: int, seed: int, folder: Path) -> str:
-    """Outcome of a case in a separate process; AssertionError if there is none, as when a library crashes."""
+def outcomes(make: Make, numbers: Iterable[int], seed: int, folder: Path) -> Iterator[str]:
+    """Outcome of each case: "read", "refused", or the exception that is a finding."""
+    for number in numbers:
+        before = _megabytes()
+        try:
+            said = case(make, number, seed, folder)
+            assert _megabytes() - before < MEGABYTES, f"{_megabytes() - before:.0f} MB of memory were taken"
+        except Exception as error:
+            said = f"{type(error).__name__}: {one_line(error)[:300]}"
+        yield said
+
+
+def apart(make: Make, numbers: Iterable[int], seed: int, folder: Path, seconds: float) -> list[str]:
+    """Outcomes of the cases that a separate process reads in `seconds` of CPU time, at least one.
+
+    A library that crashes, hangs or takes too long ends the process; the last outcome is then its exit code.
+    """
     reader, writer = os.pipe()
     process = os.fork()
     if process == 0:
-        signal.setitimer(signal.ITIMER_PROF, 2 * SECONDS)  # of CPU time
-        signal.alarm(HANGING)
         try:
-            before = _megabytes()
-            said = case(make, number, seed, folder)
-            assert _megabytes() - before < MEGABYTES, f"{_megabytes() - before:.0f} MB of memory were taken"
-        except BaseException as error:
-            said = f"{type(error).__name__}: {error}"
-        os.write(writer, said[:300].encode("utf-8", "replace"))
-        os._exit(0)
+            started = time.process_time()
+            _limited()
+            for said in outcomes(make, numbers, seed, folder):
+                os.write(writer, f"{said}\n".encode("utf-8", "replace"))
+                if time.process_time() - started > seconds:
+                    break
+                _limited()
+        finally:
+            os._exit(0)
     os.close(writer)
     with open(reader, encoding="utf-8", errors="replace") as pipe:
-        said = pipe.read() or "nothing"
+        found = pipe.read().splitlines()
     code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-    assert said in ("read", "refused"), f"it said {said} and ended with exit code {code}"
-    return said
+    return found + [f"the process ended with exit code {code}"] * (code != 0)
 
 
-def fuzz(
-    folder: Path,
-    seed: int,
-    numbers: Iterable[int],
-    seconds: float = math.inf,
-    only: Sequence[str] = READERS,
-    forked: bool = False,
-) -> tuple[Counter[str], list[str]]:
-    """Read cases until the time is over; return the numbers of read and refused cases, and the failures."""
-    counts: Counter[str] = Counter()
-    findings: list[str] = []
-    readers = {name: make for name, make in {**FILES, "run": run}.items() if name in only}
+def _limited() -> None:
+    """End this process where its next case takes too much CPU time or does nothing."""
+    signal.setitimer(signal.ITIMER_PROF, 2 * SECONDS)
+    signal.alarm(HANGING)
+
+
+@dataclass(frozen=True)
+class Round:
+    """Cases of one reader, read in one process."""
+
+    reader: str
+    seed: int
+    read: int
+    refused: int
+    seconds: float  # of CPU time
+    findings: list[str]
+
+    @property
+    def cases(self) -> int:
+        return self.read + self.refused + len(self.findings)
+
+
+def fuzz(reader: str, make: Make, seed: int, folder: Path, seconds: float) -> Round:
+    """Read cases of one reader until the CPU time is over; a crash ends the round early."""
+    before = _cpu_seconds()
+    found = apart(make, itertools.count(), seed, folder, seconds)
+    findings = [f"case {k}: {said}" for k, said in enumerate(found) if said not in ("read", "refused")]
+    return Round(reader, seed, found.count("read"), found.count("refused"), _cpu_seconds() - before, findings)
+
+
+def makers(folder: Path, only: Sequence[str] = READERS) -> dict[str, Make]:
+    """Function that generates a case, by reader. A separate process fits the model, as TensorFlow survives no fork."""
+    found = {name: make for name, make in {**FILES, "run": run}.items() if name in only}
     if "model" in only:
-        readers["model"] = Valid(folder).model
-    before, end = _megabytes(), time.monotonic() + seconds
-    for number in itertools.takewhile(lambda _: time.monotonic() < end, numbers):
-        for name, make in readers.items():
-            if name == "model" and number % 10 and len(readers) > 1:  # takes ten times as long
-                continue
-            try:
-                counts[f"{name} {(apart if forked else case)(make, number, seed, folder)}"] += 1
-            except Exception as error:
-                findings.append(f"case {number} of {name}: {type(error).__name__}: {str(error)[:300]}")
-    if _megabytes() - before > MEGABYTES:
-        findings.append(f"{_megabytes() - before:.0f} MB of memory were taken")
-    return counts, findings
+        process = multiprocessing.get_context("fork").Process(target=Valid, args=(folder,))
+        process.start()
+        process.join()
+        found["model"] = Valid(folder).model
+    return found
+
+
+def rounds(path: Path) -> list[Round]:
+    """Recorded rounds."""
+    return (
+        [Round(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    )
+
+
+def table(found: Sequence[Round]) -> str:
+    """A row for each reader."""
+    lines = ["| reader | cases | read | refused | findings | CPU s |", "| --- | --- | --- | --- | --- | --- |"]
+    for reader in READERS:
+        of = [one for one in found if one.reader == reader]
+        numbers = [sum(n) for n in zip(*((one.cases, one.read, one.refused, len(one.findings)) for one in of))]
+        if of:
+            shown = " | ".join(f"{number:,}" for number in (*numbers, int(sum(one.seconds for one in of))))
+            lines.append(f"| {TITLES.get(reader, reader)} | {shown} |")
+    return "\n".join(lines) + "\n"
+
+
+def write_table(found: Sequence[Round]) -> None:
+    """Write the table to docs/faults.md."""
+    head, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
+    PAGE.write_text(f"{head}{BEGIN}\n{table(found)}\n{END}{rest.split(END)[1]}", encoding="utf-8")
 
 
 def _megabytes() -> float:
@@ -242,20 +313,44 @@ def _megabytes() -> float:
 
 
 def _cpu_seconds() -> float:
-    return time.process_time() + sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+    return sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+
+
+def main() -> int:
+    """Read the options, and do what they say."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=60.0, help="wall time after which no round begins")
+    parser.add_argument("--round", type=float, default=60.0, help="seconds of CPU time of a round")
+    parser.add_argument("--seed", type=int, default=0, help="of the first round; it counts up")
+    parser.add_argument("--case", type=int, help="read this case only")
+    parser.add_argument("--only", nargs="+", choices=READERS, default=list(READERS))
+    parser.add_argument("--record", type=Path, help="file of rounds, to continue")
+    parser.add_argument("--write-table", action="store_true", help="write docs/faults.md from the record, and end")
+    options = parser.parse_args()
+    recorded = rounds(options.record) if options.record else []
+    if options.write_table:
+        write_table(recorded)
+        return 0
+    end, findings = time.monotonic() + options.seconds, 0
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        found = makers(folder, options.only)
+        if options.case is not None:
+            for name, make in found.items():
+                print(name, *apart(make, [options.case], options.seed, folder, 0.0))
+            return 0
+        for turn, name in enumerate(itertools.cycle(found), len(recorded)):
+            if time.monotonic() > end:
+                return bool(findings)
+            done = fuzz(name, found[name], options.seed + turn, folder, options.round)
+            findings += len(done.findings)
+            print(f"{name}, seed {done.seed}: {done.cases} cases in {done.seconds:.0f} s", *done.findings, sep="\n")
+            sys.stdout.flush()
+            if options.record:
+                with open(options.record, "a", encoding="utf-8") as file:
+                    file.write(json.dumps(asdict(done)) + "\n")
+    return 0
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--case", type=int, default=0, help="number of the first case")
-    parser.add_argument("--only", nargs="+", choices=READERS, default=list(READERS))
-    parser.add_argument("--apart", action="store_true", help="each case in its own process, for those that end it")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        done, found = fuzz(
-            Path(temporary), options.seed, itertools.count(options.case), options.seconds, options.only, options.apart
-        )
-    print(f"{dict(done)}; {_cpu_seconds():.0f} s of CPU time; findings: {len(found)}", *found, sep="\n")
-    sys.exit(bool(found))
+    sys.exit(main())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from collections import Counter
 from pathlib import Path
 from typing import Callable
 
@@ -13,9 +15,15 @@ import pytest
 
 
 def test_readers_read_or_refuse(tmp_path: Path) -> None:
-    counts, findings = fuzz_readers.fuzz(tmp_path, seed=0, numbers=range(70))
-    assert findings == []
-    assert set(counts) == {f"{name} {end}" for name in fuzz_readers.READERS for end in ("read", "refused")}
+    found: dict[str, Counter[str]] = {}
+    for name, make in {
+        **fuzz_readers.FILES,
+        "run": fuzz_readers.run,
+        "model": fuzz_readers.Valid(tmp_path).model,
+    }.items():
+        numbers = range(12 if name == "model" else 70)
+        found[name] = Counter(fuzz_readers.outcomes(make, numbers, seed=0, folder=tmp_path))
+    assert all(counts.keys() == {"read", "refused"} for counts in found.values()), found
 
 
 def test_a_case_is_the_same_again(tmp_path: Path) -> None:
@@ -31,12 +39,40 @@ def test_a_case_is_the_same_again(tmp_path: Path) -> None:
 
 def test_a_library_that_ends_the_process_is_found(tmp_path: Path) -> None:
     def ends(folder: Path, chance: fuzz_files.Chance) -> Callable[[], object]:
-        return lambda: os.kill(os.getpid(), signal.SIGKILL)
+        return lambda: os.kill(os.getpid(), signal.SIGKILL) if chance.random() < 0.2 else None
 
     def raises(folder: Path, chance: fuzz_files.Chance) -> Callable[[], object]:
-        return lambda: int("x")
+        return lambda: int("x") if chance.random() < 0.2 else None
 
-    for make, says in ((ends, "said nothing and ended with exit code -9"), (raises, "said ValueError: invalid")):
-        with pytest.raises(AssertionError, match=says):
-            fuzz_readers.apart(make, 0, 0, tmp_path)
-    assert fuzz_readers.apart(lambda folder, chance: lambda: None, 0, 0, tmp_path) == "read"
+    killed = fuzz_readers.fuzz("csv", ends, 0, tmp_path, seconds=60.0)
+    assert killed.findings == [f"case {killed.read}: the process ended with exit code -9"] and killed.seconds < 60.0
+    (first, *_) = fuzz_readers.fuzz("csv", raises, 0, tmp_path, seconds=0.1).findings
+    assert "ValueError: invalid literal for int()" in first
+    number = int(first.split()[1].rstrip(":"))
+    assert fuzz_readers.apart(raises, [number], 0, tmp_path, 0.0) == [first.split(": ", 1)[1]]
+
+
+def test_a_reader_that_takes_too_long_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hangs(folder: Path, chance: fuzz_files.Chance) -> Callable[[], object]:
+        return lambda: sum(iter(int, 1))
+
+    def waits(folder: Path, chance: fuzz_files.Chance) -> Callable[[], object]:
+        return lambda: time.sleep(60)
+
+    monkeypatch.setattr(fuzz_readers, "SECONDS", 0.1)
+    monkeypatch.setattr(fuzz_readers, "HANGING", 1)
+    for make, number in ((hangs, signal.SIGPROF), (waits, signal.SIGALRM)):
+        (finding,) = fuzz_readers.fuzz("csv", make, 0, tmp_path, seconds=60.0).findings
+        assert finding == f"case 0: the process ended with exit code {-number}"
+
+
+def test_table_sums_the_rounds_of_a_reader() -> None:
+    rounds = [
+        fuzz_readers.Round("csv", 0, 10, 20, 1.6, []),
+        fuzz_readers.Round("model", 1, 1, 2, 5.0, []),
+        fuzz_readers.Round("csv", 2, 1000, 5, 1.6, ["case 7: ValueError"]),
+    ]
+    assert fuzz_readers.table(rounds).splitlines()[2:] == [
+        "| CSV and TSV | 1,036 | 1,010 | 25 | 1 | 3 |",
+        "| model folder | 3 | 1 | 2 | 0 | 5 |",
+    ]
