@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import platform
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import tensorflow as tf
@@ -48,8 +50,9 @@ def export(source: Source, base: Path | str, *, version: int | None = None) -> P
     base.mkdir(parents=True, exist_ok=True)
     atomic.remove_leftovers(base, ["export"])
     with atomic.temporary_folder(base / "export") as staging:
-        signatures = _save(source.detector, staging)
-        write_warm_up(staging / versions.WARM_UP, base.name, source.detector)
+        with _reported(staging):
+            signatures = _save(source.detector, staging)
+            write_warm_up(staging / versions.WARM_UP, base.name, source.detector)
         check(staging, source.detector)
         while True:
             description = _description(source, signatures, base.name, number)
@@ -65,14 +68,21 @@ def export(source: Source, base: Path | str, *, version: int | None = None) -> P
 # Parts of a version -----------------------------------------------------------------------------------------------
 
 
+@contextmanager
+def _reported(folder: Path) -> Iterator[None]:
+    """Convert errors of TensorFlow's writers to an AladError of one line."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise AladError(f"Expected room to write in {folder}. Received: {one_line(error)}.") from error
+
+
 def _save(detector: Detector, folder: Path) -> Document:
     """Write the SavedModel and return its signatures for the description."""
     served = Served(detector)
     functions = served.signatures()
-    try:
-        tf.saved_model.save(served, str(folder), signatures=functions)
-    except tf.errors.OpError as error:
-        raise AladError(f"Expected room to write in {folder}. Received: {one_line(error)}.") from error
+    tf.saved_model.save(served, str(folder), signatures=functions)
+    shutil.rmtree(folder / "variables" / "variables_temp", ignore_errors=True)  # there if TensorFlow cannot remove it
     names: dict[str, str] = {}
     if detector.preprocessing:
         names = {argument(place): name for place, name in enumerate(detector.preprocessing["columns"])}

@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import conftest
 import numpy as np
 import pytest
+import tensorflow as tf
 from command import refused, run
 from exported_models import (
     array_model,
@@ -141,6 +143,32 @@ def test_full_target_leaves_nothing(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "File too large" in done.stderr.splitlines()[-1]
     assert not list(tmp_path.iterdir())
+
+
+def test_warm_up_requests_that_cannot_be_written(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The error of TensorFlow's writer was a traceback."""
+    error = tf.errors.UnknownError(None, None, "tf_serving_warmup_requests; Input/output error")
+    with patch.object(export, "write_warm_up", side_effect=error):
+        line = refused(capfd, "export", table_folder("imputed"), tmp_path / "name")
+    assert "Expected room to write in" in line and "Input/output error" in line
+    assert list((tmp_path / "name").iterdir()) == []
+
+
+def test_temporary_folder_that_tensorflow_cannot_remove(tmp_path: Path) -> None:
+    """It became part of the version."""
+    save = tf.saved_model.save
+
+    def with_remains(served: tf.Module, folder: str, **options: object) -> None:
+        save(served, folder, **options)
+        (Path(folder) / "variables" / "variables_temp").mkdir()
+        (Path(folder) / "variables" / "variables_temp" / "part-00000-of-00001.index").touch()
+
+    with patch.object(tf.saved_model, "save", with_remains), patch.object(export, "check"):
+        version = export.export(array_source(), tmp_path)
+    assert {path.name for path in (version / "variables").iterdir()} == {
+        "variables.index",
+        "variables.data-00000-of-00001",
+    }
 
 
 @pytest.mark.parametrize(
