@@ -59,7 +59,7 @@ def score_file(
         top: write only this many rows with the largest scores, largest first.
         sort: write the largest scores first, with all rows in memory.
         overwrite: replace an existing output.
-        raw_text: write text to .csv unchanged, without the apostrophes of `spreadsheets.neutral`.
+        raw_text: write text to .csv unchanged, without the apostrophes of `spreadsheets.neutral_column`.
 
     Returns:
         A report of a few lines.

@@ -32,7 +32,7 @@ class Style(NamedTuple):
     Args:
         sep: separator of cells.
         decimal: decimal mark of numbers.
-        raw_text: write text unchanged; otherwise escape it with `spreadsheets.neutral`.
+        raw_text: write text unchanged; otherwise escape it with `spreadsheets.neutral_column`.
     """
 
     sep: str = ","
