@@ -231,7 +231,8 @@ def _numbers_of(usual: Usual) -> dict[str, np.ndarray]:
     """Arrays of the usual values; the features of categorical columns are known from the preprocessing."""
     arrays = {"low": usual.low, "high": usual.high, "error": usual.error}
     if usual.categories is not None:
-        arrays.update(rows=usual.categories.rows, surprise=usual.categories.usual)
+        known = usual.categories
+        arrays.update(rows=known.rows, surprise=known.usual, rarity=known.rarity)
     return arrays
 
 
@@ -242,13 +243,19 @@ def _sound_usual(arrays: dict[str, np.ndarray], width: int, blocks: Blocks) -> U
         if not 0 < len(arrays["rows"]) <= MOST_REFERENCES:
             raise ValueError(f"{len(arrays['rows'])} rows of usual categories")
         shapes.update(rows=(len(arrays["rows"]), width), surprise=(len(blocks),))
+        arrays = {"rarity": np.zeros(len(blocks), np.float32), **arrays}  # earlier folders have none
+        shapes["rarity"] = (len(blocks),)
     for name, shape in shapes.items():
         numbers = arrays[name]
         if numbers.shape != shape or numbers.dtype != np.float32 or not np.isfinite(numbers).all():
             raise ValueError(f"usual values ({name}) that are not finite, or of the shape {list(numbers.shape)}")
-    known = Categories(blocks, arrays["rows"], arrays["surprise"]) if "surprise" in arrays else None
-    if not (arrays["error"] > 0.0).all() or (known is not None and not (known.usual > 0.0).all()):
-        raise ValueError("a usual error or surprise that is not positive")
+    known = None
+    if "surprise" in arrays:
+        known = Categories(blocks, arrays["rows"], arrays["surprise"], arrays["rarity"])
+        if not ((known.usual > 0.0).all() and (arrays["rarity"] >= 0.0).all()):
+            raise ValueError("a usual surprise that is not positive, or a rarity that is negative")
+    if not (arrays["error"] > 0.0).all():
+        raise ValueError("a usual error that is not positive")
     return Usual(arrays["low"], arrays["high"], arrays["error"], known)
 
 

@@ -29,9 +29,9 @@ class Usual:
     this, one wrong cell would spoil the reconstruction of all other cells and would not stand out.
 
     The contribution of a number is its difference from the expected value divided by `error`: its surprise in nats, if
-    differences had a Laplace distribution. The contribution of a category is its surprise in nats
-    (`Categories.chances`), divided by the usual surprise if that is more than 1. It is assigned to the feature of the
-    category, or of the most likely one if the category is unseen.
+    differences had a Laplace distribution. The contribution of a category is in nats too: the negative logarithm of the
+    fraction of normal rows with such a surprise (`Categories.chances`). It is assigned to the feature of the category,
+    or of the most likely one if the category is unseen.
 
     Args:
         low, high: [d] quantiles of the values.
@@ -49,8 +49,6 @@ class Usual:
         """Learn usual values from normal rows x [n, d], in scaled units."""
         low, high = (np.quantile(x, tail, axis=0).astype(np.float32) for tail in (TAIL, 1.0 - TAIL))
         usual = cls(low, high, np.ones_like(low), categories)
-        if categories is not None:
-            usual = replace(usual, categories=replace(categories, usual=usual._usual_surprise(x)))
         error = np.abs(x - usual.explain(x, reconstruct)[0]).mean(axis=0)
         floor = max(LEAST * float(np.median(error)), float(np.finfo(np.float32).tiny))
         return replace(usual, error=np.clip(error, floor, LARGEST).astype(np.float32))
@@ -89,15 +87,6 @@ class Usual:
         """Rows with numbers in [low, high], and their own categories."""
         moved = tf.clip_by_value(x, self.low, self.high)
         return moved if self.categories is None else self.categories.put_into(moved, self.categories.of(x))
-
-    def _usual_surprise(self, x: np.ndarray) -> np.ndarray:
-        """Mean surprise of each categorical column on normal rows x, at least 1."""
-        assert self.categories is not None
-        sums = np.zeros(len(self.categories.blocks))
-        for chunk in self._chunks(x):
-            chances = self.categories.chances(self._moved(tf.constant(chunk)))
-            sums += [float(tf.reduce_sum(surprise)) for _, surprise in chances]
-        return np.maximum(sums / len(x), 1.0).astype(np.float32)
 
     def _chunks(self, x: np.ndarray) -> Iterator[np.ndarray]:
         size = CHUNK_NUMBERS if self.categories is None else CHUNK_ROWS

@@ -6,7 +6,7 @@ A categorical column is a block of one-hot features; a category not seen in trai
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import tensorflow as tf
@@ -14,6 +14,7 @@ import tensorflow as tf
 Blocks = Sequence[tuple[int, int]]  # (start, stop) of the features of each categorical column
 
 VOTERS = 20  # number of nearest training rows with a full vote; votes fall to 0 at twice this number
+CHUNK_ROWS = 512  # stored rows whose surprises are computed at a time
 SAME = 1e-2  # squared distance below which a training row is the row itself; rounding errors of float32 are smaller
 
 
@@ -30,17 +31,25 @@ class Categories:
     Args:
         blocks: (start, stop) of the features of the C categorical columns.
         rows: [m, d] training rows in scaled units.
-        usual: [C] mean surprise on normal rows, at least 1.
+        usual: [C] mean surprise of the training rows, at least 1.
+        rarity: [C] -log of the fraction of the training rows with a surprise; 0 for models of earlier versions.
     """
 
     blocks: Blocks
     rows: np.ndarray
     usual: np.ndarray
+    rarity: np.ndarray
 
     @classmethod
     def of_rows(cls, rows: np.ndarray, blocks: Blocks) -> Categories:
-        """Create from stored training rows [m, d], without usual surprises."""
-        return cls(tuple(blocks), rows, np.ones(len(blocks), np.float32))
+        """Create from stored training rows [m, d]; their own surprises tell which are usual."""
+        known = cls(tuple(blocks), rows, np.ones(len(blocks), np.float32), np.zeros(len(blocks), np.float32))
+        starts = range(0, len(rows), CHUNK_ROWS)
+        chances = [known.chances(tf.constant(rows[start : start + CHUNK_ROWS])) for start in starts]
+        surprises = np.concatenate([np.stack([surprise for _, surprise in chunk], axis=1) for chunk in chances])
+        usual = np.maximum(surprises.mean(axis=0), 1.0)
+        rarity = -np.log(((surprises > 0.0).sum(axis=0) + 1.0) / (len(rows) + 1.0))
+        return replace(known, usual=usual.astype(np.float32), rarity=rarity.astype(np.float32))
 
     def chances(self, x: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
         """Probability of each category of a column, given the other columns of the row.
@@ -91,12 +100,17 @@ class Categories:
         return [part * own + (1.0 - part) * chance for part, own, (chance, _) in zip(kept, self.of(x), chances)]
 
     def contributions(self, x: tf.Tensor, chances: Sequence[tuple[tf.Tensor, tf.Tensor]]) -> list[tf.Tensor]:
-        """Surprise relative to the usual one, at the feature of the category or of the most likely one: [n, k] each."""
+        """-log P(S >= s) of a surprise s, at the feature of the category or of the most likely one: [n, k] each.
+
+        S is the surprise of a normal row: positive in a fraction exp(-rarity) of the rows, and then exponential with
+        the mean `usual`. So P(S >= s) = exp(-rarity - s / usual). The rarity is weighted by 1 - exp(-s), so that
+        contributions have no step at 0.
+        """
         found = []
-        for own, (chance, surprise), usual in zip(self.of(x), chances, self.usual):
+        for own, (chance, surprise), usual, rarity in zip(self.of(x), chances, self.usual, self.rarity):
             seen = tf.reduce_sum(own, axis=1, keepdims=True) > 0.5
             place = tf.where(seen, own, tf.one_hot(tf.argmax(chance, axis=1), own.shape[1]))
-            found.append(place * (surprise / usual)[:, None])
+            found.append(place * (surprise / usual + (1.0 - tf.exp(-surprise)) * rarity)[:, None])
         return found
 
     def _weight(self) -> np.ndarray:

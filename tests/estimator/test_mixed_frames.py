@@ -16,6 +16,7 @@ from sklearn.model_selection import GridSearchCV
 
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.estimator.alad import ALAD
+from alad_tf.io import model_folder
 from alad_tf.tabular.model import Model
 
 pytestmark = pytest.mark.minutes(1)
@@ -69,6 +70,26 @@ def test_folder_of_a_mixed_frame(tmp_path: Path, capfd: pytest.CaptureFixture[st
     again, _ = Model.load(tmp_path / "model").scored(new)
     np.testing.assert_array_equal(again["score"], scored)
     pd.testing.assert_frame_equal(ALAD.load(tmp_path / "model").explain(new), fitted().explain(new), check_exact=True)
+
+
+def test_folders_without_rarities_explain_as_before(tmp_path: Path) -> None:
+    """The contribution of a category was its surprise over the usual one."""
+    new = rows(30, seed=1)
+    fitted().save(tmp_path / "model")
+    documents, arrays = model_folder.read(tmp_path / "model")
+    rarity = arrays["usual"].pop("rarity")
+    assert rarity.shape == (2,) and np.all(rarity > 0.0)
+    model_folder.write(tmp_path / "model", documents, arrays)
+    earlier = ALAD.load(tmp_path / "model")
+    expected, now = (model.explain(new, top=6).set_index(["row", "feature"]) for model in (earlier, fitted()))
+    known = earlier.usual_.categories
+    assert known is not None and np.all(known.rarity == 0.0)
+    same = expected["contribution"] == now["contribution"].reindex(expected.index)
+    assert same.drop(["color", "ok"], level="feature").all() and not same.all()
+    arrays["usual"]["rarity"] = -rarity
+    model_folder.write(tmp_path / "model", documents, arrays)
+    with pytest.raises(DataError, match="a rarity that is negative"):
+        ALAD.load(tmp_path / "model")
 
 
 def test_scores_are_float32_and_finite_with_unseen_categories(monkeypatch: pytest.MonkeyPatch) -> None:
