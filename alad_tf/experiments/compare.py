@@ -21,7 +21,7 @@ from alad_tf.baselines import classical
 from alad_tf.columns.encoder import TrainingCells
 from alad_tf.errors import AladError, DataError, SettingsError, one_line
 from alad_tf.estimator.alad import ALAD
-from alad_tf.io import atomic, manifest, model_folder
+from alad_tf.io import atomic, locks, manifest, model_folder
 from alad_tf.report import plots, results
 from alad_tf.report.rendering import FORMATS, Figure, Table
 from alad_tf.report.results import METRICS
@@ -103,7 +103,14 @@ def compare(rows: Rows, methods: Sequence[str], seeds: Sequence[int], output: Pa
 
     Raises:
         SettingsError: the folder was used for other rows.
+        AladError: another process compares in the folder.
     """
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with locks.claimed(output):
+        return _compared(rows, methods, seeds, output)
+
+
+def _compared(rows: Rows, methods: Sequence[str], seeds: Sequence[int], output: Path) -> str:
     _require_same(output, rows)
     wanted = [(method, seed) for method in methods for seed in (seeds[:1] if method in DRAWS_NOTHING else seeds)]
     paths = {(method, seed): output / "runs" / f"{method}-seed{seed}.json" for method, seed in wanted}

@@ -16,6 +16,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from alad_tf.estimator.alad import ALAD
 from alad_tf.experiments import compare
+from alad_tf.io import locks
 from alad_tf.report.results import METRICS
 
 SIMPLE = ["--methods", "kNN", "IF"]
@@ -103,6 +104,15 @@ def test_a_method_that_fails(call: list[object], monkeypatch: pytest.MonkeyPatch
     assert run(*call, *SIMPLE) == 0
     assert "IF failed: ValueError: no room" in (tmp_path / "found" / "table.md").read_text()
     assert [path.name for path in (tmp_path / "found" / "runs").iterdir()] == ["kNN-seed0.json"]
+
+
+@pytest.mark.skipif(not locks.SUPPORTED, reason="no file locks")
+def test_two_comparisons_in_one_folder(call: list[object], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Two with other rows that began at the same time could mix their runs in one table."""
+    with locks.claimed(tmp_path / "found"):
+        line = refused(capfd, *call, *SIMPLE)
+    assert f"a folder that no other process is using. Received: {tmp_path / 'found'}, used by process" in line
+    assert {path.name for path in tmp_path.iterdir()} == {"train.csv", "test.csv"}
 
 
 def test_what_is_refused(call: list[object], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
