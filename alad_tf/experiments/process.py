@@ -112,7 +112,7 @@ def _work(settings: AnySettings, seed: int, run_dir: Path, data_dir: Path | None
 
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
-        with open(workers.this(settings.strategy).log(run_dir), "ab") as log:
+        with open(workers.this(settings.strategy).log(run_dir), "ab", opener=_opened_here) as log:
             os.dup2(log.fileno(), sys.stderr.fileno())
         from alad_tf.experiments import run as experiment
 
@@ -124,6 +124,11 @@ def _work(settings: AnySettings, seed: int, run_dir: Path, data_dir: Path | None
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if asked:  # too late for this run, but there must be no other
         sys.exit()
+
+
+def _opened_here(path: str, flags: int) -> int:
+    """Open a file of the folder: no link to a file elsewhere, and no pipe, for whose reader it would wait."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
 
 
 class _Warnings(logging.Handler):

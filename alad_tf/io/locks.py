@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -28,7 +29,7 @@ def locked(path: Path, file: Path | None = None, what: str = "a folder") -> Iter
         what: name of `path` in the message.
 
     Raises:
-        AladError: another process holds the lock, or the system has no flock.
+        AladError: another process holds the lock, its file is a link or no file, or the system has no flock.
     """
     if not SUPPORTED:
         raise AladError(
@@ -63,14 +64,30 @@ def try_lock(descriptor: int) -> bool:
 
 def _open_locked(file: Path, path: Path, what: str) -> int:
     while True:
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        _require_plain(file)
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         try:
             if not try_lock(descriptor):
-                owner = f"used by process {os.read(descriptor, 20).decode() or 'unknown'}"
-                raise AladError(f"Expected {what} that no other process is using. Received: {path}, {owner}.")
+                number = os.read(descriptor, 20)
+                owner = number.decode() if number.isdigit() else "unknown"
+                raise AladError(
+                    f"Expected {what} that no other process is using. Received: {path}, used by process {owner}."
+                )
             if file.exists() and os.path.samestat(os.fstat(descriptor), os.stat(file)):
                 return descriptor
         except BaseException:
             os.close(descriptor)
             raise
         os.close(descriptor)  # the owner removed the file between the two calls, so this lock protects nothing
+
+
+def _require_plain(file: Path) -> None:
+    """Refuse a lock file that is a link, through which a file elsewhere would be overwritten, or no file at all."""
+    try:
+        found = file.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        raise AladError(
+            f"Expected a lock file of alad_tf in {file}. Received: a link, a folder or another special file. Remove it."
+        )

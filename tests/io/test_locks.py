@@ -33,6 +33,27 @@ def test_lock_names_its_owner_and_dies_with_it(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("kind", ["symbolic link", "hard link", "dangling link", "folder", "FIFO"])
+def test_lock_file_that_is_none(tmp_path: Path, kind: str) -> None:
+    """The number of the process was written to the file that a link led to."""
+    file, other = tmp_path / "lock", tmp_path / "letter.txt"
+    other.write_text("mine")
+    if kind == "symbolic link":
+        file.symlink_to(other)
+    elif kind == "hard link":
+        os.link(other, file)
+    elif kind == "dangling link":
+        file.symlink_to("new.txt")
+    elif kind == "folder":
+        file.mkdir()
+    else:
+        os.mkfifo(file)
+    says = f"Expected a lock file of alad_tf in {file}. Received: a link"
+    with pytest.raises(AladError, match=says), locks.locked(tmp_path):
+        pass
+    assert other.read_text() == "mine" and {path.name for path in tmp_path.iterdir()} == {"lock", "letter.txt"}
+
+
 def test_lock_on_a_removed_file_is_taken_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The owner removes the file after we open it and before we lock it."""
     try_lock, calls = locks.try_lock, []

@@ -61,6 +61,33 @@ def another_process_works_in_the_folder(scene: Scene) -> Arguments:
     return arguments
 
 
+@fault(FOLDER, r"seed 1: Expected a lock file of alad_tf in .*/seed1/lock. Received: a link")
+def lock_of_a_run_is_a_link_to_a_file_elsewhere(scene: Scene) -> Arguments:
+    arguments = scene.inline()
+    linked(scene, "lock")
+    return arguments
+
+
+@fault(FOLDER, r"seed 1: .*Too many levels of symbolic links: '.*/seed1/log.txt'")
+def log_of_a_run_is_a_link_to_a_file_elsewhere(scene: Scene) -> Arguments:
+    arguments = scene.inline()
+    linked(scene, "log.txt")
+    return arguments
+
+
+@fault(FOLDER, r"seed 1: .*No such device or address: '.*/seed1/log.txt'")
+def log_of_a_run_is_a_pipe(scene: Scene) -> Arguments:
+    arguments = scene.inline()
+    os.mkfifo(scene.run_dir(1) / "log.txt")
+    return arguments
+
+
+def linked(scene: Scene, name: str) -> None:
+    """Put a link to a file outside in a run's folder."""
+    (scene.folder / "letter.txt").write_text("mine")
+    (scene.run_dir(1) / name).symlink_to(scene.folder / "letter.txt")
+
+
 @fault(FOLDER, "Not a directory: '?results")
 def results_folder_is_a_file(scene: Scene) -> Arguments:
     (scene.folder / "results").write_text("mine")
