@@ -221,11 +221,20 @@ def table(outcomes: Iterable[Outcome]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def merged(new: str, there: str) -> str:
+    """A table with the rows of another one for commands that it lacks."""
+    top, rows = new.splitlines()[:2], new.splitlines()[2:]
+    swept = {row.split(" | ")[0] for row in rows}
+    kept = [row for row in there.splitlines() if row.split(" | ")[0] in {f"| {job}" for job in JOBS} - swept]
+    ordered = sorted([*rows, *kept], key=lambda row: list(JOBS).index(row.split(" | ")[0][2:]))
+    return "\n".join([*top, *ordered]) + "\n"
+
+
 def write_table(outcomes: Iterable[Outcome]) -> None:
-    """Write the table to docs/faults.md."""
+    """Write the table to docs/faults.md; rows of commands without outcomes stay."""
     head, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-    tail = rest.split(END)[1]
-    PAGE.write_text(f"{head}{BEGIN}\n{table(outcomes)}\n{END}{tail}", encoding="utf-8")
+    there, tail = rest.split(END)
+    PAGE.write_text(f"{head}{BEGIN}\n{merged(table(outcomes), there)}\n{END}{tail}", encoding="utf-8")
 
 
 if __name__ == "__main__":

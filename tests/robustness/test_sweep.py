@@ -118,6 +118,16 @@ def test_calls_name_their_files(tmp_path: Path) -> None:
     ]
 
 
+def test_rows_of_other_commands_stay() -> None:
+    outcomes = [sweep_calls.Outcome("score", "rename", 1, "SIGKILL", "killed", "", "")]
+    there = "| fit | write | 1 | 2 |\n| score | close | 3 | 4 |\n| export | fsync | 5 | 6 |\n| gone | fsync | 7 | 8 |\n"
+    assert sweep_calls.merged(sweep_calls.table(outcomes), there).splitlines()[2:] == [
+        "| fit | write | 1 | 2 |",
+        "| score | rename | 1 | 1 | 1 | 0 | 0 | 0 |",
+        "| export | fsync | 5 | 6 |",
+    ]
+
+
 def test_table_counts_points_and_faults() -> None:
     outcomes = [
         sweep_calls.Outcome("fit", "rename", number, effect, end, "", problem)
