@@ -242,9 +242,8 @@ def _sound_usual(arrays: dict[str, np.ndarray], width: int, blocks: Blocks) -> U
     if "surprise" in arrays:
         if not 0 < len(arrays["rows"]) <= MOST_REFERENCES:
             raise ValueError(f"{len(arrays['rows'])} rows of usual categories")
-        shapes.update(rows=(len(arrays["rows"]), width), surprise=(len(blocks),))
         arrays = {"rarity": np.zeros(len(blocks), np.float32), **arrays}  # earlier folders have none
-        shapes["rarity"] = (len(blocks),)
+        shapes.update(rows=(len(arrays["rows"]), width), surprise=(len(blocks),), rarity=(len(blocks),))
     for name, shape in shapes.items():
         numbers = arrays[name]
         if numbers.shape != shape or numbers.dtype != np.float32 or not np.isfinite(numbers).all():
@@ -252,7 +251,7 @@ def _sound_usual(arrays: dict[str, np.ndarray], width: int, blocks: Blocks) -> U
     known = None
     if "surprise" in arrays:
         known = Categories(blocks, arrays["rows"], arrays["surprise"], arrays["rarity"])
-        if not ((known.usual > 0.0).all() and (arrays["rarity"] >= 0.0).all()):
+        if not ((known.usual > 0.0).all() and (known.rarity >= 0.0).all()):
             raise ValueError("a usual surprise that is not positive, or a rarity that is negative")
     if not (arrays["error"] > 0.0).all():
         raise ValueError("a usual error that is not positive")
