@@ -34,6 +34,7 @@ sys.path.insert(0, str(CHECKOUT / "tests"))  # called as a script
 
 # isort: split
 
+import faults_page  # noqa: E402
 import fuzz_files  # noqa: E402
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
@@ -67,8 +68,6 @@ TITLES = {
     "run": "folder of a run",
     "model": "model folder",
 }
-PAGE = CHECKOUT / "docs" / "faults.md"
-BEGIN, END = "<!-- rounds -->\n", "<!-- end of rounds -->\n"
 
 
 def case(make: Make, number: int, seed: int, folder: Path) -> str:
@@ -302,12 +301,6 @@ def table(found: Sequence[Round]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_table(found: Sequence[Round]) -> None:
-    """Write the table to docs/faults.md."""
-    head, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-    PAGE.write_text(f"{head}{BEGIN}\n{table(found)}\n{END}{rest.split(END)[1]}", encoding="utf-8")
-
-
 def _megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
@@ -329,7 +322,7 @@ def main() -> int:
     options = parser.parse_args()
     recorded = rounds(options.record) if options.record else []
     if options.write_table:
-        write_table(recorded)
+        faults_page.write("rounds", f"\n{table(recorded)}\n")
         return 0
     end, findings = time.monotonic() + options.seconds, 0
     with tempfile.TemporaryDirectory() as temporary:

@@ -33,6 +33,7 @@ sys.path.insert(0, str(CHECKOUT / "tests"))  # called as a script
 
 # isort: split
 
+import faults_page  # noqa: E402
 import numpy as np  # noqa: E402
 import openpyxl  # noqa: E402
 from workbooks import with_shared_texts  # noqa: E402
@@ -44,8 +45,6 @@ from alad_tf.tabular import fit, readers, score  # noqa: E402, F401  # imported 
 from alad_tf.tabular.steady import steady  # noqa: E402
 
 SECONDS, MEGABYTES = 60.0, 1000  # of CPU time and of peak memory that a case may take
-PAGE = CHECKOUT / "docs" / "faults.md"
-BEGIN, END = "<!-- inputs -->\n", "<!-- end of inputs -->\n"
 Make = Callable[[Path], Sequence[object]]
 FIT = ("fit", "rows.csv", "--model", "model")
 
@@ -385,8 +384,7 @@ if __name__ == "__main__":
     found = [outcome(name) for name in CASES]
     lines = "\n".join(rows(found))
     if options.write_table:
-        head, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-        PAGE.write_text(f"{head}{BEGIN}\n{lines}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")
+        faults_page.write("inputs", f"\n{lines}\n\n")
     else:
         print(lines)
     problems = [f"{one.name}: {one.problem}: {one.lines[-3:]}" for one in found if one.problem]

@@ -31,6 +31,7 @@ sys.path.insert(0, str(CHECKOUT / "tests"))  # called as a script
 
 # isort: split
 
+import faults_page  # noqa: E402
 import traced  # noqa: E402
 from sweep_jobs import JOBS, Bits, Job, leftovers  # noqa: E402
 from traced import Point  # noqa: E402
@@ -41,8 +42,6 @@ KILL = "SIGKILL"
 NOT_REACHED = "not reached"
 ERRORS = ("EIO", "ENOSPC", "EACCES")
 BY_SUFFIX = ("write", "close")
-PAGE = CHECKOUT / "docs" / "faults.md"
-BEGIN, END = "<!-- sweep -->\n", "<!-- end of sweep -->\n"
 
 
 @dataclass(frozen=True)
@@ -232,9 +231,7 @@ def merged(new: str, there: str) -> str:
 
 def write_table(outcomes: Iterable[Outcome]) -> None:
     """Write the table to docs/faults.md; rows of commands without outcomes stay."""
-    head, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-    there, tail = rest.split(END)
-    PAGE.write_text(f"{head}{BEGIN}\n{merged(table(outcomes), there)}\n{END}{tail}", encoding="utf-8")
+    faults_page.write("sweep", f"\n{merged(table(outcomes), faults_page.part('sweep'))}\n")
 
 
 if __name__ == "__main__":

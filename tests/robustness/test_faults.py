@@ -15,8 +15,8 @@ from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
 
+import faults_page
 import pytest
-from conftest import CHECKOUT
 from faults import FAULTS, Arguments, Earlier, Fault, Said, Scene
 
 from alad_tf.cli import main as command_line
@@ -30,8 +30,6 @@ for cases in (
     "fault_cases_calls",
 ):  # in the order of the table
     importlib.import_module(cases)
-PAGE = CHECKOUT / "docs" / "faults.md"
-BEGIN, END = "<!-- cases -->\n", "<!-- end of cases -->\n"
 ROWS: dict[str, str] = {}  # of the table, by name of the case
 
 
@@ -108,9 +106,7 @@ def test_names_are_their_own() -> None:
 
 def test_table_in_the_docs(request: pytest.FixtureRequest) -> None:
     """Rows of cases that were not run are not compared."""
-    page = PAGE.read_text(encoding="utf-8")
-    head, rest = page.split(BEGIN)
-    committed, tail = rest.split(END)
+    committed = faults_page.part("cases")
     there = {line.split(" | ")[0][2:]: line for line in committed.splitlines() if line.startswith("| ")}
     groups = len({case.group for case in FAULTS})
     table = f"{len(FAULTS)} faults in {groups} groups.\n\n" + "".join(
@@ -120,6 +116,6 @@ def test_table_in_the_docs(request: pytest.FixtureRequest) -> None:
         for group, cases in groupby(FAULTS, lambda case: case.group)
     )
     if request.config.getoption("--write-table"):
-        PAGE.write_text(f"{head}{BEGIN}\n{table}{END}{tail}", encoding="utf-8")
+        faults_page.write("cases", f"\n{table}")
         return
     assert committed == f"\n{table}", "call pytest tests/robustness/test_faults.py --write-table"
