@@ -13,7 +13,7 @@ from types import ModuleType
 VARIABLE = "TF_CPP_MIN_LOG_LEVEL"
 CHOSEN = os.environ.get(VARIABLE)  # by the user, or by the process that started this one
 EVERYTHING, FATAL = "0", "3"
-_INFORMATION = rb"I\d{4} |WARNING: All log messages before absl::InitializeLog"
+INFORMATION = rb"I\d{4} |WARNING: All log messages before absl::InitializeLog"
 _STANDARD_ERROR = 2
 
 
@@ -42,7 +42,7 @@ class _QuietImport:
             execute = spec.loader.exec_module
 
             def exec_module(module: ModuleType) -> None:
-                with _without_information():
+                with without_lines(INFORMATION):
                     execute(module)
 
             spec.loader.exec_module = exec_module  # type: ignore[method-assign]
@@ -50,8 +50,11 @@ class _QuietImport:
 
 
 @contextmanager
-def _without_information() -> Iterator[None]:
-    """Write what the body writes to the standard error of the process after it, without lines of information."""
+def without_lines(pattern: bytes) -> Iterator[None]:
+    """Write what the body writes to the standard error of the process after it, without lines that begin as `pattern`.
+
+    Leaves nothing out at log level 0.
+    """
     import tempfile  # slow to import
 
     try:
@@ -68,5 +71,5 @@ def _without_information() -> Iterator[None]:
             os.close(kept)
             written.seek(0)
             for line in written:
-                if not re.match(_INFORMATION, line):
+                if os.environ.get(VARIABLE) == EVERYTHING or not re.match(pattern, line):
                     os.write(_STANDARD_ERROR, line)

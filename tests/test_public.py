@@ -63,10 +63,17 @@ def test_importing_prints_nothing() -> None:
 
 def test_errors_of_an_import_are_not_left_out(capfd: pytest.CaptureFixture[str]) -> None:
     lines = b"I0000 00:00:1.2 3 port.cc:153] oneDNN is on\nE0000 00:00:1.2 3 dso.cc:1] no such library\nTraceback\n"
-    with pytest.raises(ImportError), _tensorflow_log._without_information():
+    with pytest.raises(ImportError), _tensorflow_log.without_lines(_tensorflow_log.INFORMATION):
         os.write(2, lines)
         raise ImportError
     assert capfd.readouterr().err == "E0000 00:00:1.2 3 dso.cc:1] no such library\nTraceback\n"
+
+
+def test_no_line_is_left_out_at_level_0(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(LEVEL, _tensorflow_log.EVERYTHING)
+    with _tensorflow_log.without_lines(b""):
+        os.write(2, b"a line\n")
+    assert capfd.readouterr().err == "a line\n"
 
 
 def test_everything_is_logged_where_it_is_asked_for() -> None:

@@ -267,6 +267,13 @@ def _dataset_names(text: str) -> list[str]:
     return [name for name in OF_TABLES if name in names]
 
 
+def _results(text: str) -> Path:
+    from alad_tf.io.model_folder import require_outside  # imports NumPy, which --help does not need
+
+    require_outside(Path(text))
+    return Path(text)
+
+
 def _class_numbers(text: str) -> list[int]:
     if text == "all":
         return list(range(CLASSES))
@@ -277,6 +284,7 @@ def _class_numbers(text: str) -> list[int]:
 
 
 PATH = Value("a path", Path)
+RESULTS = Value("a results folder outside of model folders", _results)
 POSITIVE = whole(1)
 NOT_NEGATIVE = whole(0)
 SEED = whole(0, 2**32 - 1)
@@ -351,7 +359,7 @@ data_dir = option(
 )
 out = option(
     "--out",
-    PATH,
+    RESULTS,
     "DIR",
     "results folder",
     default=default_out,

@@ -15,6 +15,7 @@ from alad_tf.cli.arguments import (
     Command,
     Decorated,
     argument,
+    flag,
     one_of,
     option,
     whole,
@@ -114,15 +115,23 @@ alad convert results/kdd99/ALAD/seed0 kdd99.tflite --score l1
 """,
 )
 @_source
-@argument("output", PATH, "FILE", "output, in .onnx (needs the extra `onnx`) or .tflite")
+@argument("output", PATH, "FILE", "new file in .onnx (needs the extra `onnx`) or .tflite")
+@flag("--overwrite", "replace an existing file")
 def convert(
-    source: Path, output: Path, threshold: float | None, contamination: float | None, score: str | None
+    source: Path,
+    output: Path,
+    overwrite: bool,
+    threshold: float | None,
+    contamination: float | None,
+    score: str | None,
 ) -> None:
     """Convert a model to ONNX or TensorFlow Lite."""
+    from alad_tf.io import outputs
     from alad_tf.serving.convert import convert as write
 
-    loaded = _loaded(source, threshold, contamination, score)
-    write(loaded.detector, output)
+    with outputs.claimed(output, overwrite, source):
+        loaded = _loaded(source, threshold, contamination, score)
+        write(loaded.detector, output)
     say(f"{_threshold(loaded)}\nconverted: {output}")
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from alad_tf.errors import SettingsError
+from alad_tf.io import model_folder
 from alad_tf.model import keras_versions
 from alad_tf.model.networks import Networks
 
@@ -57,6 +58,7 @@ class TensorBoardWriter(tf.keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self.networks, self.every, self.pictures = networks, every, pictures
+        model_folder.require_outside(Path(log_dir))
         try:
             Path(log_dir).mkdir(parents=True, exist_ok=True)
             self.writer = tf.summary.create_file_writer(str(log_dir))

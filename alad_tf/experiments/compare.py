@@ -102,9 +102,10 @@ def compare(rows: Rows, methods: Sequence[str], seeds: Sequence[int], output: Pa
         The table and a conclusion about ALAD, as text.
 
     Raises:
-        SettingsError: the folder was used for other rows.
+        SettingsError: the folder was used for other rows, or is in a model folder.
         AladError: another process compares in the folder.
     """
+    model_folder.require_outside(output)
     output.parent.mkdir(parents=True, exist_ok=True)
     with locks.claimed(output):
         return _compared(rows, methods, seeds, output)
@@ -237,8 +238,7 @@ def _require_same(output: Path, rows: Rows) -> None:
                 "--output, or remove that folder."
             )
         return
-    taken = output.exists() and (not output.is_dir() or any(output.iterdir()))
-    if taken or model_folder.is_model_folder(output.parent):
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise SettingsError(f"Expected a new folder, or one of `alad compare`. Received: {output}.")
     atomic.write_json(path, {"sha256": rows.digest(), "rows": rows.described()})
 

@@ -84,6 +84,21 @@ def is_model_folder(folder: Path) -> bool:
     return content.get("kind") == KIND
 
 
+def require_outside(output: Path) -> None:
+    """Check that an output is neither a model folder nor in one, which any further file would make unreadable.
+
+    Raises:
+        SettingsError: it is.
+    """
+    path = output.resolve()
+    inside = [folder for folder in (path, *path.parents) if is_model_folder(folder)]
+    if inside:
+        raise SettingsError(
+            f"Expected an output outside the model folder {inside[0]}, where it would damage the model. "
+            f"Received: {output}."
+        )
+
+
 def _entries(folder: Path) -> manifest.Entries:
     if not is_model_folder(folder):
         received = f"a folder without its {MANIFEST}" if folder.is_dir() else "a file" if folder.exists() else "nothing"
@@ -114,6 +129,7 @@ def _write_document(path: Path, document: object) -> None:
 
 
 def _require_replaceable(folder: Path) -> None:
+    require_outside(folder.parent)
     if folder.is_symlink() or (folder.exists() and not is_model_folder(folder) and not _is_empty(folder)):
         raise SettingsError(
             f"Expected a new folder or a model folder to replace. Received: {folder}, which is neither. Choose another."

@@ -36,11 +36,7 @@ def require_new(output: Path, overwrite: bool, *inputs: Path | None) -> None:
     Raises:
         SettingsError: the output is an input or is inside one, is in a model folder, is a folder, or exists already.
     """
-    folders = [path for path in inputs if path and model_folder.is_model_folder(path)]
-    if model_folder.is_model_folder(output.parent) or any(_is_inside(output, path) for path in folders):
-        raise SettingsError(
-            f"Expected an output outside the model folder, where it would damage the model. Received: {output}."
-        )
+    model_folder.require_outside(output)
     for path in filter(None, inputs):
         if _is_same(output, path):
             raise SettingsError(f"Expected an output other than the input. Received: {output}.")

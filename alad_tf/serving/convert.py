@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Callable
 import numpy as np
 import tensorflow as tf
 
+from alad_tf._tensorflow_log import without_lines
 from alad_tf.errors import AladError, SettingsError
 from alad_tf.io import atomic
 from alad_tf.serving import lite_interpreter
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 OPSET = 17  # of ONNX
 FORMATS = (".onnx", ".tflite")
+_ANY = rb""
 
 
 def convert(detector: Detector, path: Path | str) -> None:
@@ -79,7 +81,8 @@ def _tflite(detector: Detector) -> bytes:
     function, specs = _scorer(served)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function(*specs)], served)
     try:
-        content: bytes = converter.convert()
+        with without_lines(_ANY):  # counts of the operations that were converted
+            content: bytes = converter.convert()
     except Exception as error:  # the converter has no type of its own
         raise AladError(
             f"Expected operations that TensorFlow Lite has. Received: {str(error).splitlines()[0]}"

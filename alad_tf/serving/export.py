@@ -14,7 +14,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from alad_tf._version import __version__
-from alad_tf.errors import AladError, SettingsError, one_line
+from alad_tf.errors import AladError, one_line
 from alad_tf.io import atomic, model_folder
 from alad_tf.serving import versions
 from alad_tf.serving.checks import check
@@ -45,7 +45,7 @@ def export(source: Source, base: Path | str, *, version: int | None = None) -> P
         OSError: the disk is full, or the folder is not writable.
     """
     base = Path(base)
-    _require_no_model_folder(base)
+    model_folder.require_outside(base)
     number = versions.vacant(base, version)
     base.mkdir(parents=True, exist_ok=True)
     atomic.remove_leftovers(base, ["export"])
@@ -157,12 +157,3 @@ def _put_in_place(staging: Path, version: Path) -> bool:
             return False
         raise
     return True
-
-
-def _require_no_model_folder(base: Path) -> None:
-    """Refuse BASE/NAME in a model folder, which would become unreadable with additional files."""
-    inside = [folder for folder in (base, *base.parents) if model_folder.is_model_folder(folder)]
-    if inside:
-        raise SettingsError(
-            f"Expected BASE/NAME outside of model folders. Received: {base}, in the model folder {inside[0]}."
-        )

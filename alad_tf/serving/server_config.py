@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from alad_tf.errors import DataError, SettingsError
-from alad_tf.io import atomic
+from alad_tf.io import atomic, model_folder
 from alad_tf.serving import versions
 
 MODELS, BATCHING, MONITORING = "models.config", "batching.config", "monitoring.config"
@@ -27,11 +27,12 @@ def write(base: Path, folder: Path, *, served_from: str | None = None, max_batch
 
     Raises:
         DataError: there is no model with a version.
-        SettingsError: a number below 1.
+        SettingsError: a number below 1, or a model folder for the files.
     """
     for what, number in {"max_batch": max_batch, "threads": threads}.items():
         if number < 1:
             raise SettingsError(f"Expected {what} of at least 1. Received: {number}.")
+    model_folder.require_outside(folder)
     names = sorted(path.name for path in base.iterdir() if versions.versions(path)) if base.is_dir() else []
     if not names:
         raise DataError(f"Expected BASE with models, BASE/NAME/VERSION. Received: {base}, without any.")

@@ -98,15 +98,16 @@ def fit_file(
         AladError: invalid options, file or rows; nothing is written.
     """
     with _claimed(folder, overwrite):
-        labels = preparation.labels
+        labels, options = preparation.labels, options or {}
         _require_options(labels, test, validation, false_positive_rate)
+        _require_apart(options.get("log_dir"), folder)
         started = time.monotonic()
         dialect = settled(path, dialect)
         frame = normal_rows(path, preparation, dialect)
         encoder, cells = preparation.encoder(frame)
         chosen = encoder.columns
         judge = None if test is None or labels is None else LabelledRows(test, chosen, labels, dialect)
-        estimator = _trained(TrainingCells(encoder, cells), validation, checkpoint_of(folder), options or {})
+        estimator = _trained(TrainingCells(encoder, cells), validation, checkpoint_of(folder), options)
         if false_positive_rate is not None:
             estimator.set_threshold(false_positive_rate=false_positive_rate)
         data = {"file": path.name, "rows": len(frame), **preparation.described(), "dialect": dialect.to_document()}
@@ -138,6 +139,12 @@ def _require_options(
         raise SettingsError("Expected --label and --normal with --test. Received: neither.")
     if validation == 0.0 and false_positive_rate is not None:
         raise SettingsError("Expected rows held out (--validation) for a false-positive rate. Received: none.")
+
+
+def _require_apart(log_dir: Path | str | None, folder: Path) -> None:
+    """Refuse logs in the future model folder, which could then not be written (SettingsError)."""
+    if log_dir is not None and folder.resolve() in (Path(log_dir).resolve(), *Path(log_dir).resolve().parents):
+        raise SettingsError(f"Expected --log-dir outside the model's folder {folder}. Received: {log_dir}.")
 
 
 def checkpoint_of(folder: Path) -> Path:

@@ -58,3 +58,22 @@ def version_is_there_already(scene: Scene) -> Arguments:
     (scene.folder / "served/name/7").mkdir(parents=True)
     (scene.folder / "served/name/7/saved_model.pb").write_text("mine")
     return [*EXPORT, "--version", 7]
+
+
+@fault(EXPORTS, "Expected an output outside the model folder .*model, where it would damage the model")
+def scorer_is_for_the_model_folder(scene: Scene) -> Arguments:
+    scene.model()
+    return ["convert", "model", "model/scorer.tflite"]
+
+
+@fault(EXPORTS, "Expected a new output. Received: scorer.tflite, which exists. Pass --overwrite to replace it")
+def scorer_is_there_already(scene: Scene) -> Arguments:
+    scene.model()
+    scene.rows("mine", "scorer.tflite")
+    return ["convert", "model", "scorer.tflite"]
+
+
+@fault(EXPORTS, "Expected an output outside the model folder .*model, where it would damage the model")
+def configuration_is_for_the_model_folder(scene: Scene) -> Arguments:
+    scene.model()
+    return ["serve-config", "served", "model"]

@@ -13,6 +13,7 @@ from exported_models import ROWS, array_model, table_folder
 from tolerances import of_estimator
 
 from alad_tf.errors import AladError, SettingsError
+from alad_tf.io import locks
 from alad_tf.options import SCORES
 from alad_tf.serving import convert as converting
 from alad_tf.serving import lite_interpreter, sources
@@ -93,9 +94,20 @@ def test_other_answers_than_the_packages_are_found(tmp_path: Path, monkeypatch: 
 def test_command_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "scorer.tflite"
     assert run("convert", table_folder("imputed"), path, "--threshold", "2.5") == 0
-    assert capfd.readouterr().out.splitlines() == [
-        "threshold 2.5; from: value 2.5, scores of: none",
-        f"converted: {path}",
-    ]
+    said = capfd.readouterr()
+    assert said.out.splitlines() == ["threshold 2.5; from: value 2.5, scores of: none", f"converted: {path}"]
+    assert said.err == "", "the converter's counts of operations"
     assert path.stat().st_size > 1000
     assert "Expected a file in .onnx or .tflite" in refused(capfd, "convert", table_folder("imputed"), tmp_path / "x")
+
+
+def test_existing_files_are_kept(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "scorer.tflite"
+    path.write_text("kept")
+    assert "Pass --overwrite to replace it" in refused(capfd, "convert", table_folder("imputed"), path)
+    with locks.claimed(path):
+        arguments = ("convert", table_folder("imputed"), path, "--overwrite")
+        assert "that no other process is using" in refused(capfd, *arguments)
+    assert path.read_text() == "kept"
+    assert run(*arguments) == 0
+    assert path.stat().st_size > 1000

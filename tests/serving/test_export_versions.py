@@ -69,7 +69,7 @@ def test_two_exports_at_once_are_two_versions(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize("inside", [".", "name"])
 def test_model_folders_are_left_alone(inside: str, tmp_path: Path) -> None:
     folder = shutil.copytree(table_folder("imputed"), tmp_path / "model")
-    with pytest.raises(SettingsError, match="Expected BASE/NAME outside of model folders"):
+    with pytest.raises(SettingsError, match="Expected an output outside the model folder"):
         export.export(array_source(), folder / inside)
     sources.load(folder)
 
