@@ -6,6 +6,7 @@ CLASSICAL = ("OC-SVM", "SGD-OC-SVM", "IF", "mean", "kNN")  # baselines without n
 BASELINE_NAMES = (*CLASSICAL, "DSEBM", "DAGMM", "AnoGAN")
 COMPARED = ("ALAD", "kNN", "LOF", "IF", "OC-SVM", "DSEBM", "DAGMM")  # default methods of `alad compare`
 COMPARABLE = (*COMPARED, "SGD-OC-SVM", "mean")
+SEARCH_STEPS = 500  # of AnoGAN's search for z
 NEIGHBOURS = 5  # k of kNN and of the score "neighbours"
 SCALINGS = ("standard", "minmax", None)  # scaling of features; None: raw values
 PROTOCOL_SCALINGS = (None, "minmax")  # scalings of the paper's data sets

@@ -18,34 +18,17 @@ import yardstick  # before NumPy: it sets the number of threads
 
 import tensorflow as tf
 
-from alad_tf.baselines.anogan import SEARCH_STEPS, Networks, Search
+from alad_tf.baselines.anogan import Networks, Search
 from alad_tf.experiments.latency import in_calls
 from alad_tf.experiments.settings import Settings
 from alad_tf.model import networks, scores
-from architectures import Alad, Gan
+from alad_tf.options import SEARCH_STEPS
+from alad_tf.report import multiplications
 from architectures.kdd99 import GAN
-from architectures.rows import Stack
 
 KDD99 = Settings.of_protocol("kdd99").table
 ROWS = 50
 CALLS = 100  # consecutive calls of ALAD
-
-
-def multiplications(width: int, *stacks: Stack) -> int:
-    """Multiplications for one row in consecutive stacks."""
-    widths = [width, *(row.units for stack in stacks for row in stack)]
-    return sum(a * b for a, b in zip(widths, widths[1:]))
-
-
-def work_of_alad(table: Alad) -> int:
-    """Multiplications for one row: E, G, and Dxx on two pairs."""
-    d = table.n_features
-    return multiplications(d, table.E, table.G) + 2 * multiplications(2 * d, table.Dxx.joint)
-
-
-def work_of_search(table: Gan) -> int:
-    """Multiplications for one row: in each step, forward through G and f, and backward for the gradient of z."""
-    return SEARCH_STEPS * 2 * multiplications(table.latent_dim, table.G, table.D[:-1])
 
 
 def main() -> None:
@@ -73,7 +56,7 @@ def main() -> None:
         search_in_calls_over_alad=times.ratio(a_call_a_step, "ALAD"),
         fastest_search=fastest,
         fastest_search_over_alad=times.ratio(fastest, "ALAD"),
-        multiplications_of_search_over_alad=work_of_search(GAN) / work_of_alad(KDD99),
+        multiplications_of_search_over_alad=multiplications.search_over_alad("kdd99"),
         data=source,
     )
 

@@ -18,13 +18,13 @@ from alad_tf.model.adam import Adam
 from alad_tf.model.batching import Parts, Score, Watch, unwatched
 from alad_tf.model.networks import as_input
 from alad_tf.model.shared_graphs import SharedGraph
+from alad_tf.options import SEARCH_STEPS
 from architectures import rows
 from architectures.rows import Gan
 
 SCORES = ("released", "schlegl")
 VALIDATION: str | None = None
 COSTLY = True
-SEARCH_STEPS = 500
 SEARCH_ADAM = rows.Adam(1e-3, beta1=0.9)
 FEATURE_WEIGHT = 0.1  # lambda
 SEARCH_ROWS = 2048  # rows per search

@@ -17,7 +17,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 import architectures
-from alad_tf.baselines.anogan import SEARCH_STEPS, Networks, Search
+from alad_tf.baselines.anogan import Networks, Search
 from alad_tf.data import loading
 from alad_tf.errors import SettingsError
 from alad_tf.experiments.protocol import PROTOCOLS, of_images
@@ -26,6 +26,7 @@ from alad_tf.experiments.timing import alternate
 from alad_tf.io import atomic
 from alad_tf.model import inference, networks, scores
 from alad_tf.model.networks import as_input
+from alad_tf.options import SEARCH_STEPS
 from alad_tf.report.paper import TABLE_IV
 from alad_tf.typing import Document
 from architectures import Gan
