@@ -15,6 +15,7 @@ CHOSEN = os.environ.get(VARIABLE)  # by the user, or by the process that started
 EVERYTHING, FATAL = "0", "3"
 INFORMATION = rb"I\d{4} |WARNING: All log messages before absl::InitializeLog"
 _STANDARD_ERROR = 2
+_NO_DOCSTRINGS = "Python without docstrings (-OO, PYTHONOPTIMIZE=2), which TensorFlow needs at import"
 
 
 def quiet() -> None:
@@ -42,8 +43,13 @@ class _QuietImport:
             execute = spec.loader.exec_module
 
             def exec_module(module: ModuleType) -> None:
-                with without_lines(INFORMATION):
-                    execute(module)
+                try:
+                    with without_lines(INFORMATION):
+                        execute(module)
+                except TypeError as error:
+                    if sys.flags.optimize > 1:
+                        raise ImportError(_NO_DOCSTRINGS) from error
+                    raise
 
             spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec

@@ -61,6 +61,14 @@ def test_importing_prints_nothing() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_python_without_docstrings() -> None:
+    done = python("import alad_tf.estimator.alad", PYTHONOPTIMIZE="2")
+    if "ImportError" in done.stderr:  # TensorFlow 2.15 reads docstrings at import
+        assert done.stderr.splitlines()[-1].startswith("ImportError: Python without docstrings (-OO, PYTHONOPTIMIZE=2)")
+    else:
+        assert done.returncode == 0
+
+
 def test_errors_of_an_import_are_not_left_out(capfd: pytest.CaptureFixture[str]) -> None:
     lines = b"I0000 00:00:1.2 3 port.cc:153] oneDNN is on\nE0000 00:00:1.2 3 dso.cc:1] no such library\nTraceback\n"
     with pytest.raises(ImportError), _tensorflow_log.without_lines(_tensorflow_log.INFORMATION):

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from alad_tf._version import __version__
-from alad_tf.errors import AladError, one_line
+from alad_tf.errors import AladError, SettingsError, one_line
 from alad_tf.io import atomic, model_folder
 from alad_tf.serving import versions
 from alad_tf.serving.checks import check
@@ -40,12 +40,13 @@ def export(source: Source, base: Path | str, *, version: int | None = None) -> P
         The folder of the version.
 
     Raises:
-        SettingsError: the version exists already, or BASE/NAME is in a model folder.
+        SettingsError: the version exists already, or BASE/NAME is in a model folder or not in UTF-8.
         AladError: the export does not load, or its outputs differ from the package's.
         OSError: the disk is full, or the folder is not writable.
     """
     base = Path(base)
     model_folder.require_outside(base)
+    _require_utf_8(base)
     number = versions.vacant(base, version)
     base.mkdir(parents=True, exist_ok=True)
     atomic.remove_leftovers(base, ["export"])
@@ -157,3 +158,11 @@ def _put_in_place(staging: Path, version: Path) -> bool:
             return False
         raise
     return True
+
+
+def _require_utf_8(base: Path) -> None:
+    """Refuse a path that TensorFlow cannot write to and servers cannot read (SettingsError)."""
+    try:
+        str(base).encode()
+    except UnicodeEncodeError as error:
+        raise SettingsError(f"Expected BASE/NAME in UTF-8. Received: {str(base)!r}.") from error

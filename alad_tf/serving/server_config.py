@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
+
+from google.protobuf.text_encoding import CEscape  # type: ignore[import-untyped]
 
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.io import atomic, model_folder
@@ -23,7 +26,7 @@ def write(base: Path, folder: Path, *, served_from: str | None = None, max_batch
         threads: batches processed at a time.
 
     Returns:
-        The command that starts the server.
+        The command that starts the server, quoted for a shell.
 
     Raises:
         DataError: there is no model with a version.
@@ -56,9 +59,9 @@ def write(base: Path, folder: Path, *, served_from: str | None = None, max_batch
         "batching_parameters_file": folder / BATCHING,
         "monitoring_config_file": folder / MONITORING,
     }
-    return " ".join(["tensorflow_model_server", *(f"--{name}={value}" for name, value in options.items())])
+    return shlex.join(["tensorflow_model_server", *(f"--{name}={value}" for name, value in options.items())])
 
 
 def _model(name: str, path: str) -> str:
-    quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in (name, path))
+    quoted = (CEscape(text, as_utf8=True) for text in (name, path))
     return '  config {{\n    name: "{}"\n    base_path: "{}"\n    model_platform: "tensorflow"\n  }}\n'.format(*quoted)

@@ -74,6 +74,12 @@ def test_model_folders_are_left_alone(inside: str, tmp_path: Path) -> None:
     sources.load(folder)
 
 
+def test_names_that_servers_cannot_read(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="Expected BASE/NAME in UTF-8. Received: "):
+        export.export(array_source(), tmp_path / "m\udcff")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("version", [0, -1, 2**63])
 def test_versions_that_a_server_cannot_read(version: int, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=rf"Expected a version from 1 to 2\*\*63 - 1. Received: {version}"):

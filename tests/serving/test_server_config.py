@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -37,9 +38,12 @@ def test_files(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_paths_are_absolute_and_quoted(tmp_path: Path) -> None:
-    (tmp_path / 'a "b"' / "1").mkdir(parents=True)
-    server_config.write(tmp_path, tmp_path / "config")
-    assert f'base_path: "{tmp_path}/a \\"b\\""' in (tmp_path / "config" / "models.config").read_text()
+    for name in ('a "b"', "a\nb"):
+        (tmp_path / name / "1").mkdir(parents=True)
+    command = server_config.write(tmp_path, tmp_path / "my config")
+    text = (tmp_path / "my config" / "models.config").read_text()
+    assert f'base_path: "{tmp_path}/a \\"b\\""' in text and f'base_path: "{tmp_path}/a\\nb"' in text
+    assert f"--model_config_file={tmp_path}/my config/models.config" in shlex.split(command)
 
 
 def test_faults(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
