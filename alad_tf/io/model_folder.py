@@ -28,7 +28,7 @@ def write(folder: Path, documents: Document, arrays: dict[str, dict[str, np.ndar
         OSError: the disk is full or the path is not writable.
     """
     folder = Path(folder)
-    _require_replaceable(folder)
+    require_replaceable(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     atomic.remove_leftovers(folder.parent, [folder.name])
     with atomic.temporary_folder(folder) as temporary:
@@ -99,6 +99,19 @@ def require_outside(output: Path) -> None:
         )
 
 
+def require_replaceable(folder: Path) -> None:
+    """Check that a model folder can be written: the path is free, an empty folder or a model folder, outside others.
+
+    Raises:
+        SettingsError: it is not.
+    """
+    require_outside(folder.parent)
+    if folder.is_symlink() or (folder.exists() and not is_model_folder(folder) and not _is_empty(folder)):
+        raise SettingsError(
+            f"Expected a new folder or a model folder to replace. Received: {folder}, which is neither. Choose another."
+        )
+
+
 def _entries(folder: Path) -> manifest.Entries:
     if not is_model_folder(folder):
         received = f"a folder without its {MANIFEST}" if folder.is_dir() else "a file" if folder.exists() else "nothing"
@@ -126,14 +139,6 @@ def _write_document(path: Path, document: object) -> None:
         manifest.read_json(path)
     except (TypeError, ValueError) as error:
         raise SettingsError(f"Expected a document that JSON can hold for {path.name}. Received: {error}.") from error
-
-
-def _require_replaceable(folder: Path) -> None:
-    require_outside(folder.parent)
-    if folder.is_symlink() or (folder.exists() and not is_model_folder(folder) and not _is_empty(folder)):
-        raise SettingsError(
-            f"Expected a new folder or a model folder to replace. Received: {folder}, which is neither. Choose another."
-        )
 
 
 def _is_empty(folder: Path) -> bool:

@@ -209,14 +209,11 @@ def _claimed(folder: Path, overwrite: bool) -> Iterator[None]:
 
 def _require_new_folder(folder: Path, overwrite: bool) -> None:
     """Check, before training, that the model folder may be written and is writable."""
+    model_folder.require_replaceable(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder.parent):
         pass
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
-    if not model_folder.is_model_folder(folder):
-        raise SettingsError(f"Expected a new folder for the model. Received: {folder}, which holds something else.")
-    if not overwrite:
+    if model_folder.is_model_folder(folder) and not overwrite:
         raise SettingsError(
             f"Expected a new folder for the model. Received: {folder}, an existing model. Pass --overwrite."
         )

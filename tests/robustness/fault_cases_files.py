@@ -219,7 +219,7 @@ def file_of_rows_is_missing(scene: Scene) -> Arguments:
     return FIT
 
 
-@fault(ROWS, "Expected a new folder for the model. Received: new-model, which holds something else")
+@fault(ROWS, "Expected a new folder or a model folder to replace. Received: new-model, which is neither")
 def place_of_the_model_is_taken(scene: Scene) -> Arguments:
     scene.rows("a,b\n1,2\n2,3\n", "train.csv")
     (scene.folder / "new-model").mkdir()

@@ -167,7 +167,16 @@ def test_model_folder_that_is_there(trained: Path, tmp_path: Path, capfd: pytest
     (tmp_path / "folder" / "thesis.txt").write_text("mine")
     for options in ([], ["--overwrite"]):
         line = refused(capfd, "fit", trained / "train.csv", "--model", tmp_path / "folder", *options)
-        assert "something else" in line and (tmp_path / "folder" / "thesis.txt").read_text() == "mine"
+        assert "which is neither" in line and (tmp_path / "folder" / "thesis.txt").read_text() == "mine"
+
+
+def test_link_to_a_model_folder_is_refused_before_training(
+    trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ALAD, "fit", None)
+    (tmp_path / "link").symlink_to(trained / "model")
+    arguments = ("fit", trained / "train.csv", "--model", tmp_path / "link", "--overwrite")
+    assert "which is neither" in refused(capfd, *arguments)
 
 
 @pytest.mark.skipif(not locks.SUPPORTED, reason="no file locks")
