@@ -5,8 +5,11 @@ x is uint8 [n, 32, 32, 3], as it comes: the networks map pixels to [-1, 1]. y is
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +19,8 @@ from alad_tf.errors import DataError, SettingsError, one_line
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
+
+logger = logging.getLogger(__name__)
 
 CLASSES = 10
 SHAPE = (32, 32, 3)
@@ -142,9 +147,12 @@ def prepared(name: str, folders: list[Path], target: Path | None = None) -> tfds
                         f"Expected a prepared {source.builder} in {place / source.builder / version}. Received: "
                         f"{one_line(error)}. Remove that folder to prepare it again."
                     ) from error
+    into = (target or folders[0]) / "tensorflow_datasets"
+    logger.info("downloading %s into %s; without a network, this fails after several minutes", source.builder, into)
     try:
-        builder = tfds.builder(source.builder, data_dir=(target or folders[0]) / "tensorflow_datasets")
-        builder.download_and_prepare()
+        builder = tfds.builder(source.builder, data_dir=into)
+        with _quiet_retries():
+            builder.download_and_prepare()
     except Exception as error:  # of the network, the disk or a mirror
         looked = " or ".join(map(str, places))
         raise DataError(
@@ -153,6 +161,18 @@ def prepared(name: str, folders: list[Path], target: Path | None = None) -> tfds
             "ALAD_DATA_DIR."
         ) from error
     return builder
+
+
+@contextmanager
+def _quiet_retries() -> Iterator[None]:
+    """Leave out urllib3's warning for each retry of a request; the error of the last one is raised."""
+    urllib3 = logging.getLogger("urllib3")
+    level = urllib3.level
+    urllib3.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        urllib3.setLevel(level)
 
 
 def _part(builder: tfds.core.DatasetBuilder, split: str) -> tuple[np.ndarray, np.ndarray]:

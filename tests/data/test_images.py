@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -153,17 +154,25 @@ def test_damaged_files_are_refused_in_one_line(copied: Path, what: str, damage: 
     assert message.endswith("Remove that folder to prepare it again.") and "\n" not in message
 
 
-def test_failed_download_says_where_to_put_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_download_says_where_to_put_the_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     import tensorflow_datasets as tfds
 
     def offline(*_: object, **__: object) -> None:
+        logging.getLogger("urllib3.connectionpool").warning("Retrying")
         raise OSError("no route to host")
+
+    caplog.set_level(logging.INFO)
 
     monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", offline)
     with pytest.raises(
         DataError, match="Expected svhn_cropped, prepared.*no route to host.*--data-dir or ALAD_DATA_DIR"
     ):
         images.prepared("svhn", [tmp_path])
+    (message,) = caplog.messages
+    assert message.startswith(f"downloading svhn_cropped into {tmp_path}")
+    assert logging.getLogger("urllib3").level == logging.NOTSET
 
 
 def test_images_are_downloaded_to_the_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
