@@ -189,9 +189,14 @@ class Checkpoint:
             int(documents["settings"]["seed"])
             return documents, {"state": arrays["state"], **arrays}
         except (AttributeError, DataError, KeyError, OverflowError, TypeError, ValueError) as error:
-            if self.folder.is_symlink() or not model_folder.is_model_folder(self.folder):
+            if self.folder.is_symlink() or not _is_checkpoint(self.folder):
                 raise SettingsError(
-                    f"Expected a checkpoint of a training in {self.folder}. Received: something else. Remove it."
+                    f"Expected a checkpoint of a training in {self.folder}. Received: something else. Move it away."
                 ) from error
             logger.warning("damaged checkpoint in %s: the training begins anew", self.folder)
             return {}, {}
+
+
+def _is_checkpoint(folder: Path) -> bool:
+    """Whether a folder, perhaps damaged, is a checkpoint: a model has no log, and must not be replaced."""
+    return model_folder.is_model_folder(folder) and (folder / "log.json").exists()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from alad_tf.io import locks
 
+MARK = "alad_tf-"  # in all names of temporary files and folders, so that nothing else is taken for a leftover
 _CURRENT, _RENAME_EXCHANGE = -100, 2  # AT_FDCWD of <fcntl.h> and RENAME_EXCHANGE of <linux/fs.h>
 
 
@@ -43,7 +44,7 @@ def replacing(path: Path) -> Iterator[Path]:
 def _open_temporary(path: Path) -> tuple[int, Path]:
     """Create and lock a temporary file; the lock tells other processes that its writer is alive."""
     while True:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.{MARK}", suffix=path.suffix, dir=path.parent)
         if not locks.SUPPORTED or (locks.try_lock(handle) and os.path.exists(name)):
             return handle, Path(name)
         os.close(handle)  # removed as a leftover before it was locked
@@ -65,7 +66,7 @@ def temporary_folder(path: Path) -> Iterator[Path]:
 
 def _open_temporary_folder(path: Path) -> tuple[int, Path]:
     while True:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.{MARK}", dir=path.parent))
         try:
             handle = os.open(temporary, os.O_RDONLY)
         except FileNotFoundError:  # removed as a leftover before it was opened
@@ -88,7 +89,7 @@ def remove_leftovers(folder: Path, names: Iterable[str]) -> None:
     if not locks.SUPPORTED:
         return
     for name in names:
-        beginning, end = re.escape(f".{name}."), re.escape(Path(name).suffix)
+        beginning, end = re.escape(f".{name}.{MARK}"), re.escape(Path(name).suffix)
         for path in folder.iterdir():
             suffix = "" if path.is_dir() else end
             if re.fullmatch(rf"{beginning}[a-z0-9_]{{8}}{suffix}", path.name) and not path.is_symlink():

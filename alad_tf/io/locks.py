@@ -73,6 +73,8 @@ def _open_locked(file: Path, path: Path, what: str) -> int:
                 raise AladError(
                     f"Expected {what} that no other process is using. Received: {path}, used by process {owner}."
                 )
+            if (content := os.pread(descriptor, 21, 0)) and not content.isdigit():
+                raise AladError(_no_lock(file, "a file with other content"))
             if file.exists() and os.path.samestat(os.fstat(descriptor), os.stat(file)):
                 return descriptor
         except BaseException:
@@ -88,6 +90,8 @@ def _require_plain(file: Path) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
-        raise AladError(
-            f"Expected a lock file of alad_tf in {file}. Received: a link, a folder or another special file. Remove it."
-        )
+        raise AladError(_no_lock(file, "a link, a folder or another special file"))
+
+
+def _no_lock(file: Path, received: str) -> str:
+    return f"Expected a lock file of alad_tf in {file}. Received: {received}. Move it away."

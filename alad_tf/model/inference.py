@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from alad_tf.io import atomic
+from alad_tf.io import atomic, model_folder
 from alad_tf.model import keras_versions
 from alad_tf.model.keras_versions import FusedBatchNormalization
 from alad_tf.model.layers import Dropout, PairDense, SpectralNormalized
@@ -36,8 +36,10 @@ def save(networks: Networks, folder: Path | str) -> None:
     """Write E, G, Dxz, Dxx and Dzz as `<name>.keras`, which tf.keras.models.load_model opens without this package.
 
     Raises:
+        SettingsError: the folder is a model folder or in one.
         OSError: the disk is full or the folder is not writable.
     """
+    model_folder.require_outside(Path(folder))
     for name, model in fold(networks).models.items():
         with atomic.replacing(Path(folder) / f"{name}.keras") as path:
             keras_versions.save(model, path)

@@ -203,6 +203,17 @@ def test_a_folder_that_is_no_checkpoint(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.txt").exists()
 
 
+def test_a_model_is_no_checkpoint(tmp_path: Path) -> None:
+    """The training replaced the model, and removed it in the end."""
+    model_folder.write(tmp_path / "model", {"model": {}}, {"weights": {"w": np.zeros(1)}})
+    before = (tmp_path / "model" / "manifest.json").read_bytes()
+    for damage in ("", "{"):
+        (tmp_path / "model" / "model.json").write_text(damage or "{}\n")
+        with pytest.raises(SettingsError, match="something else. Move it away"):
+            make().fit(X, checkpoint=tmp_path / "model")
+    assert (tmp_path / "model" / "manifest.json").read_bytes() == before
+
+
 def test_one_is_stored_once_in_a_while(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A killed process loses no more than that interval; a diverged training leaves no checkpoint."""
     monkeypatch.setattr(checkpoint_module, "SECONDS", 0.0)

@@ -201,22 +201,25 @@ def test_leftovers_of_a_killed_writer_are_removed(tmp_path: Path) -> None:
     for name in ("config.json", "weights.npz", "notes"):
         assert subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / name)], cwd=CHECKOUT).returncode == -9
     assert len(names_in(tmp_path)) == 3
-    kept = [".config.json.mine", ".config.json.abcdefgh.npz", "config.json", ".other.json.abcdefgh.json"]
+    ours = f".config.json.{atomic.MARK}abcdefgh"
+    kept = [".config.json.mine", ".config.json.previous.json", f"{ours}.npz", "config.json"]
+    kept += [f".other.json.{atomic.MARK}abcdefgh.json"]
     for name in kept:
         (tmp_path / name).write_text("kept")
-    (tmp_path / ".config.json.abcdefgh.json").symlink_to(tmp_path / "config.json")
+    (tmp_path / f"{ours}.json").symlink_to(tmp_path / "config.json")
     atomic.remove_leftovers(tmp_path, ["config.json", "weights.npz", "notes"])
-    assert names_in(tmp_path) == sorted([*kept, ".config.json.abcdefgh.json"])
+    assert names_in(tmp_path) == sorted([*kept, f"{ours}.json"])
 
 
 def test_the_next_writer_of_a_file_removes_the_leftovers_of_the_last(tmp_path: Path) -> None:
     """As of summary.json and figures, where the call that was killed is repeated."""
     assert subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "roc.png")], cwd=CHECKOUT).returncode == -9
-    (tmp_path / ".other.png.abcdefgh.png").write_text("kept")
+    other = f".other.png.{atomic.MARK}abcdefgh.png"
+    (tmp_path / other).write_text("kept")
     assert len(names_in(tmp_path)) == 2
     with atomic.replacing(tmp_path / "roc.png") as temporary:
         temporary.write_text("new")
-    assert names_in(tmp_path) == [".other.png.abcdefgh.png", "roc.png"]
+    assert names_in(tmp_path) == [other, "roc.png"]
 
 
 def test_files_of_living_writers_are_no_leftovers(tmp_path: Path) -> None:
@@ -252,8 +255,9 @@ def test_folders_of_killed_writers_are_leftovers_and_those_of_living_ones_are_no
         atomic.remove_leftovers(tmp_path, ["model.json"])
         assert names_in(tmp_path) == before and len(before) == 1
         writer.kill()
+    (tmp_path / ".model.json.previous").mkdir()
     atomic.remove_leftovers(tmp_path, ["model.json"])
-    assert names_in(tmp_path) == []
+    assert names_in(tmp_path) == [".model.json.previous"], "a folder of the user"
 
 
 def test_temporary_folder_is_removed_with_what_is_left_in_it(tmp_path: Path) -> None:

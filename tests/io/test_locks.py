@@ -54,6 +54,18 @@ def test_lock_file_that_is_none(tmp_path: Path, kind: str) -> None:
     assert other.read_text() == "mine" and {path.name for path in tmp_path.iterdir()} == {"lock", "letter.txt"}
 
 
+def test_file_with_other_content_is_no_lock(tmp_path: Path) -> None:
+    """It was emptied and removed. The number that a killed process left is replaced."""
+    file = tmp_path / ".scored.csv.lock"
+    file.write_text("mine")
+    with pytest.raises(AladError, match="Received: a file with other content"), locks.claimed(tmp_path / "scored.csv"):
+        pass
+    assert file.read_text() == "mine"
+    file.write_text("12345678901")
+    with locks.claimed(tmp_path / "scored.csv"):
+        assert file.read_text() == str(os.getpid())
+
+
 def test_lock_on_a_removed_file_is_taken_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The owner removes the file after we open it and before we lock it."""
     try_lock, calls = locks.try_lock, []
@@ -90,7 +102,7 @@ def test_without_fcntl(tmp_path: Path) -> None:
 
 
 def test_the_lock_file_of_a_dead_process_of_another_machine_is_taken_over(tmp_path: Path) -> None:
-    (tmp_path / "lock").write_text("1 on another machine")
+    (tmp_path / "lock").write_text("1")
     with locks.locked(tmp_path):
         assert (tmp_path / "lock").read_text() == str(os.getpid())
     assert not (tmp_path / "lock").exists()

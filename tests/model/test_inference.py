@@ -14,6 +14,7 @@ from reference import TINY, draw, randomise
 from tolerances import assert_within, of_network
 
 import alad_tf
+from alad_tf.errors import SettingsError
 from alad_tf.model import inference, keras_versions, networks, spectral_norm, weights
 from alad_tf.model.layers import PairDense
 from alad_tf.model.networks import Networks
@@ -108,6 +109,9 @@ def test_files_open_without_the_package(tmp_path: Path) -> None:
 
 def test_estimator_saves_what_scores(tmp_path: Path) -> None:
     model = array_model()
+    model.save(tmp_path / "model")
+    with pytest.raises(SettingsError, match="outside the model folder"):
+        model.save_keras(tmp_path / "model" / "keras")
     model.save_keras(tmp_path)
     E = tf.keras.models.load_model(tmp_path / "E.keras")
     scaled = ((ROWS[:9] - model.center_) / model.scale_).astype(np.float32)

@@ -16,6 +16,7 @@ from faults import Arguments, Scene, fault, packed_array, plain_array
 
 from alad_tf import paths
 from alad_tf.io import locks
+from alad_tf.tabular.model import inspect_model
 
 KDD99 = "kddcup.data_10_percent.gz"
 
@@ -224,6 +225,14 @@ def place_of_the_model_is_taken(scene: Scene) -> Arguments:
     scene.rows("a,b\n1,2\n2,3\n", "train.csv")
     (scene.folder / "new-model").mkdir()
     (scene.folder / "new-model" / "letter.txt").write_text("mine")
+    return FIT
+
+
+@fault(ROWS, "Expected a checkpoint of a training in new-model.training. Received: something else. Move it away")
+def place_of_the_checkpoint_is_a_model(scene: Scene) -> Arguments:
+    scene.rows("a,b\n" + "1,2\n2,3\n3,5\n" * 20, "train.csv")
+    model = scene.model().rename(scene.folder / "new-model.training")
+    scene.after.append(lambda: inspect_model(model))
     return FIT
 
 

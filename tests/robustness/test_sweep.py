@@ -106,7 +106,7 @@ def test_calls_name_their_files(tmp_path: Path) -> None:
 8 write(4</f/a.txt>, "x"..., 1) = 1
 7 rename("a b.json", "c/d.json") = 0
 7 unlinkat(5</f/g>, "h", 0) = 0
-7 write(4</f/.a.txt.abcd1234.txt>, "x"..., 1) = -1 EIO (Input/output error) (INJECTED)
+7 write(4</f/.a.txt.alad_tf-abcd1234.txt>, "x"..., 1) = -1 EIO (Input/output error) (INJECTED)
 """
     )
     assert traced.calls(trace, Path("/f")) == [
@@ -114,7 +114,7 @@ def test_calls_name_their_files(tmp_path: Path) -> None:
         ("write", 1, "/f/a.txt"),
         ("rename", 1, "/f/c/d.json"),
         ("unlinkat", 1, "/f/g/h"),
-        ("write", 2, "/f/.a.txt.*.txt"),
+        ("write", 2, "/f/.a.txt.alad_tf-*.txt"),
     ]
 
 

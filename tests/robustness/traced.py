@@ -25,7 +25,9 @@ CRASH = 70  # exit code of a function that raised
 SECONDS = 300.0  # that a process may take
 _ENTRY = re.compile(rf"^(\d+) +({'|'.join(CALLS)})\((?:(?:\d+|AT_FDCWD)<([^>]*)>)?(.*)")
 _PATH = re.compile(r'"((?:[^"\\]|\\.)*)"')
-_RANDOM = re.compile(r"((?<=/)(?:\.[^/]+\.|\.step)[a-z0-9_]{8}(?=/|\.[a-z]+$|$))|(tempstate\d+|tmp[0-9a-f]{32})$")
+_RANDOM = re.compile(
+    r"((?<=/)(?:\.[^/]+\.alad_tf-|\.step)[a-z0-9_]{8}(?=/|\.[a-z]+$|$))|(tempstate\d+|tmp[0-9a-f]{32})$"
+)
 
 
 class Point(NamedTuple):
