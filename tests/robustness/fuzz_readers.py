@@ -1,13 +1,14 @@
 """Fuzz the readers of rows, of runs and of model folders: malformed input must be refused in one line.
 
-    python tests/robustness/fuzz_readers.py --record rounds.jsonl --seconds 3600    # continues an earlier record
-    python tests/robustness/fuzz_readers.py --record rounds.jsonl --write-table     # writes docs/faults.md from it
-    python tests/robustness/fuzz_readers.py --only excel --seed 7 --case 1234       # repeats one case
+    python tests/robustness/fuzz_readers.py --seconds 3600                       # adds rounds to the record
+    python tests/robustness/fuzz_readers.py --write-table                        # writes docs/faults.md from the record
+    python tests/robustness/fuzz_readers.py --only excel --seed 7 --case 1234    # repeats one case
 
 Each case is a valid file or folder with a few mutations, some of the bytes and some of what they mean (a cell, a key of
 JSON, an array, a header of NumPy). A reader may read it or raise AladError with one line; anything else, also a call
-that takes long or much memory or that ends the process, is a finding. The readers take turns of `--round` seconds of
-CPU time, each turn in a process and with a seed of its own; the record gets a line for each turn.
+that takes long or much memory or that ends the process, is a finding. The reader with the least CPU time in the record
+has the next round, in a process and with a seed of its own; the record, fuzz_rounds.jsonl, gets a line for each round.
+Two calls can work at once if their readers differ (`--only`).
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ from alad_tf.io import model_folder  # noqa: E402
 from alad_tf.io.manifest import entry  # noqa: E402
 from alad_tf.report import page  # noqa: E402
 
+RECORD = Path(__file__).with_name("fuzz_rounds.jsonl")
 SECONDS = 20.0  # of CPU time that one call may take
 HANGING = 600  # seconds after which a process that does nothing is ended
 MEGABYTES = 1500  # that all calls together may take on top of the first
@@ -282,11 +284,25 @@ def makers(folder: Path, only: Sequence[str] = READERS) -> dict[str, Make]:
     return found
 
 
-def rounds(path: Path) -> list[Round]:
+def rounds(record: Path) -> list[Round]:
     """Recorded rounds."""
-    return (
-        [Round(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-    )
+    lines = record.read_text(encoding="utf-8").splitlines() if record.exists() else []
+    return [Round(**json.loads(line)) for line in lines]
+
+
+def add(done: Round, record: Path) -> None:
+    """Print a round, and add it to the record."""
+    print(f"{done.reader}, seed {done.seed}: {done.cases} cases in {done.seconds:.0f} s", *done.findings, sep="\n")
+    sys.stdout.flush()
+    with open(record, "a", encoding="utf-8") as file:
+        file.write(json.dumps(asdict(done)) + "\n")
+
+
+def next_round(recorded: Sequence[Round], readers: Iterable[str]) -> tuple[str, int]:
+    """The reader with the least CPU time, and a seed that it has not had."""
+    spent = {name: sum(one.seconds for one in recorded if one.reader == name) for name in readers}
+    name = min(spent, key=spent.__getitem__)
+    return name, 1 + max((one.seed for one in recorded if one.reader == name), default=-1)
 
 
 def table(found: Sequence[Round]) -> str:
@@ -314,17 +330,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60.0, help="wall time after which no round begins")
     parser.add_argument("--round", type=float, default=60.0, help="seconds of CPU time of a round")
-    parser.add_argument("--seed", type=int, default=0, help="of the first round; it counts up")
     parser.add_argument("--case", type=int, help="read this case only")
+    parser.add_argument("--seed", type=int, default=0, help="seed of that case")
     parser.add_argument("--only", nargs="+", choices=READERS, default=list(READERS))
-    parser.add_argument("--record", type=Path, help="file of rounds, to continue")
+    parser.add_argument("--record", type=Path, default=RECORD, help="file of rounds, to continue")
     parser.add_argument("--write-table", action="store_true", help="write docs/faults.md from the record, and end")
     options = parser.parse_args()
-    recorded = rounds(options.record) if options.record else []
+    recorded = rounds(options.record)
     if options.write_table:
         faults_page.write("rounds", f"\n{table(recorded)}\n")
         return 0
-    end, findings = time.monotonic() + options.seconds, 0
+    known = len(recorded)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         found = makers(folder, options.only)
@@ -332,17 +348,12 @@ def main() -> int:
             for name, make in found.items():
                 print(name, *apart(make, [options.case], options.seed, folder, 0.0))
             return 0
-        for turn, name in enumerate(itertools.cycle(found), len(recorded)):
-            if time.monotonic() > end:
-                return bool(findings)
-            done = fuzz(name, found[name], options.seed + turn, folder, options.round)
-            findings += len(done.findings)
-            print(f"{name}, seed {done.seed}: {done.cases} cases in {done.seconds:.0f} s", *done.findings, sep="\n")
-            sys.stdout.flush()
-            if options.record:
-                with open(options.record, "a", encoding="utf-8") as file:
-                    file.write(json.dumps(asdict(done)) + "\n")
-    return 0
+        end = time.monotonic() + options.seconds
+        while time.monotonic() < end:
+            name, seed = next_round(recorded, found)
+            recorded.append(fuzz(name, found[name], seed, folder, options.round))
+            add(recorded[-1], options.record)
+    return any(one.findings for one in recorded[known:])
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Callable
 
+import faults_page
 import fuzz_files
 import fuzz_readers
 import pytest
@@ -76,3 +77,21 @@ def test_table_sums_the_rounds_of_a_reader() -> None:
         "| CSV and TSV | 1,036 | 1,010 | 25 | 1 | 3 |",
         "| model folder | 3 | 1 | 2 | 0 | 5 |",
     ]
+
+
+def test_the_reader_with_the_least_time_is_next(tmp_path: Path) -> None:
+    record = tmp_path / "rounds.jsonl"
+    for done in (
+        fuzz_readers.Round("csv", 0, 1, 1, 60.0, []),
+        fuzz_readers.Round("json", 0, 1, 1, 59.0, []),
+        fuzz_readers.Round("csv", 1, 1, 1, 60.0, []),
+    ):
+        fuzz_readers.add(done, record)
+    recorded = fuzz_readers.rounds(record)
+    assert fuzz_readers.next_round(recorded, ["csv", "json"]) == ("json", 1)
+    assert fuzz_readers.next_round(recorded, ["csv"]) == ("csv", 2)
+    assert fuzz_readers.next_round(recorded, ["csv", "json", "model"]) == ("model", 0)
+
+
+def test_the_page_has_the_recorded_rounds() -> None:
+    assert faults_page.part("rounds") == f"\n{fuzz_readers.table(fuzz_readers.rounds(fuzz_readers.RECORD))}\n"
