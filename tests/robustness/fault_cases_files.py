@@ -232,8 +232,12 @@ def place_of_the_model_is_taken(scene: Scene) -> Arguments:
 def place_of_the_checkpoint_is_a_model(scene: Scene) -> Arguments:
     scene.rows("a,b\n" + "1,2\n2,3\n3,5\n" * 20, "train.csv")
     model = scene.model().rename(scene.folder / "new-model.training")
-    scene.after.append(lambda: inspect_model(model))
+    scene.after.append(lambda: still_a_model(model))
     return FIT
+
+
+def still_a_model(folder: Path) -> None:
+    assert "features" in inspect_model(folder)
 
 
 @fault(ROWS, "[Ee]rror 28|No space left on device")
