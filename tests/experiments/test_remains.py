@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from alad_tf.experiments import remains
-from alad_tf.io import locks
+from alad_tf.io import atomic, locks
 
 
 @pytest.fixture
 def run_dir(tmp_path: Path) -> Path:
-    for name in ("result.json", "lock", "checkpoints/step8/log.json", ".reconstructions.png.abcdefgh.png", ".mine"):
+    temporary = f".reconstructions.png.{atomic.MARK}abcdefgh.png"
+    for name in ("result.json", "lock", "checkpoints/step8/log.json", temporary, ".mine"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("1")

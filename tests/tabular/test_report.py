@@ -12,6 +12,7 @@ from pages import Elements
 
 from alad_tf.errors import DataError
 from alad_tf.estimator.alad import ALAD
+from alad_tf.io import atomic
 from alad_tf.tabular.fit import Preparation, fit_file
 from alad_tf.tabular.labels import Labels
 from alad_tf.tabular.report import Rows, model_page
@@ -78,7 +79,7 @@ def test_page_without_rows(folder: Path) -> None:
 
 def test_command_writes_one_page(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = folder / "report.html"
-    left = folder / ".report.html.abcdefgh.html"  # of a command that was killed
+    left = folder / f".report.html.{atomic.MARK}abcdefgh.html"  # of a command that was killed
     left.write_text("half a page")
     assert run("report", folder / "model", folder / "new.csv", "--output", output, "--label", "kind",
                "--normal", "normal") == 0  # fmt: skip

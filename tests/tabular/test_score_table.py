@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from command import run
 
-from alad_tf.io import locks
+from alad_tf.io import atomic, locks
 from alad_tf.tabular.dialects import Dialect
 from alad_tf.tabular.model import Model, trained_on
 from alad_tf.tabular.standard_input import STANDARD_INPUT, local
@@ -154,7 +154,7 @@ def test_standard_input_without_an_end(
 def test_copy_of_standard_input_of_a_killed_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Such a copy, of up to half of the free space, stayed for ever."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    names = (".alad-standard-input.dead0000", ".alad-standard-input.alive000", "letters")
+    names = (*(f".alad-standard-input.{atomic.MARK}{name}" for name in ("dead0000", "alive000")), "letters")
     for name in names:
         (tmp_path / name).mkdir()
         (tmp_path / name / "content").write_text("a,b\n1,2\n")
