@@ -60,7 +60,9 @@ def measure(
     """
     if dataset not in DATASETS:
         raise SettingsError(f"Expected a data set of Table IV. Received: {dataset!r}. Allowed: {', '.join(DATASETS)}.")
-    x, table = _batch(dataset, data_dir), Settings.of_protocol(dataset).table
+    table = Settings.of_protocol(dataset).table
+    split = loading.load(dataset, data_dir=data_dir, normal_class=0 if of_images(dataset) else None)
+    x = split.x_test[: table.batch_size]
     alad = networks.build(table, spectral_norm=PROTOCOLS[dataset].spectral_norm)
     scorer = scores.Scorer(inference.fold(alad, pairs=True))
     gan = cast("Gan", architectures.load(dataset, "AnoGAN"))
@@ -84,6 +86,7 @@ def measure(
         "search_steps": search_steps,
         "threads": int(os.environ.get("TF_NUM_INTRAOP_THREADS") or os.cpu_count() or 1),
         "machine": platform.machine(),
+        **({} if split.stand_in is None else {"stand_in": split.stand_in}),
     }
     atomic.write_json(out / "latency" / f"{dataset}.json", measured)
     return measured
@@ -102,8 +105,3 @@ def in_calls(search: Search, model: Networks, x: tf.Tensor, z: tf.Tensor, steps:
         return np.stack([distance.numpy() for distance in search.distances(inputs, f, state[0])])
 
     return call
-
-
-def _batch(dataset: str, data_dir: Path | None) -> np.ndarray:
-    split = loading.load(dataset, data_dir=data_dir, normal_class=0 if of_images(dataset) else None)
-    return split.x_test[: Settings.of_protocol(dataset).table.batch_size]

@@ -266,7 +266,8 @@ def _latency(sheet: _Sheet, dataset: str) -> tuple[Document, str | None]:
         if times:
             return times, (
                 f"{DATASET_NAMES[dataset]}, {origin}: batches of {times['batch']} rows on {times['machine']}; "
-                f"threads: {times['threads']}; steps of AnoGAN's search: {times['search_steps']}."
+                f"threads: {times['threads']}; steps of AnoGAN's search: {times['search_steps']}"
+                f"{'; ' + times['stand_in'] if 'stand_in' in times else ''}."
             )
     return {}, None
 

@@ -222,7 +222,8 @@ def task_of(result: Document) -> int | None:
 def load_latency(folder: Path, dataset: str) -> Document | None:
     """Read the times measured for Table IV, `<folder>/latency/<dataset>.json`; None without that file.
 
-    Entries: dataset, batch (rows), alad_ms and anogan_ms (medians per batch), ratio, threads, machine, search_steps.
+    Entries: dataset, batch (rows), alad_ms and anogan_ms (medians per batch), ratio, threads, machine, search_steps,
+    and stand_in if the rows are not those of Table I.
     Raises DataError, naming the file, if one of them is missing or invalid.
     """
     path = folder / "latency" / f"{dataset}.json"
@@ -233,6 +234,7 @@ def load_latency(folder: Path, dataset: str) -> Document | None:
         fits = (
             found["dataset"] == dataset
             and isinstance(found["machine"], str)
+            and isinstance(found.get("stand_in", ""), str)
             and all(_positive(found[name]) for name in ("batch", "threads", "search_steps"))
             and all(is_from_zero(found[name]) and found[name] > 0 for name in ("alad_ms", "anogan_ms", "ratio"))
         )

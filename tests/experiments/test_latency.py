@@ -24,9 +24,8 @@ from architectures.kdd99 import GAN
 def rows(monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
     """Random rows with KDD99's number of features."""
     x = draw(0, 60, 121)
-    monkeypatch.setattr(
-        loading, "load", lambda name, **options: base.Split(x, None, x, np.arange(60, dtype=np.uint8) % 2)
-    )
+    split = base.Split(x, None, x, np.arange(60, dtype=np.uint8) % 2, stand_in="random rows")
+    monkeypatch.setattr(loading, "load", lambda name, **options: split)
     return x
 
 
@@ -62,6 +61,7 @@ def test_medians_and_ratio_of_one_process(rows: np.ndarray, tmp_path: Path, monk
     assert measured["ratio"] == pytest.approx((4 / 0.001 + 6 / 0.002) / 2)
     assert measured["ratio_one_call"] == pytest.approx((1 / 0.001 + 1 / 0.002) / 2)
     assert (measured["rounds"], measured["search_steps"], measured["dataset"]) == (2, 2, "kdd99")
+    assert measured["stand_in"] == "random rows"
 
 
 def test_a_data_set_without_anogan_is_refused(tmp_path: Path) -> None:

@@ -340,7 +340,7 @@ def test_table_iv_sets_times_beside_the_papers(tmp_path: Path) -> None:
     out, published = tmp_path / "out", tmp_path / "published"
     write_latency(out)
     write_latency(published, alad_ms=9.0)
-    write_latency(published, dataset="svhn", batch=16, ratio=40.4)
+    write_latency(published, dataset="svhn", batch=16, ratio=40.4, stand_in="random rows")
     table = comparison.table(4, out, published)
     assert table.rows == [
         ["KDD99 [1]", "50", "500.0", "1235", "0.25", "1.4", "2000.0", "900", "+1100", "1083"],
@@ -352,6 +352,7 @@ def test_table_iv_sets_times_beside_the_papers(tmp_path: Path) -> None:
         "[1] KDD99, this machine: batches of 50 rows on a machine; threads: 1; steps of AnoGAN's search: 500."
     )
     assert table.footnotes[1].startswith("[2] SVHN, published: batches of 16 rows")
+    assert table.footnotes[1].endswith("search: 500; random rows.")
     assert "Titan X" in table.footnotes[-1]
     header, first, *_ = csv.reader(io.StringIO(table.as_csv()))
     assert header == [
