@@ -50,3 +50,8 @@ def shown(message: object) -> str:
     text = message.decode("utf-8", "replace") if isinstance(message, bytes) else str(message)
     line = (text.strip().splitlines() or [""])[0]
     return line if len(line) <= 120 else line[:117] + "..."
+
+
+def quoted(value: object) -> str:
+    """A name or a cell in quotes, truncated to 120 characters."""
+    return shown(repr(value))

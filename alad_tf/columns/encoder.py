@@ -15,7 +15,7 @@ from alad_tf.columns import preprocessing
 from alad_tf.columns.column_warnings import column_warnings
 from alad_tf.columns.expected import expected_cells
 from alad_tf.columns.schema import Columns
-from alad_tf.errors import DataError
+from alad_tf.errors import DataError, quoted
 
 logger = logging.getLogger(__name__)
 
@@ -154,8 +154,9 @@ class TrainingCells:
             row, feature = bad[0]
             column = preprocessing.columns_of_features(self.encoder.transformer)[feature]
             raise DataError(
-                f"Expected numbers that float32 holds in column {column!r}, row {self.cells.index[row] + 1}. Received: "
-                f"{self.cells[column].iloc[[row]].tolist()[0]!r}. Choose another --scaling, or drop the column."
+                f"Expected numbers that float32 holds in column {quoted(column)}, row {self.cells.index[row] + 1}. "
+                f"Received: {quoted(self.cells[column].iloc[[row]].tolist()[0])}. Choose another --scaling, or drop "
+                "the column."
             )
         self._warn_of_faint(x)
         return x

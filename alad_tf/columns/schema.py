@@ -16,7 +16,7 @@ import pandas as pd
 
 from alad_tf.columns import dates
 from alad_tf.columns.dates import DateColumn
-from alad_tf.errors import DataError, SettingsError, shown
+from alad_tf.errors import DataError, SettingsError, quoted
 from alad_tf.typing import Document
 
 Kind = Literal["number", "text"]
@@ -141,7 +141,9 @@ class Columns:
         cells = self._cells(frame)
         for name in self.names:
             if cells[name].isna().all():
-                raise DataError(f"Expected values in column {name!r}. Received: no cell with one. Drop the column.")
+                raise DataError(
+                    f"Expected values in column {quoted(name)}. Received: no cell with one. Drop the column."
+                )
         for name in self.numeric:
             _refuse(np.isinf(cells[name]), cells[name], "a finite number")
         if not self.impute:
@@ -150,7 +152,7 @@ class Columns:
         for name in self.categorical:
             if cells[name].nunique() > MAX_CATEGORIES:
                 raise DataError(
-                    f"Expected at most {MAX_CATEGORIES} categories in column {name!r}. Received: "
+                    f"Expected at most {MAX_CATEGORIES} categories in column {quoted(name)}. Received: "
                     f"{cells[name].nunique()}. If it names the row, drop it; if it is a number, name it as numeric."
                 )
         return cells
@@ -212,8 +214,8 @@ def require(present: Iterable[str], named: Iterable[str], what: str) -> None:
 def _kind(name: str, column: pd.Series) -> str:
     if _is_time(column):
         raise DataError(
-            f"Expected numbers or categories in column {name!r}. Received: dates or times. Drop it, replace it with "
-            "numbers, or name it as categorical."
+            f"Expected numbers or categories in column {quoted(name)}. Received: dates or times. Drop it, replace it "
+            "with numbers, or name it as categorical."
         )
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
         return "number"
@@ -229,7 +231,7 @@ def _refuse_text_among_numbers(name: str, column: pd.Series) -> None:
     text = cells[[not _is_number(cell) for cell in cells]]
     if 0 < len(text) < len(cells) / 2:
         raise DataError(
-            f"Expected numbers or categories in column {name!r}. Received: {shown(repr(text.iloc[0]))} in row "
+            f"Expected numbers or categories in column {quoted(name)}. Received: {quoted(text.iloc[0])} in row "
             f"{text.index[0] + 1}, and numbers in {len(cells) - len(text)} of {len(cells)} cells. Mend the cell, or "
             "name the column as categorical (--categorical)."
         )
@@ -293,10 +295,10 @@ def _refuse(bad: pd.Series, column: pd.Series, expected: str, advice: str = "") 
     if not len(rows):
         return
     cell = column.iloc[rows[0]]
-    received = "a missing cell" if pd.isna(cell) else shown(repr(float(cell) if isinstance(cell, Real) else str(cell)))
+    received = "a missing cell" if pd.isna(cell) else quoted(float(cell) if isinstance(cell, Real) else str(cell))
     more = f", and {len(rows) - 1} more in that column" if len(rows) > 1 else ""
     raise DataError(
-        f"Expected {expected} in column {column.name!r}, row {column.index[rows[0]] + 1}. "
+        f"Expected {expected} in column {quoted(column.name)}, row {column.index[rows[0]] + 1}. "
         f"Received: {received}{more}.{advice}"
     )
 

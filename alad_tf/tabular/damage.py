@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from alad_tf.errors import DataError, shown
+from alad_tf.errors import DataError, quoted, shown
 from alad_tf.tabular.formats import BLOCK_BYTES
 
 _OF_LONG_LINE = "straddling object"  # in Arrow's message
@@ -56,9 +56,9 @@ def _explained(path: Path, message: str, names: list[str] | None, header: bool) 
     if cell and names:
         column, row = names[int(cell[1])], f", row {int(cell[2]) - header}" if cell[2] else ""
         if "UTF8" in cell[4]:
-            return f"Expected text in UTF-8 in {path}. Received: other bytes in column {column!r}{row}."
+            return f"Expected text in UTF-8 in {path}. Received: other bytes in column {quoted(column)}{row}."
         value = cell[4].replace("invalid value ", "")
-        return f"Expected a number in column {column!r}{row} of {path}. Received: {shown(value)}"
+        return f"Expected a number in column {quoted(column)}{row} of {path}. Received: {shown(value)}"
     width = re.search(r"(?:Row #(\d+): )?Expected (\d+) columns, got (\d+)", message)
     if width:
         place = f"line {width[1]} of {path}" if width[1] else f"each line of {path}"

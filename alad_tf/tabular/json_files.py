@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from alad_tf.columns.schema import Kind
-from alad_tf.errors import DataError, shown
+from alad_tf.errors import DataError, quoted, shown
 from alad_tf.tabular import cell_rows
 from alad_tf.tabular.formats import BLOCK_BYTES, Advance
 from alad_tf.tabular.text_files import unpacked
@@ -83,5 +83,5 @@ def _lines(path: Path, report: Advance | None) -> Iterator[bytes]:
 def _cell(path: Path, name: str, row: int, cell: object) -> object:
     if not isinstance(cell, FLAT):
         kind = "an object" if isinstance(cell, dict) else "a list"
-        raise DataError(f"Expected a number or text in column {name!r}, row {row} of {path}. Received: {kind}.")
+        raise DataError(f"Expected a number or text in column {quoted(name)}, row {row} of {path}. Received: {kind}.")
     return cell

@@ -17,7 +17,7 @@ import pyarrow.compute
 import pyarrow.csv
 
 from alad_tf.columns.schema import Kind
-from alad_tf.errors import DataError, shown
+from alad_tf.errors import DataError, quoted, shown
 from alad_tf.io import archives
 from alad_tf.tabular import damage, dialects, encodings
 from alad_tf.tabular.arrow_files import frame_of, regrouped
@@ -132,8 +132,8 @@ def _numbers(path: Path, dialect: Dialect, cells: pa.ChunkedArray, name: str, fi
         bad = np.flatnonzero(numbers.isna() & ~np.asarray(text.is_null()))
         row = bad[0] if len(bad) else 0
         raise DataError(
-            f"Expected a number in column {name!r}, row {first + row + 1} of {path}. Received: "
-            f"{shown(repr(cells[row].as_py()))}"
+            f"Expected a number in column {quoted(name)}, row {first + row + 1} of {path}. Received: "
+            f"{quoted(cells[row].as_py())}"
         ) from error
 
 

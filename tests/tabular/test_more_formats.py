@@ -175,6 +175,11 @@ def test_lines_that_are_no_rows(tmp_path: Path, text: str, words: str) -> None:
     assert all(word in message for word in words.split()) and "rows.jsonl" in message
 
 
+def test_a_long_name_is_cut_in_messages(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text(f'{{"d{"9" * 3000}": [1]}}\n')
+    assert "column 'd999" in (message := refused(tmp_path / "rows.jsonl")) and len(message) < 1000
+
+
 def test_a_key_that_comes_late(tmp_path: Path) -> None:
     """Columns are determined from the first 4 MiB."""
     line = '{"a": 1' + " " * 991 + "}\n"
