@@ -270,8 +270,8 @@ def _dataset_names(text: str) -> list[str]:
 def _results(text: str) -> Path:
     from alad_tf.io.model_folder import require_outside  # imports NumPy, which --help does not need
 
-    require_outside(Path(text))
-    return Path(text)
+    require_outside(folder := Path(text))
+    return folder
 
 
 def _class_numbers(text: str) -> list[int]:

@@ -143,7 +143,7 @@ def _require_options(
 
 def _require_apart(log_dir: Path | str | None, folder: Path) -> None:
     """Refuse logs in the future model folder, which could then not be written (SettingsError)."""
-    if log_dir is not None and folder.resolve() in (Path(log_dir).resolve(), *Path(log_dir).resolve().parents):
+    if log_dir is not None and Path(log_dir).resolve().is_relative_to(folder.resolve()):
         raise SettingsError(f"Expected --log-dir outside the model's folder {folder}. Received: {log_dir}.")
 
 

@@ -164,7 +164,6 @@ def test_failed_download_says_where_to_put_the_data(
         raise OSError("no route to host")
 
     caplog.set_level(logging.INFO)
-
     monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", offline)
     with pytest.raises(
         DataError, match="Expected svhn_cropped, prepared.*no route to host.*--data-dir or ALAD_DATA_DIR"
