@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from numbers import Integral
 
 _UNSEEN = "[\x00-\x08\n-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 
@@ -52,6 +54,17 @@ def shown(message: object) -> str:
     return line if len(line) <= 120 else line[:117] + "..."
 
 
+def listed(names: Iterable[object]) -> str:
+    """The first names of a list, escaped and truncated, and the number of further ones."""
+    every = list(names)
+    return ", ".join(shown(visible(name)) for name in every[:8]) + (f" and {len(every) - 8} more" if every[8:] else "")
+
+
 def quoted(value: object) -> str:
     """A name or a cell in quotes, truncated to 120 characters."""
     return shown(repr(value))
+
+
+def row_name(label: object) -> str:
+    """A row by its label in the index of a frame: numbers count from 1 in messages, other labels are quoted."""
+    return str(int(label) + 1) if isinstance(label, Integral) else quoted(label)

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from alad_tf.errors import quoted
+
 COARSE = 1e-3  # warn if the spacing of floats exceeds this fraction of the standard deviation
 
 
@@ -34,6 +36,6 @@ def coarse_feature(name: str, column: np.ndarray, kind: type[np.floating[Any]] =
     if not (np.isfinite(step) and step > COARSE * spread > 0.0):
         return None
     return (
-        f"column {name!r} loses differences: near {largest:.3g} {kind.__name__} steps by {step:.3g}, and the standard "
-        f"deviation is {spread:.3g}. Subtract its smallest value first."
+        f"column {quoted(name)} loses differences: near {largest:.3g} {kind.__name__} steps by {step:.3g}, and the "
+        f"standard deviation is {spread:.3g}. Subtract its smallest value first."
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from alad_tf.columns.coarse import coarse_feature
-from alad_tf.columns.schema import listed
+from alad_tf.errors import listed, quoted
 
 LABEL_NAMES = ("label", "labels", "target", "class", "y", "is_anomaly", "anomaly", "outlier")
 FEW_ROWS = 100
@@ -42,10 +42,10 @@ def column_warnings(cells: pd.DataFrame, frame: pd.DataFrame, scaled: bool) -> I
             yield coarse
             continue
         if name.lower() in LABEL_NAMES:
-            yield f"column {name!r} is trained on; if it is a label, name it with --label or --drop it"
+            yield f"column {quoted(name)} is trained on; if it is a label, name it with --label or --drop it"
         kind = _kind(cells[name])
         if kind == "constant":
-            yield f"column {name!r} is constant: {cells[name].head(1).tolist()[0]!r} in all rows"
+            yield f"column {quoted(name)} is constant: {cells[name].head(1).tolist()[0]!r} in all rows"
         elif kind:
             kinds[kind].append(repr(name))
     if kinds["nearly"]:

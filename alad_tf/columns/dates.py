@@ -14,7 +14,7 @@ from typing import Any, Callable
 import numpy as np
 import pandas as pd
 
-from alad_tf.errors import DataError
+from alad_tf.errors import DataError, quoted, row_name
 
 ISO, TIME, UNCLEAR = "ISO", "time", "unclear"
 _CLOCK = r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?"
@@ -58,10 +58,11 @@ class DateColumn:
     def describe(self) -> str:
         """Describe what happens to the column, in one line."""
         if self.features:
-            return f"column {self.name!r}: dates and times become {', '.join(self.features)}"
+            return f"column {quoted(self.name)}: dates and times become {', '.join(self.features)}"
+        why = "its dates span less than two weeks, or two days of times"
         if self.format == UNCLEAR:
-            return f"column {self.name!r} is left out: its dates may be month/day or day/month; write them YYYY-MM-DD"
-        return f"column {self.name!r} is left out: its dates span less than two weeks, or two days of times"
+            why = "its dates may be month/day or day/month; write them YYYY-MM-DD"
+        return f"column {quoted(self.name)} is left out: {why}"
 
     def cells(self, column: pd.Series) -> dict[str, pd.Series]:
         """The numeric columns, float64; NaN for missing cells.
@@ -76,8 +77,8 @@ class DateColumn:
         if len(bad):
             wanted = {ISO: "YYYY-MM-DD", TIME: "HH:MM"}.get(self.format, self.format)
             raise DataError(
-                f"Expected a date or time ({wanted}) in column {self.name!r}, row {column.index[bad[0]] + 1}. "
-                f"Received: {str(column.iloc[bad[0]])!r:.100}."
+                f"Expected a date or time ({wanted}) in column {quoted(self.name)}, row "
+                f"{row_name(column.index[bad[0]])}. Received: {str(column.iloc[bad[0]])!r:.100}."
             )
         return {feature: _PARTS[part][1](when).astype(np.float64) for feature, part in zip(self.features, self.parts)}
 
@@ -120,7 +121,7 @@ def parsed(column: pd.Series, format: str) -> pd.Series:
         return column.dt.tz_convert("UTC").dt.tz_localize(None) if column.dt.tz is not None else column
     text = column.astype(object).where(column.notna()).map(str, na_action="ignore")
     if format == TIME:
-        text = "1970-01-01 " + text
+        text = text.map("1970-01-01 {}".format, na_action="ignore")
     chosen = "ISO8601" if format in (ISO, TIME) else format
     when = pd.to_datetime(text, format=chosen, utc=True, errors="coerce").dt.tz_localize(None)
     rest = text[when.isna() & text.notna()]

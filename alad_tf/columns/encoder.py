@@ -15,7 +15,7 @@ from alad_tf.columns import preprocessing
 from alad_tf.columns.column_warnings import column_warnings
 from alad_tf.columns.expected import expected_cells
 from alad_tf.columns.schema import Columns
-from alad_tf.errors import DataError, quoted
+from alad_tf.errors import DataError, quoted, row_name
 
 logger = logging.getLogger(__name__)
 
@@ -151,12 +151,12 @@ class TrainingCells:
         x = self.encoder.transformed(self.cells)
         bad = np.argwhere(~np.isfinite(x))
         if len(bad):
-            row, feature = bad[0]
+            place, feature = bad[0]
             column = preprocessing.columns_of_features(self.encoder.transformer)[feature]
             raise DataError(
-                f"Expected numbers that float32 holds in column {quoted(column)}, row {self.cells.index[row] + 1}. "
-                f"Received: {quoted(self.cells[column].iloc[[row]].tolist()[0])}. Choose another --scaling, or drop "
-                "the column."
+                f"Expected numbers that float32 holds in column {quoted(column)}, row "
+                f"{row_name(self.cells.index[place])}. Received: "
+                f"{quoted(self.cells[column].iloc[[place]].tolist()[0])}. Choose another --scaling, or drop the column."
             )
         self._warn_of_faint(x)
         return x

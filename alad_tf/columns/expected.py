@@ -23,7 +23,8 @@ def expected_cells(transformer: ColumnTransformer, x_hat: np.ndarray) -> pd.Data
         if part == "numeric":
             scaler = fitted.named_steps["scale"]
             scaled = hasattr(scaler, "inverse_transform") and len(features) > 0
-            numbers = scaler.inverse_transform(features) if scaled else features
+            with np.errstate(over="ignore"):  # of features far outside the training range
+                numbers = scaler.inverse_transform(features) if scaled else features
             cells.update({name: numbers[:, k] for k, name in enumerate(columns)})
             continue
         start = 0

@@ -6,6 +6,8 @@ numbered from 1 in messages.
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Real
@@ -16,7 +18,7 @@ import pandas as pd
 
 from alad_tf.columns import dates
 from alad_tf.columns.dates import DateColumn
-from alad_tf.errors import DataError, SettingsError, quoted
+from alad_tf.errors import DataError, SettingsError, listed, quoted, row_name
 from alad_tf.typing import Document
 
 Kind = Literal["number", "text"]
@@ -61,6 +63,7 @@ class Columns:
             SettingsError: a name is not in the frame, or is given as both kinds.
             DataError: an unnamed column holds dates, or numbers except for a few text cells; or there are no columns.
         """
+        _require_single(frame, frame.columns)
         named = {**dict.fromkeys(numeric, "number"), **dict.fromkeys(categorical, "text")}
         require(frame.columns, named, "kind")
         both = sorted({*numeric} & {*categorical})
@@ -146,6 +149,8 @@ class Columns:
                 )
         for name in self.numeric:
             _refuse(np.isinf(cells[name]), cells[name], "a finite number")
+            if self.impute:  # a median can be half a sum
+                _refuse(cells[name].abs() > sys.float_info.max / 2, cells[name], "a number whose double is finite")
         if not self.impute:
             for name in self.names:
                 _refuse(cells[name].isna(), cells[name], "a value", " Drop the row, or pass --impute.")
@@ -187,7 +192,8 @@ class Columns:
     def _cells(self, frame: pd.DataFrame) -> pd.DataFrame:
         missing = [name for name in self.sources if name not in frame.columns]
         if missing:
-            raise DataError(f"Expected the columns {listed(missing)}. Received: {listed(map(str, frame.columns))}.")
+            raise DataError(f"Expected the columns {listed(missing)}. Received: {listed(frame.columns)}.")
+        _require_single(frame, self.sources)
         made = {name: cells for column in self.dates for name, cells in column.cells(frame.get(column.name)).items()}
         numbers = {name: made[name] if name in made else _as_numbers(frame[name]) for name in self.numeric}
         text = {
@@ -232,8 +238,8 @@ def _refuse_text_among_numbers(name: str, column: pd.Series) -> None:
     if 0 < len(text) < len(cells) / 2:
         raise DataError(
             f"Expected numbers or categories in column {quoted(name)}. Received: {quoted(text.iloc[0])} in row "
-            f"{text.index[0] + 1}, and numbers in {len(cells) - len(text)} of {len(cells)} cells. Mend the cell, or "
-            "name the column as categorical (--categorical)."
+            f"{row_name(text.index[0])}, and numbers in {len(cells) - len(text)} of {len(cells)} cells. Mend the cell, "
+            "or name the column as categorical (--categorical)."
         )
 
 
@@ -245,6 +251,8 @@ def _is_number(cell: SupportsFloat | str) -> bool:
         float(cell)
     except (TypeError, ValueError):
         return False
+    except OverflowError:  # a Python integer beyond float64
+        return True
     return not isinstance(cell, (bool, np.bool_))
 
 
@@ -253,18 +261,30 @@ def _is_time(column: pd.Series) -> bool:
 
 
 def _as_numbers(column: pd.Series) -> pd.Series:
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(object)
     if pd.api.types.is_complex_dtype(column) or _is_time(column) or isinstance(column.dtype, pd.PeriodDtype):
-        raise DataError(f"Expected real numbers in column {column.name!r}. Received: {column.dtype}.")
+        raise DataError(f"Expected real numbers in column {quoted(column.name)}. Received: {column.dtype}.")
+    if column.dtype.kind == "O":  # also categories, and Arrow's decimals, which pandas cannot convert
+        column = column.astype(object)
     try:
-        numbers = pd.to_numeric(column, errors="coerce").astype(np.float64)
+        numbers = pd.to_numeric(column, errors="coerce")
+        if pd.api.types.is_complex_dtype(numbers):
+            _refuse(column.map(lambda cell: isinstance(cell, complex)), column, "a real number")
+        numbers = numbers.astype(np.float64)
     except TypeError as error:  # of periods, intervals and the like
         raise DataError(
-            f"Expected real numbers in column {column.name!r}. Received: cells of which {error}."
+            f"Expected real numbers in column {quoted(column.name)}. Received: cells of which {error}."
         ) from error
+    except OverflowError:
+        return _as_numbers(column.map(_infinite_if_huge))
     _refuse(numbers.isna() & column.notna(), column, "a number")
     return numbers
+
+
+def _infinite_if_huge(cell: object) -> object:
+    """Infinity in place of a Python integer beyond float64, as in files."""
+    if isinstance(cell, int) and abs(cell) > sys.float_info.max:
+        return math.inf if cell > 0 else -math.inf
+    return cell
 
 
 def as_text(column: pd.Series) -> pd.Series:
@@ -289,21 +309,32 @@ def _text(cell: object) -> str:
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
 
 
+def _require_single(frame: pd.DataFrame, names: Iterable[str]) -> None:
+    """Raise DataError for a name of several columns, and for a cell with a list, a dictionary or an array."""
+    doubled = sorted({*names} & {*frame.columns[frame.columns.duplicated()]})
+    if doubled:
+        raise DataError(f"Expected a unique name for each column. Received: {listed(doubled)} more than once.")
+    for name in names:
+        column = frame[name]
+        if column.dtype.kind == "O" and pd.api.types.infer_dtype(column, skipna=True) != "string":
+            _refuse(column.map(_is_collection), column, "a number or text")
+
+
+def _is_collection(cell: object) -> bool:
+    return bool(pd.api.types.is_list_like(cell) or isinstance(cell, np.ndarray))  # arrays without axes are no lists
+
+
 def _refuse(bad: pd.Series, column: pd.Series, expected: str, advice: str = "") -> None:
     """Raise DataError for the first bad cell, with the number of further ones."""
     rows = np.flatnonzero(bad)
     if not len(rows):
         return
     cell = column.iloc[rows[0]]
-    received = "a missing cell" if pd.isna(cell) else quoted(float(cell) if isinstance(cell, Real) else str(cell))
+    is_number = isinstance(cell, Real) and not isinstance(cell, np.timedelta64)
+    missing = pd.api.types.is_scalar(cell) and pd.isna(cell)
+    received = "a missing cell" if missing else quoted(float(cell) if is_number else str(cell))
     more = f", and {len(rows) - 1} more in that column" if len(rows) > 1 else ""
     raise DataError(
-        f"Expected {expected} in column {quoted(column.name)}, row {column.index[rows[0]] + 1}. "
+        f"Expected {expected} in column {quoted(column.name)}, row {row_name(column.index[rows[0]])}. "
         f"Received: {received}{more}.{advice}"
     )
-
-
-def listed(names: Iterable[str]) -> str:
-    """The first names of a list and the number of further ones, for messages."""
-    every = list(names)
-    return ", ".join(every[:8]) + (f" and {len(every) - 8} more" if len(every) > 8 else "")

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from alad_tf.errors import DataError, SettingsError
+from alad_tf.errors import DataError, SettingsError, quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +51,7 @@ def first_text(X: object) -> str | None:
             try:
                 float(value)
             except (TypeError, ValueError):
-                return f"{value!r} in row {row!r}, column {column!r}"
+                return f"{quoted(value)} in row {quoted(row)}, column {quoted(column)}"
     return None
 
 

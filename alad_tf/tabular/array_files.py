@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from alad_tf.columns.schema import Kind
-from alad_tf.errors import DataError
+from alad_tf.errors import DataError, listed
 from alad_tf.io import archives
-from alad_tf.tabular.formats import Advance, chunk_rows, listed, require_width
+from alad_tf.tabular.formats import Advance, chunk_rows, require_width
 
 
 class _Array(NamedTuple):

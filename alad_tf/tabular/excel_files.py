@@ -13,11 +13,11 @@ import pandas as pd
 import pyarrow.csv
 
 from alad_tf.columns.schema import Kind
-from alad_tf.errors import DataError, one_line
+from alad_tf.errors import DataError, listed, one_line
 from alad_tf.io import archives
 from alad_tf.tabular import cell_rows, dialects
 from alad_tf.tabular.dialects import Dialect
-from alad_tf.tabular.formats import Advance, listed
+from alad_tf.tabular.formats import Advance
 
 if TYPE_CHECKING:
     import openpyxl

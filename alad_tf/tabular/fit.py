@@ -19,7 +19,7 @@ import pandas as pd
 from alad_tf.columns.coarse import CoarseWarning
 from alad_tf.columns.encoder import Encoder, TrainingCells
 from alad_tf.columns.schema import Kind, as_text, require
-from alad_tf.errors import ConstantFeatureWarning, DataError, SettingsError
+from alad_tf.errors import ConstantFeatureWarning, DataError, SettingsError, quoted
 from alad_tf.io import locks, model_folder
 from alad_tf.tabular import profiles, readers
 from alad_tf.tabular.dialects import ANY, Dialect
@@ -191,8 +191,8 @@ def normal_rows(path: Path, preparation: Preparation, dialect: Dialect) -> pd.Da
         if not normal.any():
             found = ", ".join(map(str, as_text(frame[labels.column]).unique()[:8]))
             raise DataError(
-                f"Expected rows with {' or '.join(map(repr, labels.normal))} in column {labels.column!r} of {path}. "
-                f"Received: {found}."
+                f"Expected rows with {' or '.join(map(repr, labels.normal))} in column {quoted(labels.column)} of "
+                f"{path}. Received: {found}."
             )
         frame = frame[normal].drop(columns=labels.column)
     return frame.drop(columns=[name for name in preparation.drop if name in frame.columns])

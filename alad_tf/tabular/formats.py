@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Callable
 
-from alad_tf.errors import DataError, shown
+from alad_tf.errors import DataError
 
 FORMATS = (
     ".csv",
@@ -71,9 +70,3 @@ def require_width(path: Path, columns: int) -> None:
     """Refuse a file with more than MAX_COLUMNS columns (DataError)."""
     if columns > MAX_COLUMNS:
         raise DataError(f"Expected at most {MAX_COLUMNS} columns in {path}. Received: {columns}.")
-
-
-def listed(names: Iterable[str]) -> str:
-    """The first names of a list and the number of further ones, for messages."""
-    every = list(names)
-    return ", ".join(map(shown, every[:8])) + (f" and {len(every) - 8} more" if len(every) > 8 else "")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from alad_tf.errors import DataError
+from alad_tf.errors import DataError, listed
 from alad_tf.tabular import arrow_files
-from alad_tf.tabular.formats import Advance, format_of, listed
+from alad_tf.tabular.formats import Advance, format_of
 
 
 def columns(folder: Path) -> list[str]:

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from alad_tf.columns.schema import Kind, as_text
-from alad_tf.errors import DataError, SettingsError
+from alad_tf.errors import DataError, SettingsError, listed
 from alad_tf.tabular import (
     array_files,
     arrow_files,
@@ -36,7 +36,6 @@ from alad_tf.tabular.formats import (
     Advance,
     chunk_rows,
     format_of,
-    listed,
     require_width,
 )
 from alad_tf.tabular.steady import steady

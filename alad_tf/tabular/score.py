@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from alad_tf.columns.schema import Kind, require
-from alad_tf.errors import DataError, SettingsError
+from alad_tf.errors import DataError, SettingsError, quoted
 from alad_tf.io import outputs
 from alad_tf.tabular import readers, writers
 from alad_tf.tabular.dialects import ANY, Dialect
@@ -174,5 +174,5 @@ class _Counts:
         if self.invalid:
             lines.append(f"{self.invalid} rows with missing or infinite cells: no score, is_valid False")
         for name, count in self.unknown.items():
-            lines.append(f"{count} cells of column {name!r} hold categories that were not seen in training")
+            lines.append(f"{count} cells of column {quoted(name)} hold categories that were not seen in training")
         return lines

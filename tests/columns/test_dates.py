@@ -80,6 +80,7 @@ def test_times_of_the_day() -> None:
         found = dates.find("at", pd.Series(cells, dtype=object))
         assert found == DateColumn("at", "time", ("hour",))
         assert found.cells(pd.Series(cells, dtype=object))["at.hour"].tolist() == [12.5, 1.0]
+        assert found.cells(pd.Series([None, None], dtype=object))["at.hour"].isna().all()
 
 
 def test_days_and_months_that_may_be_either() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from alad_tf.columns import schema
@@ -21,7 +22,7 @@ BOTH = Columns(("n", "i"), ("t",))
 
 def replaced(column: str, row: int, cell: object) -> pd.DataFrame:
     frame = FRAME.astype({column: object})
-    frame.loc[row, column] = cell
+    frame.at[row, column] = cell
     return frame
 
 
@@ -124,7 +125,13 @@ def test_cells_as_numbers(column: object) -> None:
     [
         (replaced("n", 1, "many"), "number 'n' 2 'many'"),
         (replaced("i", 2, ""), "number 'i' 3 ''"),
+        (replaced("n", 1, 2 + 1j), "real 'n' 2 (2+1j)"),
+        (replaced("n", 1, [1.0]), "'n' 2 [1.0]"),
+        (replaced("t", 1, {"u": 1}), "'t' 2 {'u': 1}"),
+        (replaced("i", 1, np.array(1.0)), "'i' 2 1.0"),
         (replaced("n", 2, np.inf), "finite 'n' 3 inf"),
+        (replaced("n", 2, 10**400), "finite 'n' 3 inf"),
+        (replaced("n", 0, -(10**400)), "finite 'n' 1 -inf"),
         (replaced("n", 0, -np.inf), "finite 'n' 1 -inf"),
         (replaced("n", 1, np.nan), "'n' 2 missing --impute"),
         (replaced("t", 1, None), "'t' 2 missing --impute"),
@@ -132,6 +139,7 @@ def test_cells_as_numbers(column: object) -> None:
         (FRAME.assign(n=np.nan), "'n' no Drop"),
         (FRAME.assign(t=None), "'t' no Drop"),
         (FRAME.drop(columns=["i", "t"]), "i, t n, f"),
+        (pd.concat([FRAME, FRAME["t"]], axis=1), "unique t once"),
         (FRAME[:1], "2 1"),
         (FRAME[:0], "2 0"),
     ],
@@ -147,6 +155,33 @@ def test_rows_keep_their_number() -> None:
     """Rows dropped earlier do not shift the row number in a message."""
     with pytest.raises(DataError, match="column 'n', row 3"):
         BOTH.training_rows(replaced("n", 2, "x")[1:])
+
+
+def test_rows_without_a_number_are_named() -> None:
+    with pytest.raises(DataError, match="column 'n', row 'r1'"):
+        BOTH.training_rows(replaced("n", 1, "x").set_axis(["r0", "r1", "r2"]))
+
+
+def test_a_name_in_a_message_is_escaped_and_short() -> None:
+    for name, told in {"a\nb": r"a\\nb", "x" * 5000: "x{117}\\.{3}"}.items():
+        with pytest.raises(DataError, match=told) as error:
+            Columns((name,), ()).training_rows(FRAME)
+        assert "\n" not in str(error.value) and len(str(error.value)) < 300
+
+
+def test_a_median_that_would_overflow() -> None:
+    """A median of two numbers is half of their sum."""
+    frame = pd.DataFrame({"n": [1.7e308, 1.7e308, np.nan]})
+    with pytest.raises(DataError, match="double is finite in column 'n', row 1"):
+        Columns(("n",), (), impute=True).training_rows(frame)
+    assert Columns(("n",), ()).training_rows(frame[:2])["n"].tolist() == [1.7e308] * 2
+
+
+def test_decimals_of_arrow_with_missing_cells() -> None:
+    """pandas.to_numeric fails for them."""
+    kind = pd.ArrowDtype(pa.decimal128(10, 2))
+    cells, valid = Columns(("n",), ()).scoring_rows(pd.DataFrame({"n": pd.array([Decimal("1.5"), None], dtype=kind)}))
+    assert cells["n"].tolist()[0] == 1.5 and valid.tolist() == [True, False]
 
 
 def test_missing_cells_where_they_are_allowed() -> None:

@@ -17,6 +17,7 @@ import argparse
 import io
 import itertools
 import json
+import logging
 import multiprocessing
 import os
 import resource
@@ -36,6 +37,7 @@ sys.path.insert(0, str(CHECKOUT / "tests"))  # called as a script
 # isort: split
 
 import faults_page  # noqa: E402
+import fuzz_cells  # noqa: E402
 import fuzz_files  # noqa: E402
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
@@ -58,6 +60,7 @@ FILES: dict[str, Make] = {
     "parquet": fuzz_files.parquet_file,
     "feather": fuzz_files.feather_file,
     "numpy": fuzz_files.numpy_file,
+    "cells": fuzz_cells.cells,
 }
 READERS = (*FILES, "run", "model")
 TITLES = {
@@ -67,6 +70,7 @@ TITLES = {
     "parquet": "Parquet",
     "feather": "Feather",
     "numpy": "NumPy",
+    "cells": "columns of a frame",
     "run": "folder of a run",
     "model": "model folder",
 }
@@ -336,6 +340,7 @@ def main() -> int:
     parser.add_argument("--record", type=Path, default=RECORD, help="file of rounds, to continue")
     parser.add_argument("--write-table", action="store_true", help="write docs/faults.md from the record, and end")
     options = parser.parse_args()
+    logging.disable()
     recorded = rounds(options.record)
     if options.write_table:
         faults_page.write("rounds", f"\n{table(recorded)}\n")
