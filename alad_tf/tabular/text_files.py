@@ -29,7 +29,8 @@ _ARROW_TYPES = {"number": pa.float64(), "text": pa.string()}
 _SMALL_BLOCK_BYTES = 1 << 18
 _SAMPLE_BYTES = 1 << 18  # bytes read at a time until there are SAMPLE_LINES
 _MARK = "\ufeff"
-_NULLS = pa.array(pyarrow.csv.ConvertOptions().null_values)
+_BLANK = ["\t", *(" " * count for count in range(1, 256))]
+_NULLS = [*pyarrow.csv.ConvertOptions().null_values, *_BLANK]
 
 
 _Options = tuple[pyarrow.csv.ReadOptions, pyarrow.csv.ParseOptions, pyarrow.csv.ConvertOptions]
@@ -115,7 +116,7 @@ def typed(path: Path, dialect: Dialect, table: pa.Table, first: int, kinds: Mapp
     for name, kind in kinds.items():
         cells = table.column(name)
         trimmed = pa.compute.utf8_trim_whitespace(cells) if kind == "number" else cells
-        present = pa.compute.invert(pa.compute.is_in(trimmed, _NULLS))
+        present = pa.compute.invert(pa.compute.is_in(trimmed, pa.array(_NULLS)))
         cells = pa.compute.case_when(pa.compute.make_struct(present), trimmed)  # if_else gives wrong results on slices
         columns[name] = _numbers(path, dialect, cells, name, first) if kind == "number" else cells
     return frame_of(path, pa.table(columns), first)
@@ -194,6 +195,7 @@ def _options(
             column_types={name: _ARROW_TYPES[kinds[name]] for name in names if name in kinds},
             include_columns=names,
             decimal_point=dialect.decimal or ".",
+            null_values=_NULLS,
             strings_can_be_null=missing,
             true_values=[],  # a column of true and false stays text
             false_values=[],

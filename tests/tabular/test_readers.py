@@ -112,6 +112,18 @@ def test_kinds_of_text_columns(tmp_path: Path) -> None:
     assert named["a"].tolist() == ["01", "2"] and named["d"].tolist() == ["2020-01-02", "2020-01-03"]
 
 
+@pytest.mark.parametrize("blank", [" ", "    ", "\t", '"  "'])
+def test_blank_cells_are_missing_in_training_and_in_scoring(tmp_path: Path, blank: str) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(f"a,b\n1,x\n{blank},{blank}\n2, y\n")
+    whole = readers.read(path)
+    ((table, frame),) = readers.tables(path, 9, only=["a", "b"], kinds={"a": "number", "b": "text"})
+    for found in (whole, frame):
+        assert found["a"].tolist()[::2] == [1.0, 2.0] and found["b"].tolist()[::2] == ["x", " y"]
+        assert found.isna().sum().tolist() == [1, 1]
+    assert table.column("a").to_pylist() == ["1", blank.strip('"'), "2"]
+
+
 def test_byte_order_mark_and_line_ends(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_bytes(b'\xef\xbb\xbfa,"b c"\r\n1,"x\r\ny"\r\n2,z\r\n')
     frame = readers.read(tmp_path / "rows.csv")
