@@ -21,6 +21,10 @@ class SettingsError(AladError, ValueError):
     """An option, name or value is not allowed, or contradicts files on disk."""
 
 
+class DivergedError(AladError):
+    """A loss or a weight is not finite, so training cannot go on."""
+
+
 class ForkError(AladError, RuntimeError):
     """A forked process lacks the threads of TensorFlow."""
 

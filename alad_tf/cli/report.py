@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ def report(model: Path, rows: Path | None, output: Path, **given: Any) -> None:
     from alad_tf.io import atomic, outputs
     from alad_tf.report.page import render
     from alad_tf.tabular.report import Rows, model_page
+    from alad_tf.tabular.standard_input import local
 
     if output.suffix.lower() not in (".html", ".htm"):
         raise SettingsError(f"Expected an output in .html. Received: {output}.")
@@ -55,7 +57,8 @@ def report(model: Path, rows: Path | None, output: Path, **given: Any) -> None:
         elif rows is None and (labelled or given["id"]):
             raise SettingsError("Expected ROWS with --label, --normal and --id. Received: none.")
         else:
-            page = model_page(model, None if rows is None else Rows(rows, labelled, given["id"], given["top"]))
+            with nullcontext() if rows is None else local(rows) as path:
+                page = model_page(model, None if path is None else Rows(path, labelled, given["id"], given["top"]))
         atomic.write_text(output, render(page))
     say(f"report: {output}")
 

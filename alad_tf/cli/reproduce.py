@@ -70,8 +70,9 @@ def show(dataset: str, features: int | None, rows: int | None, method: str) -> N
     """Print an architecture table (networks and hyper-parameters) in the paper's layout."""
     try:
         if dataset == "tabular":
-            if not features:
-                raise ValueError("Expected --features N with tabular. Received: none")
+            if not features or method != "ALAD":
+                received = f"--method {method}" if features else "none"
+                raise ValueError(f"Expected --features N and the method ALAD with tabular. Received: {received}")
             table: Table = tabular(features, n_rows=rows or KDD99_ROWS)
         elif features or rows:
             raise ValueError(f"Expected --features and --rows only with tabular. Received: {dataset}")
@@ -84,7 +85,7 @@ def show(dataset: str, features: int | None, rows: int | None, method: str) -> N
 
 @click.command(
     cls=Command,
-    exclusive=[("patience", "no_early_stopping")],
+    exclusive=[("patience", "no_early_stopping"), ("spectral_norm", "no_spectral_norm")],
     examples="""
 alad reproduce kdd99                         the paper's 10 runs, then the table of results
 alad reproduce kdd99 --runs 1 --epochs 1     a quick look
@@ -218,6 +219,10 @@ def _settings(dataset: str, method: str, **given: Any) -> AnySettings:
     if given["normal_class"]:
         changes["normal_class"] = given["normal_class"][0]
     if given["no_early_stopping"]:
+        if of_method(dataset, method).patience is None:
+            raise SettingsError(
+                f"Expected --no-early-stopping where training stops early. Received: {method} on {dataset}."
+            )
         changes["patience"] = None
     if given["last_weights"]:
         changes["weights"] = "last"

@@ -143,9 +143,9 @@ def _loaded(source: Path, threshold: float | None, contamination: float | None, 
 
 def _threshold(source: Source) -> str:
     """Describe the threshold of a model and its origin."""
-    rule = source.rule
-    name = f"{rule['rule'].replace('_', ' ')} {rule['value']:g}"
-    return f"threshold {source.detector.threshold:.6g}; from: {name}, scores of: {rule['scores']}"
+    from alad_tf.estimator import thresholds
+
+    return f"threshold {source.detector.threshold:.6g} ({thresholds.described(source.rule)})"
 
 
 FAMILY = (export, serve_config, convert)

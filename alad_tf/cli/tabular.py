@@ -24,6 +24,7 @@ from alad_tf.cli.arguments import (
     argument,
     components,
     flag,
+    is_given,
     labels,
     one_of,
     option,
@@ -89,7 +90,7 @@ def reading(function: Decorated) -> Decorated:
 @click.command(
     cls=Command,
     interrupted="no model was written; run the same command again to continue the training",
-    exclusive=[("contamination", "false_positive_rate")],
+    exclusive=[("contamination", "false_positive_rate"), ("spectral_norm", "no_spectral_norm")],
     examples="""
 alad fit train.csv --model model
 alad fit train.csv --model model --drop id --categorical country --impute
@@ -270,8 +271,9 @@ def score(data: Path, model: Path, output: Path, **given: Any) -> None:
 def _score_folder(data: Path, model: Path, output: Path, given: Options) -> None:
     from alad_tf.serving import ray_data
 
-    without = ("explain", "id", "label", "overwrite", "raw_text", "scores_only", "top", "sort", "no_header")
-    named = [f"--{name.replace('_', '-')}" for name in (*without, "sep", "decimal", "encoding", "sheet") if given[name]]
+    context = click.get_current_context()
+    named = [f"--{name.replace('_', '-')}" for name in given if is_given(context, name)]
+    named = [name for name in named if name not in ("--engine", "--workers")]
     if named:
         raise SettingsError(f"Expected --engine with --model, --output and --workers. Received: {', '.join(named)}.")
     say(ray_data.score_folder(data, model, output, workers=given["workers"]))

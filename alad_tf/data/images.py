@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -137,7 +138,8 @@ def prepared(name: str, folders: list[Path], target: Path | None = None) -> tfds
 
     places = [folder / "tensorflow_datasets" for folder in folders]
     for place in places:
-        versions = sorted(os.listdir(place / source.builder)) if (place / source.builder).is_dir() else []
+        found = os.listdir(place / source.builder) if (place / source.builder).is_dir() else []
+        versions = sorted(found, key=lambda name: [int(number) for number in re.findall(r"\d+", name)])
         for version in reversed(versions):
             if (place / source.builder / version / "dataset_info.json").is_file():
                 try:

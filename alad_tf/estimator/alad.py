@@ -22,7 +22,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 import architectures
 from alad_tf.columns.coarse import CoarseWarning, coarse_feature
 from alad_tf.columns.encoder import Encoder, TrainingCells, is_mixed
-from alad_tf.errors import AladError, ConstantFeatureWarning, SettingsError
+from alad_tf.errors import ConstantFeatureWarning, DivergedError, SettingsError
 from alad_tf.estimator import custom_networks, tensorboard
 from alad_tf.estimator.architecture import choose_table
 from alad_tf.estimator.callbacks import History, Resumed, collapse, train
@@ -179,9 +179,11 @@ class ALAD(FittedALAD):
 
         Raises:
             ValueError: a parameter outside its range, fewer than two rows, NaN or infinite values, unsuitable columns.
-            AladError: training diverged.
+            DivergedError: a loss or a weight is not finite.
         """
         self._validate_params()
+        if self.warm_start and checkpoint is not None:
+            raise SettingsError("Expected no checkpoint with warm_start. Received: both.")
         started = time.monotonic()
         state = getattr(self, "training_state_", None) if self.warm_start else None
         kept = None if checkpoint is None else Checkpoint(Path(checkpoint))
@@ -261,7 +263,7 @@ class ALAD(FittedALAD):
         try:
             with interrupted:
                 history = self._history_of(trainer, X, held_out, callbacks, resumed)
-        except AladError:
+        except DivergedError:
             if checkpoint is not None:
                 checkpoint.remove()  # resuming would diverge again
             raise

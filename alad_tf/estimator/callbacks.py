@@ -64,7 +64,7 @@ def train(
         name -> values passed to callbacks, one per epoch.
 
     Raises:
-        AladError: a loss is not finite.
+        DivergedError: a loss or a weight is not finite.
         SettingsError: log_dir cannot be written.
     """
     watchers = [*callbacks]
@@ -76,10 +76,13 @@ def train(
     watched = _Watched(trainer.scoring_networks, watchers, epochs, log.history)
     early = EarlyStopping(patience, log.best, max(log.epoch - 1, 0))
     means = partial(_mean_scores, scorer, validation, score)
-    _take_steps(trainer, epochs, resumed, watched, early, patience, means, verbose)
-    if resumed.best is not None:
-        set_arrays(trainer.scoring_networks, resumed.best)
-    return watched.end_training()
+    try:
+        _take_steps(trainer, epochs, resumed, watched, early, patience, means, verbose)
+        if resumed.best is not None:
+            set_arrays(trainer.scoring_networks, resumed.best)
+    finally:
+        history = watched.end_training()
+    return history
 
 
 def _take_steps(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from alad_tf.errors import SettingsError
+from alad_tf.typing import Rule
 
 LARGEST = float(np.finfo(np.float32).max)  # the score of a row with NaN or infinite values
 
@@ -29,6 +30,12 @@ def require_one_rule(
     if rule == "false_positive_rate" and not 0.0 < number < 1.0:
         raise SettingsError(f"Expected false_positive_rate above 0 and below 1. Received: {number}.")
     return rule, number
+
+
+def described(rule: Rule) -> str:
+    """A rule in words, such as "contamination 0.1 of the training rows"."""
+    of = "" if rule["scores"] == "none" else f" of the {rule['scores']}"
+    return f"{rule['rule'].replace('_', ' ')} {rule['value']:g}{of}"
 
 
 def quantile_threshold(scores: np.ndarray, contamination: float) -> float:

@@ -212,8 +212,8 @@ def _verdict(found: dict[str, list[Document]]) -> list[str]:
         return []
     best, ours = others[0], _mean(ranked["ALAD"], "auroc")
     difference = ours - _mean(ranked[best], "auroc")
-    place = "above" if difference > 0 else "below"
-    return [f"ALAD: AUROC {ours:.4f}, {abs(difference):.4f} {place} {best}, the best of the others."]
+    place = f"{abs(difference):.4f} {'above' if difference > 0 else 'below'}" if difference else "equal to"
+    return [f"ALAD: AUROC {ours:.4f}, {place} {best}, the best of the others."]
 
 
 def _draw(found: dict[str, list[Document]], path: Path) -> None:

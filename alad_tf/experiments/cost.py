@@ -8,7 +8,7 @@ import os
 import statistics
 import time
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Callable
 
@@ -157,8 +157,9 @@ class Forecast:
         self._first.pop(name, None)
 
     def _until(self, seconds: float) -> str:
-        end = self._now() + timedelta(seconds=seconds)
-        day = "" if end.date() == self._now().date() else f"{end:%d %b} "
+        now = self._now()
+        end = datetime.fromtimestamp(now.timestamp() + seconds)  # a sum of times of day forgets daylight saving
+        day = "" if end.date() == now.date() else f"{end:%d %b} "
         return f"about {duration(seconds)}, until about {day}{end:%H:%M}"
 
     def _shorter(self, runs: int) -> str:

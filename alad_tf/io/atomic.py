@@ -145,10 +145,14 @@ def exchange(one: Path, other: Path) -> None:
     os.rename(other, aside)
     try:
         os.rename(one, other)
+        try:
+            os.rename(aside, one)
+        except BaseException:
+            os.rename(other, one)
+            raise
     except BaseException:
         os.rename(aside, other)
         raise
-    os.rename(aside, one)
 
 
 def umask() -> int:

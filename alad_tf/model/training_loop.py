@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from alad_tf.errors import AladError
+from alad_tf.errors import DivergedError
 from alad_tf.model.trainer import Loop
 
 CHUNK_STEPS = 1000  # takes a few seconds
@@ -90,7 +90,7 @@ def chunks(
         remedy: advice at the end of the message about non-finite losses.
 
     Raises:
-        AladError: a loss or a weight is not finite.
+        DivergedError: a loss or a weight is not finite.
     """
     sums = {} if sums is None else sums
     period, step = period or steps, first
@@ -125,4 +125,4 @@ def _require_finite(trainer: Loop, losses: dict[str, float], remedy: str) -> Non
     bad = trainer.not_finite(losses)
     if bad:
         message = f"Expected finite losses. Received: {', '.join(bad)} at step {int(trainer.step)}. {remedy}"
-        raise AladError(message.rstrip())
+        raise DivergedError(message.rstrip())

@@ -15,11 +15,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from alad_tf.errors import AladError, DataError, SettingsError
+from alad_tf.errors import AladError, DataError, SettingsError, listed
 from alad_tf.io import atomic
 from alad_tf.io.manifest import entry
 from alad_tf.serving import versions
 from alad_tf.serving.batch import BatchScorer
+from alad_tf.tabular import arrow_files, damage
+from alad_tf.tabular.steady import steady
 from alad_tf.typing import Document
 
 logger = logging.getLogger(__name__)
@@ -50,7 +52,7 @@ def score_folder(
         A report of one line.
 
     Raises:
-        DataError: no files, files without the model's columns, or a damaged model.
+        DataError: no files, damaged ones or files without the model's columns, or a damaged model.
         SettingsError: the output folder belongs to another job.
         AladError: Ray is not installed.
     """
@@ -71,14 +73,21 @@ def score_folder(
             ray.init(include_dashboard=False, logging_level="ERROR", log_to_driver=False, num_cpus=workers)
         ray.data.DataContext.get_current().enable_progress_bars = False
         count = min(workers or int(ray.cluster_resources()["CPU"]), len(missing))
-        ray.data.from_items(missing, override_num_blocks=len(missing)).map_batches(
-            Worker,
-            fn_constructor_args=(str(scorer.path), str(output.resolve())),
-            batch_size=1,
-            concurrency=count,
-            num_cpus=1,
-            runtime_env={"env_vars": ONE_THREAD},
-        ).materialize()
+        done = (
+            ray.data.from_items(missing, override_num_blocks=len(missing))
+            .map_batches(
+                Worker,
+                fn_constructor_args=(str(scorer.path), str(output.resolve())),
+                batch_size=1,
+                concurrency=count,
+                num_cpus=1,
+                runtime_env={"env_vars": ONE_THREAD},
+            )
+            .take_all()
+        )
+        errors = [row["error"] for row in done if row["error"]]
+        if errors:
+            raise DataError(errors[0] + (f" ({len(errors) - 1} more parts failed.)" if errors[1:] else ""))
     rows = sum(part["rows"] for part in parts)
     return f"{rows} rows in {len(parts)} parts, {len(missing)} of them scored now: {output}"
 
@@ -95,15 +104,22 @@ class Worker:
         self._scorer, self._output = BatchScorer(model), Path(output)
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Write the scores of each part of the batch."""
+        """Write the scores of each part of the batch, and return the error of each; "" for a part that is written."""
+        errors = []
         for place in range(len(batch["name"])):
-            self.score({name: values[place] for name, values in batch.items()})
-        return {"name": batch["name"]}
+            try:
+                self.score({name: values[place] for name, values in batch.items()})
+                errors.append("")
+            except AladError as error:
+                errors.append(str(error))
+        return {"error": np.array(errors)}
 
     def score(self, part: Part) -> None:
-        """Write the scores of one part."""
-        groups = range(int(part["first_group"]), int(part["end_group"]))
-        table = pyarrow.parquet.ParquetFile(part["file"]).read_row_groups(list(groups), columns=self._scorer.names)
+        """Write the scores of one part. Raises DataError for a damaged file."""
+        path, groups = Path(str(part["file"])), range(int(part["first_group"]), int(part["end_group"]))
+        with damage.reported(path), steady(path):
+            read = arrow_files.parquet_tables(path, PART_ROWS, self._scorer.names, lambda share: None, groups)
+            table = pa.concat_tables([table for table, _ in read])
         columns = {name: table.column(name).to_pandas() for name in self._scorer.names}
         scores = {name: pa.array(values) for name, values in self._scorer(columns).items()}
         rows = pa.array(np.arange(len(table), dtype=np.int64) + int(part["first_row"]))
@@ -120,18 +136,16 @@ def _files(source: Path) -> list[Path]:
 
 def _parts(path: Path, source: Path, scorer: BatchScorer) -> list[Part]:
     """The parts of a file: consecutive row groups of together at least PART_ROWS rows."""
-    try:
-        metadata = pyarrow.parquet.read_metadata(path)
-    except pa.ArrowInvalid as error:
-        raise DataError(f"Expected a Parquet file. Received: {path}: {error}.") from error
-    missing = [name for name in scorer.names if name not in metadata.schema.to_arrow_schema().names]
+    with damage.reported(path):
+        counts, present = arrow_files.parquet_groups(path), arrow_files.parquet_columns(path)
+    missing = [name for name in scorer.names if name not in present]
     if missing or not scorer.names:
-        raise DataError(f"Expected the model's columns in {path}. Received: no {', '.join(missing[:8]) or 'names'}.")
+        raise DataError(f"Expected the model's columns in {path}. Received: no {listed(missing) or 'names'}.")
     name, parts, rows = quote(path.relative_to(source).as_posix(), safe=""), [], 0
     first_row, first_group = 1, 0
-    for group in range(metadata.num_row_groups):
-        rows += metadata.row_group(group).num_rows
-        if rows >= PART_ROWS or group == metadata.num_row_groups - 1:
+    for group, count in enumerate(counts):
+        rows += count
+        if rows >= PART_ROWS or group == len(counts) - 1:
             parts.append(
                 {
                     "name": f"{name}.{first_row:010d}.parquet",

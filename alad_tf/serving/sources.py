@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
 from alad_tf.columns import preprocessing
 from alad_tf.data import loading
-from alad_tf.errors import DataError, SettingsError
+from alad_tf.errors import DataError, SettingsError, one_line
 from alad_tf.estimator import thresholds
 from alad_tf.estimator.alad import ALAD
 from alad_tf.experiments import run
 from alad_tf.experiments.protocol import PROTOCOLS
 from alad_tf.experiments.settings import Settings, is_complete
-from alad_tf.io import model_folder
+from alad_tf.io import archives, model_folder
 from alad_tf.model.networks import Networks
 from alad_tf.options import SCORES
 from alad_tf.serving.signatures import Detector
@@ -151,8 +150,6 @@ def _run(path: Path, threshold: float | None, contamination: float | None, score
 
 def _test_scores(path: Path, score: str) -> np.ndarray:
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
-            scores: np.ndarray = arrays[score]
-    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
-        raise DataError(f"Expected the scores of a run in {path}. Received: {error}.") from error
-    return scores
+        return archives.arrays(path)[score]
+    except (OSError, KeyError, *archives.DAMAGE) as error:
+        raise DataError(f"Expected the scores of a run in {path}. Received: {one_line(error)}.") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -26,22 +26,26 @@ def parquet_columns(path: Path) -> list[str]:
         return _without_index(file.schema_arrow.names)
 
 
-def parquet_tables(path: Path, rows: int, wanted: list[str], report: Advance) -> Iterator[tuple[pa.Table, int]]:
-    """Read the rows of a Parquet file in Arrow tables of `rows`; see `readers.tables`."""
-    count = _require_sound_footer(path)
+def parquet_tables(
+    path: Path, rows: int, wanted: list[str], report: Advance, groups: Sequence[int] | None = None
+) -> Iterator[tuple[pa.Table, int]]:
+    """Read the rows of a Parquet file, or of some row groups, in Arrow tables of `rows`; see `readers.tables`."""
+    count = sum(parquet_groups(path))
     with pyarrow.parquet.ParquetFile(path) as file:
         types = {field.name: field.type for field in file.schema_arrow}
     text = [name for name in wanted if any(holds(types[name]) for holds in (*_TEXT, *_VIEWS))]
     # Read text as dictionaries, so that a long text that is repeated takes no memory before its size is known.
     with pyarrow.parquet.ParquetFile(path, read_dictionary=text) as file:
-        batches = file.iter_batches(rows, columns=wanted, use_threads=False)
+        batches = file.iter_batches(rows, groups, columns=wanted, use_threads=False)
         for table, first in regrouped(_decoded(path, batches, types), rows):
             yield table, first
             report((first + len(table)) / count)
 
 
-def _require_sound_footer(path: Path) -> int:
-    """Count the rows; refuse a footer that contradicts itself or claims more data than a file of this size can hold.
+def parquet_groups(path: Path) -> list[int]:
+    """Count the rows of each row group of a Parquet file.
+
+    Refuses a footer that contradicts itself or claims more data than a file of this size can hold.
 
     Raises:
         ValueError: the number of rows differs from that of the row groups or columns.
@@ -58,7 +62,7 @@ def _require_sound_footer(path: Path) -> int:
         archives.require_bounded(path, size + rows)
     if rows != footer.rows:
         raise ValueError(f"a footer that claims {footer.rows} rows, and row groups of {rows}")
-    return rows
+    return [group.rows for group in footer.groups]
 
 
 def _decoded(
@@ -116,15 +120,16 @@ def _without_index(names: list[str]) -> list[str]:
 def regrouped(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[tuple[pa.Table, int]]:
     """Regroup batches to tables of `rows` (the last may be shorter), each with the number of its first row."""
     waiting: list[pa.RecordBatch] = []
-    first = 0
+    first = count = 0
     for batch in batches:
         waiting.append(batch)
-        while sum(map(len, waiting)) >= rows:
+        count += len(batch)
+        while count >= rows:
             table = pa.Table.from_batches(waiting)
             yield table.slice(0, rows), first
-            first += rows
+            first, count = first + rows, count - rows
             waiting = table.slice(rows).to_batches()
-    if sum(map(len, waiting)):
+    if count:
         yield pa.Table.from_batches(waiting), first
 
 

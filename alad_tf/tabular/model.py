@@ -16,12 +16,12 @@ from tqdm import tqdm
 from alad_tf.columns import preprocessing
 from alad_tf.columns.encoder import Encoder
 from alad_tf.columns.schema import Columns
-from alad_tf.errors import DataError, visible
+from alad_tf.errors import DataError, listed, visible
 from alad_tf.estimator import explanations, thresholds
 from alad_tf.io import model_folder
 from alad_tf.tabular.dialects import Dialect
 from alad_tf.tabular.formats import Advance
-from alad_tf.typing import Document, Rule
+from alad_tf.typing import Document
 
 if TYPE_CHECKING:
     from alad_tf.estimator.alad import ALAD
@@ -187,9 +187,8 @@ def require_columns(path: Path, wanted: Columns, present: list[str]) -> None:
     missing = [name for name in wanted.sources if name not in present]
     if missing:
         raise DataError(
-            f"Expected the model's columns in {path}. Received: no {', '.join(missing[:8])}"
-            + (f" and {len(missing) - 8} more" if len(missing) > 8 else "")
-            + f"; its columns are {', '.join(present[:8])}{' ...' if len(present) > 8 else ''}."
+            f"Expected the model's columns in {path}. Received: no {listed(missing)}; its columns are "
+            f"{listed(present)}."
         )
 
 
@@ -230,15 +229,11 @@ def _inspected(documents: Document) -> dict[str, object]:
         "table": model["table"]["name"],
         "epochs": model["epochs_trained"],
         "score": model["settings"]["score"],
-        "threshold": f"{model['threshold']['value']:.6g}; {_rule(model['threshold']['rule'])}",
+        "threshold": f"{model['threshold']['value']:.6g}; {thresholds.described(model['threshold']['rule'])}",
         "p-values": f"against {model['reference']['rows']} {model['reference']['of']}",
         "seed": model["seed"],
         "versions": ", ".join(f"{name} {version}" for name, version in model["versions"].items()),
     }
-
-
-def _rule(rule: Rule) -> str:
-    return f"{rule['rule'].replace('_', ' ')} {rule['value']:g} of the {rule['scores']}"
 
 
 # Helpers ----------------------------------------------------------------------------------------------------------

@@ -205,8 +205,6 @@ def _metrics(view: ScoreView, missing: dict[str, str]) -> tuple[list[str], list[
 
 def _facts(model: Model) -> list[tuple[str, object]]:
     data, estimator = model.data, model.estimator
-    rule = estimator.threshold_rule_
-    of = "" if rule["scores"] == "none" else f" of the {rule['scores']}"
     label = data["label"]
     return [
         ("Training rows", f"{data['rows']:,} of {data['file']}"),
@@ -220,7 +218,7 @@ def _facts(model: Model) -> list[tuple[str, object]]:
         ),
         ("Architecture", estimator.table_.name),
         ("Score", estimator.score_name),
-        ("Threshold", f"{estimator.threshold_:.6g}; {rule['rule'].replace('_', ' ')} {rule['value']:g}{of}"),
+        ("Threshold", f"{estimator.threshold_:.6g}; {thresholds.described(estimator.threshold_rule_)}"),
         ("Seed", estimator.seed_),
         ("Time of training", f"{data['seconds']:g} s"),
     ]
