@@ -42,12 +42,13 @@ def report(model: Path, rows: Path | None, output: Path, **given: Any) -> None:
     from alad_tf.io import atomic, outputs
     from alad_tf.report.page import render
     from alad_tf.tabular.report import Rows, model_page
-    from alad_tf.tabular.standard_input import local
+    from alad_tf.tabular.standard_input import STANDARD_INPUT, local
 
     if output.suffix.lower() not in (".html", ".htm"):
         raise SettingsError(f"Expected an output in .html. Received: {output}.")
     with outputs.claimed(output, given["overwrite"], model, rows):
         labelled = labels_of(given["label"], given["normal"])
+        path = rows
         if run_page.is_run(model):
             if rows is not None or labelled or given["id"]:
                 raise SettingsError(
@@ -59,7 +60,10 @@ def report(model: Path, rows: Path | None, output: Path, **given: Any) -> None:
         else:
             with nullcontext() if rows is None else local(rows) as path:
                 page = model_page(model, None if path is None else Rows(path, labelled, given["id"], given["top"]))
-        atomic.write_text(output, render(page))
+        content = render(page)
+        if rows == STANDARD_INPUT:
+            content = content.replace(str(path), "standard input")
+        atomic.write_text(output, content)
     say(f"report: {output}")
 
 

@@ -64,7 +64,7 @@ class Encoder:
         cells = columns.training_rows(frame)
         made = [feature for column in columns.dates for feature in column.features]
         for column in columns.dates:
-            logger.info("%s", column.describe())
+            logger.log(logging.INFO if column.features else logging.WARNING, "%s", column.describe())
         for line in column_warnings(cells.drop(columns=made), frame, scaled=scaling != "none"):
             logger.warning("%s", line)
         with np.errstate(over="ignore", invalid="ignore"):  # `features` refuses numbers that do not fit float32
@@ -107,7 +107,7 @@ class Encoder:
 
     def every_feature(self, frame: pd.DataFrame) -> np.ndarray:
         """Features [n, d] of new rows; NaN for invalid rows."""
-        x, valid = self.features(frame)
+        x, valid = self.features(frame.reset_index(drop=True))
         every = np.full((len(frame), len(self.names)), np.nan, np.float32)
         every[valid] = x
         return every
@@ -115,7 +115,7 @@ class Encoder:
     @property
     def names(self) -> list[str]:
         """Names of the d features."""
-        return [str(name) for name in self.transformer.get_feature_names_out()]
+        return preprocessing.feature_names(self.transformer)
 
     def to_documents(self) -> dict[str, Any]:
         """JSON documents for a model folder."""

@@ -5,6 +5,7 @@ A transformer restored from its document gives bit-identical output.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 
 import numpy as np
@@ -71,7 +72,20 @@ def of_columns(columns: Columns, *, scaling: str = "standard") -> ColumnTransfor
     steps.append(("scale", _SCALERS[scaling]() if scaling in _SCALERS else "passthrough"))
     one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
     parts = [("numeric", Pipeline(steps), list(columns.numeric)), ("categorical", one_hot, list(columns.categorical))]
-    return ColumnTransformer([part for part in parts if part[2]], sparse_threshold=0.0, verbose_feature_names_out=False)
+    transformer = ColumnTransformer(
+        [part for part in parts if part[2]], sparse_threshold=0.0, verbose_feature_names_out=False
+    )
+    return transformer.set_output(transform="default")  # whatever scikit-learn is configured to
+
+
+def feature_names(transformer: ColumnTransformer) -> list[str]:
+    """Names of the features of a fitted transformer; where scikit-learn's are equal, a number makes them unique."""
+    unique: dict[str, None] = {}
+    for _, fitted, columns in _parts(transformer):
+        for name in map(str, fitted.get_feature_names_out(columns)):
+            numbered = (f"{name} ({number})" for number in itertools.count(2))
+            unique[next(one for one in itertools.chain([name], numbered) if one not in unique)] = None
+    return list(unique)
 
 
 def columns_of_features(transformer: ColumnTransformer) -> list[str]:

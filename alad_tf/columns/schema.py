@@ -15,6 +15,7 @@ from typing import Literal, SupportsFloat
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from alad_tf.columns import dates
 from alad_tf.columns.dates import DateColumn
@@ -63,24 +64,24 @@ class Columns:
             SettingsError: a name is not in the frame, or is given as both kinds.
             DataError: an unnamed column holds dates, or numbers except for a few text cells; or there are no columns.
         """
-        _require_single(frame, frame.columns)
+        columns = _readable(frame, map(str, frame.columns))
         named = {**dict.fromkeys(numeric, "number"), **dict.fromkeys(categorical, "text")}
-        require(frame.columns, named, "kind")
+        require(columns, named, "kind")
         both = sorted({*numeric} & {*categorical})
         if both:
             raise SettingsError(f"Expected one kind for a column. Received: {listed(both)} as numeric and categorical.")
-        found = {name: dates.find(name, frame[name]) for name in frame.columns if calendar and name not in named}
+        found = {name: dates.find(name, cells) for name, cells in columns.items() if calendar and name not in named}
         of_dates = tuple(column for column in found.values() if column is not None)
         features = [feature for column in of_dates for feature in column.features]
-        taken = sorted({*features} & {*frame.columns})
+        taken = sorted({*features} & {*columns})
         if taken:
             raise DataError(f"Expected other names than those of calendar features. Received: {listed(taken)}.")
-        kinds = {name: named.get(name) or _kind(name, frame[name]) for name in frame.columns if not found.get(name)}
+        kinds = {name: named.get(name) or _kind(name, cells) for name, cells in columns.items() if not found.get(name)}
         numbers = [name for name, kind in kinds.items() if kind == "number"]
         text = [name for name, kind in kinds.items() if kind == "text"]
         if not numbers + features + text:
             raise DataError("Expected columns to learn from. Received: none.")
-        booleans = tuple(name for name in text if name not in named and _is_boolean(frame[name]))
+        booleans = tuple(name for name in text if name not in named and _is_boolean(columns[name]))
         return cls((*numbers, *features), tuple(text), impute, of_dates, booleans)
 
     @property
@@ -193,11 +194,12 @@ class Columns:
         missing = [name for name in self.sources if name not in frame.columns]
         if missing:
             raise DataError(f"Expected the columns {listed(missing)}. Received: {listed(frame.columns)}.")
-        _require_single(frame, self.sources)
-        made = {name: cells for column in self.dates for name, cells in column.cells(frame.get(column.name)).items()}
-        numbers = {name: made[name] if name in made else _as_numbers(frame[name]) for name in self.numeric}
+        columns = _readable(frame, self.sources)
+        dates_used = [date for date in self.dates if date.parts]
+        made = {name: cells for date in dates_used for name, cells in date.cells(columns[date.name]).items()}
+        numbers = {name: made[name] if name in made else _as_numbers(columns[name]) for name in self.numeric}
         text = {
-            name: as_boolean(frame[name]) if name in self.booleans else as_text(frame[name])
+            name: as_boolean(columns[name]) if name in self.booleans else as_text(columns[name])
             for name in self.categorical
         }
         return pd.DataFrame({**numbers, **text}, index=frame.index)
@@ -223,6 +225,8 @@ def _kind(name: str, column: pd.Series) -> str:
             f"Expected numbers or categories in column {quoted(name)}. Received: dates or times. Drop it, replace it "
             "with numbers, or name it as categorical."
         )
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return "text"
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
         return "number"
     if pd.api.types.infer_dtype(column, skipna=True) in _OBJECTS_OF_NUMBERS:
@@ -261,9 +265,9 @@ def _is_time(column: pd.Series) -> bool:
 
 
 def _as_numbers(column: pd.Series) -> pd.Series:
-    if pd.api.types.is_complex_dtype(column) or _is_time(column) or isinstance(column.dtype, pd.PeriodDtype):
+    if pd.api.types.is_complex_dtype(column) or _is_time(column):
         raise DataError(f"Expected real numbers in column {quoted(column.name)}. Received: {column.dtype}.")
-    if column.dtype.kind == "O":  # also categories, and Arrow's decimals, which pandas cannot convert
+    if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(object)
     try:
         numbers = pd.to_numeric(column, errors="coerce")
@@ -309,15 +313,29 @@ def _text(cell: object) -> str:
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
 
 
-def _require_single(frame: pd.DataFrame, names: Iterable[str]) -> None:
-    """Raise DataError for a name of several columns, and for a cell with a list, a dictionary or an array."""
+def _readable(frame: pd.DataFrame, names: Iterable[str]) -> dict[str, pd.Series]:
+    """Columns by name, without types of Arrow and with periods as times.
+
+    Raises:
+        DataError: a name of several columns; a cell with a list, a dictionary or an array.
+    """
+    names = list(names)
     doubled = sorted({*names} & {*frame.columns[frame.columns.duplicated()]})
     if doubled:
         raise DataError(f"Expected a unique name for each column. Received: {listed(doubled)} more than once.")
-    for name in names:
-        column = frame[name]
+    columns = {name: _without_arrow(frame[name]) for name in names}
+    for column in columns.values():
         if column.dtype.kind == "O" and pd.api.types.infer_dtype(column, skipna=True) != "string":
             _refuse(column.map(_is_collection), column, "a number or text")
+    return columns
+
+
+def _without_arrow(column: pd.Series) -> pd.Series:
+    if isinstance(column.dtype, pd.PeriodDtype):
+        return column.dt.to_timestamp()
+    if isinstance(column.dtype, pd.ArrowDtype):
+        return pa.array(column.array).to_pandas().set_axis(column.index).rename(column.name)
+    return column
 
 
 def _is_collection(cell: object) -> bool:

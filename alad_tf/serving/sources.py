@@ -112,7 +112,7 @@ def of_estimator(estimator: ALAD, prepared: Document | None = None) -> Source:
     )
     if prepared:
         document = {name: value for name, value in prepared.items() if name != "impute"}
-        features = preprocessing.from_document(document).get_feature_names_out().tolist()
+        features: list[str] | None = preprocessing.feature_names(preprocessing.from_document(document))
     else:
         features = getattr(estimator, "feature_names_in_", None)
     origin = {

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet
 
-from alad_tf.errors import DataError
+from alad_tf.errors import DataError, quoted, shown, visible
 from alad_tf.io import archives
 from alad_tf.tabular import feather_footer, parquet_footer
 from alad_tf.tabular.formats import Advance
@@ -141,8 +141,9 @@ def frame_of(path: Path, table: pa.Table, first: int) -> pd.DataFrame:
     """
     for field in table.schema:
         if pa.types.is_nested(field.type) or pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
-            what = "bytes that are no UTF-8 text" if "binary" in str(field.type) else f"cells of type {field.type}"
-            raise DataError(f"Expected numbers or text in column {field.name!r} of {path}. Received: {what}.")
+            nested = pa.types.is_nested(field.type)
+            what = f"cells of type {shown(visible(field.type))}" if nested else "bytes, not UTF-8 text"
+            raise DataError(f"Expected numbers or text in column {quoted(field.name)} of {path}. Received: {what}.")
         if pa.types.is_decimal(field.type):
             place = table.schema.get_field_index(field.name)
             table = table.set_column(place, field.name, table.column(place).cast(pa.float64()))

@@ -146,3 +146,17 @@ def test_wrong_call_in_a_process_of_its_own(alad: Alad) -> None:
         done = alad(*arguments)
         assert (done.returncode, done.stdout) == (code, "")
         assert done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        ("show tabular --features 3 --method DAGMM", "method ALAD with tabular. Received: --method DAGMM"),
+        ("reproduce kdd99 --no-early-stopping", "training stops early. Received: ALAD on kdd99"),
+        ("reproduce kdd99 --spectral-norm tfa --no-spectral-norm", "at most one of"),
+        ("fit rows.csv --model m --spectral-norm tfa --no-spectral-norm", "at most one of"),
+        ("score rows --model m --output o --engine ray --chunk-rows 16384", "Received: --chunk-rows"),
+    ],
+)
+def test_options_without_an_effect_are_refused(capfd: pytest.CaptureFixture[str], call: str, words: str) -> None:
+    assert words in refused(capfd, *call.split())

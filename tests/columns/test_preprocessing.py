@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
@@ -51,6 +52,22 @@ def test_output() -> None:
 )
 def test_scaling(scaling: str, column: Any) -> None:
     assert np.allclose(fitted(scaling=scaling).transform(FRAME)[:, 0], column)
+
+
+@pytest.mark.parametrize("output", ["default", "pandas"])
+def test_features_of_one_name_get_a_number(output: str) -> None:
+    """A category and a column, an indicator and a column, a text and a missing cell."""
+    frame = pd.DataFrame(
+        {"t": ["id", "x", "y"], "t_id": [1.0, None, 2.0], "missingindicator_t_id": [1, 2, 3], "c": ["nan", None, "a"]}
+    )
+    with sklearn.config_context(transform_output=output):
+        encoder, cells = Encoder.fit(frame, impute=True, scaling="none")
+        x = encoder.transformed(cells)
+    assert encoder.names == [
+        *("t_id", "missingindicator_t_id", "missingindicator_t_id (2)", "t_id (2)", "t_x", "t_y"),
+        *("c_a", "c_nan", "c_nan (2)"),
+    ]
+    assert isinstance(x, np.ndarray) and x.shape == (3, 9)
 
 
 def test_unknown_scaling() -> None:

@@ -55,6 +55,28 @@ def test_wrong_names(options: Options, words: str) -> None:
     assert all(word in str(error.value) for word in words.split())
 
 
+def test_types_of_arrow_and_periods_are_read_as_others_are() -> None:
+    days = pd.Series(pd.date_range("2020-01-01", periods=40, freq="30D"))
+    made = {
+        "stamp": days.astype("timestamp[us][pyarrow]"),
+        "day": days.dt.date.astype(pd.ArrowDtype(pa.date32())),
+        "period": days.dt.to_period("D"),
+    }
+    usual = Columns.infer(pd.DataFrame({"stamp": days, "day": days, "period": days}), calendar=True)
+    assert len(usual.dates) == 3 and Columns.infer(pd.DataFrame(made), calendar=True) == usual
+    cells, expected = (usual.training_rows(pd.DataFrame(of)) for of in (made, {name: days for name in made}))
+    pd.testing.assert_frame_equal(cells, expected)
+    with pytest.raises(DataError, match="dates or times"):
+        Columns.infer(pd.DataFrame({"length": pd.Series(days - days[0]).astype("duration[us][pyarrow]")}))
+
+
+def test_categories_that_are_marked_so_may_be_mostly_numbers() -> None:
+    codes = pd.Series(["410", "250", "401", "V45"])
+    assert Columns.infer(pd.DataFrame({"code": codes.astype("category")})).categorical == ("code",)
+    with pytest.raises(DataError, match="'V45'"):
+        Columns.infer(pd.DataFrame({"code": codes}))
+
+
 def test_dates_have_to_be_named() -> None:
     frame = FRAME.assign(d=pd.Timestamp("2020-01-02"))
     with pytest.raises(DataError, match="'d'.*dates"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -160,3 +161,16 @@ def test_scoring_is_no_step(clock: Clock) -> None:
     for clock.seconds in (0.0, 60.0):
         forecast.reported("seed 0", Progress(int(clock.seconds), 1000, {}, phase="scoring"))
     assert clock.lines == []
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the time zone of the process cannot be set here")
+def test_the_end_is_on_the_clock_of_the_wall(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clocks in Berlin are put back by an hour in the night to 25 October 2026."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        evening = Forecast(of_method("toy", "ALAD"), [], 1, print, now=lambda: datetime(2026, 10, 24, 22, 0))
+        assert evening._until(12 * 3600.0).endswith("until about 25 Oct 09:00")
+    finally:
+        monkeypatch.undo()
+        time.tzset()

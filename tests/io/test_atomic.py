@@ -131,6 +131,23 @@ def test_exchange_that_fails(folders: tuple[Path, Path], library: type, monkeypa
     assert names_in(folders[0].parent) == ["b"] and (folders[1] / "name.txt").read_text() == "b"
 
 
+def test_exchange_whose_last_rename_fails(folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    renames: list[str] = []
+
+    def rename(source: Path, target: Path) -> None:
+        renames.append(str(source))
+        if len(renames) == 3:
+            raise PermissionError(13, "Permission denied")
+        os.replace(source, target)
+
+    monkeypatch.setattr(ctypes, "CDLL", OlderLibrary)
+    monkeypatch.setattr(os, "rename", rename)
+    with pytest.raises(PermissionError):
+        atomic.exchange(*folders)
+    assert [(folder / "name.txt").read_text() for folder in folders] == ["a", "b"]
+    assert names_in(folders[0].parent) == ["a", "b"] and len(renames) == 5
+
+
 def test_full_disk(old: Path) -> None:
     """A limit on file sizes simulates a full disk: the operating system refuses to write more."""
     resource = pytest.importorskip("resource")

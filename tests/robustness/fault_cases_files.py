@@ -125,7 +125,7 @@ fit_of("train.csv", b"a\0,b\n1,2\n", "Expected text in train.csv. Received: bina
 fit_of(
     "train.csv",
     "ü,b\n1,".encode() + b"\xff\n",
-    "in column 'b' of train.csv. Received: bytes that are no UTF-8 text",
+    "in column 'b' of train.csv. Received: bytes, not UTF-8 text",
     "damaged text",
 )
 fit_of(

@@ -137,3 +137,15 @@ def test_killed_job_goes_on_to_the_same_files(many: Path, tmp_path: Path) -> Non
         worker.score(part)
         got, expected = (pyarrow.parquet.read_table(tmp_path / o / part["name"]) for o in ("out", "whole"))
         assert got.equals(expected)
+
+
+def test_damaged_files_are_named(source: Path, tmp_path: Path) -> None:
+    """Ray shows an exception of a worker with its tracebacks, so workers return messages."""
+    content = bytearray((source / "one.parquet").read_bytes())
+    content[4:60] = bytes(byte ^ 0x55 for byte in content[4:60])
+    (source / "one.parquet").write_bytes(content)
+    worker = ray_data.Worker(str(table_version("imputed")), str(tmp_path / "out"))
+    found = parts(source)
+    told = worker({name: np.array([part[name] for part in found]) for name in found[0]})["error"].tolist()
+    assert "one.parquet, as its name says" in told[0] and "\n" not in told[0] and told[1:] == [""]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [found[1]["name"]]

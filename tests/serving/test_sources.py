@@ -79,6 +79,12 @@ def test_what_is_refused(run_dir: Path, tmp_path: Path) -> None:
     (damaged / "scores.npz").write_bytes(b"PK")
     with small(), pytest.raises(DataError, match="Expected the scores of a run"):
         sources.load(damaged)
+    np.savez_compressed(damaged / "scores.npz", features=np.random.default_rng(0).normal(size=999))
+    content = bytearray((damaged / "scores.npz").read_bytes())
+    content[200:260] = b"\xff" * 60
+    (damaged / "scores.npz").write_bytes(content)
+    with small(), pytest.raises(DataError, match="Expected the scores of a run"):
+        sources.load(damaged)
     config = (damaged / "config.json").read_text().replace('"scaling": null', '"scaling": "minmax"')
     (damaged / "config.json").write_text(config)
     with small(), pytest.raises(SettingsError, match="Expected a run without scaling"):

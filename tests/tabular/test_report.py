@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -126,3 +128,11 @@ def test_rows_without_a_score_are_refused(folder: Path, tmp_path: Path) -> None:
     table(3, 0).assign(amount=np.nan).to_csv(tmp_path / "empty.csv", index=False)
     with pytest.raises(DataError, match="can be scored"):
         model_page(folder / "model", Rows(tmp_path / "empty.csv"))
+
+
+def test_rows_from_standard_input(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("report", folder / "model", folder / "new.csv", "--output", tmp_path / "file.html") == 0
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO((folder / "new.csv").read_bytes())))
+    assert run("report", folder / "model", "-", "--output", tmp_path / "piped.html") == 0
+    piped, file = ((tmp_path / name).read_text(encoding="utf-8") for name in ("piped.html", "file.html"))
+    assert piped.replace("standard-input.csv", "new.csv") == file.replace(str(folder / "new.csv"), "standard input")
