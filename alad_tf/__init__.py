@@ -6,12 +6,12 @@ Folders, in the direction of imports:
     serving       export, convert, serve and score in batches
     experiments   the paper's protocol: runs, checkpoints, evaluation, summaries
     baselines     the methods that Section V-B compares with ALAD
-    tabular       your own data files: `alad fit`, `score`, `inspect`
+    tabular       your own data files: `alad fit`, `score`, `inspect`, `report`
     estimator     ALAD as a scikit-learn outlier detector
     columns       schema of a table, and preprocessing of its columns to features
     model         Figure 1 and Section IV: networks, losses, training, scores
     data          Table I: raw files and splits
-    report        tables and figures that compare our results with the paper's
+    report        tables and figures that compare our results with the paper's, and HTML pages
     io            atomic files, locks, manifests, archives
 
 The architecture tables are in the package `architectures`.

@@ -34,8 +34,8 @@ def tabular(
         n_features: number of features.
         name: name of the table.
         n_rows: number of training rows.
-        epochs: replaces the number of epochs by the above rule; the learning rate follows.
-        batch_size: replaces KDD99's 50, or the number of rows if it is smaller.
+        epochs: number of epochs instead of the rule above; the learning rate is adapted to it.
+        batch_size: rows per step; None: 50, or all rows if there are fewer.
 
     Raises:
         ValueError: a number below 1.

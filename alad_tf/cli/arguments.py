@@ -15,7 +15,10 @@ from alad_tf.paths import default_out
 
 Decorated = TypeVar("Decorated", bound=Union[Callable[..., object], click.Command])
 
-FILES = ".csv, .tsv, .jsonl (also .gz), .xlsx, .parquet (also a folder), .feather, .npy or .npz; - for standard input"
+FILES = (
+    ".csv, .tsv, .txt, .jsonl, .ndjson (also .gz), .xlsx, .parquet (also a folder), .feather, .npy or .npz; - for "
+    "standard input"
+)
 TABULAR = tuple(name for name, protocol in PROTOCOLS.items() if protocol.metric == "f1")
 OF_TABLES = tuple(name for name in PROTOCOLS if name != "toy")  # data sets of Tables II to VIII
 GOES_ON = "run the same command again to resume: finished runs are kept, the others continue from their last checkpoint"
@@ -328,9 +331,7 @@ def labels(help: str, group: str = "Options") -> Callable[[Decorated], Decorated
         function = option(
             "--normal", click.STRING, "VALUE ...", "values of --label in normal rows", multiple=True, group=group
         )(function)
-        return option(
-            "--label", click.STRING, "COL", f"column that tells normal rows from anomalies: {help}", group=group
-        )(function)
+        return option("--label", click.STRING, "COL", f"column with the labels; {help}", group=group)(function)
 
     return add
 
@@ -365,4 +366,6 @@ out = option(
     default=default_out,
     show_default="results/ in the checkout, else in the current directory",
 )
-jobs = option("--jobs", POSITIVE, "N", "parallel processes of one thread each", show_default="the number of cores")
+jobs = option(
+    "--jobs", POSITIVE, "N", "parallel processes of one thread each (toy: two)", show_default="the number of cores"
+)

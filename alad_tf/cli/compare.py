@@ -24,7 +24,13 @@ alad compare train.csv --label kind --normal benign --test test.csv --output com
 )
 @argument("data", PATH, "DATA", f"training rows: {FILES}")
 @option("--test", PATH, "FILE", "labelled rows for the evaluation", required=True)
-@option("--output", PATH, "FOLDER", "folder for table.txt, .md and .csv, comparison.png and runs/", required=True)
+@option(
+    "--output",
+    PATH,
+    "FOLDER",
+    "folder for table.txt, .md and .csv, comparison.png, .pdf and .svg, and runs/",
+    required=True,
+)
 @option(
     "--methods",
     one_of(COMPARABLE),

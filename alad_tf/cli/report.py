@@ -28,7 +28,7 @@ alad report results/kdd99/ALAD/seed0 --output run.html
 @argument("rows", PATH, "[ROWS]", f"rows to score, or a file that `alad score` wrote: {FILES}", required=False)
 @option("--output", PATH, "FILE", "new .html file", required=True)
 @flag("--overwrite", "replace an existing page")
-@option("--top", POSITIVE, "N", "most anomalous rows to list", default=25, show_default=True)
+@option("--top", POSITIVE, "N", "number of anomalous rows to list", default=25, show_default=True)
 @option("--id", click.STRING, "COL", "column that names the rows")
 @labels("add metrics")
 def report(model: Path, rows: Path | None, output: Path, **given: Any) -> None:

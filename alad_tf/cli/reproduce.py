@@ -120,7 +120,8 @@ alad reproduce cifar10 --normal-class 0,1    two of the ten tasks of an image da
 @click.option(
     "--jit/--no-jit",
     default=None,
-    help="compile the training step with XLA  [default: yes; no for toy, whose batches are large]",
+    help="compile the training step with XLA  [default: yes for ALAD, DAGMM and AnoGAN on kdd99 and arrhythmia, "
+    "otherwise no]",
 )
 @option(
     "--strategy",
@@ -160,7 +161,7 @@ alad reproduce cifar10 --normal-class 0,1    two of the ten tasks of an image da
     POSITIVE,
     "N",
     "stop after N epochs without a better validation score",
-    show_default="10",
+    show_default="10; DSEBM 25",
     group=IMAGES,
 )
 @flag("--no-early-stopping", "train for all epochs", group=IMAGES)
@@ -286,7 +287,7 @@ def tables(
     """Do missing runs within a time budget, then print and write all tables and figures.
 
     Writes to OUT/tables/: every table as .txt, .md and .csv, its footnotes as .notes.txt, Figures 3, 4 and 7 to 10 as
-    .png. Published results fill cells without runs of your own. Run the same command again to continue.
+    .png, .pdf and .svg. Published results fill cells without runs of your own. Run the same command again to continue.
     """
     from alad_tf.experiments import plan
     from alad_tf.report import tables

@@ -96,7 +96,7 @@ alad serve-config served config --served-from /models --max-batch 4096
 @argument("base", PATH, "BASE", "folder with the models written by `alad export`")
 @argument("output", PATH, "DIR", "folder for the configuration files")
 @option("--served-from", click.STRING, "PATH", "path of BASE on the server", show_default="the same path")
-@option("--max-batch", POSITIVE, "N", "rows at most in a batch of merged requests", default=1024, show_default=True)
+@option("--max-batch", POSITIVE, "N", "maximum number of rows in a merged batch", default=1024, show_default=True)
 @option("--threads", POSITIVE, "N", "batches processed at a time", default=4, show_default=True)
 def serve_config(base: Path, output: Path, served_from: str | None, max_batch: int, threads: int) -> None:
     """Write configuration files of tensorflow_model_server for exported models."""

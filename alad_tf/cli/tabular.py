@@ -237,9 +237,10 @@ def score(data: Path, model: Path, output: Path, **given: Any) -> None:
     """Score a file of rows with a model folder.
 
     Columns are matched by name, in any order. The output has the columns row (from 1) or --id, all columns of DATA,
-    score (larger is more anomalous), p_value, is_anomaly, is_valid (False for a row with a missing or infinite cell,
-    which has no score) and reason, and unseen (columns whose category training did not have); with --explain also the
-    columns that contribute most, each with its value, the value the model expects, contribution and share.
+    score (larger is more anomalous), p_value, is_anomaly, is_valid (False for a row with a missing or infinite cell or
+    a number beyond float32, which has no score) and reason, and unseen (columns whose category training did not have);
+    with --explain also the columns that contribute most, each with its value, the value the model expects, contribution
+    and share.
     """
     if given["engine"] is not None:
         _score_folder(data, model, output, given)

@@ -36,6 +36,6 @@ def coarse_feature(name: str, column: np.ndarray, kind: type[np.floating[Any]] =
     if not (np.isfinite(step) and step > COARSE * spread > 0.0):
         return None
     return (
-        f"column {quoted(name)} loses differences: near {largest:.3g} {kind.__name__} steps by {step:.3g}, and the "
-        f"standard deviation is {spread:.3g}. Subtract its smallest value first."
+        f"differences in column {quoted(name)} are lost to rounding: near {largest:.3g}, {kind.__name__} values are "
+        f"{step:.3g} apart, and the standard deviation is {spread:.3g}. Subtract the column's smallest value first."
     )

@@ -30,10 +30,7 @@ def column_warnings(cells: pd.DataFrame, frame: pd.DataFrame, scaled: bool) -> I
         scaled: whether numbers are centered before they become float32.
     """
     if len(cells) < max(FEW_ROWS, 2 * cells.shape[1]):
-        yield (
-            f"{len(cells)} rows of {cells.shape[1]} columns are few to train on; expect scores that differ from seed "
-            "to seed"
-        )
+        yield f"{len(cells)} rows of {cells.shape[1]} columns are few for training: scores will vary between seeds"
     kinds: dict[str, list[str]] = {"nearly": [], "distinct": [], "codes": []}
     for name in cells.columns:
         numbers = frame[name].to_numpy()
@@ -51,11 +48,14 @@ def column_warnings(cells: pd.DataFrame, frame: pd.DataFrame, scaled: bool) -> I
     if kinds["nearly"]:
         yield f"one value in at least {NEARLY_ALL:.1%} of the rows: {listed(kinds['nearly'])}"
     if kinds["distinct"]:
-        yield f"another value in each row: {listed(kinds['distinct'])}; a column that names the row is one to --drop"
+        yield (
+            f"a different value in each row: {listed(kinds['distinct'])}; drop columns that only identify the row "
+            "(--drop)"
+        )
     if kinds["codes"]:
         yield (
-            f"few whole numbers: {listed(kinds['codes'])}; if they are codes and no amounts, name them with "
-            "--categorical"
+            f"few distinct whole numbers: {listed(kinds['codes'])}; if they are codes, not amounts, name the columns "
+            "with --categorical"
         )
 
 

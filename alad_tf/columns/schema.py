@@ -242,8 +242,8 @@ def _refuse_text_among_numbers(name: str, column: pd.Series) -> None:
     if 0 < len(text) < len(cells) / 2:
         raise DataError(
             f"Expected numbers or categories in column {quoted(name)}. Received: {quoted(text.iloc[0])} in row "
-            f"{row_name(text.index[0])}, and numbers in {len(cells) - len(text)} of {len(cells)} cells. Mend the cell, "
-            "or name the column as categorical (--categorical)."
+            f"{row_name(text.index[0])}, and numbers in {len(cells) - len(text)} of {len(cells)} cells. "
+            "Correct the cell, or name the column as categorical (--categorical)."
         )
 
 

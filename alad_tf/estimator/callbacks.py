@@ -154,7 +154,7 @@ def collapse(history: History, scores: np.ndarray) -> str | None:
     last = {name: values[-1] for name, values in history.items() if name in ("Dxz", "Dxx", "Dzz")}
     won = [name for name, loss in last.items() if loss < COLLAPSED_LOSS]
     if np.ptp(scores) <= 1e-6 * np.max(np.abs(scores)):
-        return f"all training rows have the same score, {scores[0]:.6g}: it tells no row from another"
+        return f"all training rows have the same score, {scores[0]:.6g}: the score does not distinguish rows"
     if won:
         losses = ", ".join(f"{name} {last[name]:.2g}" for name in won)
         return f"the loss of the discriminators fell to 0 ({losses}): G and E no longer learn from them"

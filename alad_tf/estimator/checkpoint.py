@@ -120,7 +120,7 @@ class Checkpoint:
         if other:
             raise SettingsError(
                 f"Expected the call of the training that was interrupted, whose checkpoint is {self.folder}. Received: "
-                f"other {', '.join(other)}. Repeat that call, or remove the folder to begin anew."
+                f"other {', '.join(other)}. Repeat that call, or remove the folder to start again."
             )
         log, best = Log.of_document(self._documents["log"]), self._arrays.get("best")
         try:
@@ -132,10 +132,10 @@ class Checkpoint:
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"Expected the state of this training in {self.folder}. Received: {one_line(error)}. Remove the folder "
-                "to begin anew."
+                "to start again."
             ) from error
         trainer.step.assign(log.step)
-        logger.info("the training goes on after %d epochs, at step %d", log.epoch, log.step)
+        logger.info("resuming training after %d epochs, at step %d", log.epoch, log.step)
         return log, best
 
     def save_if_due(self, trainer: Trainer, log: Log, best: Arrays | None) -> None:
@@ -193,7 +193,7 @@ class Checkpoint:
                 raise SettingsError(
                     f"Expected a checkpoint of a training in {self.folder}. Received: something else. Move it away."
                 ) from error
-            logger.warning("damaged checkpoint in %s: the training begins anew", self.folder)
+            logger.warning("damaged checkpoint in %s: training starts again", self.folder)
             return {}, {}
 
 

@@ -51,7 +51,7 @@ def pictures(
 
 
 class TensorBoardWriter(tf.keras.callbacks.Callback):
-    """Writes losses, mean scores, histograms of all weights, and images, with the paper's names."""
+    """Writes losses, mean scores, histograms of all trained weights, and images, with the paper's names."""
 
     def __init__(
         self, networks: Networks, log_dir: Path | str, every: int, pictures: Callable[[], np.ndarray] | None

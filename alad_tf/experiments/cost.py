@@ -49,7 +49,8 @@ def guess(settings: AnySettings, out: Path) -> tuple[float, str] | None:
     except (DataError, KeyError):  # reported when results are summarised
         there = []
     if there:
-        return START_SECONDS + statistics.median(there), f"as {len(there)} complete here"
+        runs = f"{len(there)} complete run{'s' if len(there) > 1 else ''}"
+        return START_SECONDS + statistics.median(there), f"from {runs} in this results folder"
     seconds = known(settings.dataset, settings.base)
     if seconds is None:
         return None

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 def move_departures(settings: AnySettings, seed: int, out: Path) -> None:
-    """Move a run with other settings out of a folder whose name does not show them.
+    """Move a run with other settings out of a folder that is named as if it had the usual ones.
 
     A run with other settings is moved out of this run's folder, so that it does not block it. A run with the same
     settings is moved into this run's folder, where it counts and can resume. Each move is logged as a warning.

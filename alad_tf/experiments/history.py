@@ -58,7 +58,7 @@ class Log:
         return log
 
     def _wrong(self) -> str:
-        """What an entry should be that is something else; "" if there is none."""
+        """Describe what the first entry with an invalid value should be; "" if all are valid."""
         records = self.history if isinstance(self.history, list) else [None]
         best = {"epoch": 0, "step": 0, "validation": 0} if self.best is None else self.best
         expected = {

@@ -31,8 +31,8 @@ class Model:
         scores: maps rows [n, ...] to name -> [n], larger = more anomalous; reports its progress to a `Watch`.
         arrays: content of weights.npz.
         validation: the score whose mean on the validation rows controls early stopping; None: no early stopping.
-        search: replaces `scores` for a method that scores so slowly that it does so once, at the end; resumes from the
-            parts it is given.
+        search: used instead of `scores` by a method that is too slow to score during training; resumes from given
+            parts.
         networks: the networks of ALAD.
     """
 

@@ -127,7 +127,7 @@ def _work(settings: AnySettings, seed: int, run_dir: Path, data_dir: Path | None
 
 
 def _opened_here(path: str, flags: int) -> int:
-    """Open a file of the folder: no link to a file elsewhere, and no pipe, for whose reader it would wait."""
+    """Open a log in the run's folder; refuse links, and pipes, which would block."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
 
 

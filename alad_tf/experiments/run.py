@@ -58,8 +58,8 @@ def run(
         seed: governs initial weights, row order, z and dropout.
         run_dir: folder of the run; result.json is written last.
         data_dir: folder with the raw data.
-        report: called with the progress a few times a minute.
-        stopping: called a few times a minute; True stops the run.
+        report: called with the progress after each chunk of steps.
+        stopping: called after each chunk of steps; True stops the run.
 
     Returns:
         The content of result.json.

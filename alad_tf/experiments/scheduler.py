@@ -178,7 +178,7 @@ class _Runs:
 
 
 def _unsaid(line: str) -> None:
-    """With a budget the plan says what fits, and not all of the runs need to be made."""
+    """Print no estimate: with a budget, the plan has already printed one."""
 
 
 class _Task(NamedTuple):

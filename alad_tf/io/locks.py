@@ -84,13 +84,13 @@ def _open_locked(file: Path, path: Path, what: str) -> int:
 
 
 def _require_plain(file: Path) -> None:
-    """Refuse a lock file that is a link, through which a file elsewhere would be overwritten, or no file at all."""
+    """Refuse a lock file that is a link, through which a file elsewhere would be overwritten, or not a regular file."""
     try:
         found = file.lstat()
     except FileNotFoundError:
         return
     if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
-        raise AladError(_no_lock(file, "a link, a folder or another special file"))
+        raise AladError(_no_lock(file, "a link, a folder or a special file"))
 
 
 def _no_lock(file: Path, received: str) -> str:

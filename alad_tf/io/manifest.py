@@ -27,7 +27,7 @@ def sha256(path: Path) -> str:
 
 
 def entry(path: Path) -> Document:
-    """Size in bytes and SHA-256 of a file; empty for a folder, a link or another special file."""
+    """Size in bytes and SHA-256 of a file; empty for a folder, a link or a special file."""
     if path.is_symlink() or not path.is_file():
         return {}
     return {"size": path.stat().st_size, "sha256": sha256(path)}
@@ -108,7 +108,7 @@ def load_json(path: Path, *, links: bool = False) -> object:
 def load_text(path: Path, *, links: bool = False) -> str:
     """Read text of at most `MOST_JSON_BYTES`; arguments and errors as of `load_json`."""
     if (path.is_symlink() and not links) or not stat.S_ISREG(path.stat().st_mode):
-        raise ValueError("a link, a folder or another special file")
+        raise ValueError("a link, a folder or a special file")
     with open(path, "rb") as file:
         content = file.read(MOST_JSON_BYTES + 1)
     if len(content) > MOST_JSON_BYTES:

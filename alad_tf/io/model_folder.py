@@ -54,7 +54,7 @@ def read(folder: Path) -> tuple[Document, dict[str, dict[str, np.ndarray]]]:
     folder = Path(folder)
     entries = _entries(folder)
     found = {path.name for path in folder.iterdir()} - {MANIFEST}
-    faults = {**manifest.faults(folder, entries), **dict.fromkeys(found - set(entries), "does not belong to it")}
+    faults = {**manifest.faults(folder, entries), **dict.fromkeys(found - set(entries), "is not in the manifest")}
     if faults:
         listed = "; ".join(f"{name} {fault}" for name, fault in sorted(faults.items()))
         raise DataError(

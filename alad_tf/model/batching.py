@@ -26,7 +26,7 @@ def unwatched(done: int, of: int) -> None:
 def padded(x: np.ndarray) -> np.ndarray:
     """Rows x [n, d] with the last one repeated up to a multiple of `TILE` rows.
 
-    Matrix products round a row of few in another way than one of many; a row of whole tiles has the same bits in all.
+    The rounding of a row depends on the number of rows in a matrix product. With whole tiles it does not.
     """
     missing = -len(x) % TILE
     return np.concatenate([x, np.repeat(x[-1:], missing, axis=0)]) if missing and len(x) else x

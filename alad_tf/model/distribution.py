@@ -43,8 +43,8 @@ def together(kind: str | None) -> Iterator[tf.distribute.Strategy | None]:
         if kind != "multi-worker":
             raise
         raise AladError(
-            f"Expected every process of TF_CONFIG to go on. Received: {type(error).__name__}; the run's log says more. "
-            "The same command in all of them goes on from the last checkpoint"
+            f"Expected all processes in TF_CONFIG to keep running. Received: {type(error).__name__}; the run's log "
+            "says more. Run the same command in each to resume from the last checkpoint"
         ) from error
 
 

@@ -118,7 +118,7 @@ def build(
 
     Args:
         table: an ALAD architecture table.
-        spectral_norm: "paper", "tfa" or None, on the hidden layers of E and of the discriminators.
+        spectral_norm: "paper", "tfa", "released" or None, on the hidden layers of E and of the discriminators.
         latent_discriminator: False leaves out Dzz.
         seed: governs the initial weights, u of spectral norm and the dropout masks.
 

@@ -98,7 +98,7 @@ class Loop:
         raise NotImplementedError
 
     def after_steps(self) -> None:
-        """Hook: called after each compiled chunk of steps."""
+        """Hook: called at the end of each call of `train`."""
 
     def before_scoring(self) -> None:
         """Hook: called before the networks score."""

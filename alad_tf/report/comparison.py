@@ -341,7 +341,7 @@ def _unshared(summary: Document, label: str, n_runs: int) -> _Runs:
     """The runs with results without the shared test rows, and a note on how many rows are left."""
     having = len(summary["runs"])
     note = (
-        f"Without the test rows that also stand in the training set: {summary['n_test']:,} rows are left, "
+        f"Without the test rows that also occur in the training set: {summary['n_test']:,} rows are left, "
         f"{summary['n_anomalies']:,} of them anomalies."
     )
     return _Runs(label if having == n_runs else f"{having} of {label}", summary["scores"], [note])

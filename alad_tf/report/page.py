@@ -15,7 +15,7 @@ LARGEST = 5_000_000  # size limit of a page in bytes
 
 @dataclass(frozen=True)
 class Cell:
-    """One column of an anomalous row: its value, the value that the model expects, its contribution to the score."""
+    """One column of an anomalous row: its value, the value that the model expects, its share of the contributions."""
 
     column: str
     value: object
@@ -66,7 +66,7 @@ class Page:
         scores: scores of the rows that the page is about.
         metrics: header and rows of a table of metrics.
         rows: most anomalous first.
-        contributions: column -> mean contribution to the scores of `rows`, largest first.
+        contributions: column -> mean share of the contributions in `rows`, largest first.
         drift: drift of the columns, largest first.
         missing: section ("losses", "scores", "metrics", "rows", "drift") -> why it is left out.
         notes: sentences at the end.
@@ -152,7 +152,7 @@ def _rows(rows: Sequence[AnomalousRow]) -> str:
     compared = any(row.p_value is not None for row in rows)
     head = "<th>Row</th><th class='n'>Score</th>" + ("<th class='n'>p-value</th>" if compared else "")
     head += "<th>Label</th>" if labelled else ""
-    head += "<th>Columns: value, expected value, contribution</th>" if explained else ""
+    head += "<th>Columns: value, expected value, share of the contributions</th>" if explained else ""
     lines = []
     for row in rows:
         cells = "".join(
@@ -185,8 +185,8 @@ def _contributions(contributions: Mapping[str, float], rows: int, most: int = 40
         for name, share in list(contributions.items())[:most]
     )
     return (
-        f"<p>Mean contribution of each column over the {rows} rows above.</p>"
-        "<table><thead><tr><th>Column</th><th class='n'>Contribution</th><th></th></tr></thead>"
+        f"<p>Mean share of each column over the {rows} rows above.</p>"
+        "<table><thead><tr><th>Column</th><th class='n'>Share</th><th></th></tr></thead>"
         f"<tbody>{lines}</tbody></table>"
     )
 

@@ -1,6 +1,7 @@
 """Figures: curves and scores over the runs of an experiment, bars by class, images, and the toy data of Figure 2.
 
-They use matplotlib's Figure objects and not pyplot with its global state, which scikit-learn's curve displays import.
+They use matplotlib's Figure objects instead of pyplot, which has global state. (scikit-learn's curve displays import
+pyplot.)
 The colours are those of Okabe and Ito, which colour-blind readers can tell apart.
 """
 

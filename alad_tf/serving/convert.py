@@ -25,7 +25,7 @@ _ANY = rb""
 
 
 def convert(detector: Detector, path: Path | str) -> None:
-    """Write the scorer to a file, in .onnx or .tflite; what stands there is replaced.
+    """Write the scorer to a file, in .onnx or .tflite; an existing file is replaced.
 
     Its input x is [n, d] float32 and its outputs are [n] each, as those of the signature serving_default.
 

@@ -15,7 +15,7 @@ Arrays = dict[str, np.ndarray]
 
 
 def requests(detector: Detector, count: int, seed: int = 0) -> dict[str, Arrays]:
-    """Plausible inputs of each signature for the same rows, of which at least a quarter is invalid."""
+    """Plausible inputs of each signature for the same rows; except in images, the fourth row lacks a number."""
     random = np.random.default_rng(seed)
     z = random.standard_normal((count, *detector.networks.G.input_shape[1:])).astype(np.float32)
     found: dict[str, Arrays] = {"generate": {"z": z}}

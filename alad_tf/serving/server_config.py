@@ -22,7 +22,7 @@ def write(base: Path, folder: Path, *, served_from: str | None = None, max_batch
         base: BASE, with a folder of versions for each model.
         folder: folder for the files.
         served_from: path of BASE on the server, such as /models in a container; None: the same absolute path.
-        max_batch: rows at most in a batch of merged requests.
+        max_batch: maximum number of rows in a batch of merged requests.
         threads: batches processed at a time.
 
     Returns:

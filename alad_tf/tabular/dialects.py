@@ -165,7 +165,7 @@ def found(lines: Sequence[str], usual: str, asked: Dialect, expected: Iterable[s
 
 
 def looks_like_data(names: Sequence[str]) -> bool:
-    """Whether a header seems to be a row of data: half of its cells are numbers or dates, or one occurs twice.
+    """Whether a header seems to be a row of data: at least half of its cells are numbers or dates.
 
     Names 0, 1, 2, ... do not count as data: a table made from an array has them.
     """

@@ -32,7 +32,7 @@ Advance = Callable[[float], None]
 
 
 def chunk_rows(rows: int, columns: int) -> int:
-    """Rows of a chunk: at most `rows`, and fewer of so many columns that a chunk would take hundreds of megabytes."""
+    """Number of rows per chunk: at most `rows`, and for wide tables as many as have MAX_CHUNK_CELLS cells."""
     return max(1, min(rows, MAX_CHUNK_ROWS, MAX_CHUNK_CELLS // max(columns, 1)))
 
 
@@ -50,8 +50,8 @@ def format_of(path: Path) -> str:
             _require_plain_file(path)
             return suffix.replace(".gz", "")
     raise DataError(
-        f"Expected a file of rows. Received: {path}. Allowed: names that end in {', '.join(FORMATS)}, and folders of "
-        ".parquet files."
+        f"Expected a file of rows. Received: {path}. Allowed: names that end in {', '.join(FORMATS)}, .txt or .ndjson "
+        "(both also .gz), and folders of .parquet files."
     )
 
 

@@ -25,9 +25,7 @@ if TYPE_CHECKING:
     from alad_tf.estimator.alad import ALAD
 
 CELLS = 5  # columns shown for each anomalous row
-OLD_FOLDER = (
-    "This model folder was written by an earlier version, which did not store {}. Fit the model again to add them."
-)
+OLD_FOLDER = "This model folder does not hold {}, which {}."
 NO_ROWS = "No rows were given: `alad report MODEL ROWS` adds this part."
 ONLY_SCORES = "{} lacks the model's columns ({}), so only its scores are shown."
 
@@ -64,7 +62,7 @@ def model_page(folder: Path, rows: Rows | None = None) -> Page:
         facts=facts,
         columns={"numeric columns": model.columns.numeric, "categorical columns": model.columns.categorical},
         losses=_losses(model),
-        missing={"losses": OLD_FOLDER.format("the losses of each epoch")},
+        missing={"losses": OLD_FOLDER.format("the losses of each epoch", "earlier versions did not store")},
         notes=[f"Made by alad report from the model folder {folder}. This page loads nothing from the network."],
     )
     if rows is None:
@@ -144,7 +142,9 @@ class _Scan:
             notes.append(ONLY_SCORES.format(self._rows.path, ", ".join(self._lacking[:5])))
             missing["drift"] = notes[-1]
         elif self._drift is None:
-            missing["drift"] = OLD_FOLDER.format("the distribution of the training rows' columns")
+            missing["drift"] = OLD_FOLDER.format(
+                "the distributions of the training columns", "`alad fit` stores for at most 4,000 columns"
+            )
         return replace(
             page,
             title=f"{page.title}: {self._rows.path.name}",
@@ -158,7 +158,7 @@ class _Scan:
         )
 
     def _anomalous_rows(self) -> tuple[list[AnomalousRow], dict[str, float]]:
-        """The most anomalous rows, and the mean contribution of each column to them, largest first."""
+        """The most anomalous rows, and the mean share of each column in their contributions, largest first."""
         frame, model = self._top, self._model
         explained: list[list[Cell]] = [[] for _ in range(len(frame))]
         contributions: dict[str, float] = {}

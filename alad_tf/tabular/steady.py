@@ -1,4 +1,4 @@
-"""Refusal of files that change while they are read, and would give a mixture of old and new content."""
+"""Refuse files that change while they are read, and would give a mixture of old and new content."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def steady(path: Path) -> Iterator[None]:
     yield
     if _state(path) != before:
         raise DataError(
-            f"Expected a file that stays as it is while it is read. Received: {path}, which another program changed. "
+            f"Expected a file that does not change while it is read. Received: {path}, which another program changed. "
             "Copy it first."
         )
 

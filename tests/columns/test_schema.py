@@ -250,8 +250,8 @@ def test_a_word_among_numbers_is_named(cells: list[Any]) -> None:
     with pytest.raises(DataError) as error:
         Columns.infer(frame)
     assert str(error.value) == (
-        "Expected numbers or categories in column 'size'. Received: 'big' in row 3, and numbers in 3 of 4 cells. Mend "
-        "the cell, or name the column as categorical (--categorical)."
+        "Expected numbers or categories in column 'size'. Received: 'big' in row 3, and numbers in 3 of 4 cells. "
+        "Correct the cell, or name the column as categorical (--categorical)."
     )
     assert Columns.infer(frame, categorical=["size"]).categorical == ("size",)
     with pytest.raises(DataError, match="Expected a number in column 'size', row 3. Received: 'big'"):

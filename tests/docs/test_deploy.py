@@ -99,7 +99,7 @@ def test_client(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_keras() -> None:
     """Open the networks, fine-tune the classifier, and train with the D_xx loss."""
-    python("inference.save")
+    python("save_keras")
     names = python("classifier.fit")
     moved = [w.numpy() for w in names["E"].weights]
     assert names["classifier"].layers[0] is names["E"] and names["E"].trainable_weights

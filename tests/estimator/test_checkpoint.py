@@ -119,7 +119,7 @@ def state(interrupted: Path, tmp_path: Path) -> Path:
     ],
 )
 def test_another_training_is_refused(state: Path, options: Options, rows: np.ndarray, words: str) -> None:
-    with pytest.raises(SettingsError, match=f"{words}.*remove the folder to begin anew"):
+    with pytest.raises(SettingsError, match=f"{words}.*remove the folder to start again"):
         make(**options).fit(rows, checkpoint=state)
     assert state.exists()
 
@@ -179,7 +179,7 @@ def test_a_state_that_does_not_fit_is_refused(
     else:
         change(arrays["state"])
     rewritten(state, documents, arrays)
-    with pytest.raises(DataError, match="Expected the state of this training in .* Remove the folder to begin anew"):
+    with pytest.raises(DataError, match="Expected the state of this training in .* Remove the folder to start again"):
         make().fit(X, checkpoint=state)
 
 

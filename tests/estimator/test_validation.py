@@ -84,4 +84,4 @@ def test_features_that_lose_differences(column: np.ndarray, kind: type[np.floati
     line = coarse_feature("time", column, kind)
     assert (line is not None) == coarse
     if line:
-        assert line.startswith("column 'time' loses differences: near ") and "Subtract" in line
+        assert line.startswith("differences in column 'time' are lost to rounding: near ") and "Subtract" in line

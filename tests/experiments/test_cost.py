@@ -102,7 +102,7 @@ def test_complete_runs_are_the_better_estimate(clock: Clock, tmp_path: Path, mon
     monkeypatch.setattr(cost, "load_results", lambda out, dataset, method: results if method == "ALAD" else [])
     clock.forecast(of_method("kdd99", "ALAD"), 2, 1).begin(tmp_path)
     assert "2 runs of about 3 min each, 1 at a time: about 6 min" in clock.lines[0]  # 10 s and 170 s, twice
-    assert "(as 3 complete here)" in clock.lines[0]
+    assert "(from 3 complete runs in this results folder)" in clock.lines[0]
 
 
 def test_damaged_results_are_left_to_the_table(clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -237,5 +237,5 @@ def test_the_other_ends_with_one_line(pair: Pair) -> None:
     code, out, why = pair.end()[0]
     assert code == 1 and not out
     assert why.startswith(
-        "alad: error: seed 0: Expected every process of TF_CONFIG to go on. Received: UnavailableError"
+        "alad: error: seed 0: Expected all processes in TF_CONFIG to keep running. Received: UnavailableError"
     )

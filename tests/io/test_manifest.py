@@ -143,7 +143,7 @@ def test_json_behind_a_link(folder: Path) -> None:
     """Links are allowed on request, with the same limits."""
     (folder / "b.json").symlink_to(folder / "a.json")
     assert manifest.load_object(folder / "b.json", links=True) == {"a": [1, 2]}
-    with pytest.raises(ValueError, match="^a link, a folder or another special file$"):
+    with pytest.raises(ValueError, match="^a link, a folder or a special file$"):
         manifest.load_object(folder / "b.json")
     replaced_by_fifo(folder / "a.json")
     with pytest.raises(ValueError, match="special file"):

@@ -122,7 +122,7 @@ def link(path: Path) -> None:
         ("weights.npz", flip, "weights.npz is damaged"),
         ("model.json", flip, "model.json is damaged"),
         ("model.json", link, "model.json is damaged"),
-        ("extra.py", Path.touch, "extra.py does not belong to it"),
+        ("extra.py", Path.touch, "extra.py is not in the manifest"),
         ("manifest.json", Path.unlink, "a folder without its manifest.json"),
         ("manifest.json", cut, "a folder without its manifest.json"),
     ],

@@ -306,7 +306,7 @@ def test_protocol_table_has_every_method_with_runs(tmp_path: Path) -> None:
         ["  ALAD", "1 of 10 tasks, 1 this machine", "0.5000", "0.5753±0.0268", "-0.0753", "0.2500"],
     ]
     assert table.footnotes[0] == (
-        "[1] Without the test rows that also stand in the training set: 81,000 rows are left, 40,000 of them anomalies."
+        "[1] Without the test rows that also occur in the training set: 81,000 rows are left, 40,000 of them anomalies."
     )
     assert any("0.992" in note for note in table.footnotes) and not any("0.970" in note for note in table.footnotes)
     assert "fraction of anomalies" in table.footnotes[-1]

@@ -60,7 +60,7 @@ def file_of_a_model_is_missing(scene: Scene) -> Arguments:
     return SCORE
 
 
-@fault(MODEL, "Received: startup.py does not belong to it")
+@fault(MODEL, "Received: startup.py is not in the manifest")
 def file_that_does_not_belong_to_a_model(scene: Scene) -> Arguments:
     (scene.model() / "startup.py").write_text("raise SystemExit")
     return SCORE

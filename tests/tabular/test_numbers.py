@@ -79,7 +79,7 @@ def extreme_rows() -> pd.DataFrame:
 def test_columns_that_lose_numbers_are_named(fitted: tuple[Path, str]) -> None:
     lines = [line for line in fitted[1].splitlines() if "warning" in line]
     for column, says in (
-        ("near 1e16", "loses differences: near 1e\\+16 float64 steps by 2"),
+        ("near 1e16", "are lost to rounding: near 1e\\+16, float64 values are 2 apart"),
         ("denormal", "differs by less than 1e-06 once it is scaled"),
         ("constant", "is constant: 5.0"),
         ("zero", "is constant: 0.0"),
