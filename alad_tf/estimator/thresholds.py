@@ -7,6 +7,7 @@ import numpy as np
 from alad_tf.errors import SettingsError
 from alad_tf.typing import Rule
 
+TIES = 1e-4  # a thousand roundings of float32
 LARGEST = float(np.finfo(np.float32).max)  # the score of a row with NaN or infinite values
 
 
@@ -45,20 +46,32 @@ def quantile_threshold(scores: np.ndarray, contamination: float) -> float:
         scores: [n] scores of the training rows.
         contamination: in (0, 0.5].
     """
-    return -float(np.percentile(-scores.astype(np.float64), 100.0 * contamination))
+    scores = scores.astype(np.float64)
+    return _above_ties(-float(np.percentile(-scores, 100.0 * contamination)), scores)
 
 
 def false_positive_threshold(scores: np.ndarray, rate: float) -> float:
-    """Smallest score of normal rows that at most a fraction `rate` of them exceeds.
-
-    A row is flagged when its score is above the threshold, not at it.
+    """Threshold that at most a fraction `rate` of the scores of normal rows exceeds.
 
     Args:
         scores: [n] scores of normal rows not used for training.
         rate: in (0, 1).
     """
     allowed = int(np.floor(rate * len(scores) + 1e-9))
-    return float(np.sort(scores)[len(scores) - 1 - allowed])
+    return _above_ties(float(np.sort(scores)[len(scores) - 1 - allowed]), scores.astype(np.float64))
+
+
+def _above_ties(threshold: float, scores: np.ndarray) -> float:
+    """A threshold that is itself a score, moved towards the next larger score, by at most TIES.
+
+    Equal rows have equal scores, which another processor or an export rounds to slightly different ones: at the
+    threshold, rounding would decide about all of them.
+    """
+    if not (scores == threshold).any():
+        return threshold
+    larger = scores[scores > threshold]
+    gap = float(larger.min()) - threshold if len(larger) else np.inf
+    return threshold + min(gap / 2.0, TIES * (1.0 + abs(threshold)))
 
 
 def p_values(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from alad_tf.columns.coarse import CoarseWarning
@@ -24,7 +23,7 @@ from alad_tf.io import locks, model_folder
 from alad_tf.tabular import profiles, readers
 from alad_tf.tabular.dialects import ANY, Dialect
 from alad_tf.tabular.labelled import LabelledRows
-from alad_tf.tabular.labels import Labels, describe_metrics
+from alad_tf.tabular.labels import LabelledScores, Labels
 from alad_tf.tabular.model import Model, bar
 from alad_tf.tabular.summary import describe_fit
 from alad_tf.typing import Document, Options
@@ -162,9 +161,10 @@ def settled(path: Path, asked: Dialect, usual: Dialect | None = None, expected: 
 
 def _metrics(rows: LabelledRows, model: Model) -> str:
     """Describe the metrics of a model on labelled rows."""
-    parts = [(anomaly, model.scored(frame)[0]["score"].to_numpy()) for frame, anomaly in rows.chunks()]
-    anomalies, scores = (np.concatenate(part) for part in zip(*parts))
-    return describe_metrics(anomalies, scores)
+    found = LabelledScores(rows.labels)
+    for frame, _ in rows.chunks():
+        found.add(frame, model.scored(frame)[0])
+    return found.described()
 
 
 def normal_rows(path: Path, preparation: Preparation, dialect: Dialect) -> pd.DataFrame:
@@ -194,6 +194,9 @@ def normal_rows(path: Path, preparation: Preparation, dialect: Dialect) -> pd.Da
                 f"Expected rows with {' or '.join(map(repr, labels.normal))} in column {quoted(labels.column)} of "
                 f"{path}. Received: {found}."
             )
+        unlabelled = int((~labels.is_known(frame)).sum())
+        if unlabelled:
+            logger.warning("%d rows of %s have no label and are left out", unlabelled, path)
         frame = frame[normal].drop(columns=labels.column)
     return frame.drop(columns=[name for name in preparation.drop if name in frame.columns])
 

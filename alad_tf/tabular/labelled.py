@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from alad_tf.tabular import readers
 from alad_tf.tabular.dialects import Dialect
 from alad_tf.tabular.labels import Labels
 from alad_tf.tabular.model import CHUNK_ROWS, require_columns
+
+logger = logging.getLogger(__name__)
 
 
 class LabelledRows:
@@ -32,25 +35,28 @@ class LabelledRows:
     """
 
     def __init__(self, path: Path, columns: Columns, labels: Labels, usual: Dialect) -> None:
-        self._path, self._columns, self._labels = path, columns, labels
+        self._path, self._columns, self.labels = path, columns, labels
         self._dialect = readers.settle(path, usual=usual, expected=columns.sources)
         present = readers.columns(path, self._dialect)
         require_columns(path, columns, present)
         require(present, [labels.column], "--label")
 
     def chunks(self) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
-        """Yield chunks of rows, and which of them are anomalies, [n] bool.
+        """Yield chunks of rows with a label, and which of them are anomalies, [n] bool; say how many have none.
 
         Raises:
             DataError: there are no rows.
         """
-        kinds: dict[str, Kind] = {self._labels.column: "text", **self._columns.kinds()}
-        empty = True
+        kinds: dict[str, Kind] = {self.labels.column: "text", **self._columns.kinds()}
+        empty, unlabelled = True, 0
         for frame in readers.chunks(self._path, CHUNK_ROWS, only=kinds, kinds=kinds, dialect=self._dialect):
-            empty = False
-            yield frame, self._labels.is_anomaly(frame)
+            known = self.labels.is_known(frame)
+            empty, unlabelled = False, unlabelled + int((~known).sum())
+            yield frame[known], self.labels.is_anomaly(frame[known])
         if empty:
             raise DataError(f"Expected rows to test on in {self._path}. Received: none.")
+        if unlabelled:
+            logger.warning("%d rows of %s have no label and are left out", unlabelled, self._path)
 
     def features(self, encoder: Encoder) -> tuple[np.ndarray, np.ndarray, int]:
         """All valid rows: (x [v, d] float32, anomalies [v] bool, number of invalid rows)."""

@@ -1,4 +1,4 @@
-"""Labels of rows and metrics based on them."""
+"""Labels of rows, and metrics based on them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pandas as pd
 
 from alad_tf import metrics
 from alad_tf.columns.schema import as_text
+from alad_tf.errors import listed, quoted
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,42 @@ class Labels:
     def is_anomaly(self, frame: pd.DataFrame) -> np.ndarray:
         """Whether each row of the frame is an anomaly: [n] bool."""
         return ~as_text(frame[self.column]).isin(self.normal).to_numpy()
+
+    def is_known(self, frame: pd.DataFrame) -> np.ndarray:
+        """Whether each row of the frame has a label: [n] bool."""
+        known: np.ndarray = frame[self.column].notna().to_numpy()
+        return known
+
+
+class LabelledScores:
+    """Scores and labels of rows, for metrics; rows without a label or a score are left out.
+
+    Args:
+        labels: label column.
+    """
+
+    def __init__(self, labels: Labels) -> None:
+        self._labels = labels
+        self._anomaly: list[np.ndarray] = []
+        self._scores: list[np.ndarray] = []
+        self._left_out = 0
+        self._values: dict[str, None] = {}
+
+    def add(self, frame: pd.DataFrame, scored: pd.DataFrame) -> None:
+        """Add rows and the result of `Model.scored` for them."""
+        used = self._labels.is_known(frame) & scored["is_valid"].to_numpy(bool)
+        self._anomaly.append(self._labels.is_anomaly(frame)[used])
+        self._scores.append(scored["score"].to_numpy()[used])
+        self._left_out += int((~used).sum())
+        self._values.update(dict.fromkeys(as_text(frame[self._labels.column][used]).unique()))
+
+    def described(self) -> str:
+        """Describe the metrics in one line."""
+        anomaly = np.concatenate(self._anomaly)
+        told = describe_metrics(anomaly, np.concatenate(self._scores))
+        if len(anomaly) and anomaly.all():
+            told += f"; column {quoted(self._labels.column)} holds {listed(self._values)}"
+        return told + (f"; {self._left_out} rows without a label or a score left out" if self._left_out else "")
 
 
 def describe_metrics(anomaly: np.ndarray, scores: np.ndarray) -> str:

@@ -87,8 +87,9 @@ class _NumberBins:
         self.edges, self.up_to, self.missing = np.array(edges, np.float64), np.array(up_to, np.int64), int(missing)
         if not len(self.edges) == len(self.up_to) > 0 or not (np.diff(self.edges) > 0).all():
             raise ValueError("edges that do not rise")
-        if not np.isfinite(self.edges).all() or (np.diff(self.up_to, prepend=0) < 0).any() or self.missing < 0:
+        if not np.isfinite(self.edges).all() or (np.diff(self.up_to, prepend=0) < 0).any():
             raise ValueError("counts that fall")
+        _require_count(self.missing)
         self.new = np.zeros(len(self.edges) + 2, np.int64)  # below the first edge, up to each edge, above the last
         self.new_missing = 0
 
@@ -122,8 +123,8 @@ class _TextBins:
 
     def __init__(self, counts: dict[str, int], missing: int) -> None:
         self.counts, self.missing = {str(name): int(count) for name, count in counts.items()}, int(missing)
-        if min(self.missing, *self.counts.values(), 0) < 0 or sum(self.counts.values()) >= 1 << 53:
-            raise ValueError("counts that no rows have")
+        for count in (self.missing, *self.counts.values(), sum(self.counts.values())):
+            _require_count(count)
         self.new: Counter[str] = Counter()
         self.new_missing = self.unseen = 0
 
@@ -150,6 +151,11 @@ class _TextBins:
             words[1] += f"; never seen in training: {self.unseen / (total + self.unseen):.1%}"
         words[1] += _missing(self.new_missing, total + self.unseen)
         return Drift(name, "categorical", psi, by_chance, None, *words)
+
+
+def _require_count(count: int) -> None:
+    if not 0 <= count < 1 << 53:
+        raise ValueError("counts that no rows have")
 
 
 def _psi(before: list[int], now: list[int]) -> tuple[float, float]:

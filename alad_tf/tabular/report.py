@@ -100,12 +100,17 @@ class _Scan:
         self._scores: list[np.ndarray] = []
         self._anomalous: list[np.ndarray] = []
         self._top = pd.DataFrame()
-        self._invalid = 0
+        self._invalid = self._unlabelled = 0
         profile = {} if lacking else model.data.get("profile", {})
         self._drift = DriftCounter(profile, model.columns) if profile else None
 
     def add(self, frame: pd.DataFrame) -> None:
-        """Score and count a chunk of rows."""
+        """Score and count a chunk of rows; with labels, those that have one."""
+        labels = self._rows.labels
+        if labels is not None:
+            known = labels.is_known(frame)
+            self._unlabelled += int((~known).sum())
+            frame = frame[known]
         if self._lacking:
             scores = frame["score"].to_numpy(np.float64)
             valid = np.isfinite(scores) & (np.abs(scores) < thresholds.LARGEST)
@@ -116,8 +121,8 @@ class _Scan:
                 self._drift.add(self._model.columns.scoring_rows(frame)[0])
         self._invalid += int((~valid).sum())
         self._scores.append(scores[valid])
-        if self._rows.labels is not None:
-            self._anomalous.append(self._rows.labels.is_anomaly(frame)[valid])
+        if labels is not None:
+            self._anomalous.append(labels.is_anomaly(frame)[valid])
         kept = frame[valid].assign(**{_SCORE: scores[valid]}).nlargest(self._rows.top, _SCORE)
         self._top = pd.concat([self._top, kept]).nlargest(self._rows.top, _SCORE) if len(self._top) else kept
 
@@ -138,6 +143,8 @@ class _Scan:
         notes = [*page.notes, f"Rows: {self._rows.path}."]
         if self._invalid:
             notes.append(f"{self._invalid} rows with missing or infinite cells have no score and are left out.")
+        if self._unlabelled:
+            notes.append(f"{self._unlabelled} rows have no label and are left out.")
         if self._lacking:
             notes.append(ONLY_SCORES.format(self._rows.path, ", ".join(self._lacking[:5])))
             missing["drift"] = notes[-1]

@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -19,7 +18,7 @@ from alad_tf.tabular import readers, writers
 from alad_tf.tabular.dialects import ANY, Dialect
 from alad_tf.tabular.fit import settled
 from alad_tf.tabular.formats import Advance
-from alad_tf.tabular.labels import Labels, describe_metrics
+from alad_tf.tabular.labels import LabelledScores, Labels
 from alad_tf.tabular.model import CHUNK_ROWS, Model, bar, require_columns, trained_on
 from alad_tf.tabular.scored_table import Layout, ordered
 
@@ -105,8 +104,7 @@ class _Scoring:
     def __init__(self, model: Model, layout: Layout, labels: Labels | None, explain: int) -> None:
         self._model, self._layout, self._labels, self._explain = model, layout, labels, explain
         self._counts = _Counts()
-        self._anomaly: list[np.ndarray] = []
-        self._scores: list[np.ndarray] = []
+        self._labelled = LabelledScores(labels) if labels else None
 
     def tables(self, path: Path, dialect: Dialect, rows: int, advance: Advance) -> Iterator[pa.Table]:
         """Yield the rows of the output in chunks."""
@@ -117,9 +115,8 @@ class _Scoring:
         for table, frame in readers.tables(path, rows, only=source, kinds=kinds, advance=advance, dialect=dialect):
             scored, unknown = self._model.scored(frame, self._explain)
             self._counts.add(scored, unknown)
-            if self._labels:
-                self._anomaly.append(self._labels.is_anomaly(frame))
-                self._scores.append(scored["score"].to_numpy())
+            if self._labelled:
+                self._labelled.add(frame, scored)
             invalid = ~scored["is_valid"].to_numpy()
             reasons = self._model.columns.reasons(frame[invalid]) if invalid.any() else []
             joined = self._layout.joined(table, frame, scored, reasons)
@@ -129,9 +126,7 @@ class _Scoring:
     def lines(self) -> list[str]:
         """Lines of the report on all rows."""
         first, *others = self._counts.lines(self._model)
-        metrics = []
-        if self._labels:
-            metrics = [describe_metrics(np.concatenate(self._anomaly), np.concatenate(self._scores))]
+        metrics = [self._labelled.described()] if self._labelled else []
         return [first, *metrics, *others]
 
 

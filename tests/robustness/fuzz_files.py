@@ -342,4 +342,5 @@ def _with_more(content: bytes, place: int, chance: Chance) -> bytes:
 
 
 def _doubled(content: bytes, place: int, chance: Chance) -> bytes:
-    return content[:place] + content[place // 2 : place] * chance.choice([1, 50]) + content[place:]
+    times = chance.choice([1, 50])
+    return content[:place] + content[place // 2 : place] * (times if place < 1 << 20 else 1) + content[place:]

@@ -92,6 +92,8 @@ def test_columns_without_a_value() -> None:
         {"numeric": {}, "categorical": {"a": {"counts": [1], "missing": 0}}},
         {"numeric": {}, "categorical": {"kind": {"counts": {"x": -1}, "missing": 0}}},
         {"numeric": {}, "categorical": {"kind": {"counts": {"x": 1}, "missing": float("inf")}}},
+        {"numeric": {}, "categorical": {"kind": {"counts": {"x": 1}, "missing": 10**400}}},
+        {"numeric": {"a": {"edges": [1], "up_to": [1], "missing": 10**400}}, "categorical": {}},
     ],
 )
 def test_damaged_profiles_are_refused(profile: dict[str, object]) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.feather
 import pytest
 from conftest import CHECKOUT
 from row_files import NUMBERS, TABLE, TABLES, refusal, refusals, write, write_array
@@ -181,6 +183,9 @@ def test_old_feather_and_nested_cells(tmp_path: Path) -> None:
         path = tmp_path / "nested.parquet"
         pd.DataFrame({"a": [1, 2], "b": cells}).to_parquet(path)
         assert all("'b'" in message and words in message for message in refusals(path))
+    long = pa.list_(pa.field("x\n" * 5000, pa.int8()))
+    pyarrow.feather.write_feather(pa.table({"b": pa.array([[1]], long)}), tmp_path / "long.feather")
+    assert all("\n" not in message and len(message) < 500 for message in refusals(tmp_path / "long.feather"))
 
 
 def test_stopping_early_closes_the_file(tmp_path: Path) -> None:

@@ -139,6 +139,34 @@ def test_rows_that_are_not_valid(trained: Path, capfd: pytest.CaptureFixture[str
     assert nothing["score"].isna().all() and not nothing["is_valid"].any()
 
 
+def test_rows_without_a_label_or_a_score_are_no_anomalies(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """In metrics of fit, score and report, and in training."""
+    rows = mixed(60).assign(kind=["ok", "ok", "bad"] * 20)
+    rows.loc[40:, "kind"] = None
+    rows.to_csv(tmp_path / "all.csv", index=False)
+    rows[:40].to_csv(tmp_path / "labelled.csv", index=False)
+    labels = ("--label", "kind", "--normal", "ok")
+    told = []
+    for name in ("all", "labelled"):
+        data, model = tmp_path / f"{name}.csv", tmp_path / name / "model"
+        assert run("fit", data, "--model", model, *QUICK, *labels, "--test", data) == 0
+        told.append(capfd.readouterr())
+    metrics = [[line for line in one.out.splitlines() if "by label" in line] for one in told]
+    assert metrics[0] == metrics[1] and "13 anomalies by label" in metrics[0][0]
+    assert told[0].err.count("20 rows of") == 2 and "no label" not in told[1].err
+    rows.loc[0, "size"] = np.nan
+    scored = score(tmp_path / "all", rows, *labels)
+    told_of_score = capfd.readouterr().out
+    assert len(scored) == 60 and "13 anomalies by label" in told_of_score
+    assert "21 rows without a label or a score left out" in told_of_score
+    score(tmp_path / "all", rows, "--label", "kind", "--normal", "OK")
+    assert "need both kinds; column 'kind' holds ok, bad" in capfd.readouterr().out
+    rows.to_csv(tmp_path / "all.csv", index=False)
+    page = tmp_path / "page.html"
+    assert run("report", tmp_path / "all" / "model", tmp_path / "all.csv", "--output", page, *labels) == 0
+    assert "20 rows have no label" in page.read_text(encoding="utf-8")
+
+
 def test_missing_cells_of_a_model_that_imputes(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     rows = mixed(60)
     rows.loc[::7, "size"], rows.loc[::9, "color"] = np.nan, None
