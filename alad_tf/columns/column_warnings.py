@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import pandas as pd
 
+from alad_tf.columns import number_text
 from alad_tf.columns.coarse import coarse_feature
 from alad_tf.errors import listed, quoted
 
@@ -18,20 +19,23 @@ MOST_CODES = 20
 ROWS_A_CODE = 10
 
 
-def column_warnings(cells: pd.DataFrame, frame: pd.DataFrame, scaled: bool) -> Iterator[str]:
+def column_warnings(
+    cells: pd.DataFrame, frame: pd.DataFrame, scaled: bool, categorical: Collection[str] = ()
+) -> Iterator[str]:
     """Yield warnings about training cells, one line each.
 
-    Reasons: few rows; columns that are constant or nearly so, that identify the row, or that may be codes; names of
-    labels; differences that are lost in floating-point precision.
+    Reasons: few rows; columns that are constant or nearly so, that identify the row, or that may be codes; numbers in
+    text; names of labels; differences that are lost in floating-point precision.
 
     Args:
         cells: result of `Columns.training_rows` for the frame.
         frame: the rows as read, in which whole numbers above 2^53 are exact.
         scaled: whether numbers are centered before they become float32.
+        categorical: columns that the user named as categorical.
     """
     if len(cells) < max(FEW_ROWS, 2 * cells.shape[1]):
         yield f"{len(cells)} rows of {cells.shape[1]} columns are few for training: scores will vary between seeds"
-    kinds: dict[str, list[str]] = {"nearly": [], "distinct": [], "codes": []}
+    kinds: dict[str, list[str]] = {"nearly": [], "distinct": [], "codes": [], "plain": [], "written": []}
     for name in cells.columns:
         numbers = frame[name].to_numpy()
         coarse = numbers.dtype.kind in "iuf" and coarse_feature(name, numbers, np.float64 if scaled else np.float32)
@@ -40,7 +44,8 @@ def column_warnings(cells: pd.DataFrame, frame: pd.DataFrame, scaled: bool) -> I
             continue
         if name.lower() in LABEL_NAMES:
             yield f"column {quoted(name)} is trained on; if it is a label, name it with --label or --drop it"
-        kind = _kind(cells[name])
+        by_name = name in categorical or isinstance(frame[name].dtype, pd.CategoricalDtype)
+        kind = (None if by_name else _numbers_in_text(cells[name])) or _kind(cells[name])
         if kind == "constant":
             yield f"column {quoted(name)} is constant: {cells[name].head(1).tolist()[0]!r} in all rows"
         elif kind:
@@ -57,6 +62,28 @@ def column_warnings(cells: pd.DataFrame, frame: pd.DataFrame, scaled: bool) -> I
             f"few distinct whole numbers: {listed(kinds['codes'])}; if they are codes, not amounts, name the columns "
             "with --categorical"
         )
+
+    if kinds["plain"]:
+        yield (
+            f"numbers that are stored as text and become categories: {listed(kinds['plain'])}; name the columns with "
+            "--numeric or --categorical"
+        )
+    if kinds["written"]:
+        yield (
+            f"numbers with commas, separators, signs or units, which become categories: {listed(kinds['written'])}; "
+            "write them as plain numbers, pass --decimal , for decimal commas, or name the columns with --categorical"
+        )
+
+
+def _numbers_in_text(column: pd.Series) -> str | None:
+    """Whether most cells of a column of text are numbers: "plain" or "written"; None for other columns."""
+    if pd.api.types.is_numeric_dtype(column):
+        return None
+    counts = column.value_counts()
+    for kind, test in (("plain", number_text.is_plain), ("written", number_text.is_written)):
+        if 2 * counts[[test(cell) for cell in counts.index]].sum() > counts.sum():
+            return kind
+    return None
 
 
 def _kind(column: pd.Series) -> str | None:

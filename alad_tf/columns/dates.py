@@ -26,6 +26,7 @@ _PATTERNS = {
     re.compile(rf"\d{{4}}/\d{{1,2}}/\d{{1,2}}( {_CLOCK})?"): ("%Y/%m/%d",),
 }
 _YEAR = re.compile(r"(?<!\d)\d{4}(?!\d)")
+_SAMPLE = 1000  # cells that tell whether a column may be one of dates
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f")
 FORMATS = (ISO, TIME, UNCLEAR, *(day + clock for days in _PATTERNS.values() for day in days for clock in _CLOCKS))
 _PARTS: dict[str, tuple[int, Callable[[Any], Any]]] = {  # days in two cycles, and the feature
@@ -110,6 +111,25 @@ def find(name: str, column: pd.Series) -> DateColumn | None:
     clock = bool((when != when.dt.normalize()).any())
     parts = tuple(part for part, (span, _) in _PARTS.items() if days >= span and (clock or part != "hour"))
     return DateColumn(name, format, parts)
+
+
+def refuse_words_among_dates(name: str, column: pd.Series) -> None:
+    """Raise DataError for a column of text of which most cells are dates or times of one form, but not all."""
+    present = column.dropna()
+    if pd.api.types.infer_dtype(present) != "string":
+        return
+    for pattern, days in _PATTERNS.items():
+        if 2 * present[:_SAMPLE].str.fullmatch(pattern).mean() <= 1:
+            continue
+        formats = days if days[0] in (ISO, TIME) else [day + clock for day in days for clock in _CLOCKS]
+        known = max((parsed(present, format).notna() for format in formats), key=lambda fits: fits.sum())
+        if 0.5 < known.mean() < 1.0:
+            bad = present[~known]
+            raise DataError(
+                f"Expected dates or times of one form in column {quoted(name)}. Received: {quoted(bad.iloc[0])} in row "
+                f"{row_name(bad.index[0])}, and dates or times in {known.sum()} of {len(present)} cells. Correct the "
+                "cell, or name the column as categorical (--categorical)."
+            )
 
 
 def parsed(column: pd.Series, format: str) -> pd.Series:

@@ -60,12 +60,13 @@ class Encoder:
         names = [name for name in frame.columns if not isinstance(name, str)]
         if names:
             raise DataError(f"Expected names of columns that are text. Received: {names[0]!r}.")
+        categorical = list(categorical)
         columns = Columns.infer(frame, categorical=categorical, numeric=numeric, impute=impute, calendar=True)
         cells = columns.training_rows(frame)
         made = [feature for column in columns.dates for feature in column.features]
         for column in columns.dates:
             logger.log(logging.INFO if column.features else logging.WARNING, "%s", column.describe())
-        for line in column_warnings(cells.drop(columns=made), frame, scaled=scaling != "none"):
+        for line in column_warnings(cells.drop(columns=made), frame, scaling != "none", set(categorical)):
             logger.warning("%s", line)
         with np.errstate(over="ignore", invalid="ignore"):  # `features` refuses numbers that do not fit float32
             return cls(columns, preprocessing.of_columns(columns, scaling=scaling).fit(cells)), cells

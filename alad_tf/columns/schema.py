@@ -11,13 +11,13 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Real
-from typing import Literal, SupportsFloat
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from alad_tf.columns import dates
+from alad_tf.columns import dates, number_text
 from alad_tf.columns.dates import DateColumn
 from alad_tf.errors import DataError, SettingsError, listed, quoted, row_name
 from alad_tf.typing import Document
@@ -76,7 +76,8 @@ class Columns:
         taken = sorted({*features} & {*columns})
         if taken:
             raise DataError(f"Expected other names than those of calendar features. Received: {listed(taken)}.")
-        kinds = {name: named.get(name) or _kind(name, cells) for name, cells in columns.items() if not found.get(name)}
+        others = {name: cells for name, cells in columns.items() if not found.get(name)}
+        kinds = {name: named.get(name) or _kind(name, cells, calendar) for name, cells in others.items()}
         numbers = [name for name, kind in kinds.items() if kind == "number"]
         text = [name for name, kind in kinds.items() if kind == "text"]
         if not numbers + features + text:
@@ -219,7 +220,7 @@ def require(present: Iterable[str], named: Iterable[str], what: str) -> None:
         )
 
 
-def _kind(name: str, column: pd.Series) -> str:
+def _kind(name: str, column: pd.Series, calendar: bool) -> str:
     if _is_time(column):
         raise DataError(
             f"Expected numbers or categories in column {quoted(name)}. Received: dates or times. Drop it, replace it "
@@ -232,32 +233,25 @@ def _kind(name: str, column: pd.Series) -> str:
     if pd.api.types.infer_dtype(column, skipna=True) in _OBJECTS_OF_NUMBERS:
         return "number"
     _refuse_text_among_numbers(name, column)
+    if calendar:
+        dates.refuse_words_among_dates(name, column)
     return "text"
 
 
 def _refuse_text_among_numbers(name: str, column: pd.Series) -> None:
     """Refuse a categorical column that is mostly numbers, and categorical only because of a few words."""
     cells = column[column.notna()].astype(object)
-    text = cells[[not _is_number(cell) for cell in cells]]
-    if 0 < len(text) < len(cells) / 2:
-        raise DataError(
-            f"Expected numbers or categories in column {quoted(name)}. Received: {quoted(text.iloc[0])} in row "
-            f"{row_name(text.index[0])}, and numbers in {len(cells) - len(text)} of {len(cells)} cells. "
-            "Correct the cell, or name the column as categorical (--categorical)."
-        )
-
-
-def _is_number(cell: SupportsFloat | str) -> bool:
-    """Whether a cell is a number as written in files; Python also accepts 1_000 and digits of other scripts."""
-    if isinstance(cell, str) and ("_" in cell or not cell.isascii()):
-        return False
-    try:
-        float(cell)
-    except (TypeError, ValueError):
-        return False
-    except OverflowError:  # a Python integer beyond float64
-        return True
-    return not isinstance(cell, (bool, np.bool_))
+    commas = cells.map(number_text.has_decimal_comma).astype(bool)
+    numbers = cells.map(number_text.is_plain).astype(bool)
+    for known in (numbers, numbers | commas):
+        words = cells[~known]
+        if 0 < len(words) < len(cells) / 2:
+            advice = "Correct the cell" if not commas[~known].any() else "Pass --decimal , if that is a decimal comma"
+            raise DataError(
+                f"Expected numbers or categories in column {quoted(name)}. Received: {quoted(words.iloc[0])} in row "
+                f"{row_name(words.index[0])}, and numbers in {int(known.sum())} of {len(cells)} cells. {advice}, or "
+                "name the column as categorical (--categorical)."
+            )
 
 
 def _is_time(column: pd.Series) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,8 +79,9 @@ def score_file(
             raise SettingsError(f"Expected at most the {most} columns to explain by. Received: {explain}.")
         _say_unknown_columns(model, present, beside)
         kept = [] if scores_only else [name for name in present if name != id_column]
-        layout = Layout(kept, id_column, as_text=writers.format_of(output) == ".csv")
-        scoring = _Scoring(model, layout, labels, explain)
+        as_text = writers.format_of(output) == ".csv"
+        layout = Layout(kept, id_column, as_text)
+        scoring = _Scoring(model, layout, labels, explain, commas=as_text and dialect.decimal == ",")
         with bar("scoring") as advance:
             tables = ordered(scoring.tables(path, dialect, chunk_rows, advance), layout.score, top, sort)
             _write(tables, path, output, writers.Style.of(dialect, raw_text))
@@ -101,8 +102,9 @@ def _write(tables: Iterator[pa.Table], path: Path, output: Path, style: writers.
 class _Scoring:
     """Scores the rows of a file and collects counts for the report."""
 
-    def __init__(self, model: Model, layout: Layout, labels: Labels | None, explain: int) -> None:
+    def __init__(self, model: Model, layout: Layout, labels: Labels | None, explain: int, commas: bool) -> None:
         self._model, self._layout, self._labels, self._explain = model, layout, labels, explain
+        self._commas = commas  # in explanations
         self._counts = _Counts()
         self._labelled = LabelledScores(labels) if labels else None
 
@@ -114,6 +116,8 @@ class _Scoring:
         schema = None
         for table, frame in readers.tables(path, rows, only=source, kinds=kinds, advance=advance, dialect=dialect):
             scored, unknown = self._model.scored(frame, self._explain)
+            if self._commas:
+                scored = _with_decimal_commas(scored, self._model.columns.numeric, self._explain)
             self._counts.add(scored, unknown)
             if self._labelled:
                 self._labelled.add(frame, scored)
@@ -128,6 +132,16 @@ class _Scoring:
         first, *others = self._counts.lines(self._model)
         metrics = [self._labelled.described()] if self._labelled else []
         return [first, *metrics, *others]
+
+
+def _with_decimal_commas(scored: pd.DataFrame, numeric: Sequence[str], explain: int) -> pd.DataFrame:
+    """Write the numbers of explanations as the numbers of the file are written."""
+    texts = {}
+    for k in range(1, explain + 1):
+        of_number = scored[f"feature_{k}"].isin(numeric)
+        for name in (f"value_{k}", f"expected_{k}"):
+            texts[name] = scored[name].mask(of_number, scored[name].str.replace(".", ",", regex=False))
+    return scored.assign(**texts)
 
 
 def _say_unknown_columns(model: Model, present: list[str], beside: list[str]) -> None:

@@ -74,3 +74,32 @@ def test_numbers_that_only_float32_cannot_tell_apart_need_scaling() -> None:
     assert warned(frame) == []
     (line,) = warned(frame, scaled=False)
     assert "column 'time' are lost to rounding: near 1e+09, float32 values are 64 apart" in line
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        (["1", "2.5", "3e5"], "stored as text and become categories: 'a'"),
+        (["66,8", "1,5", "2"], "pass --decimal ,"),
+        (["1,000", "25", "1,234,567.5"], "write them as plain numbers"),
+        (["5 kg", "12 kg", "x"], "units"),
+        (["5%", "12.5 %", "0%"], "signs"),
+        (["$ 5", "\u20ac5", "7 \u20ac"], "signs"),
+        (["\u0661\u0662", "\u0663", "\uff14"], "plain numbers"),
+        (["1 000", "12'000", "3\u00a0000"], "separators"),
+    ],
+)
+def test_numbers_in_text(cells: list[str], words: str) -> None:
+    frame = pd.DataFrame({"a": cells * 40})
+    (told,) = column_warnings(frame, frame, True)
+    assert words in told and "'a'" in told
+    assert not list(column_warnings(frame, frame, True, {"a"}))
+    assert not list(column_warnings(frame, frame.astype("category"), True))
+
+
+@pytest.mark.parametrize(
+    "cells", [["10.0.0.1", "10.0.0.2"], ["a1", "b2"], ["12a", "3b"], ["10:30", "9:15"], ["A", "5"]]
+)
+def test_codes_are_no_numbers(cells: list[str]) -> None:
+    frame = pd.DataFrame({"a": cells * 60})
+    assert not list(column_warnings(frame, frame, True))

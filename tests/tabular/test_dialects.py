@@ -13,6 +13,8 @@ import pytest
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.tabular import dialects, encodings, readers
 from alad_tf.tabular.dialects import Dialect
+from alad_tf.tabular.fit import fit_file
+from alad_tf.tabular.score import score_file
 
 ROWS = pd.DataFrame({"größe": [1.5, -2.25, 1e-3], "Anzahl": [1, 20, 300], "Ort": ["Köln", "Bad, Ems", 'a;"b'] * 1})
 
@@ -187,3 +189,17 @@ def test_documents() -> None:
     for document in ({}, None, {**dialect.to_document(), "sep": 3}, {**dialect.to_document(), "encoding": "x"}):
         with pytest.raises(DataError, match="the dialect of a model's training file"):
             Dialect.from_document(document)
+
+
+def test_explanations_have_the_decimal_mark_of_the_file(tmp_path: Path) -> None:
+    rows = [f"{k % 9},{k % 7 + 1};{'xy'[k % 2]};{k % 5}" for k in range(60)]
+    (tmp_path / "rows.csv").write_text("\n".join(["price;kind.of;count", *rows]) + "\n")
+    fit_file(tmp_path / "rows.csv", tmp_path / "model", options={"epochs": 1, "random_state": 0})
+    score_file(tmp_path / "rows.csv", tmp_path / "model", tmp_path / "scored.csv", explain=3)
+    scored = pd.read_csv(tmp_path / "scored.csv", sep=";", dtype=str)
+    of_price = scored["feature_1"] == "price"
+    assert of_price.any() and (scored["value_1"] == scored["price"])[of_price].all()
+    told = scored[[f"{what}_{k}" for what in ("value", "expected", "share") for k in (1, 2, 3)]]
+    assert not told.stack().str.contains(".", regex=False).any()
+    score_file(tmp_path / "rows.csv", tmp_path / "model", tmp_path / "scored.parquet", explain=1)
+    assert pd.read_parquet(tmp_path / "scored.parquet")["value_1"].str.contains(".", regex=False).any()
