@@ -37,10 +37,10 @@ class Stopped(AladError):  # noqa: N818  # not an error
     """A run was stopped on request and saved its state in a checkpoint."""
 
 
-def one_line(error: Exception, most: int = 300) -> str:
-    """Type and message of an exception in one line of at most `most` characters, without TensorFlow's node names."""
+def one_line(error: Exception) -> str:
+    """Type and message of an exception in one line of at most 300 characters, without TensorFlow's node names."""
     text = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]", "", f"{type(error).__name__}: {error}")
-    return " ".join(text.split())[:most].rstrip(" .:")
+    return " ".join(text.split())[:300].rstrip(" .:")
 
 
 def visible(text: object) -> str:

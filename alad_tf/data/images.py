@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from alad_tf.errors import DataError, SettingsError, one_line
+from alad_tf.options import CLASSES
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
 logger = logging.getLogger(__name__)
 
-CLASSES = 10
 SHAPE = (32, 32, 3)
 
 

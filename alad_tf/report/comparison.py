@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from alad_tf.errors import SettingsError
-from alad_tf.options import CLASSICAL, SEARCH_STEPS
+from alad_tf.options import CLASSES, CLASSICAL, SEARCH_STEPS
 from alad_tf.report import multiplications, paper
 from alad_tf.report.footnotes import (
     CEILINGS,
@@ -36,7 +36,6 @@ TABLES = ("2", "3", "4", "5", "6", "7", "8", "protocol", "halves")
 _Figures = Mapping[str, Document]  # metric -> {"mean", "std"}
 _TABULAR_METRICS = ("precision", "recall", "f1")
 _AP = "average_precision"
-_TASKS = 10  # tasks of an image data set, one for each normal class
 _ABLATIONS = {
     "ALAD-baseline": "Baseline",
     "ALAD-noSN": "Baseline + DL",
@@ -329,7 +328,7 @@ def _sum_up(runs: Mapping[str, Sequence[Document]]) -> _Runs:
     dataset, epochs = summary["dataset"], summary["epochs"]
     label = ", ".join(f"{len(found)} {origin}" for origin, found in runs.items())
     if "tasks" in summary:
-        label = f"{len(summary['tasks'])} of {_TASKS} tasks, {label}"
+        label = f"{len(summary['tasks'])} of {CLASSES} tasks, {label}"
     base = paper.base_method(summary["method"])
     if base not in (*CLASSICAL, *paper.EPOCHS_NOT_PRINTED) and epochs != paper.EPOCHS.get(dataset, epochs):
         label += f", {epochs_text(epochs)}"
@@ -383,8 +382,8 @@ def _beside(ours: _Figures | None, printed: Mapping[str, Printed], places: Mappi
     return [*cells, _difference(ours[metric]["mean"] - printed[metric].mean, paper_places)]
 
 
-def _ours(ours: _Figures | None, metric: str, places: int, missing: str = "not run") -> Figure:
-    return _figure(ours[metric]["mean"], ours[metric]["std"], places) if ours else Figure(missing)
+def _ours(ours: _Figures | None, metric: str, places: int) -> Figure:
+    return _figure(ours[metric]["mean"], ours[metric]["std"], places) if ours else Figure("not run")
 
 
 def _difference(value: float, places: int) -> Figure:

@@ -16,7 +16,7 @@ SYMBOLS = {code: 0x2400 + code for code in range(32)} | {
     0x7F: 0x2421,
     0x2028: 0x2424,
     0x2029: 0x2424,
-}  # of control characters
+}
 SMALLEST, LARGEST = 1e-300, 1e300  # span of an axis, and size of a value, whose arithmetic neither under- nor overflows
 LONGEST = 160  # length limit of a cell in characters
 
@@ -90,9 +90,7 @@ def curves(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], x_name:
     return f'{_svg(parts, label)}<p class="legend">{" ".join(keys)}</p>'
 
 
-def histogram(
-    edges: np.ndarray, counts: Mapping[str, np.ndarray], x_axis: Axis, threshold: float, x_name: str = "Score A(x)"
-) -> str:
+def histogram(edges: np.ndarray, counts: Mapping[str, np.ndarray], x_axis: Axis, threshold: float) -> str:
     """Draw a histogram of scores with a line at the threshold; bars above it have the class `over`.
 
     Args:
@@ -100,11 +98,10 @@ def histogram(
         counts: kind of rows -> [bins] int, the last kind in front.
         x_axis: axis of the scores.
         threshold: position of the line.
-        x_name: label of the x axis.
     """
     most = max(int(heights.max()) for heights in counts.values())
     y_axis = Axis(0.5, max(most, 1) * 1.3, HEIGHT - BOTTOM, TOP, logarithmic=True)
-    parts = [_axes(x_axis, y_axis, x_name, "rows")]
+    parts = [_axes(x_axis, y_axis, "Score A(x)", "rows")]
     for number, (kind, heights) in enumerate(counts.items()):
         for k in np.flatnonzero(heights):
             x, end = x_axis.place(edges[k]), x_axis.place(edges[k + 1])
@@ -118,7 +115,7 @@ def histogram(
     at = x_axis.place(threshold)
     parts.append(f'<line id="threshold-line" class="threshold" x1="{at}" x2="{at}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
     keys = [f'<span class="key k{number}">{text(kind)}</span>' for number, kind in enumerate(counts)]
-    return f'{_svg(parts, f"Rows by {x_name}")}<p class="legend">{" ".join(keys)}</p>'
+    return f'{_svg(parts, "Rows by score A(x)")}<p class="legend">{" ".join(keys)}</p>'
 
 
 def bar(share: float, title: str = "") -> str:

@@ -60,13 +60,6 @@ class Dialect:
         encoding = None if self.encoding is None else encodings.require_known(self.encoding)
         return replace(self, sep=sep, encoding=encoding)
 
-    def over(self, other: Dialect | None) -> Dialect:
-        """This dialect, with missing values from another one."""
-        if other is None:
-            return self
-        given = {name: value for name, value in asdict(self).items() if value is not None}
-        return replace(other, **given)
-
     def described(self) -> str:
         """Describe departures from comma, point, UTF-8 and a header; empty if there are none."""
         parts = []

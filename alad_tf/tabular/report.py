@@ -237,12 +237,12 @@ def _held_out(estimator: ALAD) -> str:
 
 
 def _losses(model: Model) -> dict[str, tuple[list[float], list[float]]]:
-    names = {"loss_d": "discriminators", "loss_ge": "generator and encoder", "val_score": "score of held-out rows"}
+    names = {"loss_d": "discriminators", "loss_ge": "generator and encoder"}
     history = model.estimator.history_
     if len(history.get("loss_d", ())) < 2 <= model.estimator.table_.epochs:
         return {}
     return {
         title: (list(range(1, len(history[name]) + 1)), list(map(float, history[name])))
         for name, title in names.items()
-        if name in history and name != "val_score"
+        if name in history
     }
