@@ -115,7 +115,7 @@ def find(name: str, column: pd.Series) -> DateColumn | None:
 
 def refuse_words_among_dates(name: str, column: pd.Series) -> None:
     """Raise DataError for a column of text of which most cells are dates or times of one form, but not all."""
-    present = column.dropna()
+    present = column.dropna().astype(object)
     if pd.api.types.infer_dtype(present) != "string":
         return
     for pattern, days in _PATTERNS.items():

@@ -289,6 +289,8 @@ def test_words_among_decimal_commas_and_among_dates_are_named() -> None:
     days = ["2024-01-01", "0000-00-00", "2024-02-30", "2024-03-01 10:00", "2024-03-02"]
     with pytest.raises(DataError, match="'day'. Received: '0000-00-00' in row 2, and dates or times in 3 of 5 cells"):
         Columns.infer(pd.DataFrame({"day": days}), calendar=True)
+    with pytest.raises(DataError, match="'day'"):
+        Columns.infer(pd.DataFrame({"day": pd.Series(days, dtype="string[pyarrow]")}), calendar=True)
     assert Columns.infer(pd.DataFrame({"day": days}), categorical=["day"], calendar=True).categorical == ("day",)
     mixed = pd.DataFrame({"day": ["2024-01-01", "a", "b", "c"]})
     assert Columns.infer(mixed, calendar=True).categorical == ("day",)
