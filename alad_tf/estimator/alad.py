@@ -187,7 +187,7 @@ class ALAD(FittedALAD):
         started = time.monotonic()
         state = getattr(self, "training_state_", None) if self.warm_start else None
         kept = None if checkpoint is None else Checkpoint(Path(checkpoint))
-        X = self._numbers(self._encoded(X, state is None), reset=state is None, least=2)
+        X = self._validated(self._encoded(X, state is None), reset=state is None, least=2)
         require_finite(X, self._names(), "to train on")
         if state is None:
             self.seed_ = _seed(self.random_state, kept)
@@ -216,15 +216,15 @@ class ALAD(FittedALAD):
         return self
 
     def _encoded(self, X: npt.ArrayLike | TrainingCells, fresh: bool) -> npt.ArrayLike:
-        """Encode `TrainingCells`, and mixed frames in a fresh training; return other rows unchanged."""
+        """Encode `TrainingCells`, mixed frames, and all rows where training resumes with an encoder."""
         if fresh:
             self.encoder_ = self.data_ = None
             if is_mixed(X):
                 X = TrainingCells(*Encoder.fit(X, scaling=self.scaling or "none", impute=self.impute))
-        if not isinstance(X, TrainingCells):
-            return X
-        self.encoder_ = X.encoder
-        return X.features()
+        if isinstance(X, TrainingCells):
+            self.encoder_ = X.encoder
+            return X.features()
+        return X if self.encoder_ is None else self.encoder_.every_feature(self._frame(X))
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         """Non-default parameters, with tables by name."""

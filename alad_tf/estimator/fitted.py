@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from alad_tf.columns.encoder import Encoder
-from alad_tf.errors import DataError, SettingsError
+from alad_tf.errors import DataError, SettingsError, listed
 from alad_tf.estimator import explanations, persistence, plots, thresholds
 from alad_tf.estimator.network_detector import NetworkDetector
 from alad_tf.estimator.sklearn_versions import validated_rows
@@ -32,7 +32,11 @@ MOST_USUAL = 1 << 16  # rows used to compute `usual_`
 
 
 class FittedALAD(NetworkDetector):
-    """Scores, reconstructions, explanations and persistence of trained networks; see `ALAD` for the attributes."""
+    """Scores, reconstructions, explanations and persistence of trained networks; see `ALAD` for the attributes.
+
+    For a model with `encoder_`, rows X are a frame with its columns. If all of them are numbers, X may also be an array
+    of their cells [n, columns], in the order of `encoder_.columns.sources`.
+    """
 
     score_name: str
     networks_: Networks
@@ -66,15 +70,10 @@ class FittedALAD(NetworkDetector):
             (scores [n] float32, valid [n] bool): an invalid row has the largest float32 as its score and is an outlier.
         """
         check_is_fitted(self, "training_scores_")
-        X = self._numbers(X)
-        valid = np.isfinite(X).all(axis=1)
-        scores = np.full(len(X), thresholds.LARGEST, np.float32)
-        if valid.any():
-            scores[valid] = self._score(X if valid.all() else X[valid])
-        return scores, valid
+        return self._score_features(self._numbers(X))
 
     def reconstruct(self, X: npt.ArrayLike) -> np.ndarray:
-        """x' = G(E(x)) of each row of X [n, d], in the units of X: [n, d] float64.
+        """x' = G(E(x)) of each row of X [n, d], in the units of X (or of encoded features, [n, features]): float64.
 
         Raises:
             ValueError: NaN or infinity, or other columns than in training.
@@ -88,7 +87,7 @@ class FittedALAD(NetworkDetector):
         """List the features, or columns of a mixed frame, that contribute most to each row, largest contribution first.
 
         Args:
-            X: [n, d] finite rows, or a frame, whose index names the rows.
+            X: [n, d] finite rows. The index of a frame names the rows.
             top: number of features or columns per row.
 
         Returns:
@@ -110,14 +109,18 @@ class FittedALAD(NetworkDetector):
         return explanations.table(
             index,
             encoder.columns.names,
-            encoder.cells(X if isinstance(X, pd.DataFrame) else rows).to_numpy(object),
+            encoder.cells(self._frame(X)).to_numpy(object),
             encoder.cells(expected).to_numpy(object),
             encoder.column_sums(contributions),
             int(top),
         )
 
     def contributions(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Expected values of finite rows X [n, d], in the units of X, and contributions of features: [n, d] each."""
+        """Expected values and contributions of features: [n, d] each.
+
+        Args:
+            X: [n, d] finite features, in whose units the expected values are; `encoder_.features` encodes frames.
+        """
         expected, contributions = self.usual.explain(self._scaled(X), self._reconstruct)
         return expected * self.scale_ + self.center_, contributions
 
@@ -238,10 +241,26 @@ class FittedALAD(NetworkDetector):
         check_is_fitted(self, "networks_")
         return getattr(self.networks_, name)
 
-    def _numbers(self, X: npt.ArrayLike, reset: bool = False, least: int = 1) -> np.ndarray:
-        """X as [n, d] floats with the columns of training; NaN and infinite values are allowed."""
-        if self.encoder_ is not None and isinstance(X, pd.DataFrame) and not reset:
-            X = self.encoder_.every_feature(X)
+    def _numbers(self, X: npt.ArrayLike) -> np.ndarray:
+        """Features [n, d] of rows X, with the columns of training; NaN and infinite values are allowed."""
+        return self._validated(X if self.encoder_ is None else self.encoder_.every_feature(self._frame(X)))
+
+    def _frame(self, X: npt.ArrayLike) -> pd.DataFrame:
+        """Rows as a frame with the encoder's columns, which an array has in their order if all are numbers."""
+        assert self.encoder_ is not None
+        if isinstance(X, pd.DataFrame):
+            return X
+        columns, rows = self.encoder_.columns, np.asarray(X)
+        text = columns.categorical or columns.dates or hasattr(X, "columns")
+        if text or rows.ndim != 2 or rows.shape[1] != len(columns.sources):
+            received = f"an array of shape {list(rows.shape)}" if isinstance(X, np.ndarray) else type(X).__name__
+            raise DataError(
+                f"Expected a pandas frame with the columns {listed(columns.sources)}. Received: {received}."
+            )
+        return pd.DataFrame(rows, columns=columns.sources)
+
+    def _validated(self, X: npt.ArrayLike, reset: bool = False, least: int = 1) -> np.ndarray:
+        """X, encoded if there is an encoder, as [n, d] floats."""
         try:
             return validated_rows(
                 self,
@@ -262,6 +281,14 @@ class FittedALAD(NetworkDetector):
             return self.encoder_.names
         names = getattr(self, "feature_names_in_", None)
         return [f"x{k}" for k in range(self.n_features_in_)] if names is None else names.tolist()
+
+    def _score_features(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`score_rows` of features [n, d]."""
+        valid = np.isfinite(X).all(axis=1)
+        scores = np.full(len(X), thresholds.LARGEST, np.float32)
+        if valid.any():
+            scores[valid] = self._score(X if valid.all() else X[valid])
+        return scores, valid
 
     def _score(self, X: np.ndarray) -> np.ndarray:
         """A(x) of finite rows; an overflow counts as the largest float32.

@@ -14,6 +14,7 @@ from command import run
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
+from alad_tf.columns.encoder import Encoder, TrainingCells
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.estimator.alad import ALAD
 from alad_tf.io import model_folder
@@ -127,6 +128,28 @@ def test_new_rows_and_copies() -> None:
         fitted().anomaly_score(bad)
     with pytest.raises(DataError, match="columns color"):
         fitted().anomaly_score(new.drop(columns="color"))
+
+
+def test_arrays_are_rows_of_the_columns() -> None:
+    """An array has no names: it is taken for the columns in their order if all of them are numbers."""
+    frame = rows(60)[["size", "weight"]] * 100.0
+    model = ALAD(epochs=1, random_state=3, verbose=0, jit=False).fit(TrainingCells(*Encoder.fit(frame)))
+    expected = model.anomaly_score(frame)
+    for array in (frame.to_numpy(), frame.to_numpy().tolist()):
+        np.testing.assert_array_equal(model.anomaly_score(array), expected)
+        np.testing.assert_array_equal(model.score_rows(array)[0], expected)
+        np.testing.assert_array_equal(model.reconstruct(array), model.reconstruct(frame))
+        pd.testing.assert_frame_equal(model.explain(array), model.explain(frame))
+    held_out = clone(model).fit(TrainingCells(*Encoder.fit(frame)), validation=frame.to_numpy())
+    np.testing.assert_array_equal(held_out.reference_scores_, np.sort(expected))
+    with pytest.raises(DataError, match=r"frame with the columns size, weight. Received: an array of shape \[60, 1\]."):
+        model.predict(frame.to_numpy()[:, :1])
+
+
+@pytest.mark.parametrize("method", ["predict", "score_rows", "reconstruct", "explain", "plot_scores", "calibrate"])
+def test_arrays_are_refused_where_columns_are_no_numbers(method: str) -> None:
+    with pytest.raises(DataError, match="frame with the columns size, weight, color, ok, when. Received: an array"):
+        getattr(fitted(), method)(np.zeros((3, fitted().n_features_in_)))
 
 
 def test_explanations_name_columns_and_cells() -> None:
