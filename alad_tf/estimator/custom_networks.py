@@ -8,7 +8,7 @@ from typing import Union
 import tensorflow as tf
 
 from alad_tf.errors import SettingsError
-from alad_tf.model import keras_versions
+from alad_tf.model import forks, keras_versions
 from alad_tf.model.networks import DISCRIMINATORS, Networks
 
 Shape = tuple[Union[int, str, None], ...]
@@ -50,6 +50,7 @@ def require(models: Mapping[str, tf.keras.Model], n_features: int) -> int:
 
 def copies(models: dict[str, tf.keras.Model]) -> Networks:
     """Return copies of the models, weights included; training them leaves the models unchanged."""
+    forks.require_threads()
     made = {name: tf.keras.models.clone_model(model) for name, model in models.items()}
     for name, model in made.items():
         model.set_weights(models[name].get_weights())

@@ -167,6 +167,7 @@ class FittedALAD(NetworkDetector):
         check_is_fitted(self, "networks_")
         if not isinstance(n, Integral) or n < 1:
             raise SettingsError(f"Expected a number of rows of at least 1. Received: {n!r}.")
+        forks.require_threads()
         z = check_random_state(random_state).standard_normal((int(n), self.table_.latent_dim)).astype(np.float32)
         rows: np.ndarray = np.asarray(self.networks_.G(z, training=False)) * self.scale_ + self.center_
         return rows

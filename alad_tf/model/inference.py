@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from alad_tf.io import atomic, model_folder
-from alad_tf.model import keras_versions
+from alad_tf.model import forks, keras_versions
 from alad_tf.model.keras_versions import FusedBatchNormalization
 from alad_tf.model.layers import Dropout, PairDense, SpectralNormalized
 from alad_tf.model.networks import Networks
@@ -28,6 +28,7 @@ def fold(networks: Networks, *, pairs: bool = False) -> Networks:
         pairs: only for scores: keep `PairDense`, whose product is shared by the two pairs of Dxx (`scores.scores_of`),
             and leave out dropout, of which Keras 3 would store a random state.
     """
+    forks.require_threads()
     folded = {name: _folded(model, pairs) for name, model in networks.models.items()}
     return Networks(**{"Dzz": None, **folded})
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from alad_tf.model import keras_versions
+from alad_tf.model import forks, keras_versions
 from alad_tf.model.layers import Dropout, PairDense
 from alad_tf.model.spectral_norm import draw_u, inferring_shapes, wrapper
 from architectures.rows import (
@@ -148,6 +148,7 @@ class Layers:
     """
 
     def __init__(self, table: Table, spectral_norm: str | None, seed: int) -> None:
+        forks.require_threads()
         self.lrelu_slope = getattr(table, "lrelu_slope", None)
         self.initializer = table.initializer
         self.normalise = wrapper(spectral_norm)
