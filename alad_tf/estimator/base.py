@@ -53,7 +53,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
 
     def predict(self, X: npt.ArrayLike) -> np.ndarray:
         """Return -1 for outliers and 1 for the other rows of X [n, d]: [n] int."""
-        return np.where(self.decision_function(X) < 0.0, -1, 1)
+        return np.where(self.decision_function(X) >= 0.0, 1, -1)
 
     def score(self, X: npt.ArrayLike, y: npt.ArrayLike) -> float:
         """AUROC on rows X [n, d] with labels y [n], above 0 (1) for normal rows, others (-1, 0) for anomalies.

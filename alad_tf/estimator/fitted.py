@@ -298,13 +298,13 @@ class FittedALAD(NetworkDetector):
         anomalous than every training row.
         """
         blocks = (X[start : start + BLOCK_ROWS] for start in range(0, len(X), BLOCK_ROWS))
-        scores = _bounded(np.concatenate([self._scored(padded(block))[: len(block)] for block in blocks]))
+        scores = thresholds.bounded(np.concatenate([self._scored(padded(block))[: len(block)] for block in blocks]))
         if not self._blocks:
             return scores
         unseen = categories.unseen(tf.constant(X), self._blocks).numpy()
         if unseen.any():
             with np.errstate(over="ignore"):
-                scores = _bounded(scores + unseen.astype(np.float32) * np.float32(self.training_scores_[-1]))
+                scores = thresholds.bounded(scores + unseen.astype(np.float32) * np.float32(self.training_scores_[-1]))
         return scores
 
     @property
@@ -322,14 +322,14 @@ class FittedALAD(NetworkDetector):
         """Store the training rows to which the score "neighbours" measures distances."""
         if self.score_name == "neighbours":
             kept = neighbours.choose(len(X), self.n_features_in_, self.seed_)
-            self.references_ = _bounded(self._points(X[kept]))
+            self.references_ = thresholds.bounded(self._points(X[kept]))
 
     def _learn_usual(self, X: np.ndarray, training: np.ndarray) -> None:
         """Learn from normal rows X what is usual, for `explain`; for categories, some training rows are stored."""
         known, blocks = None, self._blocks
         if blocks:
             kept = neighbours.choose(len(training), self.n_features_in_, self.seed_)
-            known = categories.Categories.of_rows(_bounded(self._scaled(training[kept])), blocks)
+            known = categories.Categories.of_rows(thresholds.bounded(self._scaled(training[kept])), blocks)
         self.usual_ = Usual.of_rows(self._scaled(X[:MOST_USUAL]), self._reconstruct, known)
 
     def _points(self, X: np.ndarray) -> np.ndarray:
@@ -349,9 +349,3 @@ class FittedALAD(NetworkDetector):
         G, E = self.networks_.G, self.networks_.E
         starts = range(0, max(len(scaled), 1), BLOCK_ROWS)
         return np.concatenate([G(E(scaled[i : i + BLOCK_ROWS], training=False), training=False) for i in starts])
-
-
-def _bounded(scores: np.ndarray) -> np.ndarray:
-    """Clip numbers to the range of float32."""
-    largest = thresholds.LARGEST
-    return np.nan_to_num(scores, nan=largest, posinf=largest, neginf=-largest)

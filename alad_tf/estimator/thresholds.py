@@ -61,6 +61,11 @@ def false_positive_threshold(scores: np.ndarray, rate: float) -> float:
     return float(np.sort(scores)[len(scores) - 1 - allowed])
 
 
+def bounded(scores: np.ndarray) -> np.ndarray:
+    """Clip numbers to the range of float32; NaN becomes the largest."""
+    return np.nan_to_num(scores, nan=LARGEST, posinf=LARGEST, neginf=-LARGEST)
+
+
 def p_values(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Empirical p-value of each score: (1 + number of reference scores at least as large) / (1 + m).
 

@@ -141,6 +141,21 @@ def test_bad_rows_are_refused(name: str) -> None:
         detector.score_samples(NEW[:, :2])
 
 
+@pytest.mark.parametrize("method", TABLES)
+@pytest.mark.parametrize("size", [1e19, 1e38, 1e300])
+def test_huge_rows_are_outliers(method: str, size: float) -> None:
+    """Whose scores overflow in the networks."""
+    huge = np.full((2, WIDTH), size)
+    assert np.isfinite(fitted(method).anomaly_score(huge)).all()
+    assert (fitted(method).predict(huge) == -1).all()
+
+
+def test_a_decision_that_is_no_number_is_an_outlier(monkeypatch: pytest.MonkeyPatch) -> None:
+    detector = baselines.MeanDistance().fit(NORMAL)
+    monkeypatch.setattr(detector, "decision_function", lambda x: np.array([np.nan, 0.0, 1.0, -1.0]))
+    assert detector.predict(NEW[:4]).tolist() == [-1, 1, 1, -1]
+
+
 def test_the_package_has_its_detectors() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'LOF'"):
         _ = baselines.LOF
