@@ -57,6 +57,20 @@ def test_the_same_as_the_command(tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.anomaly_score(shuffled), fitted().anomaly_score(new))
 
 
+def test_a_model_of_the_command_is_fitted_again_with_its_preparation(tmp_path: Path) -> None:
+    """Scaling and impute are parameters of the loaded model; encoded features are scaled once."""
+    frame = rows(60).drop(columns="when")
+    frame.loc[3, "size"] = np.nan
+    frame.to_parquet(tmp_path / "train.parquet")
+    arguments = ["--model", tmp_path / "model", "--scaling", "minmax", "--impute", "--epochs", 1, "--seed", 3]
+    assert run("fit", tmp_path / "train.parquet", *arguments, "--validation", 0) == 0
+    loaded = ALAD.load(tmp_path / "model")
+    assert (loaded.scaling, loaded.impute) == ("minmax", True)
+    assert (loaded.scale_ == 1.0).all() and (loaded.center_ == 0.0).all()
+    again = clone(loaded).fit(pd.read_parquet(tmp_path / "train.parquet"))
+    np.testing.assert_array_equal(again.anomaly_score(frame), loaded.anomaly_score(frame))
+
+
 def test_folder_of_a_mixed_frame(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """`alad score` and `alad inspect` accept a model saved from Python."""
     new = rows(30, seed=1)
