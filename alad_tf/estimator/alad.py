@@ -224,7 +224,7 @@ class ALAD(FittedALAD):
         if isinstance(X, TrainingCells):
             self.encoder_ = X.encoder
             return X.features()
-        return X if self.encoder_ is None else self.encoder_.every_feature(self._frame(X))
+        return X if self.encoder_ is None else self._finite(X, "to train on")
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         """Non-default parameters, with tables by name."""
@@ -333,9 +333,7 @@ class ALAD(FittedALAD):
             return X, None
         if isinstance(validation, Real):
             return hold_out(X, float(validation), self.seed_)
-        held_out = self._numbers(validation)
-        require_finite(held_out, self._names(), "to validate on")
-        return X, held_out
+        return X, self._finite(validation, "to validate on")
 
 
 def _warn_of_features(X: np.ndarray, names: Sequence[str], kind: type[np.floating[Any]]) -> None:

@@ -19,7 +19,7 @@ from alad_tf.estimator import explanations, persistence, plots, thresholds
 from alad_tf.estimator.network_detector import NetworkDetector
 from alad_tf.estimator.sklearn_versions import validated_rows
 from alad_tf.estimator.usual import Usual
-from alad_tf.estimator.validation import first_text, require_finite
+from alad_tf.estimator.validation import first_text, require_finite, require_valid
 from alad_tf.io import model_folder
 from alad_tf.model import categories, forks, inference, neighbours
 from alad_tf.model.batching import padded
@@ -59,9 +59,7 @@ class FittedALAD(NetworkDetector):
             ValueError: NaN or infinity, or other columns than in training.
         """
         check_is_fitted(self, "training_scores_")
-        X = self._numbers(X)
-        require_finite(X, self._names(), "to score")
-        return self._score(X)
+        return self._score(self._finite(X, "to score"))
 
     def score_rows(self, X: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """A(x) as in `anomaly_score`, but rows with NaN or infinite values are flagged instead of refused.
@@ -79,9 +77,7 @@ class FittedALAD(NetworkDetector):
             ValueError: NaN or infinity, or other columns than in training.
         """
         check_is_fitted(self, "training_scores_")
-        X = self._numbers(X)
-        require_finite(X, self._names(), "to reconstruct")
-        return self._reconstructed(X)
+        return self._reconstructed(self._finite(X, "to reconstruct"))
 
     def explain(self, X: npt.ArrayLike, top: int = 5) -> pd.DataFrame:
         """List the features, or columns of a mixed frame, that contribute most to each row, largest contribution first.
@@ -98,8 +94,7 @@ class FittedALAD(NetworkDetector):
         check_is_fitted(self, "training_scores_")
         if not isinstance(top, Integral) or top < 1:
             raise SettingsError(f"Expected a number of features of at least 1. Received: {top!r}.")
-        rows = self._numbers(X)
-        require_finite(rows, self._names(), "to explain")
+        rows = self._finite(X, "to explain")
         expected, contributions = self.contributions(rows)
         index = np.arange(len(rows)) if not isinstance(X, pd.DataFrame) else np.asarray(X.index)
         if self.encoder_ is None:
@@ -245,6 +240,14 @@ class FittedALAD(NetworkDetector):
     def _numbers(self, X: npt.ArrayLike) -> np.ndarray:
         """Features [n, d] of rows X, with the columns of training; NaN and infinite values are allowed."""
         return self._validated(X if self.encoder_ is None else self.encoder_.every_feature(self._frame(X)))
+
+    def _finite(self, X: npt.ArrayLike, purpose: str) -> np.ndarray:
+        """Features [n, d] of rows X (DataError for NaN and infinite values)."""
+        rows = self._numbers(X)
+        if self.encoder_ is not None and not np.isfinite(rows).all():
+            require_valid(self.encoder_.columns.reasons(self._frame(X)), purpose)
+        require_finite(rows, self._names(), purpose)
+        return rows
 
     def _frame(self, X: npt.ArrayLike) -> pd.DataFrame:
         """Rows as a frame with the encoder's columns, which an array has in their order if all are numbers."""

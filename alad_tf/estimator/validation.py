@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from alad_tf.errors import DataError, SettingsError, quoted
+from alad_tf.errors import DataError, SettingsError, quoted, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +37,22 @@ def require_finite(X: np.ndarray, names: Sequence[str], purpose: str) -> None:
         f"Expected finite numbers {purpose}. Received: {kind} in row {row} (of 0 to {len(X) - 1}), column "
         f"{names[column]!r}" + (f", and {more} more NaN or inf" if more else "") + "."
     )
+
+
+def require_valid(reasons: Sequence[str], purpose: str) -> None:
+    """Refuse rows with a reason [n] why they are invalid, as of `Columns.reasons`.
+
+    Raises:
+        DataError: the message names the first such row, its columns, and the number of further rows.
+    """
+    bad = [row for row, reason in enumerate(reasons) if reason]
+    if bad:
+        raise DataError(
+            f"Expected rows without missing or infinite cells {purpose}. Received: row {bad[0]} (of 0 to "
+            f"{len(reasons) - 1}) with {visible(reasons[bad[0]])}"
+            + (f", and {len(bad) - 1} more such rows" if bad[1:] else "")
+            + "."
+        )
 
 
 def first_text(X: object) -> str | None:

@@ -138,8 +138,8 @@ def test_new_rows_and_copies() -> None:
     scores, valid = fitted().score_rows(bad)
     assert np.flatnonzero(~valid).tolist() == [4]
     np.testing.assert_array_equal(scores[valid], expected[valid])
-    with pytest.raises(DataError, match="NaN in row 4"):
-        fitted().anomaly_score(bad)
+    with pytest.raises(DataError, match="finite numbers to score. Received: infinity in row 0 .*, column 'size'"):
+        fitted().anomaly_score(new.assign(size=1e300))
     with pytest.raises(DataError, match="columns color"):
         fitted().anomaly_score(new.drop(columns="color"))
 
@@ -164,6 +164,22 @@ def test_arrays_are_rows_of_the_columns() -> None:
 def test_arrays_are_refused_where_columns_are_no_numbers(method: str) -> None:
     with pytest.raises(DataError, match="frame with the columns size, weight, color, ok, when. Received: an array"):
         getattr(fitted(), method)(np.zeros((3, fitted().n_features_in_)))
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "reason"),
+    [("color", None, "missing: color"), ("weight", -np.inf, "infinite: weight"), ("size", np.nan, "missing: size")],
+)
+def test_cells_that_are_missing_or_infinite_are_named(column: str, cell: object, reason: str) -> None:
+    """By the position of the row and the column of the frame, not by a feature."""
+    bad = rows(30, seed=1).astype({"color": object}).set_index(np.arange(100, 130))
+    bad.loc[[104, 110], column] = cell
+    message = rf"Expected rows without .* to {{}}. Received: row 4 \(of 0 to 29\) with {reason}, and 1 more such rows\."
+    for method, purpose in (("predict", "score"), ("reconstruct", "reconstruct"), ("explain", "explain")):
+        with pytest.raises(DataError, match=message.format(purpose)):
+            getattr(fitted(), method)(bad)
+    with pytest.raises(DataError, match=message.format("validate on")):
+        clone(fitted()).fit(rows(120), validation=bad)
 
 
 def test_explanations_name_columns_and_cells() -> None:
