@@ -251,6 +251,7 @@ class ALAD(FittedALAD):
         checkpoint: Checkpoint | None,
     ) -> None:
         """Train new networks, or resume from a state; `networks_` is set before the first step."""
+        self._built_with = None
         trainer = self._trainer(X)
         if state is not None:
             trainer.set_arrays(state)
@@ -313,14 +314,11 @@ class ALAD(FittedALAD):
         return None if self.image_shape is None else tensorboard.pictures(X, self.image_shape, self._reconstructed)
 
     def _build(self) -> Networks:
-        if self.networks is not None:
-            return custom_networks.copies(self.networks)
-        return networks.build(
-            self.table_,
-            spectral_norm=self.spectral_norm,
-            latent_discriminator=self.latent_discriminator,
-            seed=self.seed_,
-        )
+        options = dict(self._network_options)
+        models = options.pop("networks")
+        if models is not None:
+            return custom_networks.copies(models)
+        return networks.build(self.table_, **options, seed=self.seed_)
 
     def _hold_out(self, X: np.ndarray, validation: npt.ArrayLike | None) -> tuple[np.ndarray, np.ndarray | None]:
         """Split X into (training rows, validation rows)."""

@@ -38,6 +38,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
     threshold_: float
     threshold_rule_: Rule
     offset_: float
+    _fitted_score: str | None = None
 
     def anomaly_score(self, X: npt.ArrayLike) -> np.ndarray:
         """A(x) of each row of X [n, d]: [n], larger = more anomalous."""
@@ -49,6 +50,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
 
     def decision_function(self, X: npt.ArrayLike) -> np.ndarray:
         """Return threshold_ - A(x) of each row of X [n, d]: [n] float64, negative for outliers."""
+        self._require_fitted_score()
         return self.score_samples(X) - self.offset_
 
     def predict(self, X: npt.ArrayLike) -> np.ndarray:
@@ -67,7 +69,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         normal = labels > 0
         if normal.all() or not normal.any():
             raise DataError(f"Expected normal rows (1) and anomalies (-1). Received: {len(labels)} rows of one kind.")
-        return float(roc_auc_score(normal, self.decision_function(X)))
+        return float(roc_auc_score(normal, self.score_samples(X)))
 
     def p_value(self, X: npt.ArrayLike) -> np.ndarray:
         """Fraction of normal rows with a score at least as large, [n] in (0, 1]: small = anomalous; see `reference_`.
@@ -75,6 +77,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         Compared with held-out rows, a new normal row has a p-value of at most p with probability at most p. Compared
         with training rows, which have lower scores than new rows, p-values are too small.
         """
+        self._require_fitted_score()
         return thresholds.p_values(self.anomaly_score(X), self.reference_scores_)
 
     def set_threshold(
@@ -96,7 +99,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         Raises:
             ValueError: none or several of the three, a value outside its range, or no held-out rows.
         """
-        check_is_fitted(self, "training_scores_")
+        self._require_fitted_score()
         rule, number = thresholds.require_one_rule(contamination, false_positive_rate, value)
         if X is not None:
             if rule != "false_positive_rate":
@@ -118,12 +121,23 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
 
     def calibrate(self: Self, X: npt.ArrayLike) -> Self:
         """Use the scores of X [m, d], normal rows not used for training, as the reference of `p_value`."""
+        self._require_fitted_score()
         self._use_reference(self.anomaly_score(X), "held-out rows")
         return self
 
+    def _require_fitted_score(self) -> None:
+        """Refuse decisions by another score than the one whose threshold and reference are stored."""
+        check_is_fitted(self, "training_scores_")
+        chosen = getattr(self, "score_name", None)
+        if chosen != self._fitted_score:
+            raise SettingsError(
+                f"Expected the score of the last fit, to which the threshold belongs, {self._fitted_score!r}. "
+                f"Received: score_name={chosen!r}. Call fit again, or anomaly_score, which needs no threshold."
+            )
+
     def _use_training_scores(self, scores: np.ndarray) -> None:
         """Set the reference and the threshold from A(x) [n] of the training rows."""
-        self.training_scores_ = np.sort(scores)
+        self.training_scores_, self._fitted_score = np.sort(scores), getattr(self, "score_name", None)
         self._use_reference(scores, TRAINING_ROWS)
         self.set_threshold(contamination=self.contamination)
 

@@ -25,7 +25,7 @@ from alad_tf.model import categories, forks, inference, neighbours
 from alad_tf.model.batching import padded
 from alad_tf.model.networks import Networks
 from alad_tf.model.scores import BLOCK_ROWS, Scorer
-from alad_tf.typing import Document
+from alad_tf.typing import Document, Options
 
 Self = TypeVar("Self", bound="FittedALAD")
 MOST_USUAL = 1 << 16  # rows used to compute `usual_`
@@ -43,6 +43,7 @@ class FittedALAD(NetworkDetector):
     table_: Any
     history_: dict[str, list[float]]
     _scorer: Scorer
+    _built_with: Options | None = None
     n_features_in_: int
     seed_: int
     references_: np.ndarray
@@ -180,6 +181,7 @@ class FittedALAD(NetworkDetector):
             ax: Axes of matplotlib; None: new ones.
         """
         check_is_fitted(self, "training_scores_")
+        self._require_fitted_score()
         scores = {self.reference_: self.reference_scores_}
         if X is not None:
             scores["X"] = self.anomaly_score(X)
@@ -196,9 +198,12 @@ class FittedALAD(NetworkDetector):
             overwrite: replace an existing model folder.
 
         Raises:
-            SettingsError: the folder exists or is not a model folder, or the networks are custom.
+            SettingsError: the folder exists or is not a model folder, the networks are custom, or `score_name` was
+                changed after the fit.
+            ValueError: a parameter was set to a value outside its range.
         """
-        check_is_fitted(self, "training_scores_")
+        self._require_fitted_score()
+        self._validate_params()
         if model_folder.is_model_folder(Path(folder)) and not overwrite:
             raise SettingsError(
                 f"Expected a new folder for the model. Received: {folder}, a model. Pass overwrite=True to replace it."
@@ -232,6 +237,13 @@ class FittedALAD(NetworkDetector):
 
     def _scorer_of(self, networks: Networks) -> Scorer:
         return Scorer(networks)
+
+    @property
+    def _network_options(self) -> Options:
+        """Parameters that `networks_` are built with, kept when they are built for the first time since `fit`."""
+        if self._built_with is None:
+            self._built_with = {name: getattr(self, name) for name in persistence.OF_NETWORKS}
+        return self._built_with
 
     def _model(self, name: str) -> tf.keras.Model:
         check_is_fitted(self, "networks_")
@@ -317,12 +329,18 @@ class FittedALAD(NetworkDetector):
 
     def _scored(self, X: np.ndarray) -> np.ndarray:
         if self.score_name == "neighbours":
+            if not hasattr(self, "references_"):
+                raise SettingsError(
+                    f"Expected another score than 'neighbours' after a fit with score_name={self._fitted_score!r}, "
+                    "which stores no rows to measure distances to. Received: 'neighbours'. Call fit again."
+                )
             return neighbours.score(self._points(X), self.references_)
         scores: np.ndarray = self._scorer(self._scaled(X))[self.score_name]
         return scores
 
     def _choose_references(self, X: np.ndarray) -> None:
         """Store the training rows to which the score "neighbours" measures distances."""
+        self.__dict__.pop("references_", None)
         if self.score_name == "neighbours":
             kept = neighbours.choose(len(X), self.n_features_in_, self.seed_)
             self.references_ = thresholds.bounded(self._points(X[kept]))

@@ -53,6 +53,7 @@ class NetworkDetector(OutlierDetector):
         center_, scale_: [d] each; the input of the networks is (x - center_) / scale_.
     """
 
+    score_name: str | None
     networks_: tf.Module
     center_: np.ndarray
     scale_: np.ndarray
@@ -88,6 +89,8 @@ class NetworkDetector(OutlierDetector):
             state = {**state, "score_name": state["score"]}
             del state["score"]
         super().__setstate__(state)
+        if "training_scores_" in state:
+            self.__dict__.setdefault("_fitted_score", self.score_name)
         if "networks_" in state:
             networks = self._build()
             set_arrays(networks, state["networks_"])

@@ -27,6 +27,7 @@ from architectures import rows
 if TYPE_CHECKING:
     from alad_tf.estimator.alad import ALAD
 
+OF_NETWORKS = ("networks", "spectral_norm", "latent_discriminator")  # parameters that networks are built from
 NOT_STORED = ("architecture", "networks", "random_state", "log_dir")  # parameters that are not in a model folder
 MOST_LAYERS = 1000  # in all networks together, because each takes milliseconds to build
 Arrays = dict[str, dict[str, np.ndarray]]
@@ -43,7 +44,7 @@ def write(model: ALAD, folder: Path | str, documents: Document) -> None:
     Raises:
         SettingsError: the folder exists and is not a model folder, or the networks are custom.
     """
-    if model.networks is not None:
+    if model._network_options["networks"] is not None:
         raise SettingsError(
             "Expected networks of a table to save. Received: custom networks, which this format cannot hold. "
             "Save each with Keras (estimator.generator.save(...)), or pickle the estimator."
@@ -57,7 +58,7 @@ def write(model: ALAD, folder: Path | str, documents: Document) -> None:
     }
     if model.score_name == "neighbours":
         arrays["references"] = {"points": model.references_}
-    if model.warm_start:
+    if hasattr(model, "training_state_"):
         arrays["training"] = model.training_state_
     model_folder.write(Path(folder), {"model": _document(model), **documents}, arrays)
 
@@ -109,7 +110,8 @@ def of_encoder(model: ALAD) -> Document:
 
 
 def _document(model: ALAD) -> Document:
-    settings = {name: value for name, value in model.get_params().items() if name not in NOT_STORED}
+    settings = {**model.get_params(deep=False), **model._network_options}
+    settings = {name: value for name, value in settings.items() if name not in NOT_STORED}
     settings["score"] = settings.pop("score_name")  # the name in earlier releases
     names = getattr(model, "feature_names_in_", None)
     return {

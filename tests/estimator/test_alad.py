@@ -133,6 +133,55 @@ def test_networks_are_keras_models_in_scaled_units() -> None:
         _ = make().generator
 
 
+# Parameters set after a fit -----------------------------------------------------------------------------------------
+
+
+def changed(**options: Any) -> ALAD:
+    return pickle.loads(pickle.dumps(fitted())).set_params(**options)
+
+
+@pytest.mark.parametrize("method", ["predict", "decision_function", "p_value", "calibrate", "plot_scores"])
+def test_another_score_has_no_threshold(method: str) -> None:
+    model = changed(score_name="l1")
+    assert not np.array_equal(model.anomaly_score(NEW_FRAME), fitted().anomaly_score(NEW_FRAME))
+    np.testing.assert_array_equal(model.score_samples(NEW_FRAME), -model.anomaly_score(NEW_FRAME).astype(np.float64))
+    assert 0.0 <= model.score(NEW_FRAME, np.arange(30) % 2) <= 1.0
+    message = "to which the threshold belongs, 'neighbours'. Received: score_name='l1'"
+    with pytest.raises(SettingsError, match=message):
+        getattr(model, method)(NEW_FRAME)
+    with pytest.raises(SettingsError, match=message):
+        model.set_threshold(contamination=0.1)
+    with pytest.raises(SettingsError, match=message):
+        pickle.loads(pickle.dumps(model)).predict(NEW_FRAME)
+    assert (model.fit(NEW_FRAME).predict(NEW_FRAME) == -1).sum() == 3
+
+
+def test_the_default_score_needs_its_references() -> None:
+    model = make(epochs=1).fit(X).set_params(score_name="l1").fit(X).set_params(score_name="neighbours")
+    with pytest.raises(SettingsError, match="after a fit with score_name='l1'"):
+        model.anomaly_score(NEW)
+
+
+@pytest.mark.parametrize("name", ["spectral_norm", "latent_discriminator", "networks", "warm_start"])
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # how Keras 3 pickles
+def test_the_networks_of_the_fit_are_kept(name: str, tmp_path: Path) -> None:
+    values = {"spectral_norm": None, "latent_discriminator": False, "networks": own(), "warm_start": True}
+    model, expected = changed(**{name: values[name]}), fitted().anomaly_score(NEW_FRAME)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).anomaly_score(NEW_FRAME), expected)
+    model.save(tmp_path / "model")
+    loaded = ALAD.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.anomaly_score(NEW_FRAME), expected)
+    loaded.save(tmp_path / "model", overwrite=True)
+
+
+def test_parameters_outside_their_range_and_other_scores_are_not_saved(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="'epochs' parameter"):
+        changed(epochs=-3).save(tmp_path / "model")
+    with pytest.raises(SettingsError, match="score_name='l2'"):
+        changed(score_name="l2").save(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
 # Thresholds -------------------------------------------------------------------------------------------------------
 
 
