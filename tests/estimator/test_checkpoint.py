@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from reference import TINY, draw
 
-from alad_tf.errors import AladError, DataError, SettingsError
+from alad_tf.errors import DataError, DivergedError, SettingsError
 from alad_tf.estimator import checkpoint as checkpoint_module
 from alad_tf.estimator.alad import ALAD
 from alad_tf.io import model_folder
@@ -223,9 +223,9 @@ def test_one_is_stored_once_in_a_while(monkeypatch: pytest.MonkeyPatch, tmp_path
         for chunk in training_loop.chunks(*arguments, **options):
             yield chunk
             seen.append(model_folder.is_model_folder(tmp_path / "state"))
-        raise AladError("it diverged")
+        raise DivergedError("it diverged")
 
     monkeypatch.setattr("alad_tf.estimator.callbacks.chunks", chunks)
-    with pytest.raises(AladError, match="diverged"):
+    with pytest.raises(DivergedError, match="diverged"):
         make().fit(X, checkpoint=tmp_path / "state")
     assert seen and all(seen) and not (tmp_path / "state").exists()
