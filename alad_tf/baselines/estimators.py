@@ -17,6 +17,7 @@ import architectures
 from alad_tf.baselines import anogan, dagmm, dsebm
 from alad_tf.errors import SettingsError
 from alad_tf.estimator import thresholds, validation
+from alad_tf.estimator.base import unchanged_on_error
 from alad_tf.estimator.network_detector import CONSTRAINTS, NetworkDetector, old_name_of_score
 from alad_tf.estimator.sklearn_versions import validated_rows
 from alad_tf.model.batching import Score, padded, unwatched
@@ -102,12 +103,13 @@ class _Detector(NetworkDetector):
             raise SettingsError(
                 f"Expected a score of {self._method}. Received: {self.score_name!r}. Allowed: {allowed}."
             )
-        x: np.ndarray = validated_rows(self, X, dtype=np.float64, ensure_min_samples=2)
-        self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
-        self.center_, self.scale_ = validation.fit_scaling(self.scaling, x)
-        self.table_ = self._table(*x.shape)
-        self._train(self._scaled(x))
-        self._use_training_scores(self.anomaly_score(X))
+        with unchanged_on_error(self):
+            x: np.ndarray = validated_rows(self, X, dtype=np.float64, ensure_min_samples=2)
+            self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
+            self.center_, self.scale_ = validation.fit_scaling(self.scaling, x)
+            self.table_ = self._table(*x.shape)
+            self._train(self._scaled(x))
+            self._use_training_scores(self.anomaly_score(X))
         return self
 
     def anomaly_score(self, X: npt.ArrayLike) -> np.ndarray:

@@ -25,6 +25,7 @@ from alad_tf.columns.encoder import Encoder, TrainingCells, is_mixed
 from alad_tf.errors import ConstantFeatureWarning, DivergedError, SettingsError
 from alad_tf.estimator import custom_networks, tensorboard
 from alad_tf.estimator.architecture import choose_table
+from alad_tf.estimator.base import unchanged_on_error
 from alad_tf.estimator.callbacks import History, Resumed, collapse, train
 from alad_tf.estimator.checkpoint import Checkpoint, settings_of
 from alad_tf.estimator.fitted import FittedALAD
@@ -177,6 +178,8 @@ class ALAD(FittedALAD):
             checkpoint: folder for a checkpoint, written every minute and on Ctrl-C. The same call resumes from it with
                 bit-identical results. It is deleted when training is complete. Not for `warm_start`.
 
+        An estimator that was fitted before stays as it was if `fit` is refused or interrupted.
+
         Raises:
             ValueError: a parameter outside its range, fewer than two rows, NaN or infinite values, unsuitable columns.
             DivergedError: a loss or a weight is not finite.
@@ -184,9 +187,22 @@ class ALAD(FittedALAD):
         self._validate_params()
         if self.warm_start and checkpoint is not None:
             raise SettingsError("Expected no checkpoint with warm_start. Received: both.")
+        kept = None if checkpoint is None else Checkpoint(Path(checkpoint))
+        with unchanged_on_error(self):
+            self._fit(X, validation, callbacks, kept)
+        return self
+
+    def _fit(
+        self,
+        X: npt.ArrayLike | TrainingCells,
+        validation: npt.ArrayLike | None,
+        callbacks: Iterable[tf.keras.callbacks.Callback],
+        kept: Checkpoint | None,
+    ) -> None:
         started = time.monotonic()
         state = getattr(self, "training_state_", None) if self.warm_start else None
-        kept = None if checkpoint is None else Checkpoint(Path(checkpoint))
+        if state is None:
+            self.__dict__.pop("training_state_", None)
         X = self._validated(self._encoded(X, state is None), reset=state is None, least=2)
         require_finite(X, self._names(), "to train on")
         if state is None:
@@ -213,7 +229,6 @@ class ALAD(FittedALAD):
         self._learn_usual(X if held_out is None else held_out, X)
         self.seconds_ = time.monotonic() - started
         _warn_of_collapse(self.history_, self.training_scores_)
-        return self
 
     def _encoded(self, X: npt.ArrayLike | TrainingCells, fresh: bool) -> npt.ArrayLike:
         """Encode `TrainingCells`, mixed frames, and all rows where training resumes with an encoder."""
@@ -338,16 +353,16 @@ def _warn_of_features(X: np.ndarray, names: Sequence[str], kind: type[np.floatin
     """Warn about features of X [n, d] that are constant, or whose differences are lost in floating-point precision."""
     constants = constant_features(X, names)
     if constants:
-        warnings.warn(constants, ConstantFeatureWarning, stacklevel=3)
+        warnings.warn(constants, ConstantFeatureWarning, stacklevel=4)
     for line in filter(None, map(coarse_feature, names, X.T, repeat(kind))):
-        warnings.warn(line, CoarseWarning, stacklevel=3)
+        warnings.warn(line, CoarseWarning, stacklevel=4)
 
 
 def _warn_of_collapse(history: History, scores: np.ndarray) -> None:
     reason = collapse(history, scores)
     if reason:
         remedy = "The scores are useless. Try another seed, a smaller learning rate or more rows."
-        warnings.warn(f"Training has collapsed: {reason}. {remedy}", ConvergenceWarning, stacklevel=3)
+        warnings.warn(f"Training has collapsed: {reason}. {remedy}", ConvergenceWarning, stacklevel=4)
 
 
 def _seed(random_state: int | np.random.RandomState | None, checkpoint: Checkpoint | None = None) -> int:

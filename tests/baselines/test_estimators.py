@@ -247,6 +247,15 @@ def test_what_else_is_refused() -> None:
         deep("DSEBM", learning_rate=1e30).fit(NORMAL)
 
 
+def test_a_fit_that_fails_leaves_the_model_of_the_last_one() -> None:
+    detector = deep("DSEBM", epochs=1).fit(NORMAL)
+    before, scores = detector.threshold_, detector.anomaly_score(NEW)
+    with pytest.raises(AladError):
+        detector.set_params(learning_rate=1e30).fit(NORMAL * 9.0)
+    assert detector.threshold_ == before
+    np.testing.assert_array_equal(detector.anomaly_score(NEW), scores)
+
+
 def test_progress_bar(capfd: pytest.CaptureFixture[str]) -> None:
     deep("DSEBM", epochs=1, verbose=1).fit(NORMAL)
     assert "DSEBM: 100%" in capfd.readouterr().err

@@ -157,6 +157,34 @@ def test_warm_start_from_disk_and_on_other_rows(tmp_path: Path) -> None:
         model.set_params(ema_decay=None).fit(NEW)
 
 
+def test_a_state_of_an_earlier_fit_is_not_resumed() -> None:
+    model = make(epochs=1, warm_start=True).fit(X)
+    model.set_params(warm_start=False).fit(NEW)
+    assert not hasattr(model, "training_state_")
+    anew = model.set_params(warm_start=True).fit(X)
+    assert len(anew.history_["loss_d"]) == 1
+
+
+class Interrupted(tf.keras.callbacks.Callback):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_a_fit_that_fails_leaves_the_model_of_the_last_one(eager: None, warm_start: bool) -> None:
+    model = make(epochs=1, warm_start=warm_start).fit(X)
+    before, scores = dict(vars(model)), model.anomaly_score(NEW)
+    for rows, callback in ((X * 100.0 + 3.0, [Interrupted()]), (np.full((9, 3), np.nan), []), (X[:1], [])):
+        with pytest.raises((KeyboardInterrupt, ValueError)):
+            model.fit(rows, callbacks=callback)
+        assert vars(model) == before
+        np.testing.assert_array_equal(model.anomaly_score(NEW), scores)
+    unfitted = make()
+    with pytest.raises(KeyboardInterrupt):
+        unfitted.fit(X, callbacks=[Interrupted()])
+    assert not hasattr(unfitted, "networks_")
+
+
 def test_collapse_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     history = {"loss_d": [3.0, 1.0], "Dxz": [1.0, 0.5], "Dxx": [1.0, 0.001]}
     assert callbacks.collapse(history, np.array([1.0, 2.0])) == (
