@@ -116,7 +116,7 @@ def _document(model: ALAD) -> Document:
     names = getattr(model, "feature_names_in_", None)
     return {
         "table": asdict(model.table_),
-        "settings": {name: _plain(value) for name, value in settings.items()},
+        "settings": {name: plain(value) for name, value in settings.items()},
         "seed": model.seed_,
         "data": {
             "rows": model.n_samples_fit_,
@@ -260,6 +260,8 @@ def _sound_usual(arrays: dict[str, np.ndarray], width: int, blocks: Blocks) -> U
     return Usual(arrays["low"], arrays["high"], arrays["error"], known)
 
 
-def _plain(value: object) -> object:
-    """Return a NumPy scalar as a Python number."""
+def plain(value: object) -> object:
+    """A parameter as JSON holds it: NumPy scalars as Python numbers, also in tuples and lists."""
+    if isinstance(value, (tuple, list)):
+        return [plain(each) for each in value]
     return value.item() if isinstance(value, np.generic) else value
