@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 from typing import Union
 
@@ -51,7 +52,9 @@ def require(models: Mapping[str, tf.keras.Model], n_features: int) -> int:
 def copies(models: dict[str, tf.keras.Model]) -> Networks:
     """Return copies of the models, weights included; training them leaves the models unchanged."""
     forks.require_threads()
+    state = random.getstate()  # from which Keras draws the seeds of initial weights that are not kept
     made = {name: tf.keras.models.clone_model(model) for name, model in models.items()}
+    random.setstate(state)
     for name, model in made.items():
         model.set_weights(models[name].get_weights())
     return Networks(*(made.get(name) for name in NAMES))
