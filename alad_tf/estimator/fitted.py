@@ -19,7 +19,7 @@ from alad_tf.estimator import explanations, persistence, plots, thresholds
 from alad_tf.estimator.network_detector import NetworkDetector
 from alad_tf.estimator.sklearn_versions import validated_rows
 from alad_tf.estimator.usual import Usual
-from alad_tf.estimator.validation import first_text, require_finite, require_valid
+from alad_tf.estimator.validation import first_text, nan_for_missing, require_finite, require_valid
 from alad_tf.io import model_folder
 from alad_tf.model import categories, forks, inference, neighbours
 from alad_tf.model.batching import padded
@@ -277,6 +277,7 @@ class FittedALAD(NetworkDetector):
 
     def _validated(self, X: npt.ArrayLike, reset: bool = False, least: int = 1) -> np.ndarray:
         """X, encoded if there is an encoder, as [n, d] floats."""
+        X = nan_for_missing(X)
         try:
             return validated_rows(
                 self,
@@ -286,7 +287,7 @@ class FittedALAD(NetworkDetector):
                 finite=False,
                 ensure_min_samples=least,
             )
-        except ValueError as error:
+        except (OverflowError, TypeError, ValueError) as error:
             place = first_text(X)
             if place is None:
                 raise

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from alad_tf.errors import DataError, SettingsError, quoted, visible
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def require_finite(X: np.ndarray, names: Sequence[str], purpose: str) -> None:
@@ -60,15 +58,38 @@ def first_text(X: object) -> str | None:
     if not (hasattr(X, "columns") and hasattr(X, "index")):
         return None
     frame: pd.DataFrame = X
-    for column in frame.columns:
-        if frame[column].dtype.kind in "fiub":
+    for name, column in frame.items():
+        if column.dtype.kind in "fiub":
             continue
-        for row, value in zip(frame.index, frame[column]):
+        for row, value in column.items():
             try:
                 float(value)
-            except (TypeError, ValueError):
-                return f"{quoted(value)} in row {quoted(row)}, column {quoted(column)}"
+            except (OverflowError, TypeError, ValueError):
+                return f"{quoted(value)} in row {quoted(row)}, column {quoted(name)}"
     return None
+
+
+def nan_for_missing(X: npt.ArrayLike) -> npt.ArrayLike:
+    """Rows with NaN in place of None, NA and NaT in columns of objects; arrays are unchanged.
+
+    Raises:
+        DataError: dates or times, which NumPy would convert to numbers.
+    """
+    if not isinstance(X, pd.DataFrame):
+        _refuse_times(X, "")
+        return X
+    rows = X.copy(deep=False)
+    for place, (name, column) in enumerate(X.items()):
+        _refuse_times(column, f" in column {quoted(name)}")
+        if column.dtype == object:
+            rows.isetitem(place, column.where(column.notna(), np.nan))
+    return rows
+
+
+def _refuse_times(X: npt.ArrayLike, place: str) -> None:
+    dtype = getattr(X, "dtype", None)
+    if getattr(dtype, "kind", "") in ("m", "M"):
+        raise DataError(f"Expected numbers. Received: {dtype}{place}. Encode or drop dates and times.")
 
 
 def hold_out(X: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
