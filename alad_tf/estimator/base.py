@@ -74,11 +74,14 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         """AUROC on rows X [n, d] with labels y [n], above 0 (1) for normal rows, others (-1, 0) for anomalies.
 
         Raises:
-            DataError: labels that are no numbers, or rows of one kind.
+            DataError: labels that are no finite numbers, or rows of one kind.
         """
         labels = np.asarray(y)
         if labels.dtype.kind not in "biuf":
             raise DataError(f"Expected labels 1 and -1. Received: {labels.dtype}.")
+        missing = np.flatnonzero(~np.isfinite(labels))
+        if len(missing):
+            raise DataError(f"Expected labels 1 and -1. Received: {labels[missing[0]]} in row {missing[0]}.")
         normal = labels > 0
         if normal.all() or not normal.any():
             raise DataError(f"Expected normal rows (1) and anomalies (-1). Received: {len(labels)} rows of one kind.")

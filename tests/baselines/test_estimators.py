@@ -11,6 +11,7 @@ from typing import Any, Callable
 from unittest.mock import patch
 
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 from reference import TINY
@@ -229,6 +230,10 @@ def test_score_is_auroc_of_labels(name: str) -> None:
         detector.score(NEW, np.ones(80))
     with pytest.raises(DataError, match="labels 1 and -1"):
         detector.score(NEW, np.where(Y == 1, "bad", "good"))
+    unlabelled = np.where(np.arange(80) == 7, np.nan, labels)
+    for y in (unlabelled, pd.array(unlabelled, "Int64")):
+        with pytest.raises(DataError, match="Expected labels 1 and -1. Received:"):
+            detector.score(NEW, y)
 
 
 def test_old_name_of_the_score() -> None:
