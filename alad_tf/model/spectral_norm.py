@@ -155,7 +155,7 @@ def wrapper(kind: str | None) -> Callable[..., tf.keras.layers.Layer]:
         "paper": lambda: SpectralNormalization,
         "tfa": _addons_layer,
         "released": lambda: partial(SpectralNormalization, constant_u=False),
-        None: lambda: lambda layer, name=None: layer,
+        None: lambda: lambda layer, **_: layer,
     }
     if kind not in wrappers:
         raise ValueError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,32 @@ def test_parameters_outside_their_range_and_other_scores_are_not_saved(tmp_path:
     with pytest.raises(SettingsError, match="score_name='l2'"):
         changed(score_name="l2").save(tmp_path / "model")
     assert not (tmp_path / "model").exists()
+
+
+@pytest.fixture(params=["float64", "mixed_float16"])
+def default_of_keras(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Another precision of layers that name none."""
+    fitted()
+    if request.param == "float64":
+        tf.keras.backend.set_floatx("float64")
+    else:
+        tf.keras.mixed_precision.set_global_policy("mixed_float16")
+    yield
+    tf.keras.backend.set_floatx("float32")
+    tf.keras.mixed_precision.set_global_policy("float32")
+
+
+@pytest.mark.filterwarnings("ignore:.*mixed_float16")
+@pytest.mark.parametrize("kind", ["paper", "tfa"])
+def test_networks_are_float32_whatever_keras_is_told(default_of_keras: None, kind: str, tmp_path: Path) -> None:
+    model = make(spectral_norm=kind).fit(frame(X))
+    assert {weight.dtype for weight in model.networks_.trained_weights} == {tf.float32}
+    if kind == "paper":
+        np.testing.assert_array_equal(model.anomaly_score(NEW_FRAME), fitted().anomaly_score(NEW_FRAME))
+    model.save(tmp_path / "model")
+    loaded = ALAD.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.anomaly_score(NEW_FRAME), model.anomaly_score(NEW_FRAME))
+    model.save_keras(tmp_path / "networks")
 
 
 # Thresholds -------------------------------------------------------------------------------------------------------
