@@ -180,7 +180,8 @@ class Checkpoint:
                 signal.signal(number, signal.default_int_handler)
 
     def _read(self) -> tuple[dict[str, Any], dict[str, Arrays]]:
-        if not self.folder.exists():
+        is_empty = self.folder.is_dir() and not self.folder.is_symlink() and not any(self.folder.iterdir())
+        if is_empty or not self.folder.exists():
             return {}, {}
         try:
             if self.folder.is_symlink():

@@ -237,6 +237,13 @@ def test_numbers_of_numpy_as_options(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     np.testing.assert_array_equal(ALAD.load(tmp_path / "model").anomaly_score(NEW), model.anomaly_score(NEW))
 
 
+def test_an_empty_folder_holds_no_checkpoint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    interrupted_at(monkeypatch, 5)
+    with pytest.raises(KeyboardInterrupt):
+        make().fit(X, checkpoint=tmp_path)
+    assert model_folder.is_model_folder(tmp_path)
+
+
 def test_one_is_stored_once_in_a_while(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A killed process loses no more than that interval; a diverged training leaves no checkpoint."""
     monkeypatch.setattr(checkpoint_module, "SECONDS", 0.0)
