@@ -91,8 +91,9 @@ class ALAD(FittedALAD):
             `explain`.
         threshold_: rows with a larger A(x) are outliers; threshold_rule_ tells how it was set; offset_ is -threshold_,
             as in scikit-learn.
-        n_features_in_, feature_names_in_: as in scikit-learn; for mixed columns, of the encoded features.
-        encoder_: schema and preprocessing of a frame with mixed columns; None for numbers alone.
+        n_features_in_, feature_names_in_: as in scikit-learn; for mixed columns, the number of encoded features alone.
+        encoder_: schema and preprocessing of a frame with mixed columns, with `names` of the encoded features; None for
+            numbers alone.
         seconds_: duration of the last `fit`.
     """
 
@@ -187,6 +188,8 @@ class ALAD(FittedALAD):
         self._validate_params()
         if self.warm_start and checkpoint is not None:
             raise SettingsError("Expected no checkpoint with warm_start. Received: both.")
+        if not self.latent_discriminator and "Dzz" in (self.networks or {}):
+            raise SettingsError("Expected networks without Dzz with latent_discriminator=False. Received: one.")
         kept = None if checkpoint is None else Checkpoint(Path(checkpoint))
         with unchanged_on_error(self):
             self._fit(X, validation, callbacks, kept)

@@ -85,12 +85,13 @@ class FittedALAD(NetworkDetector):
 
         Args:
             X: [n, d] finite rows. The index of a frame names the rows.
-            top: number of features or columns per row.
+            top: number of features or columns per row, if there are as many.
 
         Returns:
-            A frame of n * top rows: row, feature, value, expected and difference in the units of X (NaN for
-            categories), contribution (for a number, the absolute difference divided by the usual one on normal rows;
-            for a category, its surprise) and share (of the row's sum of contributions); see `Usual`.
+            A frame of n * min(top, number of features or columns) rows: row, feature, value, expected and difference in
+            the units of X (NaN for categories), contribution (for a number, the absolute difference divided by the
+            usual one on normal rows; for a category, its surprise) and share (of the row's sum of contributions); see
+            `Usual`.
         """
         check_is_fitted(self, "training_scores_")
         if not isinstance(top, Integral) or top < 1:
@@ -117,12 +118,14 @@ class FittedALAD(NetworkDetector):
         Args:
             X: [n, d] finite features, in whose units the expected values are; `encoder_.features` encodes frames.
         """
+        check_is_fitted(self, "training_scores_")
         expected, contributions = self.usual.explain(self._scaled(X), self._reconstruct)
         return expected * self.scale_ + self.center_, contributions
 
     @property
     def usual(self) -> Usual:
         """Usual range and error of each feature; unknown in models of earlier releases."""
+        check_is_fitted(self, "training_scores_")
         return getattr(self, "usual_", None) or Usual.unknown(self.n_features_in_)
 
     # The networks -------------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 OF_NETWORKS = ("networks", "spectral_norm", "latent_discriminator")  # parameters that networks are built from
 NOT_STORED = ("architecture", "networks", "random_state", "log_dir")  # parameters that are not in a model folder
+RESERVED = ("model", "manifest")  # names of documents that `write` makes itself
 MOST_LAYERS = 1000  # in all networks together, because each takes milliseconds to build
 Arrays = dict[str, dict[str, np.ndarray]]
 
@@ -42,13 +43,15 @@ def write(model: ALAD, folder: Path | str, documents: Document) -> None:
         documents: additional JSON documents by name.
 
     Raises:
-        SettingsError: the folder exists and is not a model folder, or the networks are custom.
+        SettingsError: the folder exists and is not a model folder, the networks are custom, or the name of a document
+            is no file name.
     """
     if model._network_options["networks"] is not None:
         raise SettingsError(
             "Expected networks of a table to save. Received: custom networks, which this format cannot hold. "
             "Save each with Keras (estimator.generator.save(...)), or pickle the estimator."
         )
+    _require_names(documents)
     arrays = {
         "weights": get_arrays(model.networks_),
         "scaling": {"center": model.center_, "scale": model.scale_},
@@ -61,6 +64,16 @@ def write(model: ALAD, folder: Path | str, documents: Document) -> None:
     if hasattr(model, "training_state_"):
         arrays["training"] = model.training_state_
     model_folder.write(Path(folder), {"model": _document(model), **documents}, arrays)
+
+
+def _require_names(documents: Document) -> None:
+    """Refuse documents that would lie outside the folder or replace its own files (SettingsError)."""
+    for name in documents:
+        if not name or Path(name).name != name or name in RESERVED:
+            raise SettingsError(
+                f"Expected names of documents that are file names, other than {' and '.join(RESERVED)}. "
+                f"Received: {name!r}."
+            )
 
 
 @contextmanager

@@ -96,14 +96,14 @@ def hold_out(X: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.nda
     """Split X [n, d] at random into training rows and a fraction of held-out rows.
 
     Raises:
-        SettingsError: the fraction is outside (0, 1) or leaves no training rows.
+        SettingsError: the fraction is outside (0, 1) or leaves fewer than two training rows.
     """
     if not 0.0 < share < 1.0:
         raise SettingsError(f"Expected a share of X above 0 and below 1. Received: {share}.")
-    if math.ceil(share * len(X)) >= len(X):
+    if len(X) - math.ceil(share * len(X)) < 2:
         raise SettingsError(
-            f"Expected rows to train on beside those held out. Received: {len(X)} rows, of which the share {share} is "
-            "to be held out."
+            f"Expected at least 2 rows to train on beside those held out. Received: {len(X)} rows, of which the share "
+            f"{share} is to be held out."
         )
     training, held_out = train_test_split(X, test_size=share, random_state=seed)
     return training, held_out

@@ -132,6 +132,10 @@ def test_networks_are_keras_models_in_scaled_units() -> None:
     assert model.discriminator_zz([model.encoder(x)] * 2)[0].shape == (30, 1)
     with pytest.raises(NotFittedError):
         _ = make().generator
+    with pytest.raises(NotFittedError):
+        make().contributions(NEW)
+    with pytest.raises(NotFittedError):
+        _ = make().usual
 
 
 # Parameters set after a fit -----------------------------------------------------------------------------------------
@@ -350,6 +354,7 @@ def test_own_networks_that_do_not_fit() -> None:
     for models, options, message in (
         (own(), {"architecture": TINY}, "Expected an architecture or networks. Received: both."),
         (own(features=4), {}, "Expected E from .* Received: from"),
+        (own(), {"latent_discriminator": False}, "without Dzz with latent_discriminator=False. Received: one."),
     ):
         with pytest.raises(SettingsError, match=message):
             make(**{"architecture": None, "networks": models, **options}).fit(X)
@@ -373,6 +378,13 @@ def test_save_and_load(tmp_path: Path) -> None:
     loaded.set_threshold(contamination=0.25)
     assert loaded.threshold_ == fitted().set_threshold(contamination=0.25).threshold_
     fitted().set_threshold(contamination=0.1)
+
+
+@pytest.mark.parametrize("name", ["../escaped", "a/b", "", "model", "manifest"])
+def test_documents_stay_in_the_folder(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SettingsError, match=f"names of documents that are file names.* Received: '{name}'."):
+        fitted().save(tmp_path / "model", {name: {}})
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("part", ["table", "seed", "settings", "threshold", "data"])

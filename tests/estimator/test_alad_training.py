@@ -66,8 +66,10 @@ def test_validation_as_a_share(eager: None) -> None:
     assert (model.n_samples_fit_, len(model.reference_scores_)) == (30, 10)
     with pytest.raises(SettingsError, match="share of X above 0 and below 1. Received: 1.5"):
         make().fit(X, validation=1.5)
-    with pytest.raises(SettingsError, match=r"Expected rows to train on .* Received: 40 rows, .* 0.98 "):
-        make().fit(X, validation=0.98)
+    for rows, share in ((X, 0.98), (X[:2], 0.5)):
+        message = rf"Expected at least 2 rows to train on .* Received: {len(rows)} rows, .* {share} "
+        with pytest.raises(SettingsError, match=message):
+            make(batch_size=1).fit(rows, validation=share)
 
 
 def test_tensorboard(tmp_path: Path) -> None:
@@ -111,7 +113,7 @@ def test_images_for_tensorboard(tmp_path: Path, eager: None, shape: Any) -> None
         np.testing.assert_allclose(picture, expected, atol=1.0)
 
 
-@pytest.mark.parametrize("shape", [(5,), (2, 2), (1, 5, 2), (5, 1, 1, 1)])
+@pytest.mark.parametrize("shape", [(5,), (2, 2), (1, 5, 2), (5, 1, 1, 1), (5.0, 1.0), (-5, -1)])
 def test_image_shapes_that_do_not_fit(shape: tuple[int, ...]) -> None:
     message = rf"Expected image_shape as .* of 5 features. Received: {re.escape(str(shape))}"
     with pytest.raises(SettingsError, match=message):

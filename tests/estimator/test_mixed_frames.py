@@ -222,6 +222,8 @@ def test_old_name_of_the_score() -> None:
     with pytest.warns(FutureWarning, match="score_name"):
         model = ALAD(score="l1")  # type: ignore[call-arg]
     assert model.score_name == "l1" and "score" not in model.get_params() and callable(model.score)
+    with pytest.raises(SettingsError, match="Expected score_name or score, its old name. Received: both."):
+        ALAD(score="l1", score_name="l2")  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="unexpected keyword argument 'scor'"):
         ALAD(scor="l1")  # type: ignore[call-arg]
 
