@@ -93,7 +93,8 @@ class ALAD(FittedALAD):
             as in scikit-learn.
         n_features_in_, feature_names_in_: as in scikit-learn; for mixed columns, the number of encoded features alone.
         encoder_: schema and preprocessing of a frame with mixed columns, with `names` of the encoded features; None for
-            numbers alone.
+            numbers alone. The model of `alad fit` has one too. All methods then take frames with its columns; arrays
+            are rows of these columns, in the order of `encoder_.columns.sources`, and need columns of numbers alone.
         seconds_: duration of the last `fit`.
     """
 
