@@ -54,6 +54,6 @@ def close(trained: Path, rows: pd.DataFrame) -> float:
     """Error bound of a score, and of a feature's share in the sum of |x - G(E(x))|."""
     model = Model.load(trained / "model")
     x = model.features(rows)[0]
-    l1 = np.abs((x - model.estimator.reconstruct(x)) / model.estimator.scale_).sum(axis=1)
+    l1 = np.abs((x - model.estimator._reconstructed(x)) / model.estimator.scale_).sum(axis=1)
     bounds = of_estimator(model.estimator, x)
     return max(bounds[model.estimator.score_name], 2.0 * bounds["l1"] / float(l1.min()))

@@ -16,7 +16,8 @@ from sklearn.utils.validation import check_is_fitted
 import architectures
 from alad_tf.baselines import anogan, dagmm, dsebm
 from alad_tf.errors import SettingsError
-from alad_tf.estimator import validation
+from alad_tf.estimator import thresholds, validation
+from alad_tf.estimator.base import unchanged_on_error
 from alad_tf.estimator.network_detector import CONSTRAINTS, NetworkDetector, old_name_of_score
 from alad_tf.estimator.sklearn_versions import validated_rows
 from alad_tf.model.batching import Score, padded, unwatched
@@ -102,20 +103,21 @@ class _Detector(NetworkDetector):
             raise SettingsError(
                 f"Expected a score of {self._method}. Received: {self.score_name!r}. Allowed: {allowed}."
             )
-        x: np.ndarray = validated_rows(self, X, dtype=np.float64, ensure_min_samples=2)
-        self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
-        self.center_, self.scale_ = validation.fit_scaling(self.scaling, x)
-        self.table_ = self._table(*x.shape)
-        self._train(self._scaled(x))
-        self._use_training_scores(self.anomaly_score(X))
+        with unchanged_on_error(self):
+            x: np.ndarray = validated_rows(self, X, dtype=np.float64, ensure_min_samples=2)
+            self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
+            self.center_, self.scale_ = validation.fit_scaling(self.scaling, x)
+            self.table_ = self._table(*x.shape)
+            self._train(self._scaled(x))
+            self._use_training_scores(self.anomaly_score(X))
         return self
 
     def anomaly_score(self, X: npt.ArrayLike) -> np.ndarray:
-        """Anomaly score [n] of X [n, d]; larger = more anomalous."""
+        """Anomaly score [n] of X [n, d]; larger = more anomalous. An overflow counts as the largest float32."""
         check_is_fitted(self, "networks_")
         x: np.ndarray = validated_rows(self, X, dtype=np.float64, reset=False)
         scores = self._scorer(padded(self._scaled(x)), unwatched)[self.score_name or self._module.SCORES[0]]
-        return scores[: len(x)]
+        return thresholds.bounded(scores[: len(x)])
 
     def _table(self, n_rows: int, n_features: int) -> Table:
         given = self.architecture

@@ -25,6 +25,7 @@ from alad_tf.columns.encoder import Encoder, TrainingCells, is_mixed
 from alad_tf.errors import ConstantFeatureWarning, DivergedError, SettingsError
 from alad_tf.estimator import custom_networks, tensorboard
 from alad_tf.estimator.architecture import choose_table
+from alad_tf.estimator.base import unchanged_on_error
 from alad_tf.estimator.callbacks import History, Resumed, collapse, train
 from alad_tf.estimator.checkpoint import Checkpoint, settings_of
 from alad_tf.estimator.fitted import FittedALAD
@@ -90,8 +91,10 @@ class ALAD(FittedALAD):
             `explain`.
         threshold_: rows with a larger A(x) are outliers; threshold_rule_ tells how it was set; offset_ is -threshold_,
             as in scikit-learn.
-        n_features_in_, feature_names_in_: as in scikit-learn; for mixed columns, of the encoded features.
-        encoder_: schema and preprocessing of a frame with mixed columns; None for numbers alone.
+        n_features_in_, feature_names_in_: as in scikit-learn; for mixed columns, the number of encoded features alone.
+        encoder_: schema and preprocessing of a frame with mixed columns, with `names` of the encoded features; None for
+            numbers alone. The model of `alad fit` has one too. All methods then take frames with its columns; arrays
+            are rows of these columns, in the order of `encoder_.columns.sources`, and need columns of numbers alone.
         seconds_: duration of the last `fit`.
     """
 
@@ -177,6 +180,8 @@ class ALAD(FittedALAD):
             checkpoint: folder for a checkpoint, written every minute and on Ctrl-C. The same call resumes from it with
                 bit-identical results. It is deleted when training is complete. Not for `warm_start`.
 
+        An estimator that was fitted before stays as it was if `fit` is refused or interrupted.
+
         Raises:
             ValueError: a parameter outside its range, fewer than two rows, NaN or infinite values, unsuitable columns.
             DivergedError: a loss or a weight is not finite.
@@ -184,10 +189,25 @@ class ALAD(FittedALAD):
         self._validate_params()
         if self.warm_start and checkpoint is not None:
             raise SettingsError("Expected no checkpoint with warm_start. Received: both.")
+        if not self.latent_discriminator and "Dzz" in (self.networks or {}):
+            raise SettingsError("Expected networks without Dzz with latent_discriminator=False. Received: one.")
+        kept = None if checkpoint is None else Checkpoint(Path(checkpoint))
+        with unchanged_on_error(self):
+            self._fit(X, validation, callbacks, kept)
+        return self
+
+    def _fit(
+        self,
+        X: npt.ArrayLike | TrainingCells,
+        validation: npt.ArrayLike | None,
+        callbacks: Iterable[tf.keras.callbacks.Callback],
+        kept: Checkpoint | None,
+    ) -> None:
         started = time.monotonic()
         state = getattr(self, "training_state_", None) if self.warm_start else None
-        kept = None if checkpoint is None else Checkpoint(Path(checkpoint))
-        X = self._numbers(self._encoded(X, state is None), reset=state is None, least=2)
+        if state is None:
+            self.__dict__.pop("training_state_", None)
+        X = self._validated(self._encoded(X, state is None), reset=state is None, least=2)
         require_finite(X, self._names(), "to train on")
         if state is None:
             self.seed_ = _seed(self.random_state, kept)
@@ -213,18 +233,17 @@ class ALAD(FittedALAD):
         self._learn_usual(X if held_out is None else held_out, X)
         self.seconds_ = time.monotonic() - started
         _warn_of_collapse(self.history_, self.training_scores_)
-        return self
 
     def _encoded(self, X: npt.ArrayLike | TrainingCells, fresh: bool) -> npt.ArrayLike:
-        """Encode `TrainingCells`, and mixed frames in a fresh training; return other rows unchanged."""
+        """Encode `TrainingCells`, mixed frames, and all rows where training resumes with an encoder."""
         if fresh:
             self.encoder_ = self.data_ = None
             if is_mixed(X):
                 X = TrainingCells(*Encoder.fit(X, scaling=self.scaling or "none", impute=self.impute))
-        if not isinstance(X, TrainingCells):
-            return X
-        self.encoder_ = X.encoder
-        return X.features()
+        if isinstance(X, TrainingCells):
+            self.encoder_ = X.encoder
+            return X.features()
+        return X if self.encoder_ is None else self._finite(X, "to train on")
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         """Non-default parameters, with tables by name."""
@@ -251,6 +270,7 @@ class ALAD(FittedALAD):
         checkpoint: Checkpoint | None,
     ) -> None:
         """Train new networks, or resume from a state; `networks_` is set before the first step."""
+        self._built_with = None
         trainer = self._trainer(X)
         if state is not None:
             trainer.set_arrays(state)
@@ -313,14 +333,11 @@ class ALAD(FittedALAD):
         return None if self.image_shape is None else tensorboard.pictures(X, self.image_shape, self._reconstructed)
 
     def _build(self) -> Networks:
-        if self.networks is not None:
-            return custom_networks.copies(self.networks)
-        return networks.build(
-            self.table_,
-            spectral_norm=self.spectral_norm,
-            latent_discriminator=self.latent_discriminator,
-            seed=self.seed_,
-        )
+        options = dict(self._network_options)
+        models = options.pop("networks")
+        if models is not None:
+            return custom_networks.copies(models)
+        return networks.build(self.table_, **options, seed=self.seed_)
 
     def _hold_out(self, X: np.ndarray, validation: npt.ArrayLike | None) -> tuple[np.ndarray, np.ndarray | None]:
         """Split X into (training rows, validation rows)."""
@@ -333,25 +350,23 @@ class ALAD(FittedALAD):
             return X, None
         if isinstance(validation, Real):
             return hold_out(X, float(validation), self.seed_)
-        held_out = self._numbers(validation)
-        require_finite(held_out, self._names(), "to validate on")
-        return X, held_out
+        return X, self._finite(validation, "to validate on")
 
 
 def _warn_of_features(X: np.ndarray, names: Sequence[str], kind: type[np.floating[Any]]) -> None:
     """Warn about features of X [n, d] that are constant, or whose differences are lost in floating-point precision."""
     constants = constant_features(X, names)
     if constants:
-        warnings.warn(constants, ConstantFeatureWarning, stacklevel=3)
+        warnings.warn(constants, ConstantFeatureWarning, stacklevel=4)
     for line in filter(None, map(coarse_feature, names, X.T, repeat(kind))):
-        warnings.warn(line, CoarseWarning, stacklevel=3)
+        warnings.warn(line, CoarseWarning, stacklevel=4)
 
 
 def _warn_of_collapse(history: History, scores: np.ndarray) -> None:
     reason = collapse(history, scores)
     if reason:
         remedy = "The scores are useless. Try another seed, a smaller learning rate or more rows."
-        warnings.warn(f"Training has collapsed: {reason}. {remedy}", ConvergenceWarning, stacklevel=3)
+        warnings.warn(f"Training has collapsed: {reason}. {remedy}", ConvergenceWarning, stacklevel=4)
 
 
 def _seed(random_state: int | np.random.RandomState | None, checkpoint: Checkpoint | None = None) -> int:

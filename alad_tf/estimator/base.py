@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import numpy as np
@@ -17,6 +19,17 @@ from alad_tf.typing import Rule
 TRAINING_ROWS = "training rows"
 
 Self = TypeVar("Self", bound="OutlierDetector")
+
+
+@contextmanager
+def unchanged_on_error(estimator: BaseEstimator) -> Iterator[None]:
+    """Restore the attributes of an estimator whose fit is refused or interrupted."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        estimator.__dict__ = before
+        raise
 
 
 class OutlierDetector(OutlierMixin, BaseEstimator):
@@ -38,6 +51,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
     threshold_: float
     threshold_rule_: Rule
     offset_: float
+    _fitted_score: str | None = None
 
     def anomaly_score(self, X: npt.ArrayLike) -> np.ndarray:
         """A(x) of each row of X [n, d]: [n], larger = more anomalous."""
@@ -49,25 +63,29 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
 
     def decision_function(self, X: npt.ArrayLike) -> np.ndarray:
         """Return threshold_ - A(x) of each row of X [n, d]: [n] float64, negative for outliers."""
+        self._require_fitted_score()
         return self.score_samples(X) - self.offset_
 
     def predict(self, X: npt.ArrayLike) -> np.ndarray:
         """Return -1 for outliers and 1 for the other rows of X [n, d]: [n] int."""
-        return np.where(self.decision_function(X) < 0.0, -1, 1)
+        return np.where(self.decision_function(X) >= 0.0, 1, -1)
 
     def score(self, X: npt.ArrayLike, y: npt.ArrayLike) -> float:
         """AUROC on rows X [n, d] with labels y [n], above 0 (1) for normal rows, others (-1, 0) for anomalies.
 
         Raises:
-            DataError: labels that are no numbers, or rows of one kind.
+            DataError: labels that are no finite numbers, or rows of one kind.
         """
         labels = np.asarray(y)
         if labels.dtype.kind not in "biuf":
             raise DataError(f"Expected labels 1 and -1. Received: {labels.dtype}.")
+        missing = np.flatnonzero(~np.isfinite(labels))
+        if len(missing):
+            raise DataError(f"Expected labels 1 and -1. Received: {labels[missing[0]]} in row {missing[0]}.")
         normal = labels > 0
         if normal.all() or not normal.any():
             raise DataError(f"Expected normal rows (1) and anomalies (-1). Received: {len(labels)} rows of one kind.")
-        return float(roc_auc_score(normal, self.decision_function(X)))
+        return float(roc_auc_score(normal, self.score_samples(X)))
 
     def p_value(self, X: npt.ArrayLike) -> np.ndarray:
         """Fraction of normal rows with a score at least as large, [n] in (0, 1]: small = anomalous; see `reference_`.
@@ -75,6 +93,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         Compared with held-out rows, a new normal row has a p-value of at most p with probability at most p. Compared
         with training rows, which have lower scores than new rows, p-values are too small.
         """
+        self._require_fitted_score()
         return thresholds.p_values(self.anomaly_score(X), self.reference_scores_)
 
     def set_threshold(
@@ -96,7 +115,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         Raises:
             ValueError: none or several of the three, a value outside its range, or no held-out rows.
         """
-        check_is_fitted(self, "training_scores_")
+        self._require_fitted_score()
         rule, number = thresholds.require_one_rule(contamination, false_positive_rate, value)
         if X is not None:
             if rule != "false_positive_rate":
@@ -118,12 +137,23 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
 
     def calibrate(self: Self, X: npt.ArrayLike) -> Self:
         """Use the scores of X [m, d], normal rows not used for training, as the reference of `p_value`."""
+        self._require_fitted_score()
         self._use_reference(self.anomaly_score(X), "held-out rows")
         return self
 
+    def _require_fitted_score(self) -> None:
+        """Refuse decisions by another score than the one whose threshold and reference are stored."""
+        check_is_fitted(self, "training_scores_")
+        chosen = getattr(self, "score_name", None)
+        if chosen != self._fitted_score:
+            raise SettingsError(
+                f"Expected the score of the last fit, to which the threshold belongs, {self._fitted_score!r}. "
+                f"Received: score_name={chosen!r}. Call fit again, or anomaly_score, which needs no threshold."
+            )
+
     def _use_training_scores(self, scores: np.ndarray) -> None:
         """Set the reference and the threshold from A(x) [n] of the training rows."""
-        self.training_scores_ = np.sort(scores)
+        self.training_scores_, self._fitted_score = np.sort(scores), getattr(self, "score_name", None)
         self._use_reference(scores, TRAINING_ROWS)
         self.set_threshold(contamination=self.contamination)
 

@@ -54,7 +54,7 @@ def train(
         validation: [n, d] float32 normal rows held out; required by patience.
         patience: epochs without a smaller val_l2, the mean reconstruction error, before training stops with the weights
             of the best epoch. (The unit of scores by Dxx changes as Dxx is trained.)
-        callbacks: Keras callbacks; only their epoch hooks are called.
+        callbacks: Keras callbacks; their hooks of epochs, and of the begin and end of training, are called.
         log_dir: folder for TensorBoard.
         pictures: returns images [k, height, width, channels] in [0, 1] for TensorBoard.
         verbose: draw a progress bar.

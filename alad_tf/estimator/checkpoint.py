@@ -24,6 +24,7 @@ import tensorflow as tf
 
 from alad_tf._version import __version__
 from alad_tf.errors import DataError, SettingsError, one_line
+from alad_tf.estimator.persistence import plain
 from alad_tf.io import model_folder
 from alad_tf.model.alad_trainer import Trainer
 from alad_tf.model.weights import require_arrays
@@ -75,7 +76,7 @@ def settings_of(model: ALAD, X: np.ndarray, held_out: np.ndarray | None) -> dict
     """Everything that the results of training depend on, as JSON."""
     names = ("spectral_norm", "latent_discriminator", "ema_decay", "scaling", "patience", "jit")
     return {
-        **{name: getattr(model, name) for name in names},
+        **{name: plain(getattr(model, name)) for name in names},
         "architecture, epochs, batch size or learning rate": repr(model.table_),
         "seed": model.seed_,
         "rows": [hashlib.sha256(x.tobytes()).hexdigest() for x in (X, held_out) if x is not None],
@@ -179,7 +180,8 @@ class Checkpoint:
                 signal.signal(number, signal.default_int_handler)
 
     def _read(self) -> tuple[dict[str, Any], dict[str, Arrays]]:
-        if not self.folder.exists():
+        is_empty = self.folder.is_dir() and not self.folder.is_symlink() and not any(self.folder.iterdir())
+        if is_empty or not self.folder.exists():
             return {}, {}
         try:
             if self.folder.is_symlink():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 from typing import Union
 
 import tensorflow as tf
 
 from alad_tf.errors import SettingsError
-from alad_tf.model import keras_versions
+from alad_tf.model import forks, keras_versions
 from alad_tf.model.networks import DISCRIMINATORS, Networks
 
 Shape = tuple[Union[int, str, None], ...]
@@ -50,7 +51,10 @@ def require(models: Mapping[str, tf.keras.Model], n_features: int) -> int:
 
 def copies(models: dict[str, tf.keras.Model]) -> Networks:
     """Return copies of the models, weights included; training them leaves the models unchanged."""
+    forks.require_threads()
+    state = random.getstate()  # from which Keras draws the seeds of initial weights that are not kept
     made = {name: tf.keras.models.clone_model(model) for name, model in models.items()}
+    random.setstate(state)
     for name, model in made.items():
         model.set_weights(models[name].get_weights())
     return Networks(*(made.get(name) for name in NAMES))

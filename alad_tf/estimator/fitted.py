@@ -14,31 +14,36 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from alad_tf.columns.encoder import Encoder
-from alad_tf.errors import DataError, SettingsError
+from alad_tf.errors import DataError, SettingsError, listed
 from alad_tf.estimator import explanations, persistence, plots, thresholds
 from alad_tf.estimator.network_detector import NetworkDetector
 from alad_tf.estimator.sklearn_versions import validated_rows
 from alad_tf.estimator.usual import Usual
-from alad_tf.estimator.validation import first_text, require_finite
+from alad_tf.estimator.validation import first_text, nan_for_missing, require_finite, require_valid
 from alad_tf.io import model_folder
 from alad_tf.model import categories, forks, inference, neighbours
 from alad_tf.model.batching import padded
 from alad_tf.model.networks import Networks
 from alad_tf.model.scores import BLOCK_ROWS, Scorer
-from alad_tf.typing import Document
+from alad_tf.typing import Document, Options
 
 Self = TypeVar("Self", bound="FittedALAD")
 MOST_USUAL = 1 << 16  # rows used to compute `usual_`
 
 
 class FittedALAD(NetworkDetector):
-    """Scores, reconstructions, explanations and persistence of trained networks; see `ALAD` for the attributes."""
+    """Scores, reconstructions, explanations and persistence of trained networks; see `ALAD` for the attributes.
+
+    For a model with `encoder_`, rows X are a frame with its columns. If all of them are numbers, X may also be an array
+    of their cells [n, columns], in the order of `encoder_.columns.sources`.
+    """
 
     score_name: str
     networks_: Networks
     table_: Any
     history_: dict[str, list[float]]
     _scorer: Scorer
+    _built_with: Options | None = None
     n_features_in_: int
     seed_: int
     references_: np.ndarray
@@ -55,9 +60,7 @@ class FittedALAD(NetworkDetector):
             ValueError: NaN or infinity, or other columns than in training.
         """
         check_is_fitted(self, "training_scores_")
-        X = self._numbers(X)
-        require_finite(X, self._names(), "to score")
-        return self._score(X)
+        return self._score(self._finite(X, "to score"))
 
     def score_rows(self, X: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """A(x) as in `anomaly_score`, but rows with NaN or infinite values are flagged instead of refused.
@@ -66,41 +69,34 @@ class FittedALAD(NetworkDetector):
             (scores [n] float32, valid [n] bool): an invalid row has the largest float32 as its score and is an outlier.
         """
         check_is_fitted(self, "training_scores_")
-        X = self._numbers(X)
-        valid = np.isfinite(X).all(axis=1)
-        scores = np.full(len(X), thresholds.LARGEST, np.float32)
-        if valid.any():
-            scores[valid] = self._score(X if valid.all() else X[valid])
-        return scores, valid
+        return self._score_features(self._numbers(X))
 
     def reconstruct(self, X: npt.ArrayLike) -> np.ndarray:
-        """x' = G(E(x)) of each row of X [n, d], in the units of X: [n, d] float64.
+        """x' = G(E(x)) of each row of X [n, d], in the units of X (or of encoded features, [n, features]): float64.
 
         Raises:
             ValueError: NaN or infinity, or other columns than in training.
         """
         check_is_fitted(self, "training_scores_")
-        X = self._numbers(X)
-        require_finite(X, self._names(), "to reconstruct")
-        return self._reconstructed(X)
+        return self._reconstructed(self._finite(X, "to reconstruct"))
 
     def explain(self, X: npt.ArrayLike, top: int = 5) -> pd.DataFrame:
         """List the features, or columns of a mixed frame, that contribute most to each row, largest contribution first.
 
         Args:
-            X: [n, d] finite rows, or a frame, whose index names the rows.
-            top: number of features or columns per row.
+            X: [n, d] finite rows. The index of a frame names the rows.
+            top: number of features or columns per row, if there are as many.
 
         Returns:
-            A frame of n * top rows: row, feature, value, expected and difference in the units of X (NaN for
-            categories), contribution (for a number, the absolute difference divided by the usual one on normal rows;
-            for a category, its surprise) and share (of the row's sum of contributions); see `Usual`.
+            A frame of n * min(top, number of features or columns) rows: row, feature, value, expected and difference in
+            the units of X (NaN for categories), contribution (for a number, the absolute difference divided by the
+            usual one on normal rows; for a category, its surprise) and share (of the row's sum of contributions); see
+            `Usual`.
         """
         check_is_fitted(self, "training_scores_")
         if not isinstance(top, Integral) or top < 1:
             raise SettingsError(f"Expected a number of features of at least 1. Received: {top!r}.")
-        rows = self._numbers(X)
-        require_finite(rows, self._names(), "to explain")
+        rows = self._finite(X, "to explain")
         expected, contributions = self.contributions(rows)
         index = np.arange(len(rows)) if not isinstance(X, pd.DataFrame) else np.asarray(X.index)
         if self.encoder_ is None:
@@ -110,20 +106,26 @@ class FittedALAD(NetworkDetector):
         return explanations.table(
             index,
             encoder.columns.names,
-            encoder.cells(X if isinstance(X, pd.DataFrame) else rows).to_numpy(object),
+            encoder.cells(self._frame(X)).to_numpy(object),
             encoder.cells(expected).to_numpy(object),
             encoder.column_sums(contributions),
             int(top),
         )
 
     def contributions(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Expected values of finite rows X [n, d], in the units of X, and contributions of features: [n, d] each."""
+        """Expected values and contributions of features: [n, d] each.
+
+        Args:
+            X: [n, d] finite features, in whose units the expected values are; `encoder_.features` encodes frames.
+        """
+        check_is_fitted(self, "training_scores_")
         expected, contributions = self.usual.explain(self._scaled(X), self._reconstruct)
         return expected * self.scale_ + self.center_, contributions
 
     @property
     def usual(self) -> Usual:
         """Usual range and error of each feature; unknown in models of earlier releases."""
+        check_is_fitted(self, "training_scores_")
         return getattr(self, "usual_", None) or Usual.unknown(self.n_features_in_)
 
     # The networks -------------------------------------------------------------------------------------------------
@@ -164,6 +166,7 @@ class FittedALAD(NetworkDetector):
         check_is_fitted(self, "networks_")
         if not isinstance(n, Integral) or n < 1:
             raise SettingsError(f"Expected a number of rows of at least 1. Received: {n!r}.")
+        forks.require_threads()
         z = check_random_state(random_state).standard_normal((int(n), self.table_.latent_dim)).astype(np.float32)
         rows: np.ndarray = np.asarray(self.networks_.G(z, training=False)) * self.scale_ + self.center_
         return rows
@@ -181,6 +184,7 @@ class FittedALAD(NetworkDetector):
             ax: Axes of matplotlib; None: new ones.
         """
         check_is_fitted(self, "training_scores_")
+        self._require_fitted_score()
         scores = {self.reference_: self.reference_scores_}
         if X is not None:
             scores["X"] = self.anomaly_score(X)
@@ -197,9 +201,12 @@ class FittedALAD(NetworkDetector):
             overwrite: replace an existing model folder.
 
         Raises:
-            SettingsError: the folder exists or is not a model folder, or the networks are custom.
+            SettingsError: the folder exists or is not a model folder, the networks are custom, or `score_name` was
+                changed after the fit.
+            ValueError: a parameter was set to a value outside its range.
         """
-        check_is_fitted(self, "training_scores_")
+        self._require_fitted_score()
+        self._validate_params()
         if model_folder.is_model_folder(Path(folder)) and not overwrite:
             raise SettingsError(
                 f"Expected a new folder for the model. Received: {folder}, a model. Pass overwrite=True to replace it."
@@ -234,14 +241,46 @@ class FittedALAD(NetworkDetector):
     def _scorer_of(self, networks: Networks) -> Scorer:
         return Scorer(networks)
 
+    @property
+    def _network_options(self) -> Options:
+        """Parameters that `networks_` are built with, kept when they are built for the first time since `fit`."""
+        if self._built_with is None:
+            self._built_with = {name: getattr(self, name) for name in persistence.OF_NETWORKS}
+        return self._built_with
+
     def _model(self, name: str) -> tf.keras.Model:
         check_is_fitted(self, "networks_")
         return getattr(self.networks_, name)
 
-    def _numbers(self, X: npt.ArrayLike, reset: bool = False, least: int = 1) -> np.ndarray:
-        """X as [n, d] floats with the columns of training; NaN and infinite values are allowed."""
-        if self.encoder_ is not None and isinstance(X, pd.DataFrame) and not reset:
-            X = self.encoder_.every_feature(X)
+    def _numbers(self, X: npt.ArrayLike) -> np.ndarray:
+        """Features [n, d] of rows X, with the columns of training; NaN and infinite values are allowed."""
+        return self._validated(X if self.encoder_ is None else self.encoder_.every_feature(self._frame(X)))
+
+    def _finite(self, X: npt.ArrayLike, purpose: str) -> np.ndarray:
+        """Features [n, d] of rows X (DataError for NaN and infinite values)."""
+        rows = self._numbers(X)
+        if self.encoder_ is not None and not np.isfinite(rows).all():
+            require_valid(self.encoder_.columns.reasons(self._frame(X)), purpose)
+        require_finite(rows, self._names(), purpose)
+        return rows
+
+    def _frame(self, X: npt.ArrayLike) -> pd.DataFrame:
+        """Rows as a frame with the encoder's columns, which an array has in their order if all are numbers."""
+        assert self.encoder_ is not None
+        if isinstance(X, pd.DataFrame):
+            return X
+        columns, rows = self.encoder_.columns, np.asarray(X)
+        text = columns.categorical or columns.dates or hasattr(X, "columns")
+        if text or rows.ndim != 2 or rows.shape[1] != len(columns.sources):
+            received = f"an array of shape {list(rows.shape)}" if isinstance(X, np.ndarray) else type(X).__name__
+            raise DataError(
+                f"Expected a pandas frame with the columns {listed(columns.sources)}. Received: {received}."
+            )
+        return pd.DataFrame(rows, columns=columns.sources)
+
+    def _validated(self, X: npt.ArrayLike, reset: bool = False, least: int = 1) -> np.ndarray:
+        """X, encoded if there is an encoder, as [n, d] floats."""
+        X = nan_for_missing(X)
         try:
             return validated_rows(
                 self,
@@ -251,7 +290,7 @@ class FittedALAD(NetworkDetector):
                 finite=False,
                 ensure_min_samples=least,
             )
-        except ValueError as error:
+        except (OverflowError, TypeError, ValueError) as error:
             place = first_text(X)
             if place is None:
                 raise
@@ -263,6 +302,14 @@ class FittedALAD(NetworkDetector):
         names = getattr(self, "feature_names_in_", None)
         return [f"x{k}" for k in range(self.n_features_in_)] if names is None else names.tolist()
 
+    def _score_features(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`score_rows` of features [n, d]."""
+        valid = np.isfinite(X).all(axis=1)
+        scores = np.full(len(X), thresholds.LARGEST, np.float32)
+        if valid.any():
+            scores[valid] = self._score(X if valid.all() else X[valid])
+        return scores, valid
+
     def _score(self, X: np.ndarray) -> np.ndarray:
         """A(x) of finite rows; an overflow counts as the largest float32.
 
@@ -270,13 +317,13 @@ class FittedALAD(NetworkDetector):
         anomalous than every training row.
         """
         blocks = (X[start : start + BLOCK_ROWS] for start in range(0, len(X), BLOCK_ROWS))
-        scores = _bounded(np.concatenate([self._scored(padded(block))[: len(block)] for block in blocks]))
+        scores = thresholds.bounded(np.concatenate([self._scored(padded(block))[: len(block)] for block in blocks]))
         if not self._blocks:
             return scores
         unseen = categories.unseen(tf.constant(X), self._blocks).numpy()
         if unseen.any():
             with np.errstate(over="ignore"):
-                scores = _bounded(scores + unseen.astype(np.float32) * np.float32(self.training_scores_[-1]))
+                scores = thresholds.bounded(scores + unseen.astype(np.float32) * np.float32(self.training_scores_[-1]))
         return scores
 
     @property
@@ -286,22 +333,28 @@ class FittedALAD(NetworkDetector):
 
     def _scored(self, X: np.ndarray) -> np.ndarray:
         if self.score_name == "neighbours":
+            if not hasattr(self, "references_"):
+                raise SettingsError(
+                    f"Expected another score than 'neighbours' after a fit with score_name={self._fitted_score!r}, "
+                    "which stores no rows to measure distances to. Received: 'neighbours'. Call fit again."
+                )
             return neighbours.score(self._points(X), self.references_)
         scores: np.ndarray = self._scorer(self._scaled(X))[self.score_name]
         return scores
 
     def _choose_references(self, X: np.ndarray) -> None:
         """Store the training rows to which the score "neighbours" measures distances."""
+        self.__dict__.pop("references_", None)
         if self.score_name == "neighbours":
             kept = neighbours.choose(len(X), self.n_features_in_, self.seed_)
-            self.references_ = _bounded(self._points(X[kept]))
+            self.references_ = thresholds.bounded(self._points(X[kept]))
 
     def _learn_usual(self, X: np.ndarray, training: np.ndarray) -> None:
         """Learn from normal rows X what is usual, for `explain`; for categories, some training rows are stored."""
         known, blocks = None, self._blocks
         if blocks:
             kept = neighbours.choose(len(training), self.n_features_in_, self.seed_)
-            known = categories.Categories.of_rows(_bounded(self._scaled(training[kept])), blocks)
+            known = categories.Categories.of_rows(thresholds.bounded(self._scaled(training[kept])), blocks)
         self.usual_ = Usual.of_rows(self._scaled(X[:MOST_USUAL]), self._reconstruct, known)
 
     def _points(self, X: np.ndarray) -> np.ndarray:
@@ -321,9 +374,3 @@ class FittedALAD(NetworkDetector):
         G, E = self.networks_.G, self.networks_.E
         starts = range(0, max(len(scaled), 1), BLOCK_ROWS)
         return np.concatenate([G(E(scaled[i : i + BLOCK_ROWS], training=False), training=False) for i in starts])
-
-
-def _bounded(scores: np.ndarray) -> np.ndarray:
-    """Clip numbers to the range of float32."""
-    largest = thresholds.LARGEST
-    return np.nan_to_num(scores, nan=largest, posinf=largest, neginf=-largest)

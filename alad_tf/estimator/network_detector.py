@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from alad_tf.errors import SettingsError
 from alad_tf.estimator.base import OutlierDetector
 from alad_tf.model.batching import Score
 from alad_tf.model.scores import Scorer
@@ -36,6 +37,8 @@ def old_name_of_score(init: Init) -> Init:
 
     @functools.wraps(init)
     def renamed(detector: object, *args: object, **options: object) -> None:
+        if {"score", "score_name"} <= options.keys():
+            raise SettingsError("Expected score_name or score, its old name. Received: both.")
         if "score" in options:
             name = type(detector).__name__
             warnings.warn(f"{name}(score=...) is now {name}(score_name=...).", FutureWarning, stacklevel=2)
@@ -53,6 +56,7 @@ class NetworkDetector(OutlierDetector):
         center_, scale_: [d] each; the input of the networks is (x - center_) / scale_.
     """
 
+    score_name: str | None
     networks_: tf.Module
     center_: np.ndarray
     scale_: np.ndarray
@@ -88,6 +92,8 @@ class NetworkDetector(OutlierDetector):
             state = {**state, "score_name": state["score"]}
             del state["score"]
         super().__setstate__(state)
+        if "training_scores_" in state:
+            self.__dict__.setdefault("_fitted_score", self.score_name)
         if "networks_" in state:
             networks = self._build()
             set_arrays(networks, state["networks_"])

@@ -27,7 +27,9 @@ from architectures import rows
 if TYPE_CHECKING:
     from alad_tf.estimator.alad import ALAD
 
+OF_NETWORKS = ("networks", "spectral_norm", "latent_discriminator")  # parameters that networks are built from
 NOT_STORED = ("architecture", "networks", "random_state", "log_dir")  # parameters that are not in a model folder
+RESERVED = ("model", "manifest")  # names of documents that `write` makes itself
 MOST_LAYERS = 1000  # in all networks together, because each takes milliseconds to build
 Arrays = dict[str, dict[str, np.ndarray]]
 
@@ -41,13 +43,15 @@ def write(model: ALAD, folder: Path | str, documents: Document) -> None:
         documents: additional JSON documents by name.
 
     Raises:
-        SettingsError: the folder exists and is not a model folder, or the networks are custom.
+        SettingsError: the folder exists and is not a model folder, the networks are custom, or the name of a document
+            is no file name.
     """
-    if model.networks is not None:
+    if model._network_options["networks"] is not None:
         raise SettingsError(
             "Expected networks of a table to save. Received: custom networks, which this format cannot hold. "
             "Save each with Keras (estimator.generator.save(...)), or pickle the estimator."
         )
+    _require_names(documents)
     arrays = {
         "weights": get_arrays(model.networks_),
         "scaling": {"center": model.center_, "scale": model.scale_},
@@ -57,9 +61,19 @@ def write(model: ALAD, folder: Path | str, documents: Document) -> None:
     }
     if model.score_name == "neighbours":
         arrays["references"] = {"points": model.references_}
-    if model.warm_start:
+    if hasattr(model, "training_state_"):
         arrays["training"] = model.training_state_
     model_folder.write(Path(folder), {"model": _document(model), **documents}, arrays)
+
+
+def _require_names(documents: Document) -> None:
+    """Refuse documents that would lie outside the folder or replace its own files (SettingsError)."""
+    for name in documents:
+        if not name or Path(name).name != name or name in RESERVED:
+            raise SettingsError(
+                f"Expected names of documents that are file names, other than {' and '.join(RESERVED)}. "
+                f"Received: {name!r}."
+            )
 
 
 @contextmanager
@@ -109,12 +123,13 @@ def of_encoder(model: ALAD) -> Document:
 
 
 def _document(model: ALAD) -> Document:
-    settings = {name: value for name, value in model.get_params().items() if name not in NOT_STORED}
+    settings = {**model.get_params(deep=False), **model._network_options}
+    settings = {name: value for name, value in settings.items() if name not in NOT_STORED}
     settings["score"] = settings.pop("score_name")  # the name in earlier releases
     names = getattr(model, "feature_names_in_", None)
     return {
         "table": asdict(model.table_),
-        "settings": {name: _plain(value) for name, value in settings.items()},
+        "settings": {name: plain(value) for name, value in settings.items()},
         "seed": model.seed_,
         "data": {
             "rows": model.n_samples_fit_,
@@ -258,6 +273,8 @@ def _sound_usual(arrays: dict[str, np.ndarray], width: int, blocks: Blocks) -> U
     return Usual(arrays["low"], arrays["high"], arrays["error"], known)
 
 
-def _plain(value: object) -> object:
-    """Return a NumPy scalar as a Python number."""
+def plain(value: object) -> object:
+    """A parameter as JSON holds it: NumPy scalars as Python numbers, also in tuples and lists."""
+    if isinstance(value, (tuple, list)):
+        return [plain(each) for each in value]
     return value.item() if isinstance(value, np.generic) else value

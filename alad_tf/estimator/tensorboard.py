@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Integral
 from pathlib import Path
 from typing import Callable
 
@@ -32,10 +33,11 @@ def pictures(
         A function that returns [k, 2 height, width, channels] in [0, 1].
 
     Raises:
-        SettingsError: image_shape does not have d entries.
+        SettingsError: image_shape does not have d entries, or sizes that are no positive whole numbers.
     """
     shape = tuple(image_shape)
-    if len(shape) not in (2, 3) or shape[2:] not in ((), (1,), (3,)) or math.prod(shape) != rows.shape[1]:
+    whole = all(isinstance(size, Integral) and size > 0 for size in shape)
+    if not whole or len(shape) not in (2, 3) or shape[2:] not in ((), (1,), (3,)) or math.prod(shape) != rows.shape[1]:
         raise SettingsError(
             f"Expected image_shape as (height, width) or (height, width, 1 or 3) of {rows.shape[1]} features. "
             f"Received: {shape}."

@@ -74,6 +74,11 @@ def _above_ties(threshold: float, scores: np.ndarray) -> float:
     return threshold + min(gap / 2.0, TIES * (1.0 + abs(threshold)))
 
 
+def bounded(scores: np.ndarray) -> np.ndarray:
+    """Clip numbers to the range of float32; NaN becomes the largest."""
+    return np.nan_to_num(scores, nan=LARGEST, posinf=LARGEST, neginf=-LARGEST)
+
+
 def p_values(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Empirical p-value of each score: (1 + number of reference scores at least as large) / (1 + m).
 

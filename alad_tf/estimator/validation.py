@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from alad_tf.errors import DataError, SettingsError, quoted
-
-if TYPE_CHECKING:
-    import pandas as pd
+from alad_tf.errors import DataError, SettingsError, quoted, visible
 
 
 def require_finite(X: np.ndarray, names: Sequence[str], purpose: str) -> None:
@@ -39,34 +37,73 @@ def require_finite(X: np.ndarray, names: Sequence[str], purpose: str) -> None:
     )
 
 
+def require_valid(reasons: Sequence[str], purpose: str) -> None:
+    """Refuse rows with a reason [n] why they are invalid, as of `Columns.reasons`.
+
+    Raises:
+        DataError: the message names the first such row, its columns, and the number of further rows.
+    """
+    bad = [row for row, reason in enumerate(reasons) if reason]
+    if bad:
+        raise DataError(
+            f"Expected rows without missing or infinite cells {purpose}. Received: row {bad[0]} (of 0 to "
+            f"{len(reasons) - 1}) with {visible(reasons[bad[0]])}"
+            + (f", and {len(bad) - 1} more such rows" if bad[1:] else "")
+            + "."
+        )
+
+
 def first_text(X: object) -> str | None:
     """Describe the first cell of a frame that is not a number; None for frames of numbers and for arrays."""
     if not (hasattr(X, "columns") and hasattr(X, "index")):
         return None
     frame: pd.DataFrame = X
-    for column in frame.columns:
-        if frame[column].dtype.kind in "fiub":
+    for name, column in frame.items():
+        if column.dtype.kind in "fiub":
             continue
-        for row, value in zip(frame.index, frame[column]):
+        for row, value in column.items():
             try:
                 float(value)
-            except (TypeError, ValueError):
-                return f"{quoted(value)} in row {quoted(row)}, column {quoted(column)}"
+            except (OverflowError, TypeError, ValueError):
+                return f"{quoted(value)} in row {quoted(row)}, column {quoted(name)}"
     return None
+
+
+def nan_for_missing(X: npt.ArrayLike) -> npt.ArrayLike:
+    """Rows with NaN in place of None, NA and NaT in columns of objects; arrays are unchanged.
+
+    Raises:
+        DataError: dates or times, which NumPy would convert to numbers.
+    """
+    if not isinstance(X, pd.DataFrame):
+        _refuse_times(X, "")
+        return X
+    rows = X.copy(deep=False)
+    for place, (name, column) in enumerate(X.items()):
+        _refuse_times(column, f" in column {quoted(name)}")
+        if column.dtype == object:
+            rows.isetitem(place, column.where(column.notna(), np.nan))
+    return rows
+
+
+def _refuse_times(X: npt.ArrayLike, place: str) -> None:
+    dtype = getattr(X, "dtype", None)
+    if getattr(dtype, "kind", "") in ("m", "M"):
+        raise DataError(f"Expected numbers. Received: {dtype}{place}. Encode or drop dates and times.")
 
 
 def hold_out(X: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Split X [n, d] at random into training rows and a fraction of held-out rows.
 
     Raises:
-        SettingsError: the fraction is outside (0, 1) or leaves no training rows.
+        SettingsError: the fraction is outside (0, 1) or leaves fewer than two training rows.
     """
     if not 0.0 < share < 1.0:
         raise SettingsError(f"Expected a share of X above 0 and below 1. Received: {share}.")
-    if math.ceil(share * len(X)) >= len(X):
+    if len(X) - math.ceil(share * len(X)) < 2:
         raise SettingsError(
-            f"Expected rows to train on beside those held out. Received: {len(X)} rows, of which the share {share} is "
-            "to be held out."
+            f"Expected at least 2 rows to train on beside those held out. Received: {len(X)} rows, of which the share "
+            f"{share} is to be held out."
         )
     training, held_out = train_test_split(X, test_size=share, random_state=seed)
     return training, held_out

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from alad_tf.model.layers import SpectralNormalized
+from alad_tf.model.layers import SpectralNormalized, first_u
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", UserWarning)  # its end-of-life notice; the versions are pinned
@@ -23,7 +23,8 @@ class AddonsSpectralNormalization(SpectralNormalized, tfa.layers.SpectralNormali
 
     def add_weight(self, *args: Any, **kwargs: Any) -> tf.Variable:
         """Create u."""
-        return super().add_weight(*args, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA, **kwargs)
+        kwargs.update(initializer=first_u(), aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
+        return super().add_weight(*args, **kwargs)
 
     def build(self, input_shape: Any) -> None:
         """Build the wrapped layer and u."""

@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from alad_tf.io import atomic, model_folder
-from alad_tf.model import keras_versions
+from alad_tf.model import forks, keras_versions
 from alad_tf.model.keras_versions import FusedBatchNormalization
 from alad_tf.model.layers import Dropout, PairDense, SpectralNormalized
 from alad_tf.model.networks import Networks
@@ -28,6 +28,7 @@ def fold(networks: Networks, *, pairs: bool = False) -> Networks:
         pairs: only for scores: keep `PairDense`, whose product is shared by the two pairs of Dxx (`scores.scores_of`),
             and leave out dropout, of which Keras 3 would store a random state.
     """
+    forks.require_threads()
     folded = {name: _folded(model, pairs) for name, model in networks.models.items()}
     return Networks(**{"Dzz": None, **folded})
 
@@ -49,7 +50,7 @@ def _folded(model: tf.keras.Model, pairs: bool) -> tf.keras.Model:
     """Rebuild a functional model layer by layer, in its own order."""
     if not any(isinstance(layer, OWN_LAYERS) for layer in model.layers):
         return model
-    inputs = [tf.keras.Input(tensor.shape[1:]) for tensor in model.inputs]
+    inputs = [tf.keras.Input(tensor.shape[1:], dtype=tensor.dtype) for tensor in model.inputs]
     computed = {id(old): new for old, new in zip(model.inputs, inputs)}
     for layer in model.layers:
         if not isinstance(layer, tf.keras.layers.InputLayer):
@@ -71,10 +72,10 @@ def _apply(layer: tf.keras.layers.Layer, inputs: Any, pairs: bool) -> tf.Tensor:
     if sigma is not None:
         weights[0] /= sigma
     if isinstance(layer, Dropout):
-        return inputs if pairs else tf.keras.layers.Dropout(layer.rate, name=layer.name)(inputs)
+        return inputs if pairs else tf.keras.layers.Dropout(layer.rate, name=layer.name, dtype=layer.dtype)(inputs)
     kind = tf.keras.layers.BatchNormalization if isinstance(layer, FusedBatchNormalization) else type(layer)
     if isinstance(layer, PairDense) and not pairs:
-        kind, inputs = tf.keras.layers.Dense, tf.keras.layers.Concatenate()(inputs)
+        kind, inputs = tf.keras.layers.Dense, tf.keras.layers.Concatenate(dtype=layer.dtype)(inputs)
     plain = kind.from_config(layer.get_config())
     outputs = plain(inputs)
     plain.set_weights(weights)

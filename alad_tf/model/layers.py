@@ -92,6 +92,11 @@ def seeded(layers: Sequence[Dropout], seeds: tf.Tensor) -> Iterator[None]:
             layer.seed = seed
 
 
+def first_u() -> tf.keras.initializers.Initializer:
+    """Initial u of a layer of its own; without a seed, Keras would draw one from Python's `random`."""
+    return tf.keras.initializers.TruncatedNormal(stddev=0.02, seed=0)
+
+
 class SpectralNormalized:
     """Base class of wrappers that normalise the kernel of a layer, with attributes `layer` and `u`."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from alad_tf.model import keras_versions
+from alad_tf.model import forks, keras_versions
 from alad_tf.model.layers import Dropout, PairDense
 from alad_tf.model.spectral_norm import draw_u, inferring_shapes, wrapper
 from architectures.rows import (
@@ -30,6 +30,7 @@ from architectures.rows import (
 
 BATCH_NORM_MOMENTUM = 0.99
 BATCH_NORM_EPSILON = 1e-3
+DTYPE = "float32"  # of all layers, whatever Keras's own default is
 DISCRIMINATORS = ("Dxz", "Dxx", "Dzz")
 
 
@@ -148,6 +149,7 @@ class Layers:
     """
 
     def __init__(self, table: Table, spectral_norm: str | None, seed: int) -> None:
+        forks.require_threads()
         self.lrelu_slope = getattr(table, "lrelu_slope", None)
         self.initializer = table.initializer
         self.normalise = wrapper(spectral_norm)
@@ -156,7 +158,7 @@ class Layers:
 
     def network(self, name: str, shape: tuple[int, ...], stack: Stack, normalised: bool = False) -> tf.keras.Model:
         """A plain stack (G or E); the last row is the output layer, which has no spectral norm."""
-        inputs = tf.keras.Input(shape)
+        inputs = tf.keras.Input(shape, dtype=DTYPE)
         outputs = self.rows(self.rows(inputs, stack[:-1], normalised), stack[-1:], normalised=False)
         return tf.keras.Model(inputs, _without_single_pixels(outputs), name=name)
 
@@ -164,7 +166,7 @@ class Layers:
         self, name: str, shape_a: tuple[int, ...], shape_b: tuple[int, ...], rows: Joint
     ) -> tf.keras.Model:
         """A discriminator of pairs; the last row returns logits, because the loss includes the sigmoid."""
-        pair = [tf.keras.Input(shape_a), tf.keras.Input(shape_b)]
+        pair = [tf.keras.Input(shape, dtype=DTYPE) for shape in (shape_a, shape_b)]
         branches = [self.rows(pair[0], rows.only_x, True), self.rows(pair[1], rows.only_z, True)]
         features = self.rows(branches, rows.joint[:-1], True)
         return tf.keras.Model(pair, [self.row(features, rows.logits, False), features], name=name)
@@ -173,11 +175,11 @@ class Layers:
         """Apply each row (linear, batch norm, non-linearity, dropout), the first one to a batch or to pairs."""
         for row in stack:
             if isinstance(row, Concatenate):
-                hidden = tf.keras.layers.Concatenate({"height": 1, "channels": 3}[row.along])(hidden)
+                hidden = tf.keras.layers.Concatenate({"height": 1, "channels": 3}[row.along], dtype=DTYPE)(hidden)
             elif isinstance(row, Flatten):
-                hidden = tf.keras.layers.Flatten()(hidden)
+                hidden = tf.keras.layers.Flatten(dtype=DTYPE)(hidden)
             elif isinstance(row, MaxPool):
-                hidden = tf.keras.layers.MaxPool2D(row.size)(hidden)
+                hidden = tf.keras.layers.MaxPool2D(row.size, dtype=DTYPE)(hidden)
             else:
                 hidden = self.row(hidden, row, normalised)
         return hidden
@@ -189,27 +191,28 @@ class Layers:
             if row.kernel == 1:
                 row = Dense(row.maps, row.activation, row.batch_norm, row.dropout)
             else:
-                hidden = tf.keras.layers.Reshape((1, 1, hidden.shape[-1]))(hidden)
+                hidden = tf.keras.layers.Reshape((1, 1, hidden.shape[-1]), dtype=DTYPE)(hidden)
         layer = self.linear(row, pairs=isinstance(hidden, list))
         if normalised:
-            layer = self.normalise(layer, name=self._name("spectral_norm"))
+            layer = self.normalise(layer, name=self._name("spectral_norm"), dtype=DTYPE)
         with inferring_shapes(layer):
             hidden = layer(hidden)
         if row.batch_norm:
             hidden = keras_versions.BatchNormalization(
-                momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON, name=self._name("batch_norm")
+                momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON, name=self._name("batch_norm"), dtype=DTYPE
             )(hidden)
         if row.activation == "LReLU":
-            hidden = tf.keras.layers.LeakyReLU(self.lrelu_slope)(hidden)
+            hidden = tf.keras.layers.LeakyReLU(self.lrelu_slope, dtype=DTYPE)(hidden)
         elif row.activation != "None":
-            hidden = tf.keras.layers.Activation(row.activation.lower())(hidden)
+            hidden = tf.keras.layers.Activation(row.activation.lower(), dtype=DTYPE)(hidden)
         if row.dropout:
-            hidden = Dropout(row.dropout, seed=next(self.seeds), name=self._name("dropout"))(hidden)
+            hidden = Dropout(row.dropout, seed=next(self.seeds), name=self._name("dropout"), dtype=DTYPE)(hidden)
         return hidden
 
     def linear(self, row: Dense | Conv2D | TransConv2D, pairs: bool = False) -> tf.keras.layers.Layer:
         """The linear layer of a row, with the table's initialisation."""
         options = {
+            "dtype": DTYPE,
             "name": self._name("dense" if isinstance(row, Dense) else "conv"),
             "kernel_initializer": _kernels(self.initializer, next(self.seeds)),
             "bias_initializer": tf.keras.initializers.Constant(self.initializer.bias),
@@ -232,7 +235,7 @@ def _kernels(initializer: Xavier | Normal, seed: int) -> Any:
 
 def _without_single_pixels(hidden: tf.Tensor) -> tf.Tensor:
     """Flatten maps of one pixel [n, 1, 1, d] to rows [n, d]; return others unchanged."""
-    return tf.keras.layers.Flatten()(hidden) if hidden.shape[1:-1] == (1, 1) else hidden
+    return tf.keras.layers.Flatten(dtype=DTYPE)(hidden) if hidden.shape[1:-1] == (1, 1) else hidden
 
 
 def _seeds(seed: int) -> Iterator[int]:

@@ -11,7 +11,7 @@ from typing import Any, Callable
 import tensorflow as tf
 
 from alad_tf.model import keras_versions
-from alad_tf.model.layers import SpectralNormalized
+from alad_tf.model.layers import SpectralNormalized, first_u
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +33,7 @@ class _PowerIterated(SpectralNormalized, tf.keras.layers.Wrapper):
         if not self.layer.built:
             self.layer.build(input_shape)
             self.layer.built = True
-        initializer = tf.keras.initializers.TruncatedNormal(stddev=0.02)
-        self.u = keras_versions.add_state(self, "sn_u", (1, self.layer.kernel.shape[-1]), initializer)
+        self.u = keras_versions.add_state(self, "sn_u", (1, self.layer.kernel.shape[-1]), first_u())
         self.built = True
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -156,7 +155,7 @@ def wrapper(kind: str | None) -> Callable[..., tf.keras.layers.Layer]:
         "paper": lambda: SpectralNormalization,
         "tfa": _addons_layer,
         "released": lambda: partial(SpectralNormalization, constant_u=False),
-        None: lambda: lambda layer, name=None: layer,
+        None: lambda: lambda layer, **_: layer,
     }
     if kind not in wrappers:
         raise ValueError(

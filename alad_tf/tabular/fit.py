@@ -106,7 +106,9 @@ def fit_file(
         encoder, cells = preparation.encoder(frame)
         chosen = encoder.columns
         judge = None if test is None or labels is None else LabelledRows(test, chosen, labels, dialect)
-        estimator = _trained(TrainingCells(encoder, cells), validation, checkpoint_of(folder), options)
+        estimator, held_out = _estimator(preparation, options), validation or None
+        with logged_warnings():
+            estimator.fit(TrainingCells(encoder, cells), validation=held_out, checkpoint=checkpoint_of(folder))
         if false_positive_rate is not None:
             estimator.set_threshold(false_positive_rate=false_positive_rate)
         data = {"file": path.name, "rows": len(frame), **preparation.described(), "dialect": dialect.to_document()}
@@ -122,12 +124,12 @@ def fit_file(
         return "\n".join([*lines, f"model: {folder}"])
 
 
-def _trained(cells: TrainingCells, validation: float, checkpoint: Path, options: Options) -> ALAD:
+def _estimator(preparation: Preparation, options: Options) -> ALAD:
+    """An estimator that prepares frames in the same way when it is fitted again."""
     from alad_tf.estimator.alad import ALAD  # imports TensorFlow, after the rows have been checked
 
-    estimator = ALAD(scaling=None, verbose=int(sys.stderr.isatty()), **options)
-    with logged_warnings():
-        return estimator.fit(cells, validation=validation or None, checkpoint=checkpoint)
+    scaling = None if preparation.scaling == "none" else preparation.scaling
+    return ALAD(scaling=scaling, impute=preparation.impute, verbose=int(sys.stderr.isatty()), **options)
 
 
 def _require_options(

@@ -11,6 +11,7 @@ from typing import Any, Callable
 from unittest.mock import patch
 
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 from reference import TINY
@@ -141,6 +142,21 @@ def test_bad_rows_are_refused(name: str) -> None:
         detector.score_samples(NEW[:, :2])
 
 
+@pytest.mark.parametrize("method", TABLES)
+@pytest.mark.parametrize("size", [1e19, 1e38, 1e300])
+def test_huge_rows_are_outliers(method: str, size: float) -> None:
+    """Whose scores overflow in the networks."""
+    huge = np.full((2, WIDTH), size)
+    assert np.isfinite(fitted(method).anomaly_score(huge)).all()
+    assert (fitted(method).predict(huge) == -1).all()
+
+
+def test_a_decision_that_is_no_number_is_an_outlier(monkeypatch: pytest.MonkeyPatch) -> None:
+    detector = baselines.MeanDistance().fit(NORMAL)
+    monkeypatch.setattr(detector, "decision_function", lambda x: np.array([np.nan, 0.0, 1.0, -1.0]))
+    assert detector.predict(NEW[:4]).tolist() == [-1, 1, 1, -1]
+
+
 def test_the_package_has_its_detectors() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'LOF'"):
         _ = baselines.LOF
@@ -214,6 +230,10 @@ def test_score_is_auroc_of_labels(name: str) -> None:
         detector.score(NEW, np.ones(80))
     with pytest.raises(DataError, match="labels 1 and -1"):
         detector.score(NEW, np.where(Y == 1, "bad", "good"))
+    unlabelled = np.where(np.arange(80) == 7, np.nan, labels)
+    for y in (unlabelled, pd.array(unlabelled, "Int64")):
+        with pytest.raises(DataError, match="Expected labels 1 and -1. Received:"):
+            detector.score(NEW, y)
 
 
 def test_old_name_of_the_score() -> None:
@@ -230,6 +250,15 @@ def test_what_else_is_refused() -> None:
         deep("AnoGAN").fit(NORMAL[:, :2])
     with pytest.raises(AladError, match="Expected finite losses. Received: .* at step"):
         deep("DSEBM", learning_rate=1e30).fit(NORMAL)
+
+
+def test_a_fit_that_fails_leaves_the_model_of_the_last_one() -> None:
+    detector = deep("DSEBM", epochs=1).fit(NORMAL)
+    before, scores = detector.threshold_, detector.anomaly_score(NEW)
+    with pytest.raises(AladError):
+        detector.set_params(learning_rate=1e30).fit(NORMAL * 9.0)
+    assert detector.threshold_ == before
+    np.testing.assert_array_equal(detector.anomaly_score(NEW), scores)
 
 
 def test_progress_bar(capfd: pytest.CaptureFixture[str]) -> None:

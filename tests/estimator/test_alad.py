@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,85 @@ def test_networks_are_keras_models_in_scaled_units() -> None:
     assert model.discriminator_zz([model.encoder(x)] * 2)[0].shape == (30, 1)
     with pytest.raises(NotFittedError):
         _ = make().generator
+    with pytest.raises(NotFittedError):
+        make().contributions(NEW)
+    with pytest.raises(NotFittedError):
+        _ = make().usual
+
+
+# Parameters set after a fit -----------------------------------------------------------------------------------------
+
+
+def changed(**options: Any) -> ALAD:
+    return pickle.loads(pickle.dumps(fitted())).set_params(**options)
+
+
+@pytest.mark.parametrize("method", ["predict", "decision_function", "p_value", "calibrate", "plot_scores"])
+def test_another_score_has_no_threshold(method: str) -> None:
+    model = changed(score_name="l1")
+    assert not np.array_equal(model.anomaly_score(NEW_FRAME), fitted().anomaly_score(NEW_FRAME))
+    np.testing.assert_array_equal(model.score_samples(NEW_FRAME), -model.anomaly_score(NEW_FRAME).astype(np.float64))
+    assert 0.0 <= model.score(NEW_FRAME, np.arange(30) % 2) <= 1.0
+    message = "to which the threshold belongs, 'neighbours'. Received: score_name='l1'"
+    with pytest.raises(SettingsError, match=message):
+        getattr(model, method)(NEW_FRAME)
+    with pytest.raises(SettingsError, match=message):
+        model.set_threshold(contamination=0.1)
+    with pytest.raises(SettingsError, match=message):
+        pickle.loads(pickle.dumps(model)).predict(NEW_FRAME)
+    assert (model.fit(NEW_FRAME).predict(NEW_FRAME) == -1).sum() == 3
+
+
+def test_the_default_score_needs_its_references() -> None:
+    model = make(epochs=1).fit(X).set_params(score_name="l1").fit(X).set_params(score_name="neighbours")
+    with pytest.raises(SettingsError, match="after a fit with score_name='l1'"):
+        model.anomaly_score(NEW)
+
+
+@pytest.mark.parametrize("name", ["spectral_norm", "latent_discriminator", "networks", "warm_start"])
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # how Keras 3 pickles
+def test_the_networks_of_the_fit_are_kept(name: str, tmp_path: Path) -> None:
+    values = {"spectral_norm": None, "latent_discriminator": False, "networks": own(), "warm_start": True}
+    model, expected = changed(**{name: values[name]}), fitted().anomaly_score(NEW_FRAME)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).anomaly_score(NEW_FRAME), expected)
+    model.save(tmp_path / "model")
+    loaded = ALAD.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.anomaly_score(NEW_FRAME), expected)
+    loaded.save(tmp_path / "model", overwrite=True)
+
+
+def test_parameters_outside_their_range_and_other_scores_are_not_saved(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="'epochs' parameter"):
+        changed(epochs=-3).save(tmp_path / "model")
+    with pytest.raises(SettingsError, match="score_name='l2'"):
+        changed(score_name="l2").save(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.fixture(params=["float64", "mixed_float16"])
+def default_of_keras(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Another precision of layers that name none."""
+    fitted()
+    if request.param == "float64":
+        tf.keras.backend.set_floatx("float64")
+    else:
+        tf.keras.mixed_precision.set_global_policy("mixed_float16")
+    yield
+    tf.keras.backend.set_floatx("float32")
+    tf.keras.mixed_precision.set_global_policy("float32")
+
+
+@pytest.mark.filterwarnings("ignore:.*mixed_float16")
+@pytest.mark.parametrize("kind", ["paper", "tfa"])
+def test_networks_are_float32_whatever_keras_is_told(default_of_keras: None, kind: str, tmp_path: Path) -> None:
+    model = make(spectral_norm=kind).fit(frame(X))
+    assert {weight.dtype for weight in model.networks_.trained_weights} == {tf.float32}
+    if kind == "paper":
+        np.testing.assert_array_equal(model.anomaly_score(NEW_FRAME), fitted().anomaly_score(NEW_FRAME))
+    model.save(tmp_path / "model")
+    loaded = ALAD.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.anomaly_score(NEW_FRAME), model.anomaly_score(NEW_FRAME))
+    model.save_keras(tmp_path / "networks")
 
 
 # Thresholds -------------------------------------------------------------------------------------------------------
@@ -274,6 +354,7 @@ def test_own_networks_that_do_not_fit() -> None:
     for models, options, message in (
         (own(), {"architecture": TINY}, "Expected an architecture or networks. Received: both."),
         (own(features=4), {}, "Expected E from .* Received: from"),
+        (own(), {"latent_discriminator": False}, "without Dzz with latent_discriminator=False. Received: one."),
     ):
         with pytest.raises(SettingsError, match=message):
             make(**{"architecture": None, "networks": models, **options}).fit(X)
@@ -297,6 +378,13 @@ def test_save_and_load(tmp_path: Path) -> None:
     loaded.set_threshold(contamination=0.25)
     assert loaded.threshold_ == fitted().set_threshold(contamination=0.25).threshold_
     fitted().set_threshold(contamination=0.1)
+
+
+@pytest.mark.parametrize("name", ["../escaped", "a/b", "", "model", "manifest"])
+def test_documents_stay_in_the_folder(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SettingsError, match=f"names of documents that are file names.* Received: '{name}'."):
+        fitted().save(tmp_path / "model", {name: {}})
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("part", ["table", "seed", "settings", "threshold", "data"])

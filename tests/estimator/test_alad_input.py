@@ -6,6 +6,7 @@ import pickle
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.exceptions import NotFittedError
 from small_estimators import NEW, X, fitted, frame, make
@@ -65,6 +66,34 @@ def test_other_input_that_is_refused() -> None:
         make(batch_size=41).fit(X)
     with pytest.raises(NotFittedError):
         make().predict(X)
+
+
+def test_missing_cells_among_objects() -> None:
+    """They are NaN, as in columns of numbers."""
+    x = frame(NEW).astype(object)
+    x.iloc[4, 2], x.iloc[5, 0] = pd.NA, None
+    scores, valid = fitted().score_rows(x)
+    assert np.flatnonzero(~valid).tolist() == [4, 5]
+    np.testing.assert_array_equal(scores[valid], fitted().anomaly_score(frame(NEW))[valid])
+    with pytest.raises(DataError, match=r"to train on. Received: NaN in row 4 .*, column 'weight', and 1 more"):
+        make().fit(x)
+
+
+def test_dates_are_no_numbers() -> None:
+    days = pd.date_range("2024-01-01", periods=30)
+    for column, kind in (
+        (days, "datetime64"),
+        (days.tz_localize("UTC"), "datetime64"),
+        (days - days[0], "timedelta64"),
+    ):
+        with pytest.raises(
+            DataError, match=rf"Expected numbers. Received: {kind}\[.* in column 'count'. Encode or drop"
+        ):
+            fitted().predict(frame(NEW).assign(count=column))
+    with pytest.raises(DataError, match=r"Received: datetime64\[ns\]\."):
+        make().fit(np.full((9, 5), days[0].to_datetime64()))
+    with pytest.raises(DataError, match="Received: Timestamp.* in row 0, column 'count'"):
+        fitted().predict(frame(NEW).assign(count=pd.Series(days, dtype=object)))
 
 
 @pytest.mark.parametrize(

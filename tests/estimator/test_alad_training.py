@@ -66,8 +66,10 @@ def test_validation_as_a_share(eager: None) -> None:
     assert (model.n_samples_fit_, len(model.reference_scores_)) == (30, 10)
     with pytest.raises(SettingsError, match="share of X above 0 and below 1. Received: 1.5"):
         make().fit(X, validation=1.5)
-    with pytest.raises(SettingsError, match=r"Expected rows to train on .* Received: 40 rows, .* 0.98 "):
-        make().fit(X, validation=0.98)
+    for rows, share in ((X, 0.98), (X[:2], 0.5)):
+        message = rf"Expected at least 2 rows to train on .* Received: {len(rows)} rows, .* {share} "
+        with pytest.raises(SettingsError, match=message):
+            make(batch_size=1).fit(rows, validation=share)
 
 
 def test_tensorboard(tmp_path: Path) -> None:
@@ -111,7 +113,7 @@ def test_images_for_tensorboard(tmp_path: Path, eager: None, shape: Any) -> None
         np.testing.assert_allclose(picture, expected, atol=1.0)
 
 
-@pytest.mark.parametrize("shape", [(5,), (2, 2), (1, 5, 2), (5, 1, 1, 1)])
+@pytest.mark.parametrize("shape", [(5,), (2, 2), (1, 5, 2), (5, 1, 1, 1), (5.0, 1.0), (-5, -1)])
 def test_image_shapes_that_do_not_fit(shape: tuple[int, ...]) -> None:
     message = rf"Expected image_shape as .* of 5 features. Received: {re.escape(str(shape))}"
     with pytest.raises(SettingsError, match=message):
@@ -155,6 +157,34 @@ def test_warm_start_from_disk_and_on_other_rows(tmp_path: Path) -> None:
         model.fit(NEW[:, :4])
     with pytest.raises(ValueError, match="Expected an average of the weights on both sides"):
         model.set_params(ema_decay=None).fit(NEW)
+
+
+def test_a_state_of_an_earlier_fit_is_not_resumed() -> None:
+    model = make(epochs=1, warm_start=True).fit(X)
+    model.set_params(warm_start=False).fit(NEW)
+    assert not hasattr(model, "training_state_")
+    anew = model.set_params(warm_start=True).fit(X)
+    assert len(anew.history_["loss_d"]) == 1
+
+
+class Interrupted(tf.keras.callbacks.Callback):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_a_fit_that_fails_leaves_the_model_of_the_last_one(eager: None, warm_start: bool) -> None:
+    model = make(epochs=1, warm_start=warm_start).fit(X)
+    before, scores = dict(vars(model)), model.anomaly_score(NEW)
+    for rows, callback in ((X * 100.0 + 3.0, [Interrupted()]), (np.full((9, 3), np.nan), []), (X[:1], [])):
+        with pytest.raises((KeyboardInterrupt, ValueError)):
+            model.fit(rows, callbacks=callback)
+        assert vars(model) == before
+        np.testing.assert_array_equal(model.anomaly_score(NEW), scores)
+    unfitted = make()
+    with pytest.raises(KeyboardInterrupt):
+        unfitted.fit(X, callbacks=[Interrupted()])
+    assert not hasattr(unfitted, "networks_")
 
 
 def test_collapse_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:

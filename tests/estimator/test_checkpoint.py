@@ -214,6 +214,36 @@ def test_a_model_is_no_checkpoint(tmp_path: Path) -> None:
     assert (tmp_path / "model" / "manifest.json").read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"patience": np.int64(5)},
+        {"ema_decay": np.float32(0.9)},
+        {"jit": np.bool_(False)},
+        {"latent_discriminator": np.bool_(False)},
+        {"image_shape": tuple(np.array([1, 5]))},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_numbers_of_numpy_as_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: Options) -> None:
+    """In checkpoints, from which the same call resumes, and in model folders."""
+    model = make(**options)
+    with monkeypatch.context() as patch:
+        interrupted_at(patch, 5)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X, validation=NEW, checkpoint=tmp_path / "state")
+    assert model_folder.read(tmp_path / "state")[0]["log"]["step"] >= 5
+    model.fit(X, validation=NEW, checkpoint=tmp_path / "state").save(tmp_path / "model")
+    np.testing.assert_array_equal(ALAD.load(tmp_path / "model").anomaly_score(NEW), model.anomaly_score(NEW))
+
+
+def test_an_empty_folder_holds_no_checkpoint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    interrupted_at(monkeypatch, 5)
+    with pytest.raises(KeyboardInterrupt):
+        make().fit(X, checkpoint=tmp_path)
+    assert model_folder.is_model_folder(tmp_path)
+
+
 def test_one_is_stored_once_in_a_while(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A killed process loses no more than that interval; a diverged training leaves no checkpoint."""
     monkeypatch.setattr(checkpoint_module, "SECONDS", 0.0)

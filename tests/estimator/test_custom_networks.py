@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Callable
 
 import numpy as np
@@ -23,8 +24,9 @@ def test_those_that_fit() -> None:
 
 
 def test_copies() -> None:
-    models = own()
+    models, state = own(), random.getstate()
     copies = custom_networks.copies(models)
+    assert random.getstate() == state
     assert list(copies.models) == ["G", "E", "Dxz", "Dxx", "Dzz"]
     for name, model in models.items():
         for mine, theirs in zip(model.get_weights(), copies.models[name].get_weights()):

@@ -14,6 +14,7 @@ from command import run
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
+from alad_tf.columns.encoder import Encoder, TrainingCells
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.estimator.alad import ALAD
 from alad_tf.io import model_folder
@@ -54,6 +55,20 @@ def test_the_same_as_the_command(tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.predict(new), fitted().predict(new))
     shuffled = new[["ok", "weight", "color", "when", "size"]].assign(more=1)
     np.testing.assert_array_equal(loaded.anomaly_score(shuffled), fitted().anomaly_score(new))
+
+
+def test_a_model_of_the_command_is_fitted_again_with_its_preparation(tmp_path: Path) -> None:
+    """Scaling and impute are parameters of the loaded model; encoded features are scaled once."""
+    frame = rows(60).drop(columns="when")
+    frame.loc[3, "size"] = np.nan
+    frame.to_parquet(tmp_path / "train.parquet")
+    arguments = ["--model", tmp_path / "model", "--scaling", "minmax", "--impute", "--epochs", 1, "--seed", 3]
+    assert run("fit", tmp_path / "train.parquet", *arguments, "--validation", 0) == 0
+    loaded = ALAD.load(tmp_path / "model")
+    assert (loaded.scaling, loaded.impute) == ("minmax", True)
+    assert (loaded.scale_ == 1.0).all() and (loaded.center_ == 0.0).all()
+    again = clone(loaded).fit(pd.read_parquet(tmp_path / "train.parquet"))
+    np.testing.assert_array_equal(again.anomaly_score(frame), loaded.anomaly_score(frame))
 
 
 def test_folder_of_a_mixed_frame(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -123,10 +138,48 @@ def test_new_rows_and_copies() -> None:
     scores, valid = fitted().score_rows(bad)
     assert np.flatnonzero(~valid).tolist() == [4]
     np.testing.assert_array_equal(scores[valid], expected[valid])
-    with pytest.raises(DataError, match="NaN in row 4"):
-        fitted().anomaly_score(bad)
+    with pytest.raises(DataError, match="finite numbers to score. Received: infinity in row 0 .*, column 'size'"):
+        fitted().anomaly_score(new.assign(size=1e300))
     with pytest.raises(DataError, match="columns color"):
         fitted().anomaly_score(new.drop(columns="color"))
+
+
+def test_arrays_are_rows_of_the_columns() -> None:
+    """An array has no names: it is taken for the columns in their order if all of them are numbers."""
+    frame = rows(60)[["size", "weight"]] * 100.0
+    model = ALAD(epochs=1, random_state=3, verbose=0, jit=False).fit(TrainingCells(*Encoder.fit(frame)))
+    expected = model.anomaly_score(frame)
+    for array in (frame.to_numpy(), frame.to_numpy().tolist()):
+        np.testing.assert_array_equal(model.anomaly_score(array), expected)
+        np.testing.assert_array_equal(model.score_rows(array)[0], expected)
+        np.testing.assert_array_equal(model.reconstruct(array), model.reconstruct(frame))
+        pd.testing.assert_frame_equal(model.explain(array), model.explain(frame))
+    held_out = clone(model).fit(TrainingCells(*Encoder.fit(frame)), validation=frame.to_numpy())
+    np.testing.assert_array_equal(held_out.reference_scores_, np.sort(expected))
+    with pytest.raises(DataError, match=r"frame with the columns size, weight. Received: an array of shape \[60, 1\]."):
+        model.predict(frame.to_numpy()[:, :1])
+
+
+@pytest.mark.parametrize("method", ["predict", "score_rows", "reconstruct", "explain", "plot_scores", "calibrate"])
+def test_arrays_are_refused_where_columns_are_no_numbers(method: str) -> None:
+    with pytest.raises(DataError, match="frame with the columns size, weight, color, ok, when. Received: an array"):
+        getattr(fitted(), method)(np.zeros((3, fitted().n_features_in_)))
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "reason"),
+    [("color", None, "missing: color"), ("weight", -np.inf, "infinite: weight"), ("size", np.nan, "missing: size")],
+)
+def test_cells_that_are_missing_or_infinite_are_named(column: str, cell: object, reason: str) -> None:
+    """By the position of the row and the column of the frame, not by a feature."""
+    bad = rows(30, seed=1).astype({"color": object}).set_index(np.arange(100, 130))
+    bad.loc[[104, 110], column] = cell
+    message = rf"Expected rows without .* to {{}}. Received: row 4 \(of 0 to 29\) with {reason}, and 1 more such rows\."
+    for method, purpose in (("predict", "score"), ("reconstruct", "reconstruct"), ("explain", "explain")):
+        with pytest.raises(DataError, match=message.format(purpose)):
+            getattr(fitted(), method)(bad)
+    with pytest.raises(DataError, match=message.format("validate on")):
+        clone(fitted()).fit(rows(120), validation=bad)
 
 
 def test_explanations_name_columns_and_cells() -> None:
@@ -169,6 +222,8 @@ def test_old_name_of_the_score() -> None:
     with pytest.warns(FutureWarning, match="score_name"):
         model = ALAD(score="l1")  # type: ignore[call-arg]
     assert model.score_name == "l1" and "score" not in model.get_params() and callable(model.score)
+    with pytest.raises(SettingsError, match="Expected score_name or score, its old name. Received: both."):
+        ALAD(score="l1", score_name="l2")  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="unexpected keyword argument 'scor'"):
         ALAD(scor="l1")  # type: ignore[call-arg]
 

@@ -37,6 +37,8 @@ def test_the_first_text_is_named() -> None:
     assert validation.first_text(frame) == "'tall' in row 'b', column 'height'"
     assert validation.first_text(frame[["age"]]) is None
     assert validation.first_text(X) is None
+    doubled = frame.set_axis(["age", "age"], axis=1)
+    assert validation.first_text(doubled) == "'tall' in row 'b', column 'age'"
 
 
 def test_constant_features_are_named() -> None:

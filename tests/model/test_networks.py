@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from importlib import import_module
 from pkgutil import iter_modules
@@ -246,6 +247,13 @@ def test_seed_governs_every_initial_value(kind: str | None) -> None:
         if "kernel" in weight.name or "sn_u" in weight.name
     }
     assert {name for name, same in other.items() if not same} == drawn
+
+
+@pytest.mark.parametrize("kind", ["paper", "tfa", None])
+def test_the_random_numbers_of_python_are_left_alone(kind: str | None) -> None:
+    before = random.getstate()
+    networks.build(TINY, spectral_norm=kind)
+    assert random.getstate() == before
 
 
 def test_kernels_and_dropout_masks_of_one_network_are_drawn_apart() -> None:

@@ -34,9 +34,9 @@ def test_scores_are_the_estimators(trained: Path) -> None:
     pd.testing.assert_frame_equal(scored[list(rows)], rows.astype({"id": str}), check_exact=True)
     assert scored["row"].tolist() == list(range(1, 41))
     close = of_estimator(model.estimator, x)[model.estimator.score_name]
-    np.testing.assert_allclose(scored["score"], model.estimator.anomaly_score(x), rtol=0.0, atol=close)
-    assert np.array_equal(scored["p_value"], model.estimator.p_value(x))
-    assert np.array_equal(scored["is_anomaly"], model.estimator.predict(x) == -1)
+    np.testing.assert_allclose(scored["score"], model.estimator.anomaly_score(rows), rtol=0.0, atol=close)
+    assert np.array_equal(scored["p_value"], model.estimator.p_value(rows))
+    assert np.array_equal(scored["is_anomaly"], model.estimator.predict(rows) == -1)
     assert scored["is_valid"].all()
 
 
