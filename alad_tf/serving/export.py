@@ -130,7 +130,10 @@ def _description(source: Source, signatures: Document, name: str, version: int) 
 
 
 def _columns(prepared: Document | None) -> list[Document] | None:
-    """Inputs of the signature `raw`; `argument` is an input's name in `tf.saved_model.load`."""
+    """Inputs of the signature `raw`; `argument` is an input's name in `tf.saved_model.load`.
+
+    A column of true and false has the categories True and False, whatever the spelling in files.
+    """
     if prepared is None:
         return None
     categorical = prepared["categorical"]
@@ -142,6 +145,7 @@ def _columns(prepared: Document | None) -> list[Document] | None:
             "argument": argument(place),
             "missing_allowed": prepared["impute"],
             **({"categories": known[name]["values"]} if name in known else {}),
+            **({"boolean": True} if name in prepared.get("booleans", ()) else {}),
         }
         for place, (name, kind) in enumerate(column_types(prepared).items())
     ]

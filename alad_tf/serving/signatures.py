@@ -35,8 +35,8 @@ class Detector:
         center, scale: float64 arrays with the shape of a row x.
         references: reference points of the score "neighbours", [m, 2 d] float32; None for the other scores.
         usual: scale of the differences in explanations; None: absolute differences.
-        preprocessing: document of the preprocessing from columns to x (`preprocessing.to_document`), with the key
-            "impute" of `Columns`; None: the model takes x itself.
+        preprocessing: document of the preprocessing from columns to x (`preprocessing.to_document`), with the keys
+            "impute" and "booleans" of `Columns`; None: the model takes x itself.
         blocks: features of x of each categorical column.
         unseen_score: added to A(x) for each category that training did not have: the largest score of a training row.
 
