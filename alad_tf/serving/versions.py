@@ -6,14 +6,14 @@ import os
 from pathlib import Path
 
 from alad_tf.errors import DataError, SettingsError
-from alad_tf.io import atomic, manifest
+from alad_tf.io import atomic, manifest, model_folder
 from alad_tf.typing import Document
 
 KIND = "alad_tf export"
 FORMAT = 1  # raise it when older versions could misread an export
 LARGEST_VERSION = 2**63 - 1  # TensorFlow Serving reads versions as int64
 EXTRA = "assets.extra"  # folder ignored by TensorFlow
-DESCRIPTION = f"{EXTRA}/alad.json"
+DESCRIPTION = model_folder.EXPORTED
 WARM_UP = f"{EXTRA}/tf_serving_warmup_requests"
 MANIFEST = f"{EXTRA}/manifest.json"
 
