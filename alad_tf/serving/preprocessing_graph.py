@@ -7,6 +7,7 @@ import tensorflow as tf
 from sklearn.compose import ColumnTransformer
 
 from alad_tf.columns import preprocessing
+from alad_tf.errors import SettingsError, quoted
 from alad_tf.typing import Document
 
 Tensors = dict[str, tf.Tensor]
@@ -21,6 +22,20 @@ def transformer(prepared: Document) -> ColumnTransformer:
 def argument(position: int) -> str:
     """Name of a column in the graph, where its own name may not be valid."""
     return f"column_{position}"
+
+
+def require_utf_8(prepared: Document) -> None:
+    """Refuse a column or a category with a lone surrogate, which a graph cannot hold.
+
+    Raises:
+        SettingsError: there is one.
+    """
+    categories = [text for found in prepared["categorical"].get("categories", ()) for text in found["values"]]
+    for text in (*prepared["columns"], *categories):
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise SettingsError(f"Expected columns and categories in UTF-8. Received: {quoted(text)}.") from error
 
 
 def column_types(prepared: Document) -> dict[str, tf.DType]:
