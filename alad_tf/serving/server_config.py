@@ -40,7 +40,7 @@ def write(
 
     Raises:
         DataError: there is no model with a version.
-        SettingsError: a number below 1, a name that is not in UTF-8, a model folder for the files, or other files there.
+        SettingsError: a number below 1, a name that is not in UTF-8, a model folder for them, or other files there.
     """
     for what, number in {"max_batch": max_batch, "threads": threads}.items():
         if number < 1:
