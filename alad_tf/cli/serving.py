@@ -98,11 +98,18 @@ alad serve-config served config --served-from /models --max-batch 4096
 @option("--served-from", click.STRING, "PATH", "path of BASE on the server", show_default="the same path")
 @option("--max-batch", POSITIVE, "N", "maximum number of rows in a merged batch", default=1024, show_default=True)
 @option("--threads", POSITIVE, "N", "batches processed at a time", default=4, show_default=True)
-def serve_config(base: Path, output: Path, served_from: str | None, max_batch: int, threads: int) -> None:
+@flag("--overwrite", "replace files with other content")
+def serve_config(
+    base: Path, output: Path, served_from: str | None, max_batch: int, threads: int, overwrite: bool
+) -> None:
     """Write configuration files of tensorflow_model_server for exported models."""
     from alad_tf.serving import server_config
 
-    say(server_config.write(base, output, served_from=served_from, max_batch=max_batch, threads=threads))
+    say(
+        server_config.write(
+            base, output, served_from=served_from, max_batch=max_batch, threads=threads, overwrite=overwrite
+        )
+    )
 
 
 @click.command(

@@ -48,17 +48,17 @@ class RunProcess:
     def __init__(self, dataset: str, data_dir: Path | None) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, data_dir), daemon=True)
-        resource_tracker.ensure_running()  # else the first process starts it, which unblocks SIGINT again
-        signal.pthread_sigmask(signal.SIG_BLOCK, LEFT_TO_PARENT)  # inherited by the process
-        try:
-            threads = dict.fromkeys(THREAD_VARIABLES, str(PROTOCOLS[dataset].threads))
-            with environment(
-                {**threads, _tensorflow_log.VARIABLE: _tensorflow_log.CHOSEN or _tensorflow_log.EVERYTHING}
-            ):
-                self.process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, LEFT_TO_PARENT)
+        self.process = context.Process(target=_serve, args=(theirs, data_dir, os.getcwd()), daemon=True)
+        threads = dict.fromkeys(THREAD_VARIABLES, str(PROTOCOLS[dataset].threads))
+        log = {_tensorflow_log.VARIABLE: _tensorflow_log.CHOSEN or _tensorflow_log.EVERYTHING}
+        with _no_modules_of_current_folder():
+            resource_tracker.ensure_running()  # else the first process starts it, which unblocks SIGINT again
+            signal.pthread_sigmask(signal.SIG_BLOCK, LEFT_TO_PARENT)  # inherited by the process
+            try:
+                with environment({**threads, **log}):
+                    self.process.start()
+            finally:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, LEFT_TO_PARENT)
         theirs.close()
 
     def begin(self, name: str, settings: AnySettings, seed: int, run_dir: Path) -> None:
@@ -80,8 +80,12 @@ class RunProcess:
         self.process.join()
 
 
-def _serve(pipe: Connection, data_dir: Path | None) -> None:
-    """Main function of a process: do the runs that are received until the other end of the pipe is closed."""
+def _serve(pipe: Connection, data_dir: Path | None, folder: str) -> None:
+    """Main function of a process: do the runs that are received until the other end of the pipe is closed.
+
+    Relative paths are below `folder`.
+    """
+    os.chdir(folder)
     with suppress(EOFError, ConnectionError):
         while True:
             name, settings, seed, run_dir = pipe.recv()
@@ -152,6 +156,23 @@ def _warnings_handed_to(say: Callable[[WarningMessage], None]) -> Iterator[None]
         yield
     finally:
         logger.handlers, logger.propagate = handlers, propagate
+
+
+@contextmanager
+def _no_modules_of_current_folder() -> Iterator[None]:
+    """Keep Python processes started meanwhile from importing modules of the current folder, which `python -c` does.
+
+    Python has an environment variable for this from 3.11 on. Earlier ones get its standard library as current folder.
+    """
+    here = os.open(".", os.O_RDONLY)
+    try:
+        with environment({"PYTHONSAFEPATH": "1"}):
+            if sys.version_info < (3, 11):
+                os.chdir(os.path.dirname(os.__file__))
+            yield
+    finally:
+        os.fchdir(here)
+        os.close(here)
 
 
 @contextmanager

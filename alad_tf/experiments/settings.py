@@ -172,6 +172,10 @@ class Settings(SharedOptions, Ablation):
         self._require("strategy", STRATEGIES)
         self._require("precision", PRECISIONS)
         self._require("dynamics", DYNAMICS)
+        if type(self.latent_discriminator) is not bool:
+            raise SettingsError(
+                f"Expected latent_discriminator True or False. Received: {self.latent_discriminator!r}."
+            )
         if self.dynamics and (self.strategy or self.table.ge_steps > 1):
             other = self.strategy or f"{self.table.ge_steps} updates of G and E in a step"
             raise SettingsError(

@@ -15,6 +15,7 @@ KIND = "alad_tf model folder"
 FORMAT = 2  # of new folders; raise it when older versions could misread a folder
 READ = (1, FORMAT)
 MANIFEST = "manifest.json"
+EXPORTED = "assets.extra/alad.json"  # description of a version written by `alad export`
 
 
 def write(folder: Path, documents: Document, arrays: dict[str, dict[str, np.ndarray]]) -> None:
@@ -87,16 +88,22 @@ def is_model_folder(folder: Path) -> bool:
 def require_outside(output: Path) -> None:
     """Check that an output is neither a model folder nor in one, which any further file would make unreadable.
 
+    The same holds of a version written by `alad export`, which never changes.
+
     Raises:
         SettingsError: it is.
     """
-    path = output.resolve()
-    inside = [folder for folder in (path, *path.parents) if is_model_folder(folder)]
-    if inside:
-        raise SettingsError(
-            f"Expected an output outside the model folder {inside[0]}, where it would damage the model. "
-            f"Received: {output}."
-        )
+    path = Path(os.path.realpath(output))  # unlike resolve(), for loops of links too
+    for folder in (path, *path.parents):
+        if is_model_folder(folder):
+            raise SettingsError(
+                f"Expected an output outside the model folder {folder}, where it would damage the model. "
+                f"Received: {output}."
+            )
+        if os.path.isfile(folder / EXPORTED):
+            raise SettingsError(
+                f"Expected an output outside the exported version {folder}, which never changes. Received: {output}."
+            )
 
 
 def require_replaceable(folder: Path) -> None:

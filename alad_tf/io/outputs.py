@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,9 +50,10 @@ def require_new(output: Path, overwrite: bool, *inputs: Path | None) -> None:
 
 
 def _is_inside(output: Path, folder: Path) -> bool:
-    return folder.resolve() in output.resolve().parents
+    return Path(os.path.realpath(folder)) in Path(os.path.realpath(output)).parents
 
 
 def _is_same(one: Path, other: Path) -> bool:
     """Whether two paths name one file, also through symbolic or hard links."""
-    return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
+    same = os.path.realpath(one) == os.path.realpath(other)
+    return same or (one.exists() and other.exists() and one.samefile(other))

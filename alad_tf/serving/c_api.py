@@ -1,7 +1,7 @@
 """Loads a SavedModel as TensorFlow Serving does: with TensorFlow's C++ loader, through the C API, without Python's.
 
 It uses the library of the installed package `tensorflow`, which is not imported. XLA is off, as in TensorFlow Serving.
-`python -m alad_tf.serving.c_api FOLDER` answers pickled requests from standard input, see `answers`.
+`answers` loads it in a separate process, which reads pickled requests from standard input.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import NamedTuple, Union
 import numpy as np
 import numpy.typing as npt
 
-from alad_tf.errors import AladError, DataError
+from alad_tf.errors import AladError, DataError, one_line, visible
 from alad_tf.paths import ROOT
 from alad_tf.typing import Arrays
 
@@ -30,6 +30,13 @@ STRING = 7
 TSTRING_BYTES = 24  # size of TF_TString
 Requests = list[tuple[str, Arrays]]
 Value = Union[int, bytes]  # of a field of a protocol-buffer message
+CHILD = """
+import sys
+sys.path[:] = filter(None, sys.path)  # without the current folder, whose modules would be imported first
+from alad_tf.serving import c_api
+c_api.main(sys.argv[1])
+"""
+BAD_PICKLE = (AttributeError, EOFError, ImportError, IndexError, KeyError, ValueError, pickle.UnpicklingError)
 
 
 class Tensor(NamedTuple):
@@ -149,7 +156,7 @@ def answers(folder: Path, requests: Requests) -> list[Arrays]:
     """
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
-        [sys.executable, "-m", "alad_tf.serving.c_api", str(folder)],
+        [sys.executable, "-c", CHILD, str(folder)],
         input=pickle.dumps(requests),
         env={**os.environ, "PYTHONPATH": path.rstrip(os.pathsep), "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
@@ -157,13 +164,17 @@ def answers(folder: Path, requests: Requests) -> list[Arrays]:
     if done.returncode:
         lines = done.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]
         raise AladError(f"Expected answers of the C++ loader. Received: exit code {done.returncode}, {lines[-1]}.")
-    answered: list[Arrays] | str = pickle.loads(done.stdout)
+    try:
+        answered: list[Arrays] | str = pickle.loads(done.stdout)
+    except BAD_PICKLE as error:
+        raise AladError(f"Expected answers of the C++ loader. Received: {visible(one_line(error))}.") from error
     if isinstance(answered, str):
         raise DataError(answered)
     return answered
 
 
-def _main(folder: str) -> None:
+def main(folder: str) -> None:
+    """Main function of the separate process: write the outputs, or the message of a DataError, to standard output."""
     try:
         model = SavedModel(folder)
         requests: Requests = pickle.load(sys.stdin.buffer)
@@ -322,7 +333,3 @@ def _read_varint(message: bytes, position: int) -> tuple[int, int]:
         number, shift, position = number | (byte & 0x7F) << shift, shift + 7, position + 1
         if not byte & 0x80:
             return number, position
-
-
-if __name__ == "__main__":
-    _main(sys.argv[1])

@@ -7,48 +7,63 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import os
+import socket
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from http.client import HTTPException, HTTPResponse
+from contextlib import suppress
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from numbers import Integral, Real
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import numpy as np
 import numpy.typing as npt
 
-from alad_tf.errors import AladError, DataError, SettingsError, one_line
+from alad_tf.errors import AladError, DataError, SettingsError, listed, one_line, quoted, shown, visible
 from alad_tf.io import manifest
 from alad_tf.typing import Arrays, Document
 
-MOST_BYTES = 1 << 26  # size limit of a response, unless 200 times the size of its request is more
+MOST_BYTES = 1 << 20  # size limit of a response, besides its numbers
+NUMBER_BYTES = 128  # size limit of a number in a response, with its indentation
+MOST_SECONDS = 86_400.0
+CELLS: dict[str, tuple[type, ...]] = {  # type of an output -> types of its cells in JSON
+    "bool": (bool,),
+    "float32": (int, float),
+    "float64": (int, float),
+    "int32": (int,),
+    "int64": (int,),
+    "uint8": (int,),
+}
 
 
 class RestClient:
     """Client for a model over HTTP.
 
-    A call never takes much longer than `seconds`, follows no redirects, and reads at most 64 MB or 200 times the size
-    of the request, whichever is more.
+    A call never takes much longer than `seconds`, follows no redirects, and reads at most 1 MiB and 128 bytes for each
+    number that its rows have in the outputs.
 
     Args:
-        url: URL of the server, http or https, such as http://localhost:8501.
+        url: URL of the server, http or https, such as http://localhost:8501; without user, query and fragment.
         description: alad.json of a version (in its folder assets.extra), as a mapping or as a path.
         version: version to use; None: the newest on the server.
-        seconds: time limit of a call, from the first byte sent to the last byte received.
+        seconds: time limit of a call, from the first byte sent to the last byte received; at most a day.
 
     Raises:
-        SettingsError: a URL without a host, or with another scheme.
-        DataError: a description that cannot be read.
+        SettingsError: a URL without a host, or with another scheme; a version or a time limit that is none.
+        DataError: a description that cannot be read, or of something else.
     """
 
     def __init__(
         self, url: str, description: Document | Path | str, version: int | None = None, seconds: float = 10.0
     ) -> None:
-        self._description, self._seconds = _read(description), seconds
-        place = "" if version is None else f"/versions/{version}"
-        self._url = f"{_server(url)}/v1/models/{quote(str(self._description['name']), safe='')}{place}:predict"
+        self._description, self._seconds = _read(description), _time_limit(seconds)
+        place = "" if version is None else f"/versions/{_version(version)}"
+        self._url = f"{_server(url)}/v1/models/{quote(self._description['name'], safe='')}{place}:predict"
 
     def __call__(self, inputs: Mapping[str, npt.ArrayLike], signature: str = "serving_default") -> Arrays:
         """Return the outputs of a signature by name, a row for each row of the inputs.
@@ -60,27 +75,28 @@ class RestClient:
         arrays = checked(inputs, self._description, signature)
         content = {name: _plain(array) for name, array in arrays.items()}
         body = json.dumps({"signature_name": signature, "inputs": content}).encode()
-        rows = len(next(iter(arrays.values())))
+        rows, wanted = len(next(iter(arrays.values()))), self._description["signatures"][signature]["outputs"]
+        numbers = rows * sum(math.prod(tensor["shape"][1:]) for tensor in wanted.values())
         try:
-            outputs = json.loads(self._post(body), parse_constant=_refuse)["outputs"]
-            return _outputs(outputs, self._description["signatures"][signature]["outputs"], rows)
-        except (KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
+            outputs = json.loads(self._post(body, MOST_BYTES + NUMBER_BYTES * numbers), parse_constant=_refuse)
+            return _outputs(outputs["outputs"], wanted, rows)
+        except (KeyError, MemoryError, OverflowError, RecursionError, TypeError, ValueError) as error:
             raise AladError(
-                f"Expected outputs of {signature} from {self._url}. Received: {one_line(error)}."
+                f"Expected outputs of {signature} from {self._url}. Received: {visible(one_line(error))}."
             ) from error
 
-    def _post(self, body: bytes) -> bytes:
-        """Send a request and return the content of the response.
+    def _post(self, body: bytes, most: int) -> bytes:
+        """Send a request and return the content of the response, of at most `most` bytes.
 
         The exchange runs in a separate thread, because a socket timeout does not end a response that arrives byte by
         byte.
         """
-        exchange = _Exchange(self._url, body, self._seconds)
+        exchange = _Exchange(self._url, body, self._seconds, most)
         thread = threading.Thread(target=exchange.run, daemon=True)
         thread.start()
         thread.join(self._seconds)
         if thread.is_alive():
-            exchange.abandoned = True
+            exchange.abandon()
             raise AladError(f"Expected a response from {self._url} within {self._seconds:g} seconds. Received: none.")
         if isinstance(exchange.outcome, bytes):
             return exchange.outcome
@@ -88,7 +104,7 @@ class RestClient:
             code, reason = exchange.outcome.code, exchange.reason
             raise AladError(f"Expected a response from {self._url}. Received: {code}, {reason}.") from exchange.outcome
         raise AladError(
-            f"Expected a response from {self._url}. Received: {one_line(exchange.outcome)}."
+            f"Expected a response from {self._url}. Received: {visible(one_line(exchange.outcome))}."
         ) from exchange.outcome
 
 
@@ -102,10 +118,11 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 class _Exchange:
     """A request and its response: `outcome` is the content or the exception."""
 
-    def __init__(self, url: str, body: bytes, seconds: float) -> None:
+    def __init__(self, url: str, body: bytes, seconds: float, most: int) -> None:
         self._request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-        self._seconds, self._most = seconds, max(MOST_BYTES, 200 * len(body))
-        self.abandoned = False
+        self._seconds, self._most = seconds, most
+        self._abandoned = False
+        self._socket: socket.socket | None = None
         self.reason = ""
         self.outcome: bytes | Exception = AladError("no response")
 
@@ -113,17 +130,39 @@ class _Exchange:
         """Send the request and store the outcome."""
         try:
             # A new opener: urlopen keeps the proxies of its first call for the whole process.
-            with urllib.request.build_opener(_NoRedirect).open(self._request, timeout=self._seconds) as response:
+            opener = urllib.request.build_opener(_NoRedirect, _Http(self), _Https(self))
+            with opener.open(self._request, timeout=self._seconds) as response:
                 self.outcome = self._content(response, self._most)
         except urllib.error.HTTPError as error:
             self.reason = self._reason(error)
             self.outcome = error
-        except (HTTPException, OSError, ValueError) as error:
+        except (HTTPException, MemoryError, OSError, ValueError) as error:
             self.outcome = error
+        finally:
+            self._close()
+
+    def connected(self, connection: socket.socket) -> None:
+        """Keep the socket of the connection for `abandon`."""
+        self._socket = connection
+        if self._abandoned:
+            raise TimeoutError("a connection that came too late")
+
+    def abandon(self) -> None:
+        """End the exchange from another thread, also while it reads headers that never end."""
+        self._abandoned = True
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _close(self) -> None:
+        """Close the socket, which an error and its traceback keep open."""
+        descriptor = -1 if self._socket is None else self._socket.detach()
+        if descriptor >= 0:
+            socket.close(descriptor)
 
     def _content(self, response: HTTPResponse | urllib.error.HTTPError, most: int) -> bytes:
         content = bytearray()
-        while not self.abandoned:
+        while not self._abandoned:
             block = response.read1(1 << 16)
             if not block and response.length:
                 raise ValueError("a truncated response")
@@ -140,7 +179,39 @@ class _Exchange:
             said = json.loads(self._content(error, most=1 << 16))["error"]
         except (HTTPException, KeyError, OSError, RecursionError, TypeError, ValueError):
             said = error.reason
-        return " ".join(str(said).split())[:500] or "no reason"
+        return visible(" ".join(str(said).split())[:500]) or "no reason"
+
+
+class _KeepsSocket(urllib.request.AbstractHTTPHandler):
+    """Hands the socket of each connection to an exchange."""
+
+    def __init__(self, exchange: _Exchange) -> None:
+        super().__init__()
+        self._exchange = exchange
+
+    def do_open(self, http_class: Any, req: urllib.request.Request, **http_conn_args: Any) -> HTTPResponse:
+        """Send a request, as the class of the standard library does."""
+
+        def kept(host: str, **options: Any) -> HTTPConnection:
+            connection: HTTPConnection = http_class(host, **options)
+            connect = connection.connect
+
+            def connect_and_keep() -> None:
+                connect()
+                self._exchange.connected(connection.sock)
+
+            connection.connect = connect_and_keep  # type: ignore[method-assign]
+            return connection
+
+        return super().do_open(kept, req, **http_conn_args)
+
+
+class _Http(_KeepsSocket, urllib.request.HTTPHandler):
+    pass
+
+
+class _Https(_KeepsSocket, urllib.request.HTTPSHandler):
+    pass
 
 
 class GrpcClient:
@@ -154,6 +225,7 @@ class GrpcClient:
 
     Raises:
         AladError: the extra is not installed.
+        SettingsError, DataError: as `RestClient`.
     """
 
     def __init__(
@@ -168,7 +240,8 @@ class GrpcClient:
             from tensorflow_serving.apis import prediction_service_pb2_grpc
         except ImportError as error:
             raise AladError("Expected grpc and tensorflow_serving. Install the extra: pip install .[grpc]") from error
-        self._description, self._version, self._seconds = _read(description), version, seconds
+        self._description, self._seconds = _read(description), _time_limit(seconds)
+        self._version = None if version is None else _version(version)
         self._target, self._fault = target, grpc.RpcError
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(grpc.insecure_channel(target))
 
@@ -184,16 +257,20 @@ class GrpcClient:
         arrays = checked(inputs, self._description, signature)
         for name, array in arrays.items():
             request.inputs[name].CopyFrom(tf.make_tensor_proto(array))
-        rows = len(next(iter(arrays.values())))
+        rows, wanted = len(next(iter(arrays.values()))), self._description["signatures"][signature]["outputs"]
         try:
             response = self._stub.Predict(request, timeout=self._seconds)
-            outputs = {name: tf.make_ndarray(tensor) for name, tensor in response.outputs.items()}
-            return _outputs(outputs, self._description["signatures"][signature]["outputs"], rows)
+            tensors = {name: tensor for name, tensor in response.outputs.items() if name in wanted}
+            for name, tensor in tensors.items():  # before memory is allocated: one value may stand for all cells
+                if [dim.size for dim in tensor.tensor_shape.dim] != [rows, *wanted[name]["shape"][1:]]:
+                    raise ValueError(f"{name} of another shape")
+            return _outputs({name: tf.make_ndarray(tensor) for name, tensor in tensors.items()}, wanted, rows)
         except self._fault as error:
-            raise AladError(f"Expected a response from {self._target}. Received: {error.details()}.") from error
-        except (KeyError, TypeError, ValueError) as error:
+            reason = visible(error.details())
+            raise AladError(f"Expected a response from {self._target}. Received: {reason}.") from error
+        except (KeyError, MemoryError, TypeError, ValueError) as error:
             raise AladError(
-                f"Expected outputs of {signature} from {self._target}. Received: {one_line(error)}."
+                f"Expected outputs of {signature} from {self._target}. Received: {visible(one_line(error))}."
             ) from error
 
 
@@ -204,14 +281,11 @@ def checked(inputs: Mapping[str, npt.ArrayLike], description: Document, signatur
         DataError: unknown signature, other input names, another shape or type, or different numbers of rows.
     """
     if signature not in description["signatures"]:
-        known = ", ".join(description["signatures"])
-        raise DataError(f"Expected a signature of the model. Received: {signature!r}. Allowed: {known}.")
+        known = listed(description["signatures"])
+        raise DataError(f"Expected a signature of the model. Received: {quoted(signature)}. Allowed: {known}.")
     wanted = description["signatures"][signature]["inputs"]
     if set(inputs) != set(wanted):
-        raise DataError(
-            f"Expected the inputs {', '.join(wanted)} of {signature}. Received: "
-            f"{', '.join(map(str, inputs)) or 'none'}."
-        )
+        raise DataError(f"Expected the inputs {listed(wanted)} of {signature}. Received: {listed(inputs) or 'none'}.")
     arrays = {name: _array(name, inputs[name], tensor) for name, tensor in wanted.items()}
     rows = {name: len(array) for name, array in arrays.items()}
     if len(set(rows.values())) > 1:
@@ -220,17 +294,29 @@ def checked(inputs: Mapping[str, npt.ArrayLike], description: Document, signatur
 
 
 def _array(name: str, values: npt.ArrayLike, tensor: Document) -> np.ndarray:
+    kind = tensor["type"]
     try:
-        array: np.ndarray = np.asarray(values, object if tensor["type"] == "string" else tensor["type"])
-    except (TypeError, ValueError) as error:
-        raise DataError(f"Expected {name} of type {tensor['type']}. Received: {error}.") from error
+        found: np.ndarray = np.asarray(values, object if kind == "string" else None)
+        if found.dtype.kind in "cmM":
+            raise ValueError(f"cells of type {found.dtype}")
+        with np.errstate(over="ignore"):  # infinite: the row is not valid
+            array: np.ndarray = found.astype(object if kind == "string" else kind)
+        if array.dtype.kind in "iu" and not np.array_equal(array, found):
+            raise ValueError("numbers beyond that type")
+    except (OverflowError, TypeError, ValueError) as error:
+        raise DataError(f"Expected {quoted(name)} of type {kind}. Received: {shown(visible(error))}.") from error
     shape = tensor["shape"]
     if array.ndim != len(shape) or any(size not in (None, found) for size, found in zip(shape, array.shape)):
         sizes = ["rows" if size is None else size for size in shape]
-        raise DataError(f"Expected {name} of shape {sizes}. Received: {list(array.shape)}.")
-    if tensor["type"] == "string" and not all(isinstance(cell, (str, bytes)) for cell in array.ravel()):
-        raise DataError(f"Expected text in {name}; a missing cell is ''. Received: other cells.")
+        raise DataError(f"Expected {quoted(name)} of shape {sizes}. Received: {list(array.shape)}.")
+    if kind == "string" and not all(map(_is_text, array.ravel())):
+        raise DataError(f"Expected text in {quoted(name)}; a missing cell is ''. Received: other cells.")
     return array
+
+
+def _is_text(cell: object) -> bool:
+    """Whether a cell is bytes, or text that UTF-8 can hold."""
+    return isinstance(cell, bytes) or (isinstance(cell, str) and cell.encode(errors="replace").decode() == cell)
 
 
 def _plain(array: np.ndarray) -> list[object]:
@@ -242,28 +328,69 @@ def _plain(array: np.ndarray) -> list[object]:
 
 
 def _read(description: Document | Path | str) -> Document:
-    if isinstance(description, Mapping):
-        return description
-    try:
-        return manifest.read_object(Path(os.path.realpath(description)))
-    except (OSError, DataError) as error:
-        raise DataError(f"Expected the description of an export in {description}. Received: {error}.") from error
+    content, where = description, "a mapping"
+    if not isinstance(content, Mapping):
+        try:
+            content, where = manifest.read_object(Path(os.path.realpath(content))), str(description)
+        except (OSError, TypeError, ValueError) as error:
+            raise DataError(f"Expected the description of an export in {description}. Received: {error}.") from error
+    signatures = content.get("signatures")
+    if (
+        not isinstance(content.get("name"), str)
+        or not isinstance(signatures, Mapping)
+        or not all(_is_signature(signature) for signature in signatures.values())
+    ):
+        raise DataError(f"Expected the description of an export, alad.json. Received: {where}, without its signatures.")
+    return content
+
+
+def _is_signature(value: object) -> bool:
+    sides = [value.get("inputs"), value.get("outputs")] if isinstance(value, Mapping) else [None]
+    return all(isinstance(side, Mapping) and side and all(map(_is_tensor, side.values())) for side in sides)
+
+
+def _is_tensor(value: object) -> bool:
+    """Whether a value tells the type and the shape of a tensor with a row for each row of the inputs."""
+    shape = value.get("shape") if isinstance(value, Mapping) else None
+    if not isinstance(value, Mapping) or value.get("type") not in (*CELLS, "string") or not isinstance(shape, list):
+        return False
+    return shape[:1] == [None] and all(type(size) is int and size >= 0 for size in shape[1:])
 
 
 def _server(url: str) -> str:
     """The URL of a server without a trailing slash."""
+    known = isinstance(url, str) and not any(sign.isspace() or not sign.isprintable() or sign in "?#" for sign in url)
     try:
         parts = urlsplit(url)
         _ = parts.port  # parsed lazily
-        known = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
+        known = known and parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
+    except (AttributeError, TypeError, ValueError):
         known = False
-    if not known or any(character.isspace() or not character.isprintable() for character in url):
-        raise SettingsError(f"Expected the URL of a server, such as http://localhost:8501. Received: {url!r}.")
+    if not known:
+        received = "one with a user name" if "@" in str(url) else quoted(url)  # there may be a password
+        raise SettingsError(
+            f"Expected the URL of a server, such as http://localhost:8501. Received: {received}. Allowed: http and "
+            "https, without user, query and fragment."
+        )
     return url.rstrip("/")
 
 
-def _outputs(outputs: npt.ArrayLike | Mapping[str, npt.ArrayLike], wanted: Document, rows: int) -> Arrays:
+def _version(version: int) -> int:
+    if not isinstance(version, Integral) or isinstance(version, bool) or not 0 <= version < 2**63:
+        raise SettingsError(f"Expected a version of the model, a whole number. Received: {quoted(version)}.")
+    return int(version)
+
+
+def _time_limit(seconds: float) -> float:
+    if not isinstance(seconds, Real) or isinstance(seconds, bool) or not 0.0 < seconds <= MOST_SECONDS:
+        raise SettingsError(
+            f"Expected a time limit in seconds. Received: {quoted(seconds)}. Allowed: above 0, at most "
+            f"{MOST_SECONDS:.0f}."
+        )
+    return float(seconds)
+
+
+def _outputs(outputs: object, wanted: Document, rows: int) -> Arrays:
     """Convert outputs to arrays of the model's types and shapes, with a row for each row of the inputs.
 
     Raises:
@@ -272,23 +399,44 @@ def _outputs(outputs: npt.ArrayLike | Mapping[str, npt.ArrayLike], wanted: Docum
     if len(wanted) == 1 and not isinstance(outputs, Mapping):  # TensorFlow Serving omits the name of a single output
         outputs = {next(iter(wanted)): outputs}
     if not isinstance(outputs, Mapping) or not set(wanted) <= set(outputs):
-        raise ValueError(f"no {', '.join(wanted)}")
-    arrays = {name: _output(name, outputs[name], tensor["type"]) for name, tensor in wanted.items()}
-    for name, array in arrays.items():
-        shape = [rows, *wanted[name]["shape"][1:]]
-        if len(shape) != array.ndim or any(size not in (None, found) for size, found in zip(shape, array.shape)):
-            raise ValueError(f"{name} of shape {list(array.shape)}, not {shape}")
-    return arrays
+        raise ValueError(f"no {listed(wanted)}")
+    return {
+        name: _output(name, outputs[name], tensor["type"], (rows, *tensor["shape"][1:]))
+        for name, tensor in wanted.items()
+    }
 
 
-def _output(name: str, values: npt.ArrayLike, kind: str) -> np.ndarray:
-    found = np.asarray(values)
-    numbers = {"bool": "b", "float32": "iuf", "float64": "iuf", "int32": "iu", "int64": "iu", "uint8": "iu"}
-    if found.dtype.kind not in numbers.get(kind, "") and found.size:
-        raise ValueError(f"{name} of {found.dtype}, not {kind}")
-    if found.dtype.kind == "f" and not np.isfinite(found).all():
+def _output(name: str, values: object, kind: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Convert an output, an array or nested lists from JSON, to an array of a type and a shape."""
+    if not isinstance(values, np.ndarray):
+        values = _of_lists(name, values, kind, shape)
+    if values.dtype != kind or values.shape != shape:
+        raise ValueError(f"{name} of {values.dtype} and shape {list(values.shape)}, not {kind} and {list(shape)}")
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise ValueError(f"{name} with numbers that are not finite")
-    return found.astype(kind)
+    return values
+
+
+def _of_lists(name: str, values: object, kind: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Array of nested lists; numbers are checked first, as NumPy would take other cells for some of another type."""
+    cells = _cells(name, values, shape)
+    strange = {type(cell).__name__ for cell in cells} - {allowed.__name__ for allowed in CELLS.get(kind, ())}
+    if strange:
+        raise ValueError(f"{name} with cells of type {listed(sorted(strange))}, not {kind}")
+    if np.dtype(kind).kind in "iu" and cells:
+        limits = np.iinfo(kind)
+        if min(cells) < limits.min or max(cells) > limits.max:
+            raise ValueError(f"{name} with a number outside {kind}")
+    with np.errstate(over="ignore"):
+        return np.array(cells, np.float64 if kind == "float32" else kind).astype(kind).reshape(shape)
+
+
+def _cells(name: str, values: object, shape: tuple[int, ...]) -> list[Any]:
+    """Cells of nested lists of a shape, row by row."""
+    if not isinstance(values, list) or len(values) != shape[0]:
+        received = f"{len(values)} entries" if isinstance(values, list) else f"a {type(values).__name__}"
+        raise ValueError(f"{name} with {received} in place of {shape[0]}")
+    return values if not shape[1:] else [cell for row in values for cell in _cells(name, row, shape[1:])]
 
 
 def _refuse(constant: str) -> None:

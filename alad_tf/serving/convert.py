@@ -12,7 +12,7 @@ from alad_tf._tensorflow_log import without_lines
 from alad_tf.errors import AladError, SettingsError
 from alad_tf.io import atomic
 from alad_tf.serving import lite_interpreter
-from alad_tf.serving.checks import compare, decisions
+from alad_tf.serving.checks import compare, expected
 from alad_tf.serving.sample_requests import Arrays, requests
 from alad_tf.serving.signatures import Detector, Served
 
@@ -40,8 +40,7 @@ def convert(detector: Detector, path: Path | str) -> None:
     content = _onnx(detector) if path.suffix == ".onnx" else _tflite(detector)
     x = requests(detector, 8)["serving_default"]["x"]
     run = _run_onnx if path.suffix == ".onnx" else lite_interpreter.run
-    outputs = run(content, x)
-    compare(path.suffix, outputs["score"], outputs["is_valid"], decisions(detector, x))
+    compare(path.suffix, run(content, x), expected(detector, x))
     with atomic.replacing(path) as temporary:
         temporary.write_bytes(content)
 

@@ -14,8 +14,8 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from alad_tf._version import __version__
-from alad_tf.errors import AladError, SettingsError, one_line
-from alad_tf.io import atomic, model_folder
+from alad_tf.errors import AladError, SettingsError, one_line, quoted
+from alad_tf.io import atomic, manifest, model_folder
 from alad_tf.serving import versions
 from alad_tf.serving.checks import check
 from alad_tf.serving.preprocessing_graph import argument, column_types
@@ -23,6 +23,8 @@ from alad_tf.serving.signatures import LARGEST, Detector, Served
 from alad_tf.serving.sources import Source
 from alad_tf.serving.warm_up import write_warm_up
 from alad_tf.typing import Document
+
+PATTERN_SIGNS = "*?[\\"
 
 
 def export(source: Source, base: Path | str, *, version: int | None = None) -> Path:
@@ -40,24 +42,25 @@ def export(source: Source, base: Path | str, *, version: int | None = None) -> P
         The folder of the version.
 
     Raises:
-        SettingsError: the version exists already, or BASE/NAME is in a model folder or not in UTF-8.
+        SettingsError: the version exists already, BASE/NAME is in a model folder or has signs that servers cannot read,
+            or columns and categories are too long for a description or not in UTF-8.
         AladError: the export does not load, or its outputs differ from the package's.
         OSError: the disk is full, or the folder is not writable.
     """
     base = Path(base)
     model_folder.require_outside(base)
-    _require_utf_8(base)
+    name = _name(base)
     number = versions.vacant(base, version)
     base.mkdir(parents=True, exist_ok=True)
     atomic.remove_leftovers(base, ["export"])
     with atomic.temporary_folder(base / "export") as staging:
         with _reported(staging):
             signatures = _save(source.detector, staging)
-            write_warm_up(staging / versions.WARM_UP, base.name, source.detector)
+            write_warm_up(staging / versions.WARM_UP, name, source.detector)
         check(staging, source.detector)
         while True:
-            description = _description(source, signatures, base.name, number)
-            atomic.write_json(staging / versions.DESCRIPTION, description)
+            description = _description(source, signatures, name, number)
+            _write_description(staging / versions.DESCRIPTION, description)
             versions.write_manifest(staging)
             if _put_in_place(staging, base / str(number)):
                 break
@@ -129,8 +132,22 @@ def _description(source: Source, signatures: Document, name: str, version: int) 
     }
 
 
+def _write_description(path: Path, description: Document) -> None:
+    """Write a description that clients can read."""
+    atomic.write_json(path, description)
+    try:
+        manifest.load_json(path)
+    except ValueError as error:
+        raise SettingsError(
+            f"Expected columns and categories whose description clients can read. Received: {error}."
+        ) from error
+
+
 def _columns(prepared: Document | None) -> list[Document] | None:
-    """Inputs of the signature `raw`; `argument` is an input's name in `tf.saved_model.load`."""
+    """Inputs of the signature `raw`; `argument` is an input's name in `tf.saved_model.load`.
+
+    A column of true and false has the categories True and False, whatever the spelling in files.
+    """
     if prepared is None:
         return None
     categorical = prepared["categorical"]
@@ -142,6 +159,7 @@ def _columns(prepared: Document | None) -> list[Document] | None:
             "argument": argument(place),
             "missing_allowed": prepared["impute"],
             **({"categories": known[name]["values"]} if name in known else {}),
+            **({"boolean": True} if name in prepared.get("booleans", ()) else {}),
         }
         for place, (name, kind) in enumerate(column_types(prepared).items())
     ]
@@ -160,9 +178,22 @@ def _put_in_place(staging: Path, version: Path) -> bool:
     return True
 
 
-def _require_utf_8(base: Path) -> None:
-    """Refuse a path that TensorFlow cannot write to and servers cannot read (SettingsError)."""
+def _name(base: Path) -> str:
+    """The name of a model on the server.
+
+    Raises:
+        SettingsError: there is none, or the path is one that TensorFlow cannot write to and servers cannot read.
+    """
+    path = os.path.realpath(base)
+    name = Path(path).name if base.name in ("", "..") else base.name
     try:
-        str(base).encode()
+        path.encode()
+        name.encode()
     except UnicodeEncodeError as error:
-        raise SettingsError(f"Expected BASE/NAME in UTF-8. Received: {str(base)!r}.") from error
+        raise SettingsError(f"Expected BASE/NAME in UTF-8. Received: {quoted(str(base))}.") from error
+    if not name or any(sign in path for sign in PATTERN_SIGNS):
+        raise SettingsError(
+            f"Expected BASE/NAME without the signs {' '.join(PATTERN_SIGNS)}, which TensorFlow reads as a pattern, and "
+            f"with a name. Received: {quoted(path)}."
+        )
+    return name

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import tensorflow as tf
+from sklearn.compose import ColumnTransformer
 
+from alad_tf.columns import preprocessing
+from alad_tf.errors import SettingsError, quoted
 from alad_tf.typing import Document
 
 Tensors = dict[str, tf.Tensor]
+
+
+def transformer(prepared: Document) -> ColumnTransformer:
+    """The transformer of a document of the preprocessing with keys of `Columns`, which scikit-learn does not need."""
+    document = {name: value for name, value in prepared.items() if name not in ("impute", "booleans")}
+    return preprocessing.from_document(document)
 
 
 def argument(position: int) -> str:
@@ -15,25 +24,39 @@ def argument(position: int) -> str:
     return f"column_{position}"
 
 
-def column_types(preprocessing: Document) -> dict[str, tf.DType]:
+def require_utf_8(prepared: Document) -> None:
+    """Refuse a column or a category with a lone surrogate, which a graph cannot hold.
+
+    Raises:
+        SettingsError: there is one.
+    """
+    categories = [text for found in prepared["categorical"].get("categories", ()) for text in found["values"]]
+    for text in (*prepared["columns"], *categories):
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise SettingsError(f"Expected columns and categories in UTF-8. Received: {quoted(text)}.") from error
+
+
+def column_types(prepared: Document) -> dict[str, tf.DType]:
     """Column name -> type of the cells, in the order of the training file."""
-    numeric = preprocessing["numeric"]["columns"]
-    return {name: tf.float64 if name in numeric else tf.string for name in preprocessing["columns"]}
+    numeric = prepared["numeric"]["columns"]
+    return {name: tf.float64 if name in numeric else tf.string for name in prepared["columns"]}
 
 
-def encoded(columns: Tensors, preprocessing: Document) -> tuple[tf.Tensor, tf.Tensor]:
+def encoded(columns: Tensors, prepared: Document) -> tuple[tf.Tensor, tf.Tensor]:
     """Transform cells as the fitted transformer does: (features [n, d] float32, valid rows [n]).
 
     A missing cell is NaN, or empty text unless that is a category. Its row is valid only with imputation.
     """
-    numeric, categorical = preprocessing["numeric"], preprocessing["categorical"]
-    impute = preprocessing["impute"]
+    numeric, categorical = prepared["numeric"], prepared["categorical"]
+    impute = prepared["impute"]
     parts, valid = [], []
     if numeric["columns"]:
         numbers = tf.stack([columns[name] for name in numeric["columns"]], axis=1)
         missing = tf.math.is_nan(numbers)
         valid.append(tf.reduce_all(~tf.math.is_inf(numbers) & (impute | ~missing), axis=1))
-        parts.append(tf.cast(_scaled_numbers(numbers, missing, numeric, preprocessing["scaling"]), tf.float32))
+        parts.append(tf.cast(_scaled_numbers(numbers, missing, numeric, prepared["scaling"]), tf.float32))
     for name, values in zip(categorical["columns"], categorical.get("categories", ())):
         cells, known = columns[name], values["values"]
         parts.append(tf.cast(cells[:, None] == tf.constant(known, tf.string)[None], tf.float32))
@@ -54,9 +77,9 @@ def _scaled_numbers(numbers: tf.Tensor, missing: tf.Tensor, numeric: Document, s
     return numbers * statistics["scale_"] + statistics["min_"] if scaling == "minmax" else numbers
 
 
-def parsed_columns(examples: tf.Tensor, preprocessing: Document) -> list[tf.Tensor]:
+def parsed_columns(examples: tf.Tensor, prepared: Document) -> list[tf.Tensor]:
     """Parse tf.Example messages [n] to columns; an absent feature is a missing cell."""
-    kinds = column_types(preprocessing)
+    kinds = column_types(prepared)
     number, text = tf.io.FixedLenFeature([], tf.float32, np.nan), tf.io.FixedLenFeature([], tf.string, "")
     parsed = tf.io.parse_example(
         examples, {name: text if kind == tf.string else number for name, kind in kinds.items()}

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from alad_tf.columns import preprocessing
 from alad_tf.model.networks import as_input
+from alad_tf.serving.preprocessing_graph import transformer
 from alad_tf.serving.signatures import LARGEST, Detector
 from alad_tf.typing import Document
 
@@ -55,9 +55,8 @@ def _cells(prepared: Document, count: int, random: np.random.Generator) -> Array
 
 def _transformed(cells: Arrays, prepared: Document) -> np.ndarray:
     """Transform cells to x with scikit-learn."""
-    transformer = preprocessing.from_document({name: value for name, value in prepared.items() if name != "impute"})
     decoded = {name: [c.decode() for c in cell] if cell.dtype == object else cell for name, cell in cells.items()}
-    x: np.ndarray = transformer.transform(pd.DataFrame(decoded)).astype(np.float32)
+    x: np.ndarray = transformer(prepared).transform(pd.DataFrame(decoded)).astype(np.float32)
     return x
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 
 from google.protobuf.text_encoding import CEscape  # type: ignore[import-untyped]
 
-from alad_tf.errors import DataError, SettingsError
+from alad_tf.errors import DataError, SettingsError, quoted
 from alad_tf.io import atomic, model_folder
 from alad_tf.serving import versions
 
@@ -15,7 +16,15 @@ MODELS, BATCHING, MONITORING = "models.config", "batching.config", "monitoring.c
 METRICS_PATH = "/monitoring/prometheus/metrics"
 
 
-def write(base: Path, folder: Path, *, served_from: str | None = None, max_batch: int = 1024, threads: int = 4) -> str:
+def write(
+    base: Path,
+    folder: Path,
+    *,
+    served_from: str | None = None,
+    max_batch: int = 1024,
+    threads: int = 4,
+    overwrite: bool = False,
+) -> str:
     """Write models.config, batching.config and monitoring.config.
 
     Args:
@@ -24,13 +33,14 @@ def write(base: Path, folder: Path, *, served_from: str | None = None, max_batch
         served_from: path of BASE on the server, such as /models in a container; None: the same absolute path.
         max_batch: maximum number of rows in a batch of merged requests.
         threads: batches processed at a time.
+        overwrite: whether files with other content may be replaced.
 
     Returns:
         The command that starts the server, quoted for a shell.
 
     Raises:
         DataError: there is no model with a version.
-        SettingsError: a number below 1, or a model folder for the files.
+        SettingsError: a number below 1, a name that is not in UTF-8, a model folder for them, or other files there.
     """
     for what, number in {"max_batch": max_batch, "threads": threads}.items():
         if number < 1:
@@ -39,17 +49,25 @@ def write(base: Path, folder: Path, *, served_from: str | None = None, max_batch
     names = sorted(path.name for path in base.iterdir() if versions.versions(path)) if base.is_dir() else []
     if not names:
         raise DataError(f"Expected BASE with models, BASE/NAME/VERSION. Received: {base}, without any.")
-    root = served_from or str(base.resolve())
-    models = "".join(_model(name, f"{root.rstrip('/')}/{name}") for name in names)
-    atomic.write_text(folder / MODELS, f"model_config_list {{\n{models}}}\n")
     batching = {
         "max_batch_size": max_batch,
         "batch_timeout_micros": 1000,
         "num_batch_threads": threads,
         "max_enqueued_batches": 100,
     }
-    atomic.write_text(folder / BATCHING, "".join(f"{name} {{ value: {value} }}\n" for name, value in batching.items()))
-    atomic.write_text(folder / MONITORING, f'prometheus_config {{\n  enable: true\n  path: "{METRICS_PATH}"\n}}\n')
+    content = {
+        MODELS: _models(names, served_from or os.path.realpath(base)),
+        BATCHING: "".join(f"{name} {{ value: {value} }}\n" for name, value in batching.items()),
+        MONITORING: f'prometheus_config {{\n  enable: true\n  path: "{METRICS_PATH}"\n}}\n',
+    }
+    if not overwrite:
+        _require_same(folder, content)
+    for name, text in content.items():
+        atomic.write_text(folder / name, text)
+    return _command(folder)
+
+
+def _command(folder: Path) -> str:
     options = {
         "rest_api_port": "8501",
         "port": "8500",
@@ -60,6 +78,28 @@ def write(base: Path, folder: Path, *, served_from: str | None = None, max_batch
         "monitoring_config_file": folder / MONITORING,
     }
     return shlex.join(["tensorflow_model_server", *(f"--{name}={value}" for name, value in options.items())])
+
+
+def _require_same(folder: Path, content: dict[str, str]) -> None:
+    """Refuse to replace files with other content, which were edited or are of other models (SettingsError)."""
+    there = {name: folder / name for name in content if os.path.lexists(folder / name)}
+    differing = [
+        name for name, path in there.items() if not path.is_file() or path.read_bytes() != content[name].encode()
+    ]
+    if differing:
+        raise SettingsError(
+            f"Expected new configuration files in {folder}. Received: {', '.join(differing)}, with other content. Pass "
+            "--overwrite to replace them."
+        )
+
+
+def _models(names: list[str], root: str) -> str:
+    for name in (root, *names):
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise SettingsError(f"Expected BASE and names of models in UTF-8. Received: {quoted(name)}.") from error
+    return "model_config_list {\n" + "".join(_model(name, f"{root.rstrip('/')}/{name}") for name in names) + "}\n"
 
 
 def _model(name: str, path: str) -> str:

@@ -18,7 +18,15 @@ from alad_tf.model import categories, inference, keras_versions, neighbours
 from alad_tf.model.categories import Blocks
 from alad_tf.model.networks import Networks, as_input
 from alad_tf.model.scores import scores_of
-from alad_tf.serving.preprocessing_graph import Tensors, argument, column_types, encoded, parsed_columns, parsed_rows
+from alad_tf.serving.preprocessing_graph import (
+    Tensors,
+    argument,
+    column_types,
+    encoded,
+    parsed_columns,
+    parsed_rows,
+    require_utf_8,
+)
 from alad_tf.typing import Document
 
 LARGEST = float(np.finfo(np.float32).max)  # the score of an invalid row, or of a row whose score overflows
@@ -35,8 +43,8 @@ class Detector:
         center, scale: float64 arrays with the shape of a row x.
         references: reference points of the score "neighbours", [m, 2 d] float32; None for the other scores.
         usual: scale of the differences in explanations; None: absolute differences.
-        preprocessing: document of the preprocessing from columns to x (`preprocessing.to_document`), with the key
-            "impute" of `Columns`; None: the model takes x itself.
+        preprocessing: document of the preprocessing from columns to x (`preprocessing.to_document`), with the keys
+            "impute" and "booleans" of `Columns`; None: the model takes x itself.
         blocks: features of x of each categorical column.
         unseen_score: added to A(x) for each category that training did not have: the largest score of a training row.
 
@@ -72,10 +80,15 @@ class Served(tf.Module):
     Args:
         detector: the detector to export. Its networks are copied, and spectral norm is folded into the copies.
         double: scale rows in float64, as the package does, or in float32, for formats without float64.
+
+    Raises:
+        SettingsError: a column or a category is not in UTF-8.
     """
 
     def __init__(self, detector: Detector, *, double: bool = True) -> None:
         super().__init__(name="ALAD")
+        if detector.preprocessing:
+            require_utf_8(detector.preprocessing)
         self._detector, self._double = detector, double
         self._scaled = bool(np.any(detector.center != 0.0) or np.any(detector.scale != 1.0))
         networks = inference.fold(detector.networks, pairs=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alad_tf.columns import preprocessing
+from alad_tf.columns.schema import Columns
 from alad_tf.data import loading
 from alad_tf.errors import DataError, SettingsError, one_line
 from alad_tf.estimator import thresholds
@@ -18,6 +18,7 @@ from alad_tf.experiments.settings import Settings, is_complete
 from alad_tf.io import archives, model_folder
 from alad_tf.model.networks import Networks
 from alad_tf.options import SCORES
+from alad_tf.serving.preprocessing_graph import transformer
 from alad_tf.serving.signatures import Detector
 from alad_tf.typing import Document, Rule
 
@@ -82,7 +83,8 @@ def load(
         estimator.set_threshold(value=threshold, contamination=contamination)
     prepared = None
     if "preprocessing" in documents:
-        prepared = {**documents["preprocessing"], "impute": documents["columns"]["impute"]}
+        schema = Columns.from_document(documents["columns"])
+        prepared = {**documents["preprocessing"], "impute": schema.impute, "booleans": list(schema.booleans)}
     return of_estimator(estimator, prepared)
 
 
@@ -111,8 +113,7 @@ def of_estimator(estimator: ALAD, prepared: Document | None = None) -> Source:
         float(estimator.training_scores_[-1]),
     )
     if prepared:
-        document = {name: value for name, value in prepared.items() if name != "impute"}
-        features: list[str] | None = preprocessing.feature_names(preprocessing.from_document(document))
+        features: list[str] | None = preprocessing.feature_names(transformer(prepared))
     else:
         features = getattr(estimator, "feature_names_in_", None)
     origin = {

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from alad_tf.errors import DataError, SettingsError
-from alad_tf.io import atomic, manifest
+from alad_tf.io import atomic, manifest, model_folder
 from alad_tf.typing import Document
 
 KIND = "alad_tf export"
 FORMAT = 1  # raise it when older versions could misread an export
 LARGEST_VERSION = 2**63 - 1  # TensorFlow Serving reads versions as int64
 EXTRA = "assets.extra"  # folder ignored by TensorFlow
-DESCRIPTION = f"{EXTRA}/alad.json"
+DESCRIPTION = model_folder.EXPORTED
 WARM_UP = f"{EXTRA}/tf_serving_warmup_requests"
 MANIFEST = f"{EXTRA}/manifest.json"
 
 
 def versions(base: Path) -> list[int]:
-    """List the version numbers in BASE/NAME in ascending order."""
+    """List the version numbers in BASE/NAME in ascending order: names of folders, without leading zeros."""
     if not base.is_dir():
         return []
-    return sorted(int(path.name) for path in base.iterdir() if path.name.isdecimal() and path.name.isascii())
+    return sorted(int(path.name) for path in base.iterdir() if _is_version(path.name) and path.is_dir())
+
+
+def _is_version(name: str) -> bool:
+    return re.fullmatch("0|[1-9][0-9]{,18}", name) is not None and int(name) <= LARGEST_VERSION
 
 
 def resolve(path: Path | str) -> Path:
@@ -47,11 +52,13 @@ def vacant(base: Path, version: int | None) -> int:
     """Return the number of the version to write: the given one, or the next one.
 
     Raises:
-        SettingsError: the version exists already, or is not from 1 to 2**63 - 1.
+        SettingsError: the version exists already, or is not from 1 to 2**63 - 1, or there is no next one.
     """
     if version is not None and not 0 < version <= LARGEST_VERSION:
         raise SettingsError(f"Expected a version from 1 to 2**63 - 1. Received: {version}.")
     found = versions(base)
+    if version is None and LARGEST_VERSION in found:
+        raise SettingsError(f"Expected a version below 2**63 - 1 in {base}. Received: that one, which has no next one.")
     if version in found:
         raise SettingsError(
             f"Expected a new version. Received: {version}, which is in {base}. A version never changes: leave the "

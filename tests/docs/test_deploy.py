@@ -69,7 +69,7 @@ def test_commands(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_what_the_server_is_told_exists(folder: Path) -> None:
     docker = next(block for kind, _, block in BLOCKS if kind == "text" and "docker" in block)
-    assert run("serve-config", folder / "served", folder / "serving") == 0
+    assert run("serve-config", folder / "served", folder / "serving", "--overwrite") == 0
     for name in re.findall(r"/serving/(\S+\.config)", docker):
         assert (folder / "serving" / name).is_file()
 

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import types
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, Callable
 
@@ -229,6 +230,21 @@ def test_workers_have_the_protocols_threads(
     assert received["data_dir"] == str(tmp_path / "data")
     assert {received["environment"][name] for name in THREAD_VARIABLES} == {threads}
     assert os.environ["OMP_NUM_THREADS"] == "7" and "TF_NUM_INTEROP_THREADS" not in os.environ
+
+
+def test_modules_of_the_current_folder_are_not_imported(
+    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`python -c`, which starts a worker, imports from there first. A relative folder of results is still there."""
+    strange = tmp_path / "strange"
+    for name in ("multiprocessing/__init__", "random", "pickle", "socket"):
+        (strange / f"{name}.py").parent.mkdir(parents=True, exist_ok=True)
+        (strange / f"{name}.py").write_text(f"open({str(tmp_path / 'executed')!r}, 'w')")
+    monkeypatch.chdir(strange)
+    monkeypatch.setattr(resource_tracker, "ensure_running", resource_tracker.ResourceTracker().ensure_running)
+    scheduler.run_all(TOY, [0], Path("out"), jobs=1)
+    assert is_complete(TOY.folder(strange / "out", 0))
+    assert not (tmp_path / "executed").exists() and Path.cwd() == strange
 
 
 def test_data_are_looked_at_once_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

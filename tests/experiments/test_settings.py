@@ -294,7 +294,15 @@ def test_of_run_without_a_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"seed": None}, {"seed": "first"}, {"epochs": None}, {"epochs": "many"}, {"epochs": 0}, {"ema_decay": 2.0}],
+    [
+        {"seed": None},
+        {"seed": "first"},
+        {"epochs": None},
+        {"epochs": "many"},
+        {"epochs": 0},
+        {"ema_decay": 2.0},
+        {"latent_discriminator": 7},
+    ],
 )
 def test_of_run_of_an_incomplete_config(tmp_path: Path, changes: Options) -> None:
     """None removes the entry."""

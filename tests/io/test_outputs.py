@@ -55,6 +55,26 @@ def test_folders_are_refused(inputs: tuple[Path, Path], tmp_path: Path) -> None:
         outputs.require_new(tmp_path / "folder" / "scored.csv", True, tmp_path / "folder")
 
 
+def test_loops_of_links(inputs: tuple[Path, Path], tmp_path: Path) -> None:
+    """`Path.resolve` raises RuntimeError for them."""
+    for one, other in (("a", "b"), ("b", "a")):
+        (tmp_path / one).symlink_to(tmp_path / other)
+    outputs.require_new(tmp_path / "a", True, *inputs)
+    with pytest.raises(SettingsError, match="other than the input"):
+        outputs.require_new(tmp_path / "a", True, tmp_path / "a")
+    outputs.require_new(tmp_path / "a" / "scored.csv", False, tmp_path / "b" / "rows.csv")
+
+
+def test_exported_versions_are_refused(tmp_path: Path) -> None:
+    version = tmp_path / "served" / "name" / "1"
+    (version / "assets.extra").mkdir(parents=True)
+    (version / model_folder.EXPORTED).touch()
+    for output in (version / "scorer.tflite", version / "deep" / "scored.csv"):
+        with pytest.raises(SettingsError, match=f"outside the exported version {version}, which never changes"):
+            outputs.require_new(output, True)
+    outputs.require_new(version.parent / "scored.csv", False)
+
+
 @pytest.mark.skipif(not locks.SUPPORTED, reason="no file locks")
 def test_two_processes_and_one_output(inputs: tuple[Path, Path], tmp_path: Path) -> None:
     """Both wrote it, and the later one won."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import pickle
 import shutil
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import tensorflow as tf
 from exported_models import (
     NAMES,
     ROWS,
@@ -24,7 +27,7 @@ from exported_models import (
     table_model,
     table_version,
 )
-from reference import TINY, eagerly
+from reference import TINY, draw, eagerly
 from tolerances import of_estimator, of_table
 
 import alad_tf
@@ -33,6 +36,9 @@ from alad_tf.estimator.alad import ALAD
 from alad_tf.serving import sources, versions
 from alad_tf.serving.batch import BatchScorer
 from alad_tf.serving.export import export
+from alad_tf.tabular import fit
+from alad_tf.tabular.model import Model
+from alad_tf.typing import Document
 
 
 def test_columns_of_any_engine() -> None:
@@ -73,23 +79,118 @@ def test_rows_without_preprocessing() -> None:
 
 
 def test_features_that_have_names() -> None:
-    names = list("abcde")
+    names = list("abxde")
     with eagerly():
         model = ALAD(TINY, score_name="features", jit=False, random_state=3, verbose=0).fit(
             pd.DataFrame(X, columns=names)
         )
     scorer = BatchScorer(export(sources.of_estimator(model), folder() / "named"))
-    batch = dict(zip(names, ROWS.T))
+    batch: dict[str, Any] = dict(zip(names, ROWS.T))
     close = of_estimator(model, ROWS)["features"]
     np.testing.assert_allclose(scorer(batch)["score"], scorer({"x": ROWS})["score"], rtol=0.0, atol=close)
-    with pytest.raises(DataError, match="Expected the columns c. Received: a, b, d, e"):
+    masked = {**batch, "a": pd.array([None, *ROWS[1:, 0].tolist()], "Float64")}
+    assert scorer(masked)["is_valid"].tolist() == [False] + [True] * (len(ROWS) - 1)
+    with pytest.raises(DataError, match="Expected the columns x. Received: a, b, d, e"):
         scorer({name: batch[name] for name in "abde"})
 
 
 def test_text_in_a_column_of_numbers() -> None:
     batch = {**cells(table(3)), NAMES[0]: np.array(["1", "2", "many"])}
-    with pytest.raises(DataError, match=f"Expected numbers in column '{NAMES[0]}'. Received: "):
+    with pytest.raises(DataError, match=f"Expected a number in column '{NAMES[0]}', row 3. Received: 'many'"):
         BatchScorer(table_version("imputed"))(batch)
+
+
+@cache
+def booleans() -> tuple[pd.DataFrame, Model, BatchScorer]:
+    """Rows, a model with a column of true and false, and its export."""
+    rows = draw(4, 80, 2)
+    frame = pd.DataFrame({"x": rows[:, 0].astype(np.float64), "ok": rows[:, 1] > 0.0, "city": [*"abcd"] * 20})
+    frame.to_parquet(folder() / "booleans.parquet")
+    with eagerly():
+        fit.fit_file(
+            folder() / "booleans.parquet",
+            folder() / "model-booleans",
+            options={"epochs": 1, "batch_size": 40, "random_state": 0},
+        )
+    version = export(sources.load(folder() / "model-booleans"), folder() / "booleans")
+    return frame, Model.load(folder() / "model-booleans"), BatchScorer(version)
+
+
+CELLS: dict[str, Callable[[pd.DataFrame], dict[str, Any]]] = {
+    "truth as text": lambda frame: {"ok": frame["ok"].map({True: "true", False: "false"})},
+    "truth as 1 and 0": lambda frame: {"ok": frame["ok"].astype(int)},
+    "bytes": lambda frame: {"city": frame["city"].str.encode("utf-8")},
+    "bytes of NumPy": lambda frame: {"city": frame["city"].to_numpy().astype("S")},
+    "columns of Arrow": lambda frame: {"city": pa.chunked_array([frame["city"]]), "x": pa.array(frame["x"])},
+    "a masked array": lambda frame: {"x": np.ma.masked_array(frame["x"])},
+    "objects of numbers": lambda frame: {"x": frame["x"].astype(object)},
+    "numbers as text": lambda frame: {"x": [repr(cell) for cell in frame["x"].tolist()]},
+    "another index": lambda frame: {"x": frame["x"].set_axis(range(80, 0, -1))},
+    "a tensor": lambda frame: {"x": tf.constant(frame["x"])},
+    "categories": lambda frame: {"city": frame["city"].astype("category")},
+}
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_cells_score_as_in_files(kind: str) -> None:
+    """One of the columns is named as the array x of other models."""
+    frame, model, scorer = booleans()
+    expected, got = model.scored(frame)[0], scorer({**frame, **CELLS[kind](frame)})
+    np.testing.assert_allclose(got["score"], expected["score"], rtol=0.0, atol=of_table(model, frame))
+    assert got["is_valid"].all() and not got["unseen"].any()
+
+
+def test_cells_that_make_a_row_invalid() -> None:
+    frame, _, scorer = booleans()
+    first: dict[str, list[Any]] = {"x": [10**400, None, "", np.nan, -np.inf], "city": [None, "", pd.NA, np.nan, b""]}
+    for name, cells_ in first.items():
+        for column in ([*cells_, *frame[name][5:]], pd.Series([*cells_, *frame[name][5:]], dtype=object)):
+            got = scorer({**frame, name: column})
+            assert got["is_valid"].tolist() == [False] * 5 + [True] * 75
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "fewer rows": ({"x": [1.0] * 40}, "the same number of rows in each column. Received: 40 in 'x', 80 in 'ok'"),
+    "columns": ({"x": np.ones((80, 1))}, r"a list or an array \[n\] as column 'x'. Received: cells of shape \[80, 1\]"),
+    "lists": ({"x": [[1.0]] * 80}, "Expected a number or text in column 'x', row 1"),
+    "a number": ({"x": 3.0}, "Received: a float"),
+    "nothing": ({"city": None}, "Received: a NoneType"),
+    "text": ({"city": "a" * 80}, "Received: a str"),
+    "a set": ({"x": {1.0}}, "Received: a set"),
+    "dates": ({"x": pd.to_datetime(["2020-01-01"] * 80)}, "Expected real numbers in column 'x'"),
+    "durations": ({"x": pd.to_timedelta([1] * 80, "s")}, "Expected real numbers in column 'x'"),
+    "complex numbers": ({"x": np.ones(80, complex)}, "Expected real numbers in column 'x'"),
+    "other bytes": ({"city": [b"\xff"] * 80}, "Expected text in UTF-8 in column 'city'"),
+    "a lone surrogate": ({"city": ["\ud800"] * 80}, "Expected text in UTF-8 in column 'city'. Received: '.ud800'"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_columns_that_are_refused(kind: str) -> None:
+    columns, message = REFUSED[kind]
+    with pytest.raises(DataError, match=message) as raised:
+        booleans()[2]({**booleans()[0], **columns})
+    assert str(raised.value).isprintable()
+
+
+def test_batches_that_are_refused() -> None:
+    frame, _, scorer = booleans()
+    for batch in (pa.Table.from_pandas(frame), [1.0], None):
+        with pytest.raises(DataError, match="Expected a dict of columns or a data frame. Received: a "):
+            scorer(batch)
+    with pytest.raises(DataError, match=r"as column 'x'. Received: cells of shape \[80, 2\]"):
+        scorer(pd.concat([frame, frame[["x"]]], axis=1))
+    with pytest.raises(DataError, match="Expected the columns x, ok, city. Received: none"):
+        scorer({})
+
+
+@pytest.mark.parametrize(
+    "x", [np.ones((3, 5), complex), np.ones((3, 5), "M8[s]"), [[10**400] * 5], [["a"] * 5], [[1.0], [1.0, 2.0]], 3.0]
+)
+def test_arrays_that_are_refused(x: Any) -> None:
+    with pytest.raises(DataError, match=r"^Expected x .*\. Received: ") as raised:
+        BatchScorer(array_version())({"x": x})
+    assert str(raised.value).isprintable()
 
 
 def test_pickle_is_the_path() -> None:
@@ -108,3 +209,42 @@ def test_damaged_versions_are_refused(tmp_path: Path) -> None:
     (version / versions.DESCRIPTION).unlink()
     with pytest.raises(DataError, match="Expected an export of alad_tf"):
         alad_tf.BatchScorer(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"columns": [{}]},
+        {"columns": 5},
+        {"columns": []},
+        {"columns": [{"name": ["a"], "type": "string", "argument": "a"}]},
+        {"columns": [{"name": "a", "type": "string", "argument": 5}]},
+        {"row": None},
+        {"row": {"shape": ["a"], "features": None}},
+        {"row": {"shape": [5], "features": [5]}},
+    ],
+)
+def test_descriptions_of_something_else(changes: Document) -> None:
+    description = {**BatchScorer(array_version()).description, **changes}
+    expected = pytest.raises(DataError, match="^Expected columns and rows in .*alad.json. Received: ")
+    with patch.object(versions, "describe", lambda _: description), expected as raised:
+        BatchScorer(array_version())
+    assert str(raised.value).isprintable()
+
+
+@pytest.mark.parametrize("fault", [OSError("SavedModel file does not\nexist"), KeyError("serving_default")])
+def test_models_that_tensorflow_does_not_load(fault: Exception) -> None:
+    scorer = BatchScorer(array_version())
+    expected = pytest.raises(DataError, match="^Expected a SavedModel in .*/array/1. Received: ")
+    with patch.object(tf.saved_model, "load", side_effect=fault), expected as raised:
+        scorer({"x": ROWS[:2]})
+    assert str(raised.value).isprintable()
+
+
+def test_a_model_of_other_columns_than_its_description() -> None:
+    column = {"name": "a", "type": "string", "argument": "column_9", "missing_allowed": True}
+    description = {**BatchScorer(table_version("imputed")).description, "columns": [column]}
+    with patch.object(versions, "describe", lambda _: description):
+        scorer = BatchScorer(table_version("imputed"))
+    with pytest.raises(DataError, match="Received: ValueError: other inputs than its description has"):
+        scorer({"a": ["b"]})

@@ -107,10 +107,14 @@ def test_rest_text_and_bytes(server: str) -> None:
         ({"x": ROWS[:2]}, "other", "Expected a signature of the model. Received: 'other'. Allowed: serving_default"),
         ({"y": ROWS[:2]}, "serving_default", "Expected the inputs x of serving_default. Received: y"),
         ({}, "serving_default", "Received: none"),
-        ({"x": ROWS[:2, :4]}, "serving_default", r"Expected x of shape \['rows', 5\]. Received: \[2, 4\]"),
+        ({"x": ROWS[:2, :4]}, "serving_default", r"Expected 'x' of shape \['rows', 5\]. Received: \[2, 4\]"),
         ({"x": ROWS[0]}, "serving_default", r"Received: \[5\]"),
-        ({"x": [["a"] * 5]}, "serving_default", "Expected x of type float32. Received: could not convert"),
-        ({"inputs": [1.5]}, "regress", "Expected text in inputs"),
+        ({"x": [["a"] * 5]}, "serving_default", "Expected 'x' of type float32. Received: could not convert"),
+        ({"x": [[10**400] * 5]}, "serving_default", "Expected 'x' of type float32. Received: int too large"),
+        ({"x": np.ones((1, 5), complex)}, "serving_default", "Received: cells of type complex128"),
+        ({"x": np.ones((1, 5), "M8[s]")}, "serving_default", "Received: cells of type datetime64"),
+        ({"inputs": [1.5]}, "regress", "Expected text in 'inputs'"),
+        ({"inputs": ["\ud800"]}, "regress", "Expected text in 'inputs'"),
     ],
 )
 def test_wrong_inputs_are_not_sent(server: str, inputs: Any, signature: str, message: str) -> None:
@@ -167,7 +171,7 @@ def test_grpc_answers_are_the_models() -> None:
         answer = GrpcClient(target, description(array_version()), version=1)({"x": ROWS[:7]})
         with pytest.raises(AladError, match="Received: no version 2"):
             GrpcClient(target, description(array_version()), version=2)({"x": ROWS[:7]})
-        with pytest.raises(DataError, match="Expected x of shape"):
+        with pytest.raises(DataError, match="Expected 'x' of shape"):
             GrpcClient(target, description(array_version()))({"x": ROWS[:7, :3]})
     finally:
         server.stop(0)

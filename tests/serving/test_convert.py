@@ -6,18 +6,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 from command import refused, run
 from exported_models import ROWS, array_model, table_folder
+from reference import eagerly
 from tolerances import of_estimator
 
 from alad_tf.errors import AladError, SettingsError
+from alad_tf.estimator.alad import ALAD
 from alad_tf.io import locks
 from alad_tf.options import SCORES
 from alad_tf.serving import convert as converting
-from alad_tf.serving import lite_interpreter, sources
-from alad_tf.serving.checks import decisions
+from alad_tf.serving import lite_interpreter, sample_requests, sources
+from alad_tf.serving.checks import compare, decisions, expected
 from alad_tf.serving.convert import convert
 from alad_tf.serving.signatures import Detector
 
@@ -91,11 +94,37 @@ def test_other_answers_than_the_packages_are_found(tmp_path: Path, monkeypatch: 
     assert not list(tmp_path.iterdir())
 
 
+def test_model_of_categories_only(tmp_path: Path) -> None:
+    """Most rows have been seen in training: their distance to it is 0, and another by rounding in other code."""
+    frame = pd.DataFrame({"a": [*"pq" * 60, "r"], "b": [*"uvw" * 40, "x"]})
+    with eagerly():
+        model = ALAD(epochs=1, batch_size=40, jit=False, random_state=0, verbose=0).fit(frame)
+    own = sources.of_estimator(model).detector
+    x = sample_requests.requests(own, 8)["serving_default"]["x"]
+    assert model.encoder_
+    x[:6] = model.encoder_.features(frame[:6])[0]
+    wanted = expected(own, x)
+    assert np.median(wanted.outputs["score"]) < 1e-6 < wanted.tolerance.min() <= wanted.tolerance.max() < 0.1
+    compare("an export", {"score": wanted.outputs["score"] + np.float32(1e-6)}, wanted)
+    with pytest.raises(AladError, match="other outputs in 8 rows"):
+        compare("an export", {"score": wanted.outputs["score"] + np.float32(0.1)}, wanted)
+
+
+def test_decisions_are_compared_where_they_are_clear() -> None:
+    own = replace(detector("l1"), threshold=float(np.median(decisions(detector("l1"), ROWS[:7])["score"])))
+    wanted = expected(own, ROWS[:7])
+    assert wanted.clear.sum() == 6
+    outputs = {**wanted.outputs, "is_anomaly": np.where(wanted.clear, wanted.outputs["is_anomaly"], True)}
+    compare("an export", outputs, wanted)
+    with pytest.raises(AladError, match="other outputs in 6 rows"):
+        compare("an export", {**outputs, "is_anomaly": ~wanted.outputs["is_anomaly"]}, wanted)
+
+
 def test_command_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "scorer.tflite"
     assert run("convert", table_folder("imputed"), path, "--threshold", "2.5") == 0
     said = capfd.readouterr()
-    assert said.out.splitlines() == ["threshold 2.5; from: value 2.5, scores of: none", f"converted: {path}"]
+    assert said.out.splitlines() == ["threshold 2.5 (value 2.5)", f"converted: {path}"]
     assert said.err == "", "the converter's counts of operations"
     assert path.stat().st_size > 1000
     assert "Expected a file in .onnx or .tflite" in refused(capfd, "convert", table_folder("imputed"), tmp_path / "x")

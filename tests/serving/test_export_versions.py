@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import conftest
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 from command import refused, run
@@ -22,9 +24,11 @@ from exported_models import (
     table_folder,
 )
 
+from alad_tf.columns import preprocessing
 from alad_tf.errors import AladError, DataError, SettingsError
+from alad_tf.io import manifest
 from alad_tf.serving import checks, export, sources, versions
-from alad_tf.serving.signatures import Detector
+from alad_tf.serving.signatures import Detector, Served
 
 
 def array_source(**changes: Any) -> sources.Source:
@@ -78,6 +82,58 @@ def test_names_that_servers_cannot_read(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="Expected BASE/NAME in UTF-8. Received: "):
         export.export(array_source(), tmp_path / "m\udcff")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["[a]", "a\\b", "a*", "a?", "deep/[a]/name"])
+def test_paths_that_tensorflow_reads_as_patterns(name: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"Expected BASE/NAME without the signs \* \? \[ .*Received: '/"):
+        export.export(array_source(), tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("base", "name"), [(".", "here"), ("..", "name"), ("link", "link"), ("deep/..", "here")])
+def test_name_on_the_server(base: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "name" / "here" / "deep").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "name" / "here")
+    Path("link").symlink_to("deep")
+    with patch.object(export, "check"):
+        version = export.export(array_source(), base)
+    assert versions.describe(version)["name"] == name
+
+
+def test_root_has_no_name() -> None:
+    with pytest.raises(SettingsError, match="and with a name. Received: '/'"):
+        export.export(array_source(), "/")
+
+
+def test_only_names_of_versions_count(tmp_path: Path) -> None:
+    for name in ("2", "007", "1_0", "+3", "¹", str(2**63), "9" * 200, ".4"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "5").touch()
+    assert versions.versions(tmp_path) == [2] and versions.vacant(tmp_path, None) == 3
+    (tmp_path / str(2**63 - 1)).mkdir()
+    with pytest.raises(SettingsError, match=r"Expected a version below 2\*\*63 - 1 in .*, which has no next one"):
+        versions.vacant(tmp_path, None)
+    assert versions.vacant(tmp_path, 4) == 4
+
+
+def test_a_description_that_clients_would_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was exported, with many long categories, and every client refused it."""
+    monkeypatch.setattr(manifest, "MOST_JSON_BYTES", 1 << 10)
+    message = "Expected columns and categories whose description clients can read. Received: more than 0 MiB"
+    with patch.object(export, "check"), pytest.raises(SettingsError, match=message):
+        export.export(array_source(), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("column", "category"), [("a\ud800", "b"), ("a", "b\ud800")])
+def test_text_that_a_graph_cannot_hold(column: str, category: str, tmp_path: Path) -> None:
+    frame = pd.DataFrame({column: [category, "c"] * 20, "number": range(40)})
+    prepared = preprocessing.to_document(preprocessing.column_transformer(frame).fit(frame))
+    detector = replace(array_source().detector, preprocessing={**prepared, "impute": False})
+    with pytest.raises(SettingsError, match="Expected columns and categories in UTF-8. Received: '.*ud800'") as raised:
+        Served(detector)
+    assert str(raised.value).isprintable()
 
 
 @pytest.mark.parametrize("version", [0, -1, 2**63])

@@ -46,6 +46,28 @@ def test_paths_are_absolute_and_quoted(tmp_path: Path) -> None:
     assert f"--model_config_file={tmp_path}/my config/models.config" in shlex.split(command)
 
 
+def test_edited_files_are_kept(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "served" / "fraud" / "1").mkdir(parents=True)
+    call = ("serve-config", tmp_path / "served", tmp_path / "config")
+    assert run(*call) == run(*call) == 0
+    models = tmp_path / "config" / "models.config"
+    pinned = models.read_text().replace("  }\n", "    model_version_policy { specific { versions: 1 } }\n  }\n")
+    models.write_text(pinned)
+    capfd.readouterr()
+    assert "Received: models.config, with other content. Pass --overwrite" in refused(capfd, *call)
+    assert "models.config, batching.config" in refused(capfd, *call, "--threads", "2")
+    assert models.read_text() == pinned
+    assert run(*call, "--overwrite") == 0
+    assert "model_version_policy" not in models.read_text()
+
+
+def test_names_that_servers_cannot_read(tmp_path: Path) -> None:
+    (tmp_path / "m\udcff" / "1").mkdir(parents=True)
+    with pytest.raises(SettingsError, match=r"Expected BASE and names of models in UTF-8. Received: 'm.udcff'"):
+        server_config.write(tmp_path, tmp_path / "config")
+    assert not (tmp_path / "config").exists()
+
+
 def test_faults(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     for base in (tmp_path, tmp_path / "nothing"):
         assert "Expected BASE with models" in refused(capfd, "serve-config", base, tmp_path / "config")

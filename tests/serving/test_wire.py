@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from exported_models import ROWS, array_version
 from google.protobuf.wrappers_pb2 import (  # type: ignore[import-untyped]
     DoubleValue,
     FloatValue,
@@ -11,6 +14,7 @@ from google.protobuf.wrappers_pb2 import (  # type: ignore[import-untyped]
 )
 from tensorflow.core.protobuf import meta_graph_pb2
 
+from alad_tf.errors import AladError
 from alad_tf.serving import c_api
 
 
@@ -46,3 +50,19 @@ def test_entries_of_a_map() -> None:
 def test_what_is_no_message(message: bytes) -> None:
     with pytest.raises(ValueError, match="Expected a protocol-buffer message"):
         list(c_api.fields(message))
+
+
+def test_modules_of_the_current_folder_are_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ctypes", "numpy", "pickle", "random", "alad_tf"):
+        (tmp_path / f"{name}.py").write_text("open('executed', 'w')")
+    monkeypatch.chdir(tmp_path)
+    (answer,) = c_api.answers(array_version(), [("serving_default", {"x": ROWS[:2]})])
+    assert answer["is_valid"].tolist() == [True, True] and not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("said", ["", "hello"])
+def test_answers_that_are_none(said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program as the interpreter, or a module that prints."""
+    monkeypatch.setattr(c_api, "CHILD", f"print({said!r}, end='')")
+    with pytest.raises(AladError, match=r"^Expected answers of the C\+\+ loader. Received: \w+Error: .*\.$"):
+        c_api.answers(array_version(), [])
