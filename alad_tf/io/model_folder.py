@@ -103,8 +103,12 @@ def require_replaceable(folder: Path) -> None:
     """Check that a model folder can be written: the path is free, an empty folder or a model folder, outside others.
 
     Raises:
-        SettingsError: it is not.
+        SettingsError: it is not, or it is the current folder, which would be renamed under the process and its shell.
     """
+    if folder.exists() and folder.samefile("."):
+        raise SettingsError(
+            f"Expected a new folder or a model folder to replace. Received: {folder}, the current folder. Name one in it."
+        )
     require_outside(folder.parent)
     if folder.is_symlink() or (folder.exists() and not is_model_folder(folder) and not _is_empty(folder)):
         raise SettingsError(

@@ -75,6 +75,15 @@ def test_anything_else_is_not_overwritten(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["file", "letters"]
 
 
+def test_the_current_folder_is_not_replaced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell in it would be left in a removed folder."""
+    monkeypatch.chdir(folder)
+    for path in (Path("."), folder):
+        with pytest.raises(SettingsError, match="the current folder. Name one in it"):
+            model_folder.write(path, {}, {})
+    assert model_folder.is_model_folder(folder)
+
+
 @pytest.mark.parametrize("moment", ["exchange", "write"])
 def test_a_failure_leaves_the_model_that_was_there(folder: Path, moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*arguments: object, **options: object) -> None:
