@@ -107,7 +107,7 @@ def require_replaceable(folder: Path) -> None:
     """
     if folder.exists() and folder.samefile("."):
         raise SettingsError(
-            f"Expected a new folder or a model folder to replace. Received: {folder}, the current folder. Name one in it."
+            f"Expected a new folder or a model folder to replace. Received: {folder}, the current one. Name one in it."
         )
     require_outside(folder.parent)
     if folder.is_symlink() or (folder.exists() and not is_model_folder(folder) and not _is_empty(folder)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,6 +30,7 @@ _ARROW_TYPES = {"number": pa.float64(), "text": pa.string()}
 _SMALL_BLOCK_BYTES = 1 << 18
 _SAMPLE_BYTES = 1 << 18  # bytes read at a time until there are SAMPLE_LINES
 _MARK = "\ufeff"
+_JSON = re.compile(rb'\s*(\[\s*)?\{\s*"')
 _BLANK = ["\t", *(" " * count for count in range(1, 256))]
 _NULLS = [*pyarrow.csv.ConvertOptions().null_values, *_BLANK]
 
@@ -74,6 +76,10 @@ def columns(path: Path, dialect: Dialect) -> list[str]:
         raise DataError(f"Expected a header and rows in {path}. Received: an empty file or first line.")
     if first.lstrip(b" \t").startswith(b"<"):
         raise DataError(f"Expected rows in {path}. Received: a page of HTML or XML, {shown(first)}")
+    if dialect.header is not False and _JSON.match(first):
+        raise DataError(
+            f"Expected delimited text in {path}. Received: JSON. Allowed: JSON Lines, one object a line, named .jsonl."
+        )
     if b"\0" in first:
         raise DataError(f"Expected text in {path}. Received: binary data. Its suffix must tell its format.")
     try:

@@ -79,7 +79,7 @@ def test_the_current_folder_is_not_replaced(folder: Path, monkeypatch: pytest.Mo
     """A shell in it would be left in a removed folder."""
     monkeypatch.chdir(folder)
     for path in (Path("."), folder):
-        with pytest.raises(SettingsError, match="the current folder. Name one in it"):
+        with pytest.raises(SettingsError, match="the current one. Name one in it"):
             model_folder.write(path, {}, {})
     assert model_folder.is_model_folder(folder)
 

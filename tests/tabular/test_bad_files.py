@@ -112,6 +112,8 @@ def test_text_in_a_column_of_numbers(tmp_path: Path, only: list[str] | None) -> 
         (b"a,,c\n1,2,3\n", "no name column 2"),
         (b"1,2,2\n3,4,5\n", "2 more than once --no-header"),
         (b"\n", "empty"),
+        (b'\xef\xbb\xbf{"a": 1, "b": 2}\n', "Received: JSON. one object a line .jsonl"),
+        (b'[{"a": 1, "b": 2},\n', "Received: JSON. one object a line .jsonl"),
         (b'a,b\n1,"' + b"x" * formats.BLOCK_BYTES + b"\n" + b"y" * formats.BLOCK_BYTES, "longer quote"),
     ],
     ids=short,
