@@ -107,15 +107,16 @@ class Dialect:
 ANY = Dialect()  # everything is detected
 
 
-def separator(lines: Sequence[str], usual: str, expected: Iterable[str] = ()) -> str:
+def separator(lines: Sequence[str], usual: str, expected: Iterable[str] = (), decimal: str | None = None) -> str:
     """Detect the separator: the one that splits all lines into the same number of cells, at least two.
 
     Args:
         lines: the first lines of a text, with or without a header.
         usual: the separator implied by the file name, preferred if others fit equally well or none fits.
         expected: column names; the first separator whose header has them all wins.
+        decimal: the decimal mark if it is given, which separates no cells.
     """
-    order = [usual, *(mark for mark in SEPARATORS if mark != usual)]
+    order = [mark for mark in dict.fromkeys([usual, *SEPARATORS]) if mark != decimal]
     wanted = set(expected)
     found = {mark: _records(lines, mark) for mark in order}
     if wanted:
@@ -123,6 +124,16 @@ def separator(lines: Sequence[str], usual: str, expected: Iterable[str] = ()) ->
             if found[mark] and wanted <= set(found[mark][0]):
                 return mark
     return max(order, key=lambda mark: (*_fit(found[mark]), -order.index(mark)))
+
+
+def unseparated(lines: Sequence[str], dialect: Dialect) -> str | None:
+    """Why a text with one column seems to have several, for a message; None if it does not."""
+    if any(len(record) > 1 for record in _records(lines, dialect.sep or ",")):
+        return None
+    by_commas = [len(record) for record in _records(lines[:1], ",")]
+    if dialect.decimal == "," and by_commas > [1] and not _COMMA_NUMBER.fullmatch(lines[0]):
+        return "columns that commas separate, and a comma as decimal mark. Write it with semicolons."
+    return None
 
 
 def _records(lines: Sequence[str], mark: str) -> list[list[str]]:
@@ -157,9 +168,9 @@ def decimal_mark(records: Iterable[Sequence[str]]) -> str:
 
 def found(lines: Sequence[str], usual: str, asked: Dialect, expected: Iterable[str] = ()) -> Dialect:
     """The dialect of a text with a known encoding: the given values, and the rest detected from its lines."""
-    sep = asked.sep if asked.sep is not None else separator(lines, usual, expected)
+    sep = asked.sep if asked.sep is not None else separator(lines, usual, expected, asked.decimal)
     decimal = asked.decimal
-    if decimal is None or (decimal == sep and asked.sep is None):
+    if decimal is None:
         decimal = "." if sep == "," else decimal_mark(_records(lines, sep)[1 if asked.header is not False else 0 :])
     return replace(asked, sep=sep, decimal=decimal, header=asked.header is not False)
 

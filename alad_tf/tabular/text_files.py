@@ -46,6 +46,9 @@ def settle(path: Path, asked: Dialect, usual: Dialect, expected: Collection[str]
         asked: given values.
         usual: preferred values if they fit the file, such as the dialect of the training file.
         expected: names that the header should have.
+
+    Raises:
+        DataError: the text has several columns, and no separator that can be told.
     """
     encoding = asked.encoding
     if encoding is None:
@@ -59,6 +62,9 @@ def settle(path: Path, asked: Dialect, usual: Dialect, expected: Collection[str]
     chosen = dialects.found(text, usual.sep or _named_separator(path), asked, expected if header else ())
     if asked.decimal is None and usual.decimal and chosen.sep == usual.sep:
         chosen = replace(chosen, decimal=usual.decimal)
+    problem = None if asked.sep else dialects.unseparated(text, chosen)
+    if problem:
+        raise DataError(f"Expected a separator of the columns of {path}. Received: {problem}")
     return chosen
 
 

@@ -117,6 +117,31 @@ def test_decimal_marks(cells: list[str], mark: str) -> None:
     assert dialects.decimal_mark([cells]) == mark
 
 
+@pytest.mark.parametrize(
+    "text", ["a\n1,5\n2,5\n", '"a"\n"1,5"\n"2,5"\n', "a;b\n1,5;0\n2,5;0\n", "a;b\n1,5;x,y\n2,5;z,u\n"]
+)
+def test_decimal_comma_that_is_given(tmp_path: Path, text: str) -> None:
+    """It was dropped where the comma was taken for the separator."""
+    path = written(tmp_path / "rows.csv", text)
+    assert readers.read(path, dialect=readers.settle(path, Dialect(decimal=",")))["a"].tolist() == [1.5, 2.5]
+
+
+@pytest.mark.parametrize("text", ["a,b\n1,2\n3,4\n", 'a,b\n"1,5","2,5"\n'])
+@pytest.mark.parametrize("expected", [(), ("a", "b")])
+def test_commas_cannot_be_both_marks(tmp_path: Path, text: str, expected: tuple[str, ...]) -> None:
+    path = written(tmp_path / "rows.csv", text)
+    with pytest.raises(
+        DataError, match="rows.csv. Received: columns that commas separate, and a comma as decimal mark"
+    ):
+        readers.settle(path, Dialect(decimal=","), expected=expected)
+
+
+def test_decimal_comma_of_a_file_without_a_header(tmp_path: Path) -> None:
+    path = written(tmp_path / "rows.csv", "1,5\n2,5\n")
+    dialect = readers.settle(path, Dialect(decimal=",", header=False))
+    assert readers.read(path, dialect=dialect)["x0"].tolist() == [1.5, 2.5]
+
+
 def test_damaged_utf8_is_no_other_encoding() -> None:
     assert encodings.detect(io.BytesIO("Köln".encode() + b"\xff")) == "utf-8"
     assert encodings.detect(io.BytesIO("öö".encode()[:-1])) == "utf-8"
