@@ -133,7 +133,13 @@ def unseparated(lines: Sequence[str], dialect: Dialect) -> str | None:
     by_commas = [len(record) for record in _records(lines[:1], ",")]
     if dialect.decimal == "," and by_commas > [1] and not _COMMA_NUMBER.fullmatch(lines[0]):
         return "columns that commas separate, and a comma as decimal mark. Write it with semicolons."
-    return None
+    by_blanks = _records(lines, " ")
+    parts = {sum(cell != "" for cell in record) for record in by_blanks}
+    if len(by_blanks) < 2 or len(parts) > 1 or max(parts) < 2:
+        return None
+    runs = any("" in record for record in by_blanks)
+    advice = "Replace runs of blanks by a separator" if runs else "Pass --sep ' '"
+    return f"lines of {parts.pop()} words each. {advice}, or pass --sep , if they are one column."
 
 
 def _records(lines: Sequence[str], mark: str) -> list[list[str]]:

@@ -142,6 +142,31 @@ def test_decimal_comma_of_a_file_without_a_header(tmp_path: Path) -> None:
     assert readers.read(path, dialect=dialect)["x0"].tolist() == [1.5, 2.5]
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a b\n1.5 2\n2.5 3\n", "lines of 2 words each. Pass --sep ' ', or pass --sep , if"),
+        ("  a   b c\n1.5  2 x\n", "lines of 3 words each. Replace runs of blanks by a separator, or"),
+    ],
+)
+def test_columns_that_blanks_separate(tmp_path: Path, text: str, words: str) -> None:
+    """They were one categorical column."""
+    path = written(tmp_path / "rows.csv", text)
+    with pytest.raises(DataError, match=f"Expected a separator of the columns of .*rows.csv. Received: {words}"):
+        readers.settle(path)
+    assert len(readers.columns(path, readers.settle(path, Dialect(sep=",")))) == 1
+
+
+def test_blank_as_the_separator(tmp_path: Path) -> None:
+    path = written(tmp_path / "rows.csv", "a b\n1.5 2\n2.5 3\n")
+    assert readers.read(path, dialect=readers.settle(path, Dialect(sep=" ")))["a"].tolist() == [1.5, 2.5]
+
+
+@pytest.mark.parametrize("text", ["full name\nAda\n", '"full name"\n"Ada Lovelace"\n', "a,b c\n1,x y\n", "a b\n"])
+def test_blanks_in_cells(tmp_path: Path, text: str) -> None:
+    assert readers.settle(written(tmp_path / "rows.csv", text)).sep == ","
+
+
 def test_damaged_utf8_is_no_other_encoding() -> None:
     assert encodings.detect(io.BytesIO("Köln".encode() + b"\xff")) == "utf-8"
     assert encodings.detect(io.BytesIO("öö".encode()[:-1])) == "utf-8"
