@@ -21,6 +21,7 @@ _SHOWN = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _COMMA_NUMBER = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
 _POINT_NUMBER = re.compile(r"\s*[+-]?\d*\.\d+([eE][+-]?\d+)?\s*")
 _THOUSANDS = re.compile(r"\s*[+-]?[1-9]\d{0,2}(,\d{3})+\s*")
+_POINT_THOUSANDS = re.compile(r"\s*[+-]?[1-9]\d{0,2}(\.\d{3})+(?P<decimals>,\d+)?\s*")
 _DATE = re.compile(r"\s*(\d{4}-\d\d?-\d\d?|\d\d?[./]\d\d?[./]\d{2,4})([ T].*)?")
 
 
@@ -118,7 +119,7 @@ def separator(lines: Sequence[str], usual: str, expected: Iterable[str] = (), de
     """
     order = [mark for mark in dict.fromkeys([usual, *SEPARATORS]) if mark != decimal]
     wanted = set(expected)
-    found = {mark: _records(lines, mark) for mark in order}
+    found = {mark: records(lines, mark) for mark in order}
     if wanted:
         for mark in order:
             if found[mark] and wanted <= set(found[mark][0]):
@@ -128,12 +129,12 @@ def separator(lines: Sequence[str], usual: str, expected: Iterable[str] = (), de
 
 def unseparated(lines: Sequence[str], dialect: Dialect) -> str | None:
     """Why a text with one column seems to have several, for a message; None if it does not."""
-    if any(len(record) > 1 for record in _records(lines, dialect.sep or ",")):
+    if any(len(record) > 1 for record in records(lines, dialect.sep or ",")):
         return None
-    by_commas = [len(record) for record in _records(lines[:1], ",")]
+    by_commas = [len(record) for record in records(lines[:1], ",")]
     if dialect.decimal == "," and by_commas > [1] and not _COMMA_NUMBER.fullmatch(lines[0]):
         return "columns that commas separate, and a comma as decimal mark. Write it with semicolons."
-    by_blanks = _records(lines, " ")
+    by_blanks = records(lines, " ")
     parts = {sum(cell != "" for cell in record) for record in by_blanks}
     if len(by_blanks) < 2 or len(parts) > 1 or max(parts) < 2:
         return None
@@ -142,7 +143,8 @@ def unseparated(lines: Sequence[str], dialect: Dialect) -> str | None:
     return f"lines of {parts.pop()} words each. {advice}, or pass --sep , if they are one column."
 
 
-def _records(lines: Sequence[str], mark: str) -> list[list[str]]:
+def records(lines: Sequence[str], mark: str) -> list[list[str]]:
+    """Split lines into cells; an empty list if their quotes cannot be read."""
     try:
         return [record for record in csv.reader(lines, delimiter=mark) if record]
     except csv.Error:
@@ -162,14 +164,29 @@ def _fit(records: list[list[str]]) -> tuple[float, float]:
 def decimal_mark(records: Iterable[Sequence[str]]) -> str:
     """Detect the decimal mark: a comma if some cell is a number with a decimal comma, and none has a point.
 
-    A comma before groups of three digits may separate thousands and does not count.
+    A comma or a point before groups of three digits may separate thousands and does not count.
     """
     commas = points = False
     for record in records:
         for cell in record:
+            grouped = _POINT_THOUSANDS.fullmatch(cell)
             commas = commas or bool(_COMMA_NUMBER.fullmatch(cell) and not _THOUSANDS.fullmatch(cell))
-            points = points or bool(_POINT_NUMBER.fullmatch(cell))
+            commas = commas or bool(grouped and grouped["decimals"])
+            points = points or bool(_POINT_NUMBER.fullmatch(cell) and not grouped)
     return "," if commas and not points else "."
+
+
+def thousands(cells: Iterable[str], decimal: str) -> str | None:
+    """The first cell of a column whose points seem to separate thousands, as in 1.234; None if they do not.
+
+    Where the point is the decimal mark, whole numbers of at most three digits must stand beside such cells.
+    """
+    every = [cell.strip() for cell in cells]
+    pointed = [cell for cell in every if "." in cell]
+    if len(pointed) < 3 or not all(map(_POINT_THOUSANDS.fullmatch, pointed)):
+        return None
+    digits = [len(cell.lstrip("+-")) for cell in every if cell.lstrip("+-").isdecimal()]
+    return pointed[0] if decimal == "," or 0 < max(digits, default=0) <= 3 else None
 
 
 def found(lines: Sequence[str], usual: str, asked: Dialect, expected: Iterable[str] = ()) -> Dialect:
@@ -177,7 +194,7 @@ def found(lines: Sequence[str], usual: str, asked: Dialect, expected: Iterable[s
     sep = asked.sep if asked.sep is not None else separator(lines, usual, expected, asked.decimal)
     decimal = asked.decimal
     if decimal is None:
-        decimal = "." if sep == "," else decimal_mark(_records(lines, sep)[1 if asked.header is not False else 0 :])
+        decimal = "." if sep == "," else decimal_mark(records(lines, sep)[1 if asked.header is not False else 0 :])
     return replace(asked, sep=sep, decimal=decimal, header=asked.header is not False)
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from alad_tf.columns.schema import Kind, as_text
-from alad_tf.errors import DataError, SettingsError, listed
+from alad_tf.errors import DataError, SettingsError, listed, quoted
 from alad_tf.tabular import (
     array_files,
     arrow_files,
@@ -246,6 +246,13 @@ def remarks(path: Path, dialect: Dialect) -> Iterator[tuple[str, bool]]:
             yield f"{path.name}: sheet {titles[0]!r} is read, not {listed(titles[1:])}; --sheet names another", True
     if kind in (*TEXT, ".xlsx") and dialect.header is not False and dialects.looks_like_data(every):
         yield f"the first row of {path.name} looks like data: {listed(every)}; if it is, pass --no-header", True
+    for number, cell in text_files.grouped(path, dialect) if kind in TEXT else ():
+        read_as = "text" if dialect.decimal == "," else "decimal numbers"
+        yield (
+            f"column {quoted(every[number])} of {path.name} has cells like {cell}, which are read as {read_as}; if the "
+            "points separate thousands, write the numbers without them",
+            True,
+        )
 
 
 def _every_column(path: Path, dialect: Dialect) -> list[str]:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -57,8 +58,7 @@ def settle(path: Path, asked: Dialect, usual: Dialect, expected: Collection[str]
             encoding = encodings.detect(file, one_byte)
     header = (asked.header, usual.header) != (None, False) and asked.header is not False
     asked = replace(asked, encoding=encoding, header=header)
-    text = [line.decode("utf-8", "replace") for line in _first_lines(path, asked, dialects.SAMPLE_LINES)]
-    text[:1] = [line.removeprefix(_MARK) for line in text[:1]]
+    text = _sample(path, asked)
     chosen = dialects.found(text, usual.sep or _named_separator(path), asked, expected if header else ())
     if asked.decimal is None and usual.decimal and chosen.sep == usual.sep:
         chosen = replace(chosen, decimal=usual.decimal)
@@ -66,6 +66,21 @@ def settle(path: Path, asked: Dialect, usual: Dialect, expected: Collection[str]
     if problem:
         raise DataError(f"Expected a separator of the columns of {path}. Received: {problem}")
     return chosen
+
+
+def grouped(path: Path, dialect: Dialect) -> Iterator[tuple[int, str]]:
+    """Yield the number of each column with points that seem to separate thousands, from 0, and such a cell."""
+    records = dialects.records(_sample(path, dialect), dialect.sep or ",")[int(dialect.header is not False) :]
+    for number, cells in enumerate(zip_longest(*records, fillvalue="")):
+        cell = dialects.thousands(cells, dialect.decimal or ".")
+        if cell is not None:
+            yield number, cell
+
+
+def _sample(path: Path, dialect: Dialect) -> list[str]:
+    text = [line.decode("utf-8", "replace") for line in _first_lines(path, dialect, dialects.SAMPLE_LINES)]
+    text[:1] = [line.removeprefix(_MARK) for line in text[:1]]
+    return text
 
 
 def columns(path: Path, dialect: Dialect) -> list[str]:

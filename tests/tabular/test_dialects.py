@@ -111,10 +111,38 @@ def test_separators(lines: list[str], sep: str) -> None:
 
 @pytest.mark.parametrize(
     ("cells", "mark"),
-    [(["1,5"], ","), (["1,500"], "."), (["1,500", "2,25"], ","), (["1,5", "2.5"], "."), (["x,y", "3"], ".")],
+    [
+        (["1,5"], ","),
+        (["1,500"], "."),
+        (["1,500", "2,25"], ","),
+        (["1,5", "2.5"], "."),
+        (["1.234", "2,5"], ","),
+        (["1.234,5"], ","),
+        (["0.234", "2,5"], "."),
+        (["x,y", "3"], "."),
+    ],
 )
 def test_decimal_marks(cells: list[str], mark: str) -> None:
     assert dialects.decimal_mark([cells]) == mark
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        ("1.234 987 2.500 1.234.567", "has cells like 1.234, which are read as decimal numbers"),
+        ("1.234 9,5 2.500 3.750", "has cells like 1.234, which are read as text"),
+        ("1.234 2.500 3.750", ""),
+        ("1.234 987 2.500", ""),
+        ("1.234 2.500 3.750 0.5 987", ""),
+        ("1.234 2.500 3.750 12345", ""),
+        ("1.234 2.500 3.750 x", ""),
+    ],
+)
+def test_points_that_may_separate_thousands(tmp_path: Path, cells: str, said: str) -> None:
+    """1.234 among whole numbers was read as 1.2 without a word."""
+    path = written(tmp_path / "rows.csv", "".join(f"{cell};k\n" for cell in ["Umsatz", *cells.split()]))
+    found = [line for line, warning in readers.remarks(path, readers.settle(path)) if warning]
+    assert len(found) == bool(said) and all(f"column 'Umsatz' of rows.csv {said}" in line for line in found)
 
 
 @pytest.mark.parametrize(
