@@ -6,6 +6,7 @@ import gzip
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -57,6 +58,19 @@ def test_the_index_of_pandas_is_no_column(tmp_path: Path, suffix: str) -> None:
         TABLE.iloc[::-1].reset_index(names="__index_level_0__").to_feather(path)
     assert readers.columns(path) == ["a", "b", "c"]
     assert list(readers.read(path).columns) == ["a", "b", "c"] and readers.read(path)["b"].tolist() == [5, 4, 3, 2, 1]
+
+
+@pytest.mark.parametrize("kind", [">f8", ">i4", ">f2"])
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_arrays_in_the_other_byte_order(tmp_path: Path, kind: str, suffix: str, order: Literal["C", "F"]) -> None:
+    """pandas refused them as damaged."""
+    array = np.arange(10).reshape(5, 2).astype(kind, order=order)
+    path = write_array(tmp_path / f"rows{suffix}", array)
+    frame = pd.concat(readers.chunks(path, 2))
+    assert frame["x1"].tolist() == [1, 3, 5, 7, 9] and frame["x1"].dtype == np.dtype(kind).newbyteorder("=")
+    (part,) = readers.tables(path, 5, only=["x0"], kinds={"x1": "number"})
+    assert part[0]["x0"].to_pylist() == [0, 2, 4, 6, 8]
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])
