@@ -22,6 +22,7 @@ _COMMA_NUMBER = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
 _POINT_NUMBER = re.compile(r"\s*[+-]?\d*\.\d+([eE][+-]?\d+)?\s*")
 _THOUSANDS = re.compile(r"\s*[+-]?[1-9]\d{0,2}(,\d{3})+\s*")
 _POINT_THOUSANDS = re.compile(r"\s*[+-]?[1-9]\d{0,2}(\.\d{3})+(?P<decimals>,\d+)?\s*")
+_NO_NAME = re.compile(r"\s*([+-]?\d*[.,]\d+([eE][+-]?\d+)?|-\d+)\s*")
 _DATE = re.compile(r"\s*(\d{4}-\d\d?-\d\d?|\d\d?[./]\d\d?[./]\d{2,4})([ T].*)?")
 
 
@@ -199,7 +200,7 @@ def found(lines: Sequence[str], usual: str, asked: Dialect, expected: Iterable[s
 
 
 def looks_like_data(names: Sequence[str]) -> bool:
-    """Whether a header seems to be a row of data: at least half of its cells are numbers or dates.
+    """Whether a header seems to be a row of data: half of its cells are numbers or dates, or one is 110.4, -3 or so.
 
     Names 0, 1, 2, ... do not count as data: a table made from an array has them.
     """
@@ -207,7 +208,7 @@ def looks_like_data(names: Sequence[str]) -> bool:
     if list(names) in counts:
         return False
     values = sum(_is_value(name) for name in names)
-    return bool(names) and values > 0 and 2 * values >= len(names)
+    return (values > 0 and 2 * values >= len(names)) or any(map(_NO_NAME.fullmatch, names))
 
 
 def _is_value(name: str) -> bool:

@@ -224,6 +224,12 @@ def test_bytes_that_are_not_in_the_encoding(tmp_path: Path) -> None:
         (["1", "1"], True),
         (["a", "b"], False),
         (["2019", "2020", "name"], True),
+        (["1", "x", "y", "110.4"], True),
+        (["x", "y", "z", "-3"], True),
+        (["x", "y", "1,5"], True),
+        (["x", "y", "2020"], False),
+        (["x.1", "y-3", "1.2.3"], False),
+        ([], False),
     ],
 )
 def test_headers_that_look_like_data(names: list[str], data: bool) -> None:
