@@ -267,15 +267,13 @@ def _every_column(path: Path, dialect: Dialect) -> list[str]:
 def _named(path: Path, every: list[str]) -> list[str]:
     """The named columns, without an unnamed index in the first column."""
     names = every[1:] if every[:1] == [""] and len(every) > 1 else every
-    doubled = dialects.repeated(names)
-    if doubled or "" in names:
-        problem = (
-            f"{listed(doubled)} more than once"
-            if doubled
-            else f"no name for column {names.index('') + len(every) - len(names) + 1}"
-        )
-        hint = " If its first row is data, pass --no-header." if dialects.looks_like_data(names) else ""
-        raise DataError(f"Expected a unique name for each column of {path}. Received: {problem}.{hint}")
+    nameless = [number for number, name in enumerate(every, 1) if name == ""][len(every) - len(names) :]
+    doubled = dialects.repeated(filter(None, names))
+    if doubled or nameless:
+        plural = "s" if len(nameless) > 1 else ""
+        problem = f"{listed(doubled)} more than once" if doubled else f"no name for column{plural} {listed(nameless)}"
+        advice = "If its first row is data, pass --no-header" if dialects.looks_like_data(names) else "Name each once"
+        raise DataError(f"Expected a unique name for each column of {path}. Received: {problem}. {advice}.")
     return names
 
 

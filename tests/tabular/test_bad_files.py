@@ -128,6 +128,8 @@ def test_text_in_a_column_of_numbers(tmp_path: Path, only: list[str] | None) -> 
         ("ü,b\n1,".encode() + b"\xff\n", "UTF-8 'b'"),
         (b"a,b,a\n1,2,3\n", "a more than once"),
         (b"a,,c\n1,2,3\n", "no name column 2"),
+        (b"a,,,c\n1,2,3,4\n", "Received: no name for columns 2, 3. Name each once."),
+        (b",a,,c,\n1,2,3,4,5\n", "no name for columns 3, 5."),
         (b"1,2,2\n3,4,5\n", "2 more than once --no-header"),
         (b"\n", "empty"),
         (b'\xef\xbb\xbf{"a": 1, "b": 2}\n', "Received: JSON. one object a line .jsonl"),
