@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import re
@@ -31,6 +32,7 @@ _ARROW_TYPES = {"number": pa.float64(), "text": pa.string()}
 _SMALL_BLOCK_BYTES = 1 << 18
 _SAMPLE_BYTES = 1 << 18  # bytes read at a time until there are SAMPLE_LINES
 _MARK = "\ufeff"
+_EXCEL_LINE = re.compile(rb'"?sep=[^\w\r\n]"?\s*', re.IGNORECASE)
 _JSON = re.compile(rb'\s*(\[\s*)?\{\s*"')
 _BLANK = ["\t", *(" " * count for count in range(1, 256))]
 _NULLS = [*pyarrow.csv.ConvertOptions().null_values, *_BLANK]
@@ -89,10 +91,22 @@ def columns(path: Path, dialect: Dialect) -> list[str]:
     Raises:
         DataError: the first line is not a row of text.
     """
-    first = b"".join(_first_lines(path, dialect, 1))
+    lines = _first_lines(path, dialect, dialects.SAMPLE_LINES)
+    lines[:1] = [line.removeprefix(codecs.BOM_UTF8) for line in lines[:1]]
+    _require_table(path, lines[0] if lines else b"", dialect)
+    try:
+        decoded = (line.decode("utf-8") for line in lines)
+        names = next(csv.reader(decoded, delimiter=dialect.sep or ",", strict=True))
+    except (UnicodeDecodeError, csv.Error, ValueError) as error:
+        received = "a quote that is not closed" if "unexpected end" in str(error) else error
+        raise DataError(f"Expected a header of names in UTF-8 on line 1 of {path}. Received: {received}.") from error
+    return names if dialect.header is not False else dialects.numbered(len(names))
+
+
+def _require_table(path: Path, first: bytes, dialect: Dialect) -> None:
+    """Check that the first line of a text can be that of a table."""
     if len(first) >= BLOCK_BYTES and first[-1:] != b"\n":
         raise DataError(f"Expected a header of at most {BLOCK_BYTES} bytes in {path}. Received: a longer first line.")
-    first = first.removeprefix(b"\xef\xbb\xbf")
     if not first.strip():
         raise DataError(f"Expected a header and rows in {path}. Received: an empty file or first line.")
     if first.lstrip(b" \t").startswith(b"<"):
@@ -101,13 +115,16 @@ def columns(path: Path, dialect: Dialect) -> list[str]:
         raise DataError(
             f"Expected delimited text in {path}. Received: JSON. Allowed: JSON Lines, one object a line, named .jsonl."
         )
+    if _EXCEL_LINE.fullmatch(first):
+        raise DataError(
+            f"Expected a header on line 1 of {path}. Received: {quoted(first.decode().strip())}, a line for Excel. "
+            "Remove it; --sep names the separator."
+        )
     if b"\0" in first:
-        raise DataError(f"Expected text in {path}. Received: binary data. Its suffix must tell its format.")
-    try:
-        (names,) = csv.reader([first.decode("utf-8")], delimiter=dialect.sep or ",", strict=True)
-    except (UnicodeDecodeError, csv.Error, ValueError) as error:
-        raise DataError(f"Expected a header of names in UTF-8 on line 1 of {path}. Received: {error}.") from error
-    return names if dialect.header is not False else dialects.numbered(len(names))
+        raise DataError(
+            f"Expected text in {path}. Received: binary data. Its suffix must tell its format; for UTF-16, pass "
+            "--encoding utf-16-le or utf-16-be."
+        )
 
 
 def read(

@@ -14,7 +14,9 @@ import pytest
 from conftest import CHECKOUT
 from row_files import NUMBERS, TABLE, TABLES, refusal, refusals, write, write_array
 
+from alad_tf.errors import DataError
 from alad_tf.tabular import formats, readers
+from alad_tf.tabular.dialects import Dialect
 
 
 @pytest.mark.parametrize("suffix", [*TABLES, ".CSV", ".Parquet"])
@@ -58,6 +60,20 @@ def test_the_index_of_pandas_is_no_column(tmp_path: Path, suffix: str) -> None:
         TABLE.iloc[::-1].reset_index(names="__index_level_0__").to_feather(path)
     assert readers.columns(path) == ["a", "b", "c"]
     assert list(readers.read(path).columns) == ["a", "b", "c"] and readers.read(path)["b"].tolist() == [5, 4, 3, 2, 1]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_header_of_several_lines(tmp_path: Path, end: str) -> None:
+    """A quoted name with a line break gave `unexpected end of data`."""
+    path = tmp_path / "rows.csv"
+    path.write_bytes(f'"a{end}b","c\n\nd"{end}1,2{end}3,4{end}'.encode())
+    expected = {f"a{end}b": [1, 3], "c\n\nd": [2, 4]}
+    assert readers.read(path).to_dict("list") == expected
+    assert pd.concat(readers.chunks(path, 1)).to_dict("list") == expected
+    dialect = Dialect(header=False)
+    assert len(readers.read(path, dialect=dialect)) == 3
+    with pytest.raises(DataError, match="column 'x1', row 1 of"):
+        readers.read(path, dialect=dialect, kinds={"x1": "number"})
 
 
 @pytest.mark.parametrize("kind", [">f8", ">i4", ">f2"])
