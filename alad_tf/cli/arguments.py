@@ -273,6 +273,10 @@ def _dataset_names(text: str) -> list[str]:
 def _path(text: str) -> Path:
     if not text:
         raise ValueError
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text):
+        raise click.BadParameter(
+            f"Expected a path on this machine. Received: a URL, {text!r}. Download it first, or upload the output."
+        )
     return Path(text)
 
 

@@ -21,7 +21,7 @@ def write(folder: Path, documents: Document, arrays: dict[str, dict[str, np.ndar
     """Write a model folder: each document as `<name>.json`, each dict of arrays as `<name>.npz`, and the manifest.
 
     The folder is written under a temporary name and renamed when it is complete: a killed process leaves no
-    incomplete folder under the final name. An existing model folder is replaced in one step.
+    incomplete folder under the final name. An existing model folder is replaced in one step and keeps its permissions.
 
     Raises:
         SettingsError: `folder` exists and is not a model folder, or a document cannot be written as JSON.
@@ -39,7 +39,7 @@ def write(folder: Path, documents: Document, arrays: dict[str, dict[str, np.ndar
                 np.savez_compressed(path, **members)
         content = {"kind": KIND, "format": FORMAT, "files": manifest.entries(temporary)}
         atomic.write_json(temporary / MANIFEST, content)
-        os.chmod(temporary, 0o777 & ~atomic.umask())
+        os.chmod(temporary, atomic.permissions(folder, 0o777))
         atomic.sync(temporary)
         _put_in_place(temporary, folder)
 

@@ -44,7 +44,8 @@ def local(path: Path) -> Iterator[Path]:
         yield path
         return
     if sys.stdin is None or sys.stdin.isatty():
-        raise SettingsError("Expected rows on standard input. Received: a terminal. Pipe a file into the command.")
+        received = "a closed one" if sys.stdin is None else "a terminal"
+        raise SettingsError(f"Expected rows on standard input. Received: {received}. Pipe a file into the command.")
     place = Path(tempfile.gettempdir())
     with suppress(OSError):  # a folder that may not be listed
         atomic.remove_leftovers(place, [_COPY])

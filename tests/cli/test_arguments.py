@@ -107,6 +107,8 @@ def test_a_value_may_hold_spaces_and_line_breaks() -> None:
         ("reproduce toy --seed " + "9" * 5000, "--seed whole number"),
         ("fit rows.csv", "--model DIR"),
         ("fit", "DATA --model DIR"),
+        ("fit https://host/rows.csv --model m", "path on this machine URL 'https://host/rows.csv' Download"),
+        ("score rows.csv --model m --output s3://bucket/scored.csv", "URL 's3://bucket/scored.csv' upload"),
         ("fit rows.csv --model=", "a path for --model Received: ''"),
         ("fit rows.csv --model m --seed 4294967296", "--seed 4294967295"),
         (

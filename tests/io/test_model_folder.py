@@ -52,6 +52,12 @@ def test_permissions_are_those_of_a_new_folder(folder: Path) -> None:
     assert folder.stat().st_mode == (folder.parent / "plain").stat().st_mode
 
 
+def test_permissions_of_an_existing_folder_are_kept(folder: Path) -> None:
+    folder.chmod(0o700)
+    model_folder.write(folder, {}, {})
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
 def test_another_model_is_replaced_whole(folder: Path) -> None:
     model_folder.write(folder, {"other": 2}, {})
     assert model_folder.read(folder) == ({"other": 2}, {})

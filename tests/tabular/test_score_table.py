@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 from command import run
 
+from alad_tf.errors import SettingsError
 from alad_tf.io import atomic, locks
 from alad_tf.tabular import readers
 from alad_tf.tabular.dialects import Dialect
@@ -120,6 +121,20 @@ def test_json_lines_on_standard_input(monkeypatch: pytest.MonkeyPatch, begin: by
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(stream))
     with local(STANDARD_INPUT) as copy:
         assert readers.read(copy).to_dict("list") == {"a": [1, 2], "b": ["x", "y"]}
+
+
+class Terminal(io.StringIO):
+    """Standard input that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("stream", "words"), [(None, "a closed one"), (Terminal(), "a terminal")])
+def test_standard_input_without_rows(monkeypatch: pytest.MonkeyPatch, stream: io.StringIO | None, words: str) -> None:
+    monkeypatch.setattr(sys, "stdin", stream)
+    with pytest.raises(SettingsError, match=f"Received: {words}. Pipe a file"), local(STANDARD_INPUT):
+        pass
 
 
 @pytest.mark.parametrize("end", [None, 15])
