@@ -252,7 +252,13 @@ def _opened(path: Path, dialect: Dialect, advance: Advance | None = None) -> Ite
     """The text of a file in UTF-8, decompressed as it is read."""
     with unpacked(path, advance) as file:
         in_utf8 = dialect.encoding in (None, encodings.UTF8)
-        yield file if in_utf8 else encodings.Transcoded(file, dialect.encoding or "")  # type: ignore[misc]
+        try:
+            yield file if in_utf8 else encodings.Transcoded(file, dialect.encoding or "")  # type: ignore[misc]
+        except UnicodeError as error:
+            raise DataError(
+                f"Expected text in {dialect.encoding} in {path}. Received: bytes that do not fit it: {shown(error)}. "
+                "Name another --encoding, or leave the option out."
+            ) from error
 
 
 @contextmanager

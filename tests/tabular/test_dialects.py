@@ -206,8 +206,18 @@ def test_damaged_utf8_is_no_other_encoding() -> None:
 def test_bytes_that_are_not_in_the_encoding(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_bytes("a,b\n1,2\n".encode("utf-16")[:-1])
-    with pytest.raises(DataError, match=r"rows.csv.*utf-16"):
+    with pytest.raises(DataError, match=r"text in utf-16 in .*rows.csv. Received: bytes that do not fit it: .*"):
         readers.read(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "ascii", "utf-8", "utf-7", "punycode", "idna"])
+def test_an_encoding_that_does_not_fit(tmp_path: Path, encoding: str) -> None:
+    """It was said to be a damaged file or another format."""
+    path = tmp_path / "rows.csv"
+    path.write_bytes("größe,b\n1,2\n3,4\n5".encode("latin-1"))
+    with pytest.raises(DataError) as error:
+        readers.read(path, dialect=readers.settle(path, Dialect(encoding=encoding)))
+    assert "damaged" not in str(error.value), error.value
 
 
 # Headers ----------------------------------------------------------------------------------------------------------
