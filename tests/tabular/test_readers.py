@@ -10,6 +10,8 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from conftest import CHECKOUT
 from row_files import NUMBERS, TABLE, TABLES, refusal, refusals, write, write_array
@@ -211,6 +213,14 @@ def test_old_feather_and_nested_cells(tmp_path: Path) -> None:
         path = tmp_path / "nested.parquet"
         pd.DataFrame({"a": [1, 2], "b": cells}).to_parquet(path)
         assert all("'b'" in message and words in message for message in refusals(path))
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.binary(2), pa.large_binary(), pa.binary_view()], ids=str)
+def test_bytes_are_not_text(tmp_path: Path, kind: pa.DataType) -> None:
+    """Bytes of fixed size became categories such as "b'AA'"."""
+    path = tmp_path / "rows.parquet"
+    pyarrow.parquet.write_table(pa.table({"a": [1, 2], "b": pa.array([b"AA", b"BB"], kind)}), path)
+    assert all("column 'b' of" in line and "bytes, not UTF-8 text" in line for line in refusals(path))
 
 
 def test_stopping_early_closes_the_file(tmp_path: Path) -> None:
