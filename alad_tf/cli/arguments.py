@@ -270,10 +270,20 @@ def _dataset_names(text: str) -> list[str]:
     return [name for name in OF_TABLES if name in names]
 
 
+def _path(text: str) -> Path:
+    if not text:
+        raise ValueError
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text):
+        raise click.BadParameter(
+            f"Expected a path on this machine. Received: a URL, {text!r}. Download it first, or upload the output."
+        )
+    return Path(text)
+
+
 def _results(text: str) -> Path:
     from alad_tf.io.model_folder import require_outside  # imports NumPy, which --help does not need
 
-    require_outside(folder := Path(text))
+    require_outside(folder := _path(text))
     return folder
 
 
@@ -286,7 +296,7 @@ def _class_numbers(text: str) -> list[int]:
     return sorted({int(number) for number in numbers})
 
 
-PATH = Value("a path", Path)
+PATH = Value("a path", _path)
 RESULTS = Value("a results folder outside of model folders", _results)
 POSITIVE = whole(1)
 NOT_NEGATIVE = whole(0)

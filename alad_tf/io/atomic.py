@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,7 +23,8 @@ _CURRENT, _RENAME_EXCHANGE = -100, 2  # AT_FDCWD of <fcntl.h> and RENAME_EXCHANG
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is synced and renamed to `path`.
 
-    On any error the temporary file is removed and `path` keeps its content. Temporary files of killed processes for the
+    The permissions of an existing file are kept. On any error the temporary file is removed and `path` keeps its
+    content. Temporary files of killed processes for the
     same path are removed first.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,13 +34,22 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         sync(temporary)
-        os.chmod(temporary, 0o666 & ~umask())
+        os.chmod(temporary, permissions(path, 0o666))
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     finally:
         os.close(handle)
+
+
+def permissions(path: Path, new: int) -> int:
+    """Permissions of an existing file or folder, or those of a new one under the mask of the process."""
+    with suppress(FileNotFoundError):
+        found = path.lstat().st_mode
+        if stat.S_ISREG(found) or stat.S_ISDIR(found):
+            return found & 0o777
+    return new & ~umask()
 
 
 def _open_temporary(path: Path) -> tuple[int, Path]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from alad_tf.errors import AladError
+from alad_tf.errors import AladError, SettingsError
 
 try:
     import fcntl
@@ -48,8 +48,16 @@ def locked(path: Path, file: Path | None = None, what: str = "a folder") -> Iter
 
 @contextmanager
 def claimed(path: Path, what: str = "a folder") -> Iterator[None]:
-    """Lock a path that may not exist yet, by a file beside it, where the system has file locks. See `locked`."""
-    with locked(path, path.with_name(f".{path.name}.lock"), what) if SUPPORTED else nullcontext():
+    """Lock a path that may not exist yet, by a file beside it, where the system has file locks. See `locked`.
+
+    Raises:
+        SettingsError: the path is the root of the file system, which has nothing beside it.
+        AladError: as `locked`.
+    """
+    named = path if path.name not in ("", "..") else path.resolve()
+    if not named.name:
+        raise SettingsError(f"Expected {what} below the root of the file system. Received: {path}. Name one in it.")
+    with locked(path, named.with_name(f".{named.name}.lock"), what) if SUPPORTED else nullcontext():
         yield
 
 

@@ -22,7 +22,7 @@ def write(folder: Path, documents: Document, arrays: dict[str, dict[str, np.ndar
     """Write a model folder: each document as `<name>.json`, each dict of arrays as `<name>.npz`, and the manifest.
 
     The folder is written under a temporary name and renamed when it is complete: a killed process leaves no
-    incomplete folder under the final name. An existing model folder is replaced in one step.
+    incomplete folder under the final name. An existing model folder is replaced in one step and keeps its permissions.
 
     Raises:
         SettingsError: `folder` exists and is not a model folder, or a document cannot be written as JSON.
@@ -40,7 +40,7 @@ def write(folder: Path, documents: Document, arrays: dict[str, dict[str, np.ndar
                 np.savez_compressed(path, **members)
         content = {"kind": KIND, "format": FORMAT, "files": manifest.entries(temporary)}
         atomic.write_json(temporary / MANIFEST, content)
-        os.chmod(temporary, 0o777 & ~atomic.umask())
+        os.chmod(temporary, atomic.permissions(folder, 0o777))
         atomic.sync(temporary)
         _put_in_place(temporary, folder)
 
@@ -110,8 +110,12 @@ def require_replaceable(folder: Path) -> None:
     """Check that a model folder can be written: the path is free, an empty folder or a model folder, outside others.
 
     Raises:
-        SettingsError: it is not.
+        SettingsError: it is not, or it is the current folder, which would be renamed under the process and its shell.
     """
+    if folder.exists() and folder.samefile("."):
+        raise SettingsError(
+            f"Expected a new folder or a model folder to replace. Received: {folder}, the current one. Name one in it."
+        )
     require_outside(folder.parent)
     if folder.is_symlink() or (folder.exists() and not is_model_folder(folder) and not _is_empty(folder)):
         raise SettingsError(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from alad_tf.columns import preprocessing
 from alad_tf.columns.schema import Columns
 from alad_tf.data import loading
 from alad_tf.errors import DataError, SettingsError, one_line

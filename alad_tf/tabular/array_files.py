@@ -114,7 +114,7 @@ def _rows_of(array: _Array, rows: int) -> np.ndarray:
 def _columns_of(array: _Array, start: int, first: int, rows: int) -> np.ndarray:
     """Read rows of an array in Fortran order whose data begin at `start`."""
     count, width = array.shape
-    part = np.empty((rows, width), array.dtype, order="F")
+    part = np.empty((rows, width), array.dtype.newbyteorder("="), order="F")
     for column in range(width):
         array.stream.seek(start + (column * count + first) * array.dtype.itemsize)
         part[:, column] = _numbers(array, rows)
@@ -126,4 +126,4 @@ def _numbers(array: _Array, count: int) -> np.ndarray:
     content = array.stream.read(size)
     if len(content) < size:
         raise EOFError(f"the array ends before its {array.shape[0]} rows")
-    return np.frombuffer(content, array.dtype)
+    return np.frombuffer(content, array.dtype).astype(array.dtype.newbyteorder("="), copy=False)

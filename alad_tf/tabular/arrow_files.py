@@ -17,6 +17,7 @@ from alad_tf.tabular import feather_footer, parquet_footer
 from alad_tf.tabular.formats import Advance
 
 _TEXT = (pa.types.is_string, pa.types.is_binary, pa.types.is_large_string, pa.types.is_large_binary)
+_BYTES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view)
 _VIEWS = (pa.types.is_string_view, pa.types.is_binary_view)  # dictionaries cannot be cast to these
 
 
@@ -140,8 +141,8 @@ def frame_of(path: Path, table: pa.Table, first: int) -> pd.DataFrame:
         DataError: a column has another type.
     """
     for field in table.schema:
-        if pa.types.is_nested(field.type) or pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
-            nested = pa.types.is_nested(field.type)
+        nested = pa.types.is_nested(field.type)
+        if nested or any(holds(field.type) for holds in _BYTES):
             what = f"cells of type {shown(visible(field.type))}" if nested else "bytes, not UTF-8 text"
             raise DataError(f"Expected numbers or text in column {quoted(field.name)} of {path}. Received: {what}.")
         if pa.types.is_decimal(field.type):

@@ -61,8 +61,9 @@ def _explained(path: Path, message: str, names: list[str] | None, header: bool) 
         return f"Expected a number in column {quoted(column)}{row} of {path}. Received: {shown(value)}"
     width = re.search(r"(?:Row #(\d+): )?Expected (\d+) columns, got (\d+)", message)
     if width:
-        place = f"line {width[1]} of {path}" if width[1] else f"each line of {path}"
-        return f"Expected {width[2]} columns in {place}, as in its header. Received: {width[3]}."
+        place = f"row {int(width[1]) - header}" if width[1] else "each row"
+        first = "its header" if header else "its first row"
+        return f"Expected {width[2]} columns in {place} of {path}, as in {first}. Received: {width[3]}."
     if _OF_LONG_LINE in message:
         return f"Expected lines of at most {BLOCK_BYTES} bytes in {path}. Received: a longer one. Is a quote left open?"
     if "pickle" in message or "Python objects" in message:

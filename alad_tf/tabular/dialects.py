@@ -21,6 +21,8 @@ _SHOWN = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _COMMA_NUMBER = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
 _POINT_NUMBER = re.compile(r"\s*[+-]?\d*\.\d+([eE][+-]?\d+)?\s*")
 _THOUSANDS = re.compile(r"\s*[+-]?[1-9]\d{0,2}(,\d{3})+\s*")
+_POINT_THOUSANDS = re.compile(r"\s*[+-]?[1-9]\d{0,2}(\.\d{3})+(?P<decimals>,\d+)?\s*")
+_NO_NAME = re.compile(r"\s*([+-]?\d*[.,]\d+([eE][+-]?\d+)?|-\d+)\s*")
 _DATE = re.compile(r"\s*(\d{4}-\d\d?-\d\d?|\d\d?[./]\d\d?[./]\d{2,4})([ T].*)?")
 
 
@@ -100,17 +102,18 @@ class Dialect:
 ANY = Dialect()  # everything is detected
 
 
-def separator(lines: Sequence[str], usual: str, expected: Iterable[str] = ()) -> str:
+def separator(lines: Sequence[str], usual: str, expected: Iterable[str] = (), decimal: str | None = None) -> str:
     """Detect the separator: the one that splits all lines into the same number of cells, at least two.
 
     Args:
         lines: the first lines of a text, with or without a header.
         usual: the separator implied by the file name, preferred if others fit equally well or none fits.
         expected: column names; the first separator whose header has them all wins.
+        decimal: the decimal mark if it is given, which separates no cells.
     """
-    order = [usual, *(mark for mark in SEPARATORS if mark != usual)]
+    order = [mark for mark in dict.fromkeys([usual, *SEPARATORS]) if mark != decimal]
     wanted = set(expected)
-    found = {mark: _records(lines, mark) for mark in order}
+    found = {mark: records(lines, mark) for mark in order}
     if wanted:
         for mark in order:
             if found[mark] and wanted <= set(found[mark][0]):
@@ -118,7 +121,24 @@ def separator(lines: Sequence[str], usual: str, expected: Iterable[str] = ()) ->
     return max(order, key=lambda mark: (*_fit(found[mark]), -order.index(mark)))
 
 
-def _records(lines: Sequence[str], mark: str) -> list[list[str]]:
+def unseparated(lines: Sequence[str], dialect: Dialect) -> str | None:
+    """Why a text with one column seems to have several, for a message; None if it does not."""
+    if any(len(record) > 1 for record in records(lines, dialect.sep or ",")):
+        return None
+    by_commas = [len(record) for record in records(lines[:1], ",")]
+    if dialect.decimal == "," and by_commas > [1] and not _COMMA_NUMBER.fullmatch(lines[0]):
+        return "columns that commas separate, and a comma as decimal mark. Write it with semicolons."
+    by_blanks = records(lines, " ")
+    parts = {sum(cell != "" for cell in record) for record in by_blanks}
+    if len(by_blanks) < 2 or len(parts) > 1 or max(parts) < 2:
+        return None
+    runs = any("" in record for record in by_blanks)
+    advice = "Replace runs of blanks by a separator" if runs else "Pass --sep ' '"
+    return f"lines of {parts.pop()} words each. {advice}, or pass --sep , if they are one column."
+
+
+def records(lines: Sequence[str], mark: str) -> list[list[str]]:
+    """Split lines into cells; an empty list if their quotes cannot be read."""
     try:
         return [record for record in csv.reader(lines, delimiter=mark) if record]
     except csv.Error:
@@ -138,27 +158,42 @@ def _fit(records: list[list[str]]) -> tuple[float, float]:
 def decimal_mark(records: Iterable[Sequence[str]]) -> str:
     """Detect the decimal mark: a comma if some cell is a number with a decimal comma, and none has a point.
 
-    A comma before groups of three digits may separate thousands and does not count.
+    A comma or a point before groups of three digits may separate thousands and does not count.
     """
     commas = points = False
     for record in records:
         for cell in record:
+            grouped = _POINT_THOUSANDS.fullmatch(cell)
             commas = commas or bool(_COMMA_NUMBER.fullmatch(cell) and not _THOUSANDS.fullmatch(cell))
-            points = points or bool(_POINT_NUMBER.fullmatch(cell))
+            commas = commas or bool(grouped and grouped["decimals"])
+            points = points or bool(_POINT_NUMBER.fullmatch(cell) and not grouped)
     return "," if commas and not points else "."
+
+
+def thousands(cells: Iterable[str], decimal: str) -> str | None:
+    """The first cell of a column whose points seem to separate thousands, as in 1.234; None if they do not.
+
+    Where the point is the decimal mark, whole numbers of at most three digits must stand beside such cells.
+    """
+    every = [cell.strip() for cell in cells]
+    pointed = [cell for cell in every if "." in cell]
+    if len(pointed) < 3 or not all(map(_POINT_THOUSANDS.fullmatch, pointed)):
+        return None
+    digits = [len(cell.lstrip("+-")) for cell in every if cell.lstrip("+-").isdecimal()]
+    return pointed[0] if decimal == "," or 0 < max(digits, default=0) <= 3 else None
 
 
 def found(lines: Sequence[str], usual: str, asked: Dialect, expected: Iterable[str] = ()) -> Dialect:
     """The dialect of a text with a known encoding: the given values, and the rest detected from its lines."""
-    sep = asked.sep if asked.sep is not None else separator(lines, usual, expected)
+    sep = asked.sep if asked.sep is not None else separator(lines, usual, expected, asked.decimal)
     decimal = asked.decimal
-    if decimal is None or (decimal == sep and asked.sep is None):
-        decimal = "." if sep == "," else decimal_mark(_records(lines, sep)[1 if asked.header is not False else 0 :])
+    if decimal is None:
+        decimal = "." if sep == "," else decimal_mark(records(lines, sep)[1 if asked.header is not False else 0 :])
     return replace(asked, sep=sep, decimal=decimal, header=asked.header is not False)
 
 
 def looks_like_data(names: Sequence[str]) -> bool:
-    """Whether a header seems to be a row of data: at least half of its cells are numbers or dates.
+    """Whether a header seems to be a row of data: half of its cells are numbers or dates, or one is 110.4, -3 or so.
 
     Names 0, 1, 2, ... do not count as data: a table made from an array has them.
     """
@@ -166,7 +201,7 @@ def looks_like_data(names: Sequence[str]) -> bool:
     if list(names) in counts:
         return False
     values = sum(_is_value(name) for name in names)
-    return bool(names) and values > 0 and 2 * values >= len(names)
+    return (values > 0 and 2 * values >= len(names)) or any(map(_NO_NAME.fullmatch, names))
 
 
 def _is_value(name: str) -> bool:

@@ -13,13 +13,15 @@ import pandas as pd
 import pyarrow.csv
 
 from alad_tf.columns.schema import Kind
-from alad_tf.errors import DataError, listed, one_line
+from alad_tf.errors import DataError, listed, one_line, quoted
 from alad_tf.io import archives
 from alad_tf.tabular import cell_rows, dialects
 from alad_tf.tabular.dialects import Dialect
 from alad_tf.tabular.formats import Advance
 
 if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
     import openpyxl
     from openpyxl.worksheet._read_only import ReadOnlyWorksheet
 
@@ -27,6 +29,7 @@ MOST_ROWS = 1 << 20  # of a sheet
 _DOCUMENT_TYPES = [b"<!DOCTYPE", "<!DOCTYPE".encode("utf-16-le"), "<!DOCTYPE".encode("utf-16-be")]
 _LONGEST_TYPE = max(map(len, _DOCUMENT_TYPES))
 _ERRORS = ("#N/A", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!")
+_OLE = b"\xd0\xcf\x11\xe0"  # begins the container of .xls and of workbooks with a password
 _MISSING = {"", *_ERRORS, *pyarrow.csv.ConvertOptions().null_values}
 
 
@@ -39,7 +42,7 @@ def sheets(path: Path) -> list[str]:
 def columns(path: Path, dialect: Dialect) -> list[str]:
     """Column names: those in the first row, or x0, x1, ... without a header."""
     with _sheet(path, dialect) as sheet:
-        first = next(_rows(sheet), None)
+        first = next(_rows(path, sheet, dialect.header is not False), None)
     if first is None:
         raise DataError(f"Expected a header and rows in {path}. Received: a sheet without cells.")
     if dialect.header is False:
@@ -54,7 +57,7 @@ def chunks(
     names = columns(path, dialect)
     places = [names.index(name) for name in wanted]
     with _sheet(path, dialect) as sheet:
-        cells = _cells(path, dialect, _rows(sheet), len(names), places)
+        cells = _cells(path, dialect, _rows(path, sheet), len(names), places)
         yield from cell_rows.frames(path, cells, wanted, rows)
     report(1.0)
 
@@ -76,6 +79,11 @@ def _workbook(path: Path) -> Iterator[openpyxl.Workbook]:
     import openpyxl  # takes 0.1 s and 5 MB, which other files do without
 
     with open(path, "rb") as file:
+        if file.read(len(_OLE)) == _OLE:
+            raise DataError(
+                f"Expected a workbook (.xlsx) in {path}. Received: an old .xls file, or one with a password. Save "
+                "it in Excel as .xlsx, without a password."
+            )
         with zipfile.ZipFile(file) as archive:
             archives.require_bounded(path, sum(member.file_size for member in archive.infolist()))
             for member in archive.infolist():
@@ -111,15 +119,16 @@ def _sheet(path: Path, dialect: Dialect) -> Iterator[ReadOnlyWorksheet]:
         yield workbook[dialect.sheet or titles[0]]
 
 
-def _rows(sheet: ReadOnlyWorksheet) -> Iterator[list[object]]:
-    """Cells of the rows, without trailing missing cells and empty rows.
+def _rows(path: Path, sheet: ReadOnlyWorksheet, header: bool = False) -> Iterator[list[object]]:
+    """Cells of the rows, without trailing missing cells and empty rows. In a header, NA, null and the like are names.
 
     Raises:
+        DataError: a formula has no stored value.
         ValueError: rows or cells are not in the order of their numbers, and openpyxl would leave out some of them, or a
             row has a number that Excel does not have.
     """
     last = empty = 0
-    for number, cells in _numbered_rows(sheet):
+    for number, cells in _numbered_rows(path, sheet):
         if number > MOST_ROWS:
             raise ValueError(f"more than {MOST_ROWS} rows in a sheet")
         if number <= last:
@@ -132,18 +141,29 @@ def _rows(sheet: ReadOnlyWorksheet) -> Iterator[list[object]]:
             continue
         yield from ([] for _ in range(empty))
         empty = 0
-        yield _without_missing(row)
+        yield _without_missing(row, {"", *_ERRORS} if header else _MISSING)
+        header = False
 
 
-def _numbered_rows(sheet: ReadOnlyWorksheet) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+def _numbered_rows(path: Path, sheet: ReadOnlyWorksheet) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     """Number and cells of each row, in the order of the file."""
-    from openpyxl.worksheet._reader import WorkSheetParser
+    from openpyxl.worksheet._reader import FORMULA_TAG, WorkSheetParser
+
+    class Parser(WorkSheetParser):
+        def parse_cell(self, element: Element) -> dict[str, Any]:
+            cell: dict[str, Any] = super().parse_cell(element)
+            if cell["value"] is None and cell["data_type"] == "n" and element.find(FORMULA_TAG) is not None:
+                raise DataError(
+                    f"Expected the values of formulas in {path}. Received: none in cell {quoted(element.get('r'))}. "
+                    "Open the file in Excel and save it, which computes them."
+                )
+            return cell
 
     book = sheet.parent
     formats = {"date_formats": book._date_formats, "timedelta_formats": book._timedelta_formats}
     with sheet._get_source() as source:
         texts = _Texts(sheet._shared_strings)
-        yield from WorkSheetParser(source, texts, data_only=True, epoch=book.epoch, **formats).parse()
+        yield from Parser(source, texts, data_only=True, epoch=book.epoch, **formats).parse()
 
 
 class _Texts(list[str]):
@@ -166,9 +186,9 @@ def _row(number: int, cells: list[dict[str, Any]]) -> list[object]:
     return row
 
 
-def _without_missing(row: list[object]) -> list[object]:
+def _without_missing(row: list[object], missing: set[str]) -> list[object]:
     """A row with None for missing values, without those at its end."""
-    row = [None if isinstance(cell, str) and cell.strip() in _MISSING else cell for cell in row]
+    row = [None if isinstance(cell, str) and cell.strip() in missing else cell for cell in row]
     while row and row[-1] is None:
         row.pop()
     return row

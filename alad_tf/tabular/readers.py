@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from alad_tf.columns.schema import Kind, as_text
-from alad_tf.errors import DataError, SettingsError, listed
+from alad_tf.errors import DataError, SettingsError, listed, quoted
 from alad_tf.tabular import (
     array_files,
     arrow_files,
@@ -246,6 +246,13 @@ def remarks(path: Path, dialect: Dialect) -> Iterator[tuple[str, bool]]:
             yield f"{path.name}: sheet {titles[0]!r} is read, not {listed(titles[1:])}; --sheet names another", True
     if kind in (*TEXT, ".xlsx") and dialect.header is not False and dialects.looks_like_data(every):
         yield f"the first row of {path.name} looks like data: {listed(every)}; if it is, pass --no-header", True
+    for number, cell in text_files.grouped(path, dialect) if kind in TEXT else ():
+        read_as = "text" if dialect.decimal == "," else "decimal numbers"
+        yield (
+            f"column {quoted(every[number])} of {path.name} has cells like {cell}, which are read as {read_as}; if the "
+            "points separate thousands, write the numbers without them",
+            True,
+        )
 
 
 def _every_column(path: Path, dialect: Dialect) -> list[str]:
@@ -260,15 +267,13 @@ def _every_column(path: Path, dialect: Dialect) -> list[str]:
 def _named(path: Path, every: list[str]) -> list[str]:
     """The named columns, without an unnamed index in the first column."""
     names = every[1:] if every[:1] == [""] and len(every) > 1 else every
-    doubled = dialects.repeated(names)
-    if doubled or "" in names:
-        problem = (
-            f"{listed(doubled)} more than once"
-            if doubled
-            else f"no name for column {names.index('') + len(every) - len(names) + 1}"
-        )
-        hint = " If its first row is data, pass --no-header." if dialects.looks_like_data(names) else ""
-        raise DataError(f"Expected a unique name for each column of {path}. Received: {problem}.{hint}")
+    nameless = [number for number, name in enumerate(every, 1) if name == ""][len(every) - len(names) :]
+    doubled = dialects.repeated(filter(None, names))
+    if doubled or nameless:
+        plural = "s" if len(nameless) > 1 else ""
+        problem = f"{listed(doubled)} more than once" if doubled else f"no name for column{plural} {listed(nameless)}"
+        advice = "If its first row is data, pass --no-header" if dialects.looks_like_data(names) else "Name each once"
+        raise DataError(f"Expected a unique name for each column of {path}. Received: {problem}. {advice}.")
     return names
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
+import gzip
 import shutil
 import sys
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,9 +25,9 @@ _BEGINNINGS = {  # first bytes of the formats besides delimited text
     b"PAR1": ".parquet",
     b"ARROW1": ".feather",
     b"\x93NUMPY": ".npy",
-    b"\x1f\x8b": ".csv.gz",
-    b"{": ".jsonl",
 }
+_GZIP = b"\x1f\x8b"
+_MOST_BLANK = 4096  # bytes before the first object of JSON Lines
 
 
 @contextmanager
@@ -41,7 +44,8 @@ def local(path: Path) -> Iterator[Path]:
         yield path
         return
     if sys.stdin is None or sys.stdin.isatty():
-        raise SettingsError("Expected rows on standard input. Received: a terminal. Pipe a file into the command.")
+        received = "a closed one" if sys.stdin is None else "a terminal"
+        raise SettingsError(f"Expected rows on standard input. Received: {received}. Pipe a file into the command.")
     place = Path(tempfile.gettempdir())
     with suppress(OSError):  # a folder that may not be listed
         atomic.remove_leftovers(place, [_COPY])
@@ -75,12 +79,30 @@ def _copy(stream: BinaryIO, path: Path) -> None:
 
 def _suffix(path: Path) -> str:
     with open(path, "rb") as file:
-        kind = _format(file.read(8))
+        beginning = file.read(_MOST_BLANK)
+        if beginning.startswith(_GZIP):
+            return ".jsonl.gz" if _is_json(_unpacked(path)) else ".csv.gz"
+        kind = _format(beginning)
         if kind != _ZIP:
             return kind
         file.seek(max(0, path.stat().st_size - 65536))
         return ".xlsx" if b"xl/" in file.read() else ".npz"
 
 
+def _unpacked(path: Path) -> bytes:
+    """Text at the beginning of a compressed file; empty if it is damaged, which its reader reports."""
+    try:
+        with gzip.open(path) as file:
+            return file.read(_MOST_BLANK)
+    except (EOFError, OSError, zlib.error):
+        return b""
+
+
 def _format(beginning: bytes) -> str:
+    if _is_json(beginning):
+        return ".jsonl"
     return next((suffix for mark, suffix in _BEGINNINGS.items() if beginning.startswith(mark)), ".csv")
+
+
+def _is_json(beginning: bytes) -> bool:
+    return beginning.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"{")

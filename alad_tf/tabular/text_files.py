@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
+import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -29,6 +32,8 @@ _ARROW_TYPES = {"number": pa.float64(), "text": pa.string()}
 _SMALL_BLOCK_BYTES = 1 << 18
 _SAMPLE_BYTES = 1 << 18  # bytes read at a time until there are SAMPLE_LINES
 _MARK = "\ufeff"
+_EXCEL_LINE = re.compile(rb'"?sep=[^\w\r\n]"?\s*', re.IGNORECASE)
+_JSON = re.compile(rb'\s*(\[\s*)?\{\s*"')
 _BLANK = ["\t", *(" " * count for count in range(1, 256))]
 _NULLS = [*pyarrow.csv.ConvertOptions().null_values, *_BLANK]
 
@@ -44,6 +49,9 @@ def settle(path: Path, asked: Dialect, usual: Dialect, expected: Collection[str]
         asked: given values.
         usual: preferred values if they fit the file, such as the dialect of the training file.
         expected: names that the header should have.
+
+    Raises:
+        DataError: the text has several columns, and no separator that can be told.
     """
     encoding = asked.encoding
     if encoding is None:
@@ -52,12 +60,29 @@ def settle(path: Path, asked: Dialect, usual: Dialect, expected: Collection[str]
             encoding = encodings.detect(file, one_byte)
     header = (asked.header, usual.header) != (None, False) and asked.header is not False
     asked = replace(asked, encoding=encoding, header=header)
-    text = [line.decode("utf-8", "replace") for line in _first_lines(path, asked, dialects.SAMPLE_LINES)]
-    text[:1] = [line.removeprefix(_MARK) for line in text[:1]]
+    text = _sample(path, asked)
     chosen = dialects.found(text, usual.sep or _named_separator(path), asked, expected if header else ())
     if asked.decimal is None and usual.decimal and chosen.sep == usual.sep:
         chosen = replace(chosen, decimal=usual.decimal)
+    problem = None if asked.sep else dialects.unseparated(text, chosen)
+    if problem:
+        raise DataError(f"Expected a separator of the columns of {path}. Received: {problem}")
     return chosen
+
+
+def grouped(path: Path, dialect: Dialect) -> Iterator[tuple[int, str]]:
+    """Yield the number of each column with points that seem to separate thousands, from 0, and such a cell."""
+    records = dialects.records(_sample(path, dialect), dialect.sep or ",")[int(dialect.header is not False) :]
+    for number, cells in enumerate(zip_longest(*records, fillvalue="")):
+        cell = dialects.thousands(cells, dialect.decimal or ".")
+        if cell is not None:
+            yield number, cell
+
+
+def _sample(path: Path, dialect: Dialect) -> list[str]:
+    text = [line.decode("utf-8", "replace") for line in _first_lines(path, dialect, dialects.SAMPLE_LINES)]
+    text[:1] = [line.removeprefix(_MARK) for line in text[:1]]
+    return text
 
 
 def columns(path: Path, dialect: Dialect) -> list[str]:
@@ -66,21 +91,40 @@ def columns(path: Path, dialect: Dialect) -> list[str]:
     Raises:
         DataError: the first line is not a row of text.
     """
-    first = b"".join(_first_lines(path, dialect, 1))
+    lines = _first_lines(path, dialect, dialects.SAMPLE_LINES)
+    lines[:1] = [line.removeprefix(codecs.BOM_UTF8) for line in lines[:1]]
+    _require_table(path, lines[0] if lines else b"", dialect)
+    try:
+        decoded = (line.decode("utf-8") for line in lines)
+        names = next(csv.reader(decoded, delimiter=dialect.sep or ",", strict=True))
+    except (UnicodeDecodeError, csv.Error, ValueError) as error:
+        received = "a quote that is not closed" if "unexpected end" in str(error) else error
+        raise DataError(f"Expected a header of names in UTF-8 on line 1 of {path}. Received: {received}.") from error
+    return names if dialect.header is not False else dialects.numbered(len(names))
+
+
+def _require_table(path: Path, first: bytes, dialect: Dialect) -> None:
+    """Check that the first line of a text can be that of a table."""
     if len(first) >= BLOCK_BYTES and first[-1:] != b"\n":
         raise DataError(f"Expected a header of at most {BLOCK_BYTES} bytes in {path}. Received: a longer first line.")
-    first = first.removeprefix(b"\xef\xbb\xbf")
     if not first.strip():
         raise DataError(f"Expected a header and rows in {path}. Received: an empty file or first line.")
     if first.lstrip(b" \t").startswith(b"<"):
         raise DataError(f"Expected rows in {path}. Received: a page of HTML or XML, {shown(first)}")
+    if dialect.header is not False and _JSON.match(first):
+        raise DataError(
+            f"Expected delimited text in {path}. Received: JSON. Allowed: JSON Lines, one object a line, named .jsonl."
+        )
+    if _EXCEL_LINE.fullmatch(first):
+        raise DataError(
+            f"Expected a header on line 1 of {path}. Received: {quoted(first.decode().strip())}, a line for Excel. "
+            "Remove it; --sep names the separator."
+        )
     if b"\0" in first:
-        raise DataError(f"Expected text in {path}. Received: binary data. Its suffix must tell its format.")
-    try:
-        (names,) = csv.reader([first.decode("utf-8")], delimiter=dialect.sep or ",", strict=True)
-    except (UnicodeDecodeError, csv.Error, ValueError) as error:
-        raise DataError(f"Expected a header of names in UTF-8 on line 1 of {path}. Received: {error}.") from error
-    return names if dialect.header is not False else dialects.numbered(len(names))
+        raise DataError(
+            f"Expected text in {path}. Received: binary data. Its suffix must tell its format; for UTF-16, pass "
+            "--encoding utf-16-le or utf-16-be."
+        )
 
 
 def read(
@@ -208,7 +252,13 @@ def _opened(path: Path, dialect: Dialect, advance: Advance | None = None) -> Ite
     """The text of a file in UTF-8, decompressed as it is read."""
     with unpacked(path, advance) as file:
         in_utf8 = dialect.encoding in (None, encodings.UTF8)
-        yield file if in_utf8 else encodings.Transcoded(file, dialect.encoding or "")  # type: ignore[misc]
+        try:
+            yield file if in_utf8 else encodings.Transcoded(file, dialect.encoding or "")  # type: ignore[misc]
+        except UnicodeError as error:
+            raise DataError(
+                f"Expected text in {dialect.encoding} in {path}. Received: bytes that do not fit it: {shown(error)}. "
+                "Name another --encoding, or leave the option out."
+            ) from error
 
 
 @contextmanager

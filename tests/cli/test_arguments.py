@@ -107,6 +107,9 @@ def test_a_value_may_hold_spaces_and_line_breaks() -> None:
         ("reproduce toy --seed " + "9" * 5000, "--seed whole number"),
         ("fit rows.csv", "--model DIR"),
         ("fit", "DATA --model DIR"),
+        ("fit https://host/rows.csv --model m", "path on this machine URL 'https://host/rows.csv' Download"),
+        ("score rows.csv --model m --output s3://bucket/scored.csv", "URL 's3://bucket/scored.csv' upload"),
+        ("fit rows.csv --model=", "a path for --model Received: ''"),
         ("fit rows.csv --model m --seed 4294967296", "--seed 4294967295"),
         (
             "fit rows.csv --model m --contamination 0.1 --false-positive-rate 0.1",
@@ -139,6 +142,10 @@ def test_wrong_call(arguments: str, words: str, capfd: pytest.CaptureFixture[str
     line = refused(capfd, *named)
     assert all(word in line for word in words.split())
     assert not (tmp_path / "out").exists()
+
+
+def test_results_folder_without_a_name(capfd: pytest.CaptureFixture[str]) -> None:
+    assert "a results folder outside of model folders for --out. Received: ''" in refused(capfd, "table", "5", "--out=")
 
 
 def test_wrong_call_in_a_process_of_its_own(alad: Alad) -> None:

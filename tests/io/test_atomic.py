@@ -178,6 +178,19 @@ def test_killed_while_writing(old: Path) -> None:
     assert old.read_text() == "old"
 
 
+def test_permissions_of_an_existing_file_are_kept(tmp_path: Path, umask: None) -> None:
+    """A private file of mode 0600 became readable by others."""
+    path, other = tmp_path / "file.txt", tmp_path / "other.txt"
+    for mode in (0o600, 0o666):
+        path.write_text("mine")
+        path.chmod(mode)
+        atomic.write_text(path, "new")
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+    other.symlink_to(path)
+    atomic.write_text(other, "new")
+    assert not other.is_symlink() and stat.S_IMODE(other.stat().st_mode) == 0o640
+
+
 def test_permissions_are_those_of_any_new_file(tmp_path: Path, umask: None) -> None:
     atomic.write_text(tmp_path / "file.txt", "new")
     assert stat.S_IMODE((tmp_path / "file.txt").stat().st_mode) == 0o640

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import CHECKOUT
 
-from alad_tf.errors import AladError
+from alad_tf.errors import AladError, SettingsError
 from alad_tf.io import locks
 
 HOLDER = (
@@ -64,6 +64,18 @@ def test_file_with_other_content_is_no_lock(tmp_path: Path) -> None:
     file.write_text("12345678901")
     with locks.claimed(tmp_path / "scored.csv"):
         assert file.read_text() == str(os.getpid())
+
+
+def test_paths_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They ended in a traceback of pathlib."""
+    folder = tmp_path / "folder"
+    (folder / "inner").mkdir(parents=True)
+    for place, path in ((folder, Path(".")), (folder / "inner", Path(".."))):
+        monkeypatch.chdir(place)
+        with locks.claimed(path):
+            assert (tmp_path / ".folder.lock").read_text() == str(os.getpid())
+    with pytest.raises(SettingsError, match=r"Expected a folder below the root .* Received: /\."):
+        locks.claimed(Path("/")).__enter__()
 
 
 def test_lock_on_a_removed_file_is_taken_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

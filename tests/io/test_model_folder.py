@@ -52,6 +52,12 @@ def test_permissions_are_those_of_a_new_folder(folder: Path) -> None:
     assert folder.stat().st_mode == (folder.parent / "plain").stat().st_mode
 
 
+def test_permissions_of_an_existing_folder_are_kept(folder: Path) -> None:
+    folder.chmod(0o700)
+    model_folder.write(folder, {}, {})
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
 def test_another_model_is_replaced_whole(folder: Path) -> None:
     model_folder.write(folder, {"other": 2}, {})
     assert model_folder.read(folder) == ({"other": 2}, {})
@@ -73,6 +79,15 @@ def test_anything_else_is_not_overwritten(tmp_path: Path) -> None:
             model_folder.write(tmp_path / name, DOCUMENTS, {})
     assert (tmp_path / "letters" / "dear.txt").read_text() == "dear"
     assert sorted(os.listdir(tmp_path)) == ["file", "letters"]
+
+
+def test_the_current_folder_is_not_replaced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell in it would be left in a removed folder."""
+    monkeypatch.chdir(folder)
+    for path in (Path("."), folder):
+        with pytest.raises(SettingsError, match="the current one. Name one in it"):
+            model_folder.write(path, {}, {})
+    assert model_folder.is_model_folder(folder)
 
 
 @pytest.mark.parametrize("moment", ["exchange", "write"])

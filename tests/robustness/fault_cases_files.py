@@ -131,13 +131,13 @@ fit_of(
 fit_of(
     "train.csv",
     "a,b\n1,2\n3\n",
-    "Expected 2 columns in line 3 of train.csv, .*Received: 1",
+    "Expected 2 columns in row 2 of train.csv, .*Received: 1",
     "line with a column too few",
 )
 fit_of(
     "train.csv",
     "a,b\n1,2\n3,4\n5,6,7\n",
-    "Expected 2 columns in line 4 of train.csv, .*Received: 3",
+    "Expected 2 columns in row 3 of train.csv, .*Received: 3",
     "line with a column too many",
 )
 fit_of(
@@ -287,7 +287,7 @@ def another_process_writes_the_page(scene: Scene) -> Arguments:
     return ["report", "model", "--output", "page.html"]
 
 
-@fault(ROWS, "Expected 3 columns in line 4 of new.csv|Expected 3 columns")
+@fault(ROWS, "Expected 3 columns in row 3 of new.csv")
 def damage_far_down_when_an_output_is_replaced(scene: Scene) -> Arguments:
     scene.model()
     scene.rows("a,b,c\n1,2,x\n1,2,x\n1,2\n")

@@ -20,6 +20,7 @@ from row_files import NUMBERS, TABLE, TABLES, refusal, refusals, short, write, w
 
 from alad_tf.errors import DataError
 from alad_tf.tabular import formats, readers
+from alad_tf.tabular.dialects import Dialect
 
 
 @pytest.mark.parametrize("name", ["rows.xls", "rows", "rows.gz", "rows.csv.zip", "rows.pkl", "rows.json"])
@@ -82,7 +83,7 @@ def test_another_format_under_the_name(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "words"), [("3", "2 columns line 3 1."), ("3,4,5", "2 columns line 3 3."), ("3,4,5,6", "line 3 4.")]
+    ("line", "words"), [("3", "2 columns row 2 1."), ("3,4,5", "2 columns row 2 3."), ("3,4,5,6", "row 2 4.")]
 )
 @pytest.mark.parametrize("suffix", [".csv", ".tsv"])
 def test_line_with_another_number_of_cells(tmp_path: Path, suffix: str, line: str, words: str) -> None:
@@ -90,6 +91,23 @@ def test_line_with_another_number_of_cells(tmp_path: Path, suffix: str, line: st
     path.write_text(f"a,b\n1,2\n{line}\n5,6\n".replace(",", "\t" if suffix == ".tsv" else ","))
     for message in refusals(path):
         assert all(word in message for word in [path.name, *words.split()])
+
+
+@pytest.mark.parametrize(
+    ("text", "header", "words"),
+    [
+        ('a,b\n\n"x\ny",2\n\n3\n', True, "2 columns in row 2 of {}, as in its header. Received: 1."),
+        ('1,2\n\n"x\ny",4\n5\n', False, "2 columns in row 3 of {}, as in its first row. Received: 1."),
+        ("a,b\n" + "1,2\n" * 200_000 + "3\n", True, "2 columns in row 200001 of {}, as in its header. Received: 1."),
+    ],
+    ids=short,
+)
+def test_rows_are_counted_in_messages(tmp_path: Path, text: str, header: bool, words: str) -> None:
+    """Numbers of lines were wrong after blank lines and cells of several lines."""
+    path = tmp_path / "rows.csv"
+    path.write_text(text)
+    for message in refusals(path, dialect=Dialect(header=header)):
+        assert words.format(path) in message
 
 
 @pytest.mark.parametrize("only", [None, ["b"]])
@@ -110,8 +128,16 @@ def test_text_in_a_column_of_numbers(tmp_path: Path, only: list[str] | None) -> 
         ("ü,b\n1,".encode() + b"\xff\n", "UTF-8 'b'"),
         (b"a,b,a\n1,2,3\n", "a more than once"),
         (b"a,,c\n1,2,3\n", "no name column 2"),
+        (b"a,,,c\n1,2,3,4\n", "Received: no name for columns 2, 3. Name each once."),
+        (b",a,,c,\n1,2,3,4,5\n", "no name for columns 3, 5."),
+        (b"sep=;\r\na;b\n1;2\n", "header line 1 'sep=;', a line for Excel. Remove --sep"),
+        (b"sep=\t\na\tb\n1\t2\n", "'sep=', a line for Excel."),
+        ("żab,b\n1,2\n".encode("utf-16-le"), "--encoding utf-16-le"),
+        (b'a,"b\n1,2\n', "header line 1 a quote that is not closed."),
         (b"1,2,2\n3,4,5\n", "2 more than once --no-header"),
         (b"\n", "empty"),
+        (b'\xef\xbb\xbf{"a": 1, "b": 2}\n', "Received: JSON. one object a line .jsonl"),
+        (b'[{"a": 1, "b": 2},\n', "Received: JSON. one object a line .jsonl"),
         (b'a,b\n1,"' + b"x" * formats.BLOCK_BYTES + b"\n" + b"y" * formats.BLOCK_BYTES, "longer quote"),
     ],
     ids=short,

@@ -113,10 +113,88 @@ def test_separators(lines: list[str], sep: str) -> None:
 
 @pytest.mark.parametrize(
     ("cells", "mark"),
-    [(["1,5"], ","), (["1,500"], "."), (["1,500", "2,25"], ","), (["1,5", "2.5"], "."), (["x,y", "3"], ".")],
+    [
+        (["1,5"], ","),
+        (["1,500"], "."),
+        (["1,500", "2,25"], ","),
+        (["1,5", "2.5"], "."),
+        (["1.234", "2,5"], ","),
+        (["1.234,5"], ","),
+        (["0.234", "2,5"], "."),
+        (["x,y", "3"], "."),
+    ],
 )
 def test_decimal_marks(cells: list[str], mark: str) -> None:
     assert dialects.decimal_mark([cells]) == mark
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        ("1.234 987 2.500 1.234.567", "has cells like 1.234, which are read as decimal numbers"),
+        ("1.234 9,5 2.500 3.750", "has cells like 1.234, which are read as text"),
+        ("1.234 2.500 3.750", ""),
+        ("1.234 987 2.500", ""),
+        ("1.234 2.500 3.750 0.5 987", ""),
+        ("1.234 2.500 3.750 12345", ""),
+        ("1.234 2.500 3.750 x", ""),
+    ],
+)
+def test_points_that_may_separate_thousands(tmp_path: Path, cells: str, said: str) -> None:
+    """1.234 among whole numbers was read as 1.2 without a word."""
+    path = written(tmp_path / "rows.csv", "".join(f"{cell};k\n" for cell in ["Umsatz", *cells.split()]))
+    found = [line for line, warning in readers.remarks(path, readers.settle(path)) if warning]
+    assert len(found) == bool(said) and all(f"column 'Umsatz' of rows.csv {said}" in line for line in found)
+
+
+@pytest.mark.parametrize(
+    "text", ["a\n1,5\n2,5\n", '"a"\n"1,5"\n"2,5"\n', "a;b\n1,5;0\n2,5;0\n", "a;b\n1,5;x,y\n2,5;z,u\n"]
+)
+def test_decimal_comma_that_is_given(tmp_path: Path, text: str) -> None:
+    """It was dropped where the comma was taken for the separator."""
+    path = written(tmp_path / "rows.csv", text)
+    assert readers.read(path, dialect=readers.settle(path, Dialect(decimal=",")))["a"].tolist() == [1.5, 2.5]
+
+
+@pytest.mark.parametrize("text", ["a,b\n1,2\n3,4\n", 'a,b\n"1,5","2,5"\n'])
+@pytest.mark.parametrize("expected", [(), ("a", "b")])
+def test_commas_cannot_be_both_marks(tmp_path: Path, text: str, expected: tuple[str, ...]) -> None:
+    path = written(tmp_path / "rows.csv", text)
+    with pytest.raises(
+        DataError, match="rows.csv. Received: columns that commas separate, and a comma as decimal mark"
+    ):
+        readers.settle(path, Dialect(decimal=","), expected=expected)
+
+
+def test_decimal_comma_of_a_file_without_a_header(tmp_path: Path) -> None:
+    path = written(tmp_path / "rows.csv", "1,5\n2,5\n")
+    dialect = readers.settle(path, Dialect(decimal=",", header=False))
+    assert readers.read(path, dialect=dialect)["x0"].tolist() == [1.5, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a b\n1.5 2\n2.5 3\n", "lines of 2 words each. Pass --sep ' ', or pass --sep , if"),
+        ("  a   b c\n1.5  2 x\n", "lines of 3 words each. Replace runs of blanks by a separator, or"),
+    ],
+)
+def test_columns_that_blanks_separate(tmp_path: Path, text: str, words: str) -> None:
+    """They were one categorical column."""
+    path = written(tmp_path / "rows.csv", text)
+    with pytest.raises(DataError, match=f"Expected a separator of the columns of .*rows.csv. Received: {words}"):
+        readers.settle(path)
+    assert len(readers.columns(path, readers.settle(path, Dialect(sep=",")))) == 1
+
+
+def test_blank_as_the_separator(tmp_path: Path) -> None:
+    path = written(tmp_path / "rows.csv", "a b\n1.5 2\n2.5 3\n")
+    assert readers.read(path, dialect=readers.settle(path, Dialect(sep=" ")))["a"].tolist() == [1.5, 2.5]
+
+
+@pytest.mark.parametrize("text", ["full name\nAda\n", '"full name"\n"Ada Lovelace"\n', "a,b c\n1,x y\n", "a b\n"])
+def test_blanks_in_cells(tmp_path: Path, text: str) -> None:
+    assert readers.settle(written(tmp_path / "rows.csv", text)).sep == ","
 
 
 def test_damaged_utf8_is_no_other_encoding() -> None:
@@ -130,8 +208,18 @@ def test_damaged_utf8_is_no_other_encoding() -> None:
 def test_bytes_that_are_not_in_the_encoding(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_bytes("a,b\n1,2\n".encode("utf-16")[:-1])
-    with pytest.raises(DataError, match=r"rows.csv.*utf-16"):
+    with pytest.raises(DataError, match=r"text in utf-16 in .*rows.csv. Received: bytes that do not fit it: .*"):
         readers.read(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "ascii", "utf-8", "utf-7", "punycode", "idna"])
+def test_an_encoding_that_does_not_fit(tmp_path: Path, encoding: str) -> None:
+    """It was said to be a damaged file or another format."""
+    path = tmp_path / "rows.csv"
+    path.write_bytes("größe,b\n1,2\n3,4\n5".encode("latin-1"))
+    with pytest.raises(DataError) as error:
+        readers.read(path, dialect=readers.settle(path, Dialect(encoding=encoding)))
+    assert "damaged" not in str(error.value), error.value
 
 
 # Headers ----------------------------------------------------------------------------------------------------------
@@ -148,6 +236,12 @@ def test_bytes_that_are_not_in_the_encoding(tmp_path: Path) -> None:
         (["1", "1"], True),
         (["a", "b"], False),
         (["2019", "2020", "name"], True),
+        (["1", "x", "y", "110.4"], True),
+        (["x", "y", "z", "-3"], True),
+        (["x", "y", "1,5"], True),
+        (["x", "y", "2020"], False),
+        (["x.1", "y-3", "1.2.3"], False),
+        ([], False),
     ],
 )
 def test_headers_that_look_like_data(names: list[str], data: bool) -> None:

@@ -92,6 +92,36 @@ def test_excel_that_is_no_table(tmp_path: Path) -> None:
 SHEET = "xl/worksheets/sheet1.xml"
 
 
+def test_names_that_are_missing_values_elsewhere(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "rows.xlsx", one=[["NA", "b", "null"], [1, "NA", 2], ["NA", "x", 3]])
+    assert readers.columns(path) == ["NA", "b", "null"]
+    assert readers.read(path).isna().to_numpy().tolist() == [[False, True, False], [True, False, False]]
+    assert "no name for column 2" in refused(workbook(tmp_path / "bad.xlsx", one=[["a", "#N/A", "c"], [1, 2, 3]]))
+
+
+def test_formulas_without_values(tmp_path: Path) -> None:
+    """Their columns were said to have no values."""
+    path = workbook(tmp_path / "rows.xlsx", one=[["a", "b"], [1, 2], [3, "=A3+1"]])
+    assert "Expected the values of formulas" in refused(path) and "none in cell 'B3'" in refused(path)
+    with zipfile.ZipFile(path) as book:
+        members = {name: book.read(name) for name in book.namelist()}
+    sheet = members["xl/worksheets/sheet1.xml"].decode()
+    old = re.search(r'<c r="B3".*?</c>', sheet)
+    assert old
+    for new, last in (("<v>4</v>", 4.0), ("<v></v>", np.nan)):
+        kind = "" if "4" in new else ' t="str"'
+        cell = f'<c r="B3"{kind}><f>A3+1</f>{new}</c>'
+        with zipfile.ZipFile(path, "w") as changed:
+            for name, content in members.items():
+                changed.writestr(name, sheet.replace(old[0], cell) if name.endswith("sheet1.xml") else content)
+        np.testing.assert_equal(readers.read(path)["b"].tolist(), [2.0, last])
+
+
+def test_old_or_protected_workbook(tmp_path: Path) -> None:
+    (tmp_path / "rows.xlsx").write_bytes(bytes.fromhex("d0cf11e0a1b11ae1") + bytes(600))
+    assert "an old .xls file, or one with a password. Save it in Excel" in refused(tmp_path / "rows.xlsx")
+
+
 def test_last_row_of_errors_is_a_row(tmp_path: Path) -> None:
     path = workbook(tmp_path / "rows.xlsx", one=[["a", "b"], [1, "x"], ["#REF!", "#N/A"], [None, None]])
     assert readers.read(path).isna().all(axis=1).tolist() == [False, True]

@@ -6,16 +6,20 @@ import gzip
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.feather
+import pyarrow.parquet
 import pytest
 from conftest import CHECKOUT
 from row_files import NUMBERS, TABLE, TABLES, refusal, refusals, write, write_array
 
+from alad_tf.errors import DataError
 from alad_tf.tabular import formats, readers
+from alad_tf.tabular.dialects import Dialect
 
 
 @pytest.mark.parametrize("suffix", [*TABLES, ".CSV", ".Parquet"])
@@ -59,6 +63,33 @@ def test_the_index_of_pandas_is_no_column(tmp_path: Path, suffix: str) -> None:
         TABLE.iloc[::-1].reset_index(names="__index_level_0__").to_feather(path)
     assert readers.columns(path) == ["a", "b", "c"]
     assert list(readers.read(path).columns) == ["a", "b", "c"] and readers.read(path)["b"].tolist() == [5, 4, 3, 2, 1]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_header_of_several_lines(tmp_path: Path, end: str) -> None:
+    """A quoted name with a line break gave `unexpected end of data`."""
+    path = tmp_path / "rows.csv"
+    path.write_bytes(f'"a{end}b","c\n\nd"{end}1,2{end}3,4{end}'.encode())
+    expected = {f"a{end}b": [1, 3], "c\n\nd": [2, 4]}
+    assert readers.read(path).to_dict("list") == expected
+    assert pd.concat(readers.chunks(path, 1)).to_dict("list") == expected
+    dialect = Dialect(header=False)
+    assert len(readers.read(path, dialect=dialect)) == 3
+    with pytest.raises(DataError, match="column 'x1', row 1 of"):
+        readers.read(path, dialect=dialect, kinds={"x1": "number"})
+
+
+@pytest.mark.parametrize("kind", [">f8", ">i4", ">f2"])
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_arrays_in_the_other_byte_order(tmp_path: Path, kind: str, suffix: str, order: Literal["C", "F"]) -> None:
+    """pandas refused them as damaged."""
+    array = np.arange(10).reshape(5, 2).astype(kind, order=order)
+    path = write_array(tmp_path / f"rows{suffix}", array)
+    frame = pd.concat(readers.chunks(path, 2))
+    assert frame["x1"].tolist() == [1, 3, 5, 7, 9] and frame["x1"].dtype == np.dtype(kind).newbyteorder("=")
+    (part,) = readers.tables(path, 5, only=["x0"], kinds={"x1": "number"})
+    assert part[0]["x0"].to_pylist() == [0, 2, 4, 6, 8]
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])
@@ -186,6 +217,14 @@ def test_old_feather_and_nested_cells(tmp_path: Path) -> None:
     long = pa.list_(pa.field("x\n" * 5000, pa.int8()))
     pyarrow.feather.write_feather(pa.table({"b": pa.array([[1]], long)}), tmp_path / "long.feather")
     assert all("\n" not in message and len(message) < 500 for message in refusals(tmp_path / "long.feather"))
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.binary(2), pa.large_binary(), pa.binary_view()], ids=str)
+def test_bytes_are_not_text(tmp_path: Path, kind: pa.DataType) -> None:
+    """Bytes of fixed size became categories such as "b'AA'"."""
+    path = tmp_path / "rows.parquet"
+    pyarrow.parquet.write_table(pa.table({"a": [1, 2], "b": pa.array([b"AA", b"BB"], kind)}), path)
+    assert all("column 'b' of" in line and "bytes, not UTF-8 text" in line for line in refusals(path))
 
 
 def test_stopping_early_closes_the_file(tmp_path: Path) -> None:

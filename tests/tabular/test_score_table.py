@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import shutil
@@ -16,7 +17,9 @@ import pandas as pd
 import pytest
 from command import run
 
+from alad_tf.errors import SettingsError
 from alad_tf.io import atomic, locks
+from alad_tf.tabular import readers
 from alad_tf.tabular.dialects import Dialect
 from alad_tf.tabular.model import Model, trained_on
 from alad_tf.tabular.standard_input import STANDARD_INPUT, local
@@ -107,6 +110,39 @@ def test_standard_input_and_output(
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
     assert run("score", "-", "--model", trained / "model", "--output", "-") == 1
     assert "standard input" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("begin", [b"", b"\xef\xbb\xbf", b" \n", b"\xef\xbb\xbf\r\n"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_json_lines_on_standard_input(monkeypatch: pytest.MonkeyPatch, begin: bytes, packed: bool) -> None:
+    """They were read as delimited text if packed, or after a byte order mark or blanks."""
+    content = begin + b'{"a": 1, "b": "x"}\n{"a": 2, "b": "y"}\n'
+    stream = io.BytesIO(gzip.compress(content) if packed else content)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(stream))
+    with local(STANDARD_INPUT) as copy:
+        assert readers.read(copy).to_dict("list") == {"a": [1, 2], "b": ["x", "y"]}
+
+
+class Terminal(io.StringIO):
+    """Standard input that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("stream", "words"), [(None, "a closed one"), (Terminal(), "a terminal")])
+def test_standard_input_without_rows(monkeypatch: pytest.MonkeyPatch, stream: io.StringIO | None, words: str) -> None:
+    monkeypatch.setattr(sys, "stdin", stream)
+    with pytest.raises(SettingsError, match=f"Received: {words}. Pipe a file"), local(STANDARD_INPUT):
+        pass
+
+
+@pytest.mark.parametrize("end", [None, 15])
+def test_packed_text_on_standard_input(monkeypatch: pytest.MonkeyPatch, end: int | None) -> None:
+    stream = io.BytesIO(gzip.compress(b"a,b\n1,x\n")[:end])
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(stream))
+    with local(STANDARD_INPUT) as copy:
+        assert copy.name == "standard-input.csv.gz"
 
 
 class Endless(io.RawIOBase):
