@@ -162,12 +162,12 @@ def _warnings_handed_to(say: Callable[[WarningMessage], None]) -> Iterator[None]
 def _no_modules_of_current_folder() -> Iterator[None]:
     """Keep Python processes started meanwhile from importing modules of the current folder, which `python -c` does.
 
-    Python has an environment variable for this from 3.11 on. Earlier ones get its standard library as current folder.
+    Python has a flag and an environment variable for this from 3.11 on. Earlier ones start in the standard library.
     """
     here = os.open(".", os.O_RDONLY)
     try:
         with environment({"PYTHONSAFEPATH": "1"}):
-            if sys.version_info < (3, 11):
+            if not hasattr(sys.flags, "safe_path"):
                 os.chdir(os.path.dirname(os.__file__))
             yield
     finally:
