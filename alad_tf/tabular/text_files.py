@@ -66,6 +66,7 @@ def settle(path: Path, asked: Dialect, usual: Dialect, expected: Collection[str]
         chosen = replace(chosen, decimal=usual.decimal)
     problem = None if asked.sep else dialects.unseparated(text, chosen)
     if problem:
+        columns(path, chosen)  # refuses first what is no table at all, such as a page of HTML
         raise DataError(f"Expected a separator of the columns of {path}. Received: {problem}")
     return chosen
 

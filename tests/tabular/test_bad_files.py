@@ -123,6 +123,7 @@ def test_text_in_a_column_of_numbers(tmp_path: Path, only: list[str] | None) -> 
     ("content", "words"),
     [
         (b"<!DOCTYPE html>\n<html>", "HTML <!DOCTYPE"),
+        (b"<!DOCTYPE html>\n<html>not found</html>\n", "HTML <!DOCTYPE"),
         (b"\xef\xbb\xbf  <?xml version='1.0'?>", "XML"),
         (b"a\0b,c\n1,2\n", "binary"),
         ("ü,b\n1,".encode() + b"\xff\n", "UTF-8 'b'"),
