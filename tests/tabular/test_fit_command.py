@@ -59,6 +59,9 @@ OPTIONS = [
     ("--spectral-norm tfa", {"spectral_norm": "tfa"}),
     ("--no-spectral-norm", {"spectral_norm": None}),
     ("--no-dzz", {"latent_discriminator": False}),
+    ("--scaling minmax", {"scaling": "minmax"}),
+    ("--scaling none", {"scaling": None}),
+    ("--impute", {"impute": True}),
 ]
 
 
@@ -79,7 +82,7 @@ def test_options_reach_the_estimator(
     monkeypatch.setattr(ALAD, "fit", fit)
     with pytest.raises(StopError):
         run("fit", trained / "train.csv", "--model", tmp_path / "model", "--drop", "id", "kind", *options.split())
-    expected = {**ALAD(scaling=None, verbose=0).get_params(), "validation": 0.1, "shape": (120, 5), **changes}
+    expected = {**ALAD(verbose=0).get_params(), "validation": 0.1, "shape": (120, 5), **changes}
     assert received == expected
     assert not (tmp_path / "model").exists()
 
