@@ -21,7 +21,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 import architectures
 from alad_tf.columns.coarse import CoarseWarning, coarse_feature
-from alad_tf.columns.encoder import Encoder, TrainingCells, is_mixed
+from alad_tf.columns.encoder import TrainingCells
 from alad_tf.errors import ConstantFeatureWarning, DivergedError, SettingsError
 from alad_tf.estimator import custom_networks, tensorboard
 from alad_tf.estimator.architecture import choose_table
@@ -233,17 +233,6 @@ class ALAD(FittedALAD):
         self._learn_usual(X if held_out is None else held_out, X)
         self.seconds_ = time.monotonic() - started
         _warn_of_collapse(self.history_, self.training_scores_)
-
-    def _encoded(self, X: npt.ArrayLike | TrainingCells, fresh: bool) -> npt.ArrayLike:
-        """Encode `TrainingCells`, mixed frames, and all rows where training resumes with an encoder."""
-        if fresh:
-            self.encoder_ = self.data_ = None
-            if is_mixed(X):
-                X = TrainingCells(*Encoder.fit(X, scaling=self.scaling or "none", impute=self.impute))
-        if isinstance(X, TrainingCells):
-            self.encoder_ = X.encoder
-            return X.features()
-        return X if self.encoder_ is None else self._finite(X, "to train on")
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         """Non-default parameters, with tables by name."""

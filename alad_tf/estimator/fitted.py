@@ -13,13 +13,10 @@ import tensorflow as tf
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from alad_tf.columns.encoder import Encoder
-from alad_tf.errors import DataError, SettingsError, listed
+from alad_tf.errors import SettingsError
 from alad_tf.estimator import explanations, persistence, plots, thresholds
-from alad_tf.estimator.network_detector import NetworkDetector
-from alad_tf.estimator.sklearn_versions import validated_rows
+from alad_tf.estimator.rows import RowDetector
 from alad_tf.estimator.usual import Usual
-from alad_tf.estimator.validation import first_text, nan_for_missing, require_finite, require_valid
 from alad_tf.io import model_folder
 from alad_tf.model import categories, forks, inference, neighbours
 from alad_tf.model.batching import padded
@@ -31,7 +28,7 @@ Self = TypeVar("Self", bound="FittedALAD")
 MOST_USUAL = 1 << 16  # rows used to compute `usual_`
 
 
-class FittedALAD(NetworkDetector):
+class FittedALAD(RowDetector):
     """Scores, reconstructions, explanations and persistence of trained networks; see `ALAD` for the attributes.
 
     For a model with `encoder_`, rows X are a frame with its columns. If all of them are numbers, X may also be an array
@@ -44,12 +41,9 @@ class FittedALAD(NetworkDetector):
     history_: dict[str, list[float]]
     _scorer: Scorer
     _built_with: Options | None = None
-    n_features_in_: int
     seed_: int
     references_: np.ndarray
     usual_: Usual
-    encoder_: Encoder | None = None
-    data_: dict[str, Any] | None = None  # description of the training file in the folder of a loaded model
 
     # Scores -------------------------------------------------------------------------------------------------------
 
@@ -252,56 +246,6 @@ class FittedALAD(NetworkDetector):
         check_is_fitted(self, "networks_")
         return getattr(self.networks_, name)
 
-    def _numbers(self, X: npt.ArrayLike) -> np.ndarray:
-        """Features [n, d] of rows X, with the columns of training; NaN and infinite values are allowed."""
-        return self._validated(X if self.encoder_ is None else self.encoder_.every_feature(self._frame(X)))
-
-    def _finite(self, X: npt.ArrayLike, purpose: str) -> np.ndarray:
-        """Features [n, d] of rows X (DataError for NaN and infinite values)."""
-        rows = self._numbers(X)
-        if self.encoder_ is not None and not np.isfinite(rows).all():
-            require_valid(self.encoder_.columns.reasons(self._frame(X)), purpose)
-        require_finite(rows, self._names(), purpose)
-        return rows
-
-    def _frame(self, X: npt.ArrayLike) -> pd.DataFrame:
-        """Rows as a frame with the encoder's columns, which an array has in their order if all are numbers."""
-        assert self.encoder_ is not None
-        if isinstance(X, pd.DataFrame):
-            return X
-        columns, rows = self.encoder_.columns, np.asarray(X)
-        text = columns.categorical or columns.dates or hasattr(X, "columns")
-        if text or rows.ndim != 2 or rows.shape[1] != len(columns.sources):
-            received = f"an array of shape {list(rows.shape)}" if isinstance(X, np.ndarray) else type(X).__name__
-            raise DataError(
-                f"Expected a pandas frame with the columns {listed(columns.sources)}. Received: {received}."
-            )
-        return pd.DataFrame(rows, columns=columns.sources)
-
-    def _validated(self, X: npt.ArrayLike, reset: bool = False, least: int = 1) -> np.ndarray:
-        """X, encoded if there is an encoder, as [n, d] floats."""
-        X = nan_for_missing(X)
-        try:
-            return validated_rows(
-                self,
-                X,
-                reset=reset,
-                dtype=[np.float64, np.float32],
-                finite=False,
-                ensure_min_samples=least,
-            )
-        except (OverflowError, TypeError, ValueError) as error:
-            place = first_text(X)
-            if place is None:
-                raise
-            raise DataError(f"Expected numbers. Received: {place}. Encode or drop that column.") from error
-
-    def _names(self) -> list[str]:
-        if self.encoder_ is not None:
-            return self.encoder_.names
-        names = getattr(self, "feature_names_in_", None)
-        return [f"x{k}" for k in range(self.n_features_in_)] if names is None else names.tolist()
-
     def _score_features(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """`score_rows` of features [n, d]."""
         valid = np.isfinite(X).all(axis=1)
@@ -325,11 +269,6 @@ class FittedALAD(NetworkDetector):
             with np.errstate(over="ignore"):
                 scores = thresholds.bounded(scores + unseen.astype(np.float32) * np.float32(self.training_scores_[-1]))
         return scores
-
-    @property
-    def _blocks(self) -> categories.Blocks:
-        """The features of each categorical column."""
-        return () if self.encoder_ is None else self.encoder_.blocks
 
     def _scored(self, X: np.ndarray) -> np.ndarray:
         if self.score_name == "neighbours":

@@ -74,9 +74,8 @@ def score_file(
         require(present, beside, "--id, --label")
         require_columns(path, columns, present)
         model = Model.load(folder)
-        most = len(columns.names)
-        if explain > most:
-            raise SettingsError(f"Expected at most the {most} columns to explain by. Received: {explain}.")
+        if explain > len(columns.names):
+            raise SettingsError(f"Expected up to {len(columns.names)} columns to explain by. Received: {explain}.")
         _say_unknown_columns(model, present, beside)
         kept = [] if scores_only else [name for name in present if name != id_column]
         as_text = writers.format_of(output) == ".csv"
