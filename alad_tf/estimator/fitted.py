@@ -62,8 +62,16 @@ class FittedALAD(RowDetector):
         Returns:
             (scores [n] float32, valid [n] bool): an invalid row has the largest float32 as its score and is an outlier.
         """
+        return self.score_features(self._numbers(X))
+
+    def score_features(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`score_rows` of features X [n, d]; `encoder_.features` encodes frames."""
         check_is_fitted(self, "training_scores_")
-        return self._score_features(self._numbers(X))
+        valid = np.isfinite(X).all(axis=1)
+        scores = np.full(len(X), thresholds.LARGEST, np.float32)
+        if valid.any():
+            scores[valid] = self._score(X if valid.all() else X[valid])
+        return scores, valid
 
     def reconstruct(self, X: npt.ArrayLike) -> np.ndarray:
         """x' = G(E(x)) of each row of X [n, d], in the units of X (or of encoded features, [n, features]): float64.
@@ -245,14 +253,6 @@ class FittedALAD(RowDetector):
     def _model(self, name: str) -> tf.keras.Model:
         check_is_fitted(self, "networks_")
         return getattr(self.networks_, name)
-
-    def _score_features(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """`score_rows` of features [n, d]."""
-        valid = np.isfinite(X).all(axis=1)
-        scores = np.full(len(X), thresholds.LARGEST, np.float32)
-        if valid.any():
-            scores[valid] = self._score(X if valid.all() else X[valid])
-        return scores, valid
 
     def _score(self, X: np.ndarray) -> np.ndarray:
         """A(x) of finite rows; an overflow counts as the largest float32.

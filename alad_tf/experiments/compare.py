@@ -149,7 +149,10 @@ def _run(method: str, seed: int, rows: Rows) -> Document:
     try:
         model = _build(method, seed, rows.x_train.shape[1]).fit(rows.train if method == "ALAD" else rows.x_train)
         fitted = time.perf_counter()
-        scores = -np.asarray(model.score_samples(rows.x_test), np.float64)
+        x = rows.x_test
+        scores = np.asarray(
+            model.score_features(x)[0] if isinstance(model, ALAD) else -model.score_samples(x), np.float64
+        )
         scored = time.perf_counter()
         found = metrics.evaluate(rows.anomaly.astype(np.uint8), scores, float(rows.anomaly.mean()))
     except (AladError, ValueError) as error:

@@ -104,7 +104,7 @@ class Model:
         x, valid = self.features(frame)
         scores, sound = np.full(len(frame), thresholds.LARGEST, np.float32), valid.copy()
         if len(x):
-            scores[valid], sound[valid] = self.estimator._score_features(x)
+            scores[valid], sound[valid] = self.estimator.score_features(x)
         scored = pd.DataFrame(
             {
                 "score": scores,
