@@ -187,21 +187,26 @@ def test_parameters_outside_their_range_and_other_scores_are_not_saved(tmp_path:
     assert not (tmp_path / "model").exists()
 
 
-@pytest.fixture(params=["float64", "mixed_float16"])
+@pytest.fixture
 def default_of_keras(request: pytest.FixtureRequest) -> Iterator[None]:
     """Another precision of layers that name none."""
     fitted()
     if request.param == "float64":
         tf.keras.backend.set_floatx("float64")
+        yield
+        tf.keras.backend.set_floatx("float32")
     else:
         tf.keras.mixed_precision.set_global_policy("mixed_float16")
-    yield
-    tf.keras.backend.set_floatx("float32")
-    tf.keras.mixed_precision.set_global_policy("float32")
+        yield
+        tf.keras.mixed_precision.set_global_policy("float32")  # from here on, floatx has no effect
 
 
 @pytest.mark.filterwarnings("ignore:.*mixed_float16")
-@pytest.mark.parametrize("kind", ["paper", "tfa"])
+@pytest.mark.parametrize(
+    ("default_of_keras", "kind"),
+    [("float64", "paper"), ("float64", "tfa"), ("mixed_float16", "paper"), ("mixed_float16", "tfa")],
+    indirect=["default_of_keras"],
+)
 def test_networks_are_float32_whatever_keras_is_told(default_of_keras: None, kind: str, tmp_path: Path) -> None:
     model = make(spectral_norm=kind).fit(frame(X))
     assert {weight.dtype for weight in model.networks_.trained_weights} == {tf.float32}
