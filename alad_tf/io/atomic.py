@@ -24,8 +24,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is synced and renamed to `path`.
 
     The permissions of an existing file are kept. On any error the temporary file is removed and `path` keeps its
-    content. Temporary files of killed processes for the
-    same path are removed first.
+    content. Temporary files of killed processes for the same path are removed first.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with suppress(OSError):  # a folder that may not be listed
