@@ -7,7 +7,7 @@ import csv
 import gzip
 import re
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
@@ -34,8 +34,7 @@ _SAMPLE_BYTES = 1 << 18  # bytes read at a time until there are SAMPLE_LINES
 _MARK = "\ufeff"
 _EXCEL_LINE = re.compile(rb'"?sep=[^\w\r\n]"?\s*', re.IGNORECASE)
 _JSON = re.compile(rb'\s*(\[\s*)?\{\s*"')
-_BLANK = ["\t", *(" " * count for count in range(1, 256))]
-_NULLS = [*pyarrow.csv.ConvertOptions().null_values, *_BLANK]
+_NULLS = [*pyarrow.csv.ConvertOptions().null_values, " ", "\t"]  # of which Arrow has a copy for each column
 
 
 _Options = tuple[pyarrow.csv.ReadOptions, pyarrow.csv.ParseOptions, pyarrow.csv.ConvertOptions]
@@ -136,7 +135,24 @@ def read(
         file = _Checked(path, unpacked, dialect)
         table = pyarrow.csv.read_csv(file, *_options(path, dialect, names, kinds))
         file.finish()
-    return frame_of(path, table, 0)
+    return frame_of(path, _without_blanks(path, dialect, table, kinds), 0)
+
+
+def _without_blanks(path: Path, dialect: Dialect, table: pa.Table, kinds: Mapping[str, Kind]) -> pa.Table:
+    """Take cells of blanks alone for missing ones, and columns that are text only because of them for numbers."""
+    for place, name in enumerate(table.column_names):
+        cells = table.column(place)
+        if not pa.types.is_string(cells.type):
+            continue
+        present = pa.compute.not_equal(pa.compute.utf8_trim_whitespace(cells), "")
+        if pa.compute.all(present).as_py() is not False:
+            continue
+        cells = pa.compute.case_when(pa.compute.make_struct(present), cells)
+        if name not in kinds:
+            with suppress(DataError):
+                cells = _numbers(path, dialect, cells, name, 0)
+        table = table.set_column(place, name, cells)
+    return table
 
 
 def chunks(
@@ -160,9 +176,11 @@ def typed(path: Path, dialect: Dialect, table: pa.Table, first: int, kinds: Mapp
     columns = {}
     for name, kind in kinds.items():
         cells = table.column(name)
-        trimmed = pa.compute.utf8_trim_whitespace(cells) if kind == "number" else cells
-        present = pa.compute.invert(pa.compute.is_in(trimmed, pa.array(_NULLS)))
-        cells = pa.compute.case_when(pa.compute.make_struct(present), trimmed)  # if_else gives wrong results on slices
+        trimmed = pa.compute.utf8_trim_whitespace(cells)
+        kept = trimmed if kind == "number" else cells
+        missing = pa.compute.or_(pa.compute.is_in(kept, pa.array(_NULLS)), pa.compute.equal(trimmed, ""))
+        present = pa.compute.invert(missing)
+        cells = pa.compute.case_when(pa.compute.make_struct(present), kept)  # if_else gives wrong results on slices
         columns[name] = _numbers(path, dialect, cells, name, first) if kind == "number" else cells
     return frame_of(path, pa.table(columns), first)
 
