@@ -16,6 +16,7 @@ CASES = [
     "file that grows while it is read",
     "JSON number of 400 digits",
     "Excel row 99,999,999,999",
+    "header of 65,536 names, a row",
 ]
 
 
