@@ -177,9 +177,9 @@ class TrainingCells:
                 )
 
 
-def is_mixed(X: Any) -> bool:
-    """Whether X is a frame with non-numeric columns: text, categories, booleans, dates."""
-    return isinstance(X, pd.DataFrame) and not all(_is_numeric(X.iloc[:, place]) for place in range(X.shape[1]))
+def is_mixed(frame: pd.DataFrame) -> bool:
+    """Whether a frame has non-numeric columns: text, categories, booleans, dates."""
+    return not all(_is_numeric(frame.iloc[:, place]) for place in range(frame.shape[1]))
 
 
 def _is_numeric(column: pd.Series) -> bool:

@@ -37,7 +37,9 @@ def draw_scores(scores: Mapping[str, np.ndarray], threshold: float, ax: Any = No
     """
     ax = _axes(ax)
     highest = max(float(np.quantile(values, 0.99)) for values in scores.values())
-    edges = np.linspace(min(float(values.min()) for values in scores.values()), max(highest, threshold) * 1.1, BINS + 1)
+    lowest = min(float(values.min()) for values in scores.values())
+    above = max(highest, threshold)
+    edges = np.linspace(lowest, above + max(0.1 * abs(above), 1e-3), BINS + 1)  # also where all scores are 0
     for name, values in scores.items():
         ax.hist(np.minimum(values, edges[-1]), edges, density=True, alpha=0.5, label=name)
     ax.axvline(threshold, color="black", linestyle="--", label="threshold")

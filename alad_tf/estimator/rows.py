@@ -34,8 +34,9 @@ class RowDetector(NetworkDetector):
         """Encode `TrainingCells`, mixed frames, and all rows where training resumes with an encoder."""
         if fresh:
             self.encoder_ = self.data_ = None
-            if is_mixed(X):
-                X = TrainingCells(*Encoder.fit(X, scaling=self.scaling or "none", impute=self.impute))
+            if isinstance(X, pd.DataFrame) and is_mixed(X):
+                rows = X.reset_index(drop=True)  # messages number the rows
+                X = TrainingCells(*Encoder.fit(rows, scaling=self.scaling or "none", impute=self.impute))
         if isinstance(X, TrainingCells):
             self.encoder_ = X.encoder
             return X.features()

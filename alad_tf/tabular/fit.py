@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import tempfile
 import time
@@ -144,7 +145,7 @@ def _require_options(
 
 def _require_apart(log_dir: Path | str | None, folder: Path) -> None:
     """Refuse logs in the future model folder, which could then not be written (SettingsError)."""
-    if log_dir is not None and Path(log_dir).resolve().is_relative_to(folder.resolve()):
+    if log_dir is not None and Path(os.path.realpath(log_dir)).is_relative_to(os.path.realpath(folder)):
         raise SettingsError(f"Expected --log-dir outside the model's folder {folder}. Received: {log_dir}.")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from sklearn.model_selection import GridSearchCV
 
 from alad_tf.columns.encoder import Encoder, TrainingCells
 from alad_tf.errors import DataError, SettingsError
+from alad_tf.estimator import plots
 from alad_tf.estimator.alad import ALAD
 from alad_tf.io import model_folder
 from alad_tf.tabular.model import Model
@@ -180,6 +182,8 @@ def test_cells_that_are_missing_or_infinite_are_named(column: str, cell: object,
             getattr(fitted(), method)(bad)
     with pytest.raises(DataError, match=message.format("validate on")):
         clone(fitted()).fit(rows(120), validation=bad)
+    with pytest.raises(DataError, match=f"column '{column}', row 5"):
+        clone(fitted()).fit(bad)
 
 
 def test_explanations_name_columns_and_cells() -> None:
@@ -256,4 +260,8 @@ def test_plots() -> None:
     assert fitted().plot_history(ax) is ax
     ax = fitted().plot_scores(rows(30, seed=1))
     assert {text.get_text() for text in ax.get_legend().get_texts()} == {"threshold", "validation rows", "X"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        bars = plots.draw_scores({"equal": np.zeros(9)}, 0.0).patches
+    assert max(bar.get_height() for bar in bars) > 0.0
     matplotlib.pyplot.close("all")
