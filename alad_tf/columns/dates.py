@@ -114,21 +114,26 @@ def find(name: str, column: pd.Series) -> DateColumn | None:
 
 
 def refuse_words_among_dates(name: str, column: pd.Series) -> None:
-    """Raise DataError for a column of text of which most cells are dates or times of one form, but not all."""
+    """Raise DataError for a column of text of which most cells are dates of one form, but not all.
+
+    Times alone may be durations, and a day and a month may stand in either order: such columns stay categories.
+    """
     present = column.dropna().astype(object)
     if pd.api.types.infer_dtype(present) != "string":
         return
+    present = present[present.str.strip() != ""]
     for pattern, days in _PATTERNS.items():
-        if 2 * present[:_SAMPLE].str.fullmatch(pattern).mean() <= 1:
+        if days == (TIME,) or 2 * present[:_SAMPLE].str.fullmatch(pattern).mean() <= 1:
             continue
-        formats = days if days[0] in (ISO, TIME) else [day + clock for day in days for clock in _CLOCKS]
+        formats = days if days[0] == ISO else [day + clock for day in days for clock in _CLOCKS]
         known = max((parsed(present, format).notna() for format in formats), key=lambda fits: fits.sum())
-        if 0.5 < known.mean() < 1.0:
-            bad = present[~known]
+        bad = present[~known]
+        unlike = bad if days[0] == ISO else bad[~bad.str.fullmatch(pattern)]
+        if len(unlike) and known.mean() > 0.5:
             raise DataError(
-                f"Expected dates or times of one form in column {quoted(name)}. Received: {quoted(bad.iloc[0])} in row "
-                f"{row_name(bad.index[0])}, and dates or times in {known.sum()} of {len(present)} cells. Correct the "
-                "cell, or name the column as categorical (--categorical)."
+                f"Expected dates of one form in column {quoted(name)}. Received: {quoted(unlike.iloc[0])} in row "
+                f"{row_name(unlike.index[0])}, and dates in {known.sum()} of {len(present)} cells. Correct the cell, "
+                "drop the column, or name it as categorical (--categorical)."
             )
 
 

@@ -8,9 +8,10 @@ from typing import SupportsFloat
 import numpy as np
 
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
-_GROUPS = r"\d{1,3}(?:[.,'\u2019\u00a0\u202f ]\d{3})+"
-_UNIT = r"\s?%|\s?[^\w\s]|\s[^\W\d_]{1,3}"  # %, a sign of a currency, or a short word behind a blank
-_WRITTEN = re.compile(rf"\s*(?:[^\w\s+-]\s?)?[+-]?(?:{_GROUPS}|\d+)(?:[.,]\d+)?(?:[eE][+-]?\d+)?(?:{_UNIT})?\s*")
+_GROUPS = r"\d{1,3}(?P<mark>[.,'\u2019\u00a0\u202f])\d{3}(?:(?P=mark)\d{3})?(?:(?!(?P=mark))[.,]\d+)?"
+_SIGN = "[$\u20ac\u00a3\u00a5]"
+_UNIT = rf"\s?%|\s?{_SIGN}|\s(?!am\b|pm\b)[a-z\u00b5]{{1,3}}"  # a short word behind a blank
+_WRITTEN = re.compile(rf"\s*(?:{_SIGN}\s?)?[+-]?(?:{_GROUPS}|\d+(?:[.,]\d+)?(?:[eE][+-]?\d+)?)(?:{_UNIT})?\s*")
 
 
 def is_plain(cell: SupportsFloat | str) -> bool:

@@ -241,17 +241,15 @@ def _kind(name: str, column: pd.Series, calendar: bool) -> str:
 def _refuse_text_among_numbers(name: str, column: pd.Series) -> None:
     """Refuse a categorical column that is mostly numbers, and categorical only because of a few words."""
     cells = column[column.notna()].astype(object)
-    commas = cells.map(number_text.has_decimal_comma).astype(bool)
-    numbers = cells.map(number_text.is_plain).astype(bool)
-    for known in (numbers, numbers | commas):
-        words = cells[~known]
-        if 0 < len(words) < len(cells) / 2:
-            advice = "Correct the cell" if not commas[~known].any() else "Pass --decimal , if that is a decimal comma"
-            raise DataError(
-                f"Expected numbers or categories in column {quoted(name)}. Received: {quoted(words.iloc[0])} in row "
-                f"{row_name(words.index[0])}, and numbers in {int(known.sum())} of {len(cells)} cells. {advice}, or "
-                "name the column as categorical (--categorical)."
-            )
+    words = cells[[not number_text.is_plain(cell) for cell in cells]]
+    if 0 < len(words) < len(cells) / 2:
+        commas = number_text.has_decimal_comma(words.iloc[0])
+        advice = "Pass --decimal , if that is a decimal comma" if commas else "Correct the cell"
+        raise DataError(
+            f"Expected numbers or categories in column {quoted(name)}. Received: {quoted(words.iloc[0])} in row "
+            f"{row_name(words.index[0])}, and numbers in {len(cells) - len(words)} of {len(cells)} cells. {advice}, or "
+            "name the column as categorical (--categorical)."
+        )
 
 
 def _is_time(column: pd.Series) -> bool:

@@ -78,6 +78,8 @@ def nan_for_missing(X: npt.ArrayLike) -> npt.ArrayLike:
     if not isinstance(X, pd.DataFrame):
         _refuse_times(X, "")
         return X
+    if all(dtype.kind in "biuf" for dtype in X.dtypes):
+        return X
     rows = X.copy(deep=False)
     for place, (name, column) in enumerate(X.items()):
         _refuse_times(column, f" in column {quoted(name)}")

@@ -60,6 +60,7 @@ class BatchScorer:
             DataError: a column is missing, columns of different lengths, x of another shape, or a cell that is not a
                 number, or not text in UTF-8.
         """
+        batch = batch.to_pandas() if hasattr(batch, "to_pandas") else batch
         if not isinstance(batch, (Mapping, pd.DataFrame)):
             raise DataError(f"Expected a dict of columns or a data frame. Received: a {type(batch).__name__}.")
         inputs = self._inputs(batch)
@@ -90,10 +91,14 @@ class BatchScorer:
     def _inputs(self, batch: Mapping[str, npt.ArrayLike] | pd.DataFrame) -> Arrays:
         """Inputs by the names of the function's arguments."""
         missing = [name for name in self.names if name not in batch]
-        if self._shape and "x" in batch and (missing or not self.names):
+        if self._shape and "x" in batch and (missing or not self.names or np.ndim(batch["x"]) > 1):
             return {"x": self._rows(batch["x"])}
         if missing or not self.names:
             raise DataError(f"Expected the columns {listed(missing or ['x'])}. Received: {listed(batch) or 'none'}.")
+        if not self._arguments and all(_is_of_numbers(batch[name]) for name in self.names):
+            _require_equal_lengths({name: np.shape(batch[name])[0] for name in self.names})
+            with np.errstate(over="ignore"):
+                return {"x": np.stack([np.asarray(batch[name], np.float32) for name in self.names], axis=1)}
         cells = self._schema.scoring_rows(_frame(batch, self.names))[0]
         if not self._arguments:
             with np.errstate(over="ignore"):
@@ -107,12 +112,14 @@ class BatchScorer:
         """Rows x of any type of real numbers as float32."""
         try:
             given = np.asarray(values)
-            if given.dtype.kind not in "biufO":
+            if given.dtype.kind not in "biufOSU":
                 raise ValueError(f"cells of type {given.dtype}")
             with np.errstate(over="ignore"):
                 x: np.ndarray = given.astype(np.float32)
         except (OverflowError, TypeError, ValueError) as error:
-            raise DataError(f"Expected x [n, ...] of numbers. Received: {shown(visible(error))}.") from error
+            raise DataError(
+                f"Expected x [n, ...] of numbers. Received: {shown(visible(error)).rstrip('.')}."
+            ) from error
         if x.shape[1:] != self._shape or not x.ndim:
             raise DataError(f"Expected x of shape {['rows', *self._shape]}. Received: {list(x.shape)}.")
         return x
@@ -141,11 +148,21 @@ def _interface(description: Document) -> tuple[dict[str, str], Columns, tuple[in
 def _frame(batch: Mapping[str, npt.ArrayLike] | pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """The named columns of a batch, by position."""
     columns = {name: _column(name, batch[name]) for name in names}
-    rows = {name: len(column) for name, column in columns.items()}
+    _require_equal_lengths({name: len(column) for name, column in columns.items()})
+    return pd.DataFrame(columns)
+
+
+def _require_equal_lengths(rows: Mapping[str, int]) -> None:
     if len(set(rows.values())) > 1:
         received = listed(f"{count} in {quoted(name)}" for name, count in rows.items())
         raise DataError(f"Expected the same number of rows in each column. Received: {received}.")
-    return pd.DataFrame(columns)
+
+
+def _is_of_numbers(values: npt.ArrayLike) -> bool:
+    """Whether a column is an array of NumPy, or a Series of one, of numbers, whose cells need no checks."""
+    if not isinstance(values, (np.ndarray, pd.Series)) or values.ndim != 1:
+        return False
+    return isinstance(values.dtype, np.dtype) and values.dtype.kind in "biuf"
 
 
 def _column(name: str, values: npt.ArrayLike) -> pd.Series:

@@ -21,8 +21,7 @@ _SHOWN = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _COMMA_NUMBER = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
 _POINT_NUMBER = re.compile(r"\s*[+-]?\d*\.\d+([eE][+-]?\d+)?\s*")
 _THOUSANDS = re.compile(r"\s*[+-]?[1-9]\d{0,2}(,\d{3})+\s*")
-_POINT_THOUSANDS = re.compile(r"\s*[+-]?[1-9]\d{0,2}(\.\d{3})+(?P<decimals>,\d+)?\s*")
-_NO_NAME = re.compile(r"\s*([+-]?\d*[.,]\d+([eE][+-]?\d+)?|-\d+)\s*")
+_POINT_THOUSANDS = re.compile(r"\s*[+-]?[1-9]\d{0,2}(\.\d{3}){1,2}(?P<decimals>,\d+)?\s*")
 _DATE = re.compile(r"\s*(\d{4}-\d\d?-\d\d?|\d\d?[./]\d\d?[./]\d{2,4})([ T].*)?")
 
 
@@ -121,18 +120,19 @@ def separator(lines: Sequence[str], usual: str, expected: Iterable[str] = (), de
     return max(order, key=lambda mark: (*_fit(found[mark]), -order.index(mark)))
 
 
-def unseparated(lines: Sequence[str], dialect: Dialect) -> str | None:
+def unseparated(lines: Sequence[str], dialect: Dialect, by_blanks: bool) -> str | None:
     """Why a text with one column seems to have several, for a message; None if it does not."""
     if any(len(record) > 1 for record in records(lines, dialect.sep or ",")):
         return None
     by_commas = [len(record) for record in records(lines[:1], ",")]
     if dialect.decimal == "," and by_commas > [1] and not _COMMA_NUMBER.fullmatch(lines[0]):
         return "columns that commas separate, and a comma as decimal mark. Write it with semicolons."
-    by_blanks = records(lines, " ")
-    parts = {sum(cell != "" for cell in record) for record in by_blanks}
-    if len(by_blanks) < 2 or len(parts) > 1 or max(parts) < 2:
+    split = records(lines, " ") if by_blanks else []
+    words = [[cell for cell in record if cell] for record in split]
+    parts = {len(record) for record in words}
+    if len(words) < 2 or len(parts) > 1 or sum(all(map(_is_number, cells)) for cells in zip(*words[1:])) < 2:
         return None
-    runs = any("" in record for record in by_blanks)
+    runs = any("" in record for record in split)
     advice = "Replace runs of blanks by a separator" if runs else "Pass --sep ' '"
     return f"lines of {parts.pop()} words each. {advice}, or pass --sep , if they are one column."
 
@@ -158,7 +158,7 @@ def _fit(records: list[list[str]]) -> tuple[float, float]:
 def decimal_mark(records: Iterable[Sequence[str]]) -> str:
     """Detect the decimal mark: a comma if some cell is a number with a decimal comma, and none has a point.
 
-    A comma or a point before groups of three digits may separate thousands and does not count.
+    A comma before groups of three digits may separate thousands and does not count.
     """
     commas = points = False
     for record in records:
@@ -166,7 +166,7 @@ def decimal_mark(records: Iterable[Sequence[str]]) -> str:
             grouped = _POINT_THOUSANDS.fullmatch(cell)
             commas = commas or bool(_COMMA_NUMBER.fullmatch(cell) and not _THOUSANDS.fullmatch(cell))
             commas = commas or bool(grouped and grouped["decimals"])
-            points = points or bool(_POINT_NUMBER.fullmatch(cell) and not grouped)
+            points = points or bool(_POINT_NUMBER.fullmatch(cell))
     return "," if commas and not points else "."
 
 
@@ -193,7 +193,7 @@ def found(lines: Sequence[str], usual: str, asked: Dialect, expected: Iterable[s
 
 
 def looks_like_data(names: Sequence[str]) -> bool:
-    """Whether a header seems to be a row of data: half of its cells are numbers or dates, or one is 110.4, -3 or so.
+    """Whether a header seems to be a row of data: at least half of its cells are numbers or dates.
 
     Names 0, 1, 2, ... do not count as data: a table made from an array has them.
     """
@@ -201,14 +201,16 @@ def looks_like_data(names: Sequence[str]) -> bool:
     if list(names) in counts:
         return False
     values = sum(_is_value(name) for name in names)
-    return (values > 0 and 2 * values >= len(names)) or any(map(_NO_NAME.fullmatch, names))
+    return bool(names) and values > 0 and 2 * values >= len(names)
 
 
 def _is_value(name: str) -> bool:
-    if _DATE.fullmatch(name) or _COMMA_NUMBER.fullmatch(name):
-        return True
+    return bool(_DATE.fullmatch(name) or _COMMA_NUMBER.fullmatch(name)) or _is_number(name)
+
+
+def _is_number(text: str) -> bool:
     try:
-        float(name)
+        float(text)
     except ValueError:
         return False
     return True

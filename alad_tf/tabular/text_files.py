@@ -34,7 +34,7 @@ _SAMPLE_BYTES = 1 << 18  # bytes read at a time until there are SAMPLE_LINES
 _MARK = "\ufeff"
 _EXCEL_LINE = re.compile(rb'"?sep=[^\w\r\n]"?\s*', re.IGNORECASE)
 _JSON = re.compile(rb'\s*(\[\s*)?\{\s*"')
-_NULLS = [*pyarrow.csv.ConvertOptions().null_values, " ", "\t"]  # of which Arrow has a copy for each column
+_NULLS = pa.array(pyarrow.csv.ConvertOptions().null_values)
 
 
 _Options = tuple[pyarrow.csv.ReadOptions, pyarrow.csv.ParseOptions, pyarrow.csv.ConvertOptions]
@@ -63,7 +63,7 @@ def settle(path: Path, asked: Dialect, usual: Dialect, expected: Collection[str]
     chosen = dialects.found(text, usual.sep or _named_separator(path), asked, expected if header else ())
     if asked.decimal is None and usual.decimal and chosen.sep == usual.sep:
         chosen = replace(chosen, decimal=usual.decimal)
-    problem = None if asked.sep else dialects.unseparated(text, chosen)
+    problem = None if asked.sep else dialects.unseparated(text, chosen, by_blanks=not expected)
     if problem:
         columns(path, chosen)  # refuses first what is no table at all, such as a page of HTML
         raise DataError(f"Expected a separator of the columns of {path}. Received: {problem}")
@@ -139,19 +139,16 @@ def read(
 
 
 def _without_blanks(path: Path, dialect: Dialect, table: pa.Table, kinds: Mapping[str, Kind]) -> pa.Table:
-    """Take cells of blanks alone for missing ones, and columns that are text only because of them for numbers."""
+    """Take columns for numbers that are text only because of cells of blanks, which are missing then."""
     for place, name in enumerate(table.column_names):
         cells = table.column(place)
-        if not pa.types.is_string(cells.type):
+        if name in kinds or not pa.types.is_string(cells.type):
             continue
         present = pa.compute.not_equal(pa.compute.utf8_trim_whitespace(cells), "")
-        if pa.compute.all(present).as_py() is not False:
-            continue
-        cells = pa.compute.case_when(pa.compute.make_struct(present), cells)
-        if name not in kinds:
+        if pa.compute.all(present).as_py() is False and pa.compute.any(present).as_py():
             with suppress(DataError):
-                cells = _numbers(path, dialect, cells, name, 0)
-        table = table.set_column(place, name, cells)
+                known = pa.compute.case_when(pa.compute.make_struct(present), cells)
+                table = table.set_column(place, name, _numbers(path, dialect, known, name, 0))
     return table
 
 
@@ -176,11 +173,9 @@ def typed(path: Path, dialect: Dialect, table: pa.Table, first: int, kinds: Mapp
     columns = {}
     for name, kind in kinds.items():
         cells = table.column(name)
-        trimmed = pa.compute.utf8_trim_whitespace(cells)
-        kept = trimmed if kind == "number" else cells
-        missing = pa.compute.or_(pa.compute.is_in(kept, pa.array(_NULLS)), pa.compute.equal(trimmed, ""))
-        present = pa.compute.invert(missing)
-        cells = pa.compute.case_when(pa.compute.make_struct(present), kept)  # if_else gives wrong results on slices
+        trimmed = pa.compute.utf8_trim_whitespace(cells) if kind == "number" else cells
+        present = pa.compute.invert(pa.compute.is_in(trimmed, _NULLS))
+        cells = pa.compute.case_when(pa.compute.make_struct(present), trimmed)  # if_else gives wrong results on slices
         columns[name] = _numbers(path, dialect, cells, name, first) if kind == "number" else cells
     return frame_of(path, pa.table(columns), first)
 
@@ -258,7 +253,6 @@ def _options(
             column_types={name: _ARROW_TYPES[kinds[name]] for name in names if name in kinds},
             include_columns=names,
             decimal_point=dialect.decimal or ".",
-            null_values=_NULLS,
             strings_can_be_null=missing,
             true_values=[],  # a column of true and false stays text
             false_values=[],

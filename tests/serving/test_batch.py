@@ -173,9 +173,10 @@ def test_columns_that_are_refused(kind: str) -> None:
     assert str(raised.value).isprintable()
 
 
-def test_batches_that_are_refused() -> None:
+def test_batches_of_another_form() -> None:
     frame, _, scorer = booleans()
-    for batch in (pa.Table.from_pandas(frame), [1.0], None):
+    np.testing.assert_array_equal(scorer(pa.Table.from_pandas(frame))["score"], scorer(frame)["score"])
+    for batch in ([1.0], None):
         with pytest.raises(DataError, match="Expected a dict of columns or a data frame. Received: a "):
             scorer(batch)
     with pytest.raises(DataError, match=r"as column 'x'. Received: cells of shape \[80, 2\]"):
