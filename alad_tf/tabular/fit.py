@@ -24,7 +24,7 @@ from alad_tf.io import locks, model_folder
 from alad_tf.tabular import profiles, readers
 from alad_tf.tabular.dialects import ANY, Dialect
 from alad_tf.tabular.labelled import LabelledRows
-from alad_tf.tabular.labels import LabelledScores, Labels
+from alad_tf.tabular.labels import LabelledScores, Labels, warn_of_unlabelled
 from alad_tf.tabular.model import Model, bar
 from alad_tf.tabular.summary import describe_fit
 from alad_tf.typing import Document, Options
@@ -197,9 +197,7 @@ def normal_rows(path: Path, preparation: Preparation, dialect: Dialect) -> pd.Da
                 f"Expected rows with {' or '.join(map(repr, labels.normal))} in column {quoted(labels.column)} of "
                 f"{path}. Received: {found}."
             )
-        unlabelled = int((~labels.is_known(frame)).sum())
-        if unlabelled:
-            logger.warning("%d rows of %s have no label and are left out", unlabelled, path)
+        warn_of_unlabelled(int((~labels.is_known(frame)).sum()), path)
         frame = frame[normal].drop(columns=labels.column)
     return frame.drop(columns=[name for name in preparation.drop if name in frame.columns])
 

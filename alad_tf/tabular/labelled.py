@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,10 +13,8 @@ from alad_tf.columns.schema import Columns, Kind, require
 from alad_tf.errors import DataError
 from alad_tf.tabular import readers
 from alad_tf.tabular.dialects import Dialect
-from alad_tf.tabular.labels import Labels
+from alad_tf.tabular.labels import Labels, warn_of_unlabelled
 from alad_tf.tabular.model import CHUNK_ROWS, require_columns
-
-logger = logging.getLogger(__name__)
 
 
 class LabelledRows:
@@ -55,8 +52,7 @@ class LabelledRows:
             yield frame[known], self.labels.is_anomaly(frame[known])
         if empty:
             raise DataError(f"Expected rows to test on in {self._path}. Received: none.")
-        if unlabelled:
-            logger.warning("%d rows of %s have no label and are left out", unlabelled, self._path)
+        warn_of_unlabelled(unlabelled, self._path)
 
     def features(self, encoder: Encoder) -> tuple[np.ndarray, np.ndarray, int]:
         """All valid rows: (x [v, d] float32, anomalies [v] bool, number of invalid rows)."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,8 @@ import pandas as pd
 from alad_tf import metrics
 from alad_tf.columns.schema import as_text
 from alad_tf.errors import listed, quoted
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,12 @@ class Labels:
         return known
 
 
+def warn_of_unlabelled(rows: int, path: Path) -> None:
+    """Warn that rows of a file have no label, if there are any."""
+    if rows:
+        logger.warning("%d rows of %s have no label and are left out", rows, path)
+
+
 class LabelledScores:
     """Scores and labels of rows, for metrics; rows without a label or a score are left out.
 
@@ -46,15 +56,17 @@ class LabelledScores:
         self._anomaly: list[np.ndarray] = []
         self._scores: list[np.ndarray] = []
         self._left_out = 0
-        self._values: dict[str, None] = {}
+        self._values: dict[str, None] = {}  # in chunks without a normal row
 
     def add(self, frame: pd.DataFrame, scored: pd.DataFrame) -> None:
         """Add rows and the result of `Model.scored` for them."""
         used = self._labels.is_known(frame) & scored["is_valid"].to_numpy(bool)
-        self._anomaly.append(self._labels.is_anomaly(frame)[used])
+        anomaly = self._labels.is_anomaly(frame)[used]
+        if anomaly.all():
+            self._values.update(dict.fromkeys(as_text(frame[self._labels.column][used]).unique()))
+        self._anomaly.append(anomaly)
         self._scores.append(scored["score"].to_numpy()[used])
         self._left_out += int((~used).sum())
-        self._values.update(dict.fromkeys(as_text(frame[self._labels.column][used]).unique()))
 
     def described(self) -> str:
         """Describe the metrics in one line."""
