@@ -48,7 +48,6 @@ def report(model: Path, rows: Path | None, output: Path, **given: Any) -> None:
         raise SettingsError(f"Expected an output in .html. Received: {output}.")
     with outputs.claimed(output, given["overwrite"], model, rows):
         labelled = labels_of(given["label"], given["normal"])
-        path = rows
         if run_page.is_run(model):
             if rows is not None or labelled or given["id"]:
                 raise SettingsError(
@@ -58,12 +57,11 @@ def report(model: Path, rows: Path | None, output: Path, **given: Any) -> None:
         elif rows is None and (labelled or given["id"]):
             raise SettingsError("Expected ROWS with --label, --normal and --id. Received: none.")
         else:
+            source = "standard input" if rows == STANDARD_INPUT else None
             with nullcontext() if rows is None else local(rows) as path:
-                page = model_page(model, None if path is None else Rows(path, labelled, given["id"], given["top"]))
-        content = render(page)
-        if rows == STANDARD_INPUT:
-            content = content.replace(str(path), "standard input")
-        atomic.write_text(output, content)
+                named = None if path is None else Rows(path, labelled, given["id"], given["top"], source)
+                page = model_page(model, named)
+        atomic.write_text(output, render(page))
     say(f"report: {output}")
 
 

@@ -39,12 +39,14 @@ class Rows:
         labels: label column, for metrics.
         id_column: column with the names of the rows; None: they are numbered from 1.
         top: number of anomalous rows to list.
+        source: what the page calls the file; None: its path.
     """
 
     path: Path
     labels: Labels | None = None
     id_column: str | None = None
     top: int = 25
+    source: str | None = None
 
 
 def model_page(folder: Path, rows: Rows | None = None) -> Page:
@@ -140,13 +142,14 @@ class _Scan:
         )
         rows, contributions = self._anomalous_rows()
         missing = dict(page.missing)
-        notes = [*page.notes, f"Rows: {self._rows.path}."]
+        source = self._rows.source or self._rows.path
+        notes = [*page.notes, f"Rows: {source}."]
         if self._invalid:
             notes.append(f"{self._invalid} rows with missing or infinite cells have no score and are left out.")
         if self._unlabelled:
             notes.append(f"{self._unlabelled} rows have no label and are left out.")
         if self._lacking:
-            notes.append(ONLY_SCORES.format(self._rows.path, ", ".join(self._lacking[:5])))
+            notes.append(ONLY_SCORES.format(source, ", ".join(self._lacking[:5])))
             missing["drift"] = notes[-1]
         elif self._drift is None:
             missing["drift"] = OLD_FOLDER.format(
