@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 
+from alad_tf.columns import number_text
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.tabular import encodings
 from alad_tf.typing import Document
@@ -130,7 +131,7 @@ def unseparated(lines: Sequence[str], dialect: Dialect, by_blanks: bool) -> str 
     split = records(lines, " ") if by_blanks else []
     words = [[cell for cell in record if cell] for record in split]
     parts = {len(record) for record in words}
-    if len(words) < 2 or len(parts) > 1 or sum(all(map(_is_number, cells)) for cells in zip(*words[1:])) < 2:
+    if len(words) < 2 or len(parts) > 1 or sum(all(map(number_text.is_plain, cells)) for cells in zip(*words[1:])) < 2:
         return None
     runs = any("" in record for record in split)
     advice = "Replace runs of blanks by a separator" if runs else "Pass --sep ' '"
@@ -205,15 +206,7 @@ def looks_like_data(names: Sequence[str]) -> bool:
 
 
 def _is_value(name: str) -> bool:
-    return bool(_DATE.fullmatch(name) or _COMMA_NUMBER.fullmatch(name)) or _is_number(name)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return bool(_DATE.fullmatch(name) or _COMMA_NUMBER.fullmatch(name)) or number_text.is_plain(name)
 
 
 def numbered(width: int) -> list[str]:
