@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -10,7 +11,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 def n_flagged(n: int, top_fraction: float) -> int:
     """Number of rows out of n at or above the (1 - top_fraction) percentile, which are flagged (Section V-A)."""
-    return n - math.ceil((1.0 - top_fraction) * (n - 1) - 1e-6)
+    rounding = 4 * n * sys.float_info.epsilon
+    return n - math.ceil((1.0 - top_fraction) * (n - 1) - rounding)
 
 
 def top_fraction_metrics(y: np.ndarray, scores: np.ndarray, top_fraction: float) -> dict[str, float]:

@@ -109,3 +109,10 @@ def test_what_cannot_be_judged_is_refused(y: list[int], scores: list[float], fra
 def test_evaluate_refuses_the_same(y: list[int]) -> None:
     with pytest.raises(ValueError):
         metrics.evaluate(np.array(y), np.arange(len(y), dtype=float), 0.5)
+
+
+@pytest.mark.parametrize("n", [100, 81_000, 2_000_000, 30_000_000])
+@pytest.mark.parametrize("anomalies", [1, 2, 7])
+def test_as_many_rows_are_flagged_as_there_are_anomalies(n: int, anomalies: int) -> None:
+    assert metrics.n_flagged(n, anomalies / n) == anomalies
+    assert metrics.n_flagged(n, (n // 2 + anomalies) / n) == n // 2 + anomalies

@@ -38,13 +38,17 @@ def column_warnings(
     kinds: dict[str, list[str]] = {"nearly": [], "distinct": [], "codes": [], "plain": [], "written": []}
     for name in cells.columns:
         numbers = frame[name].to_numpy()
-        coarse = numbers.dtype.kind in "iuf" and coarse_feature(name, numbers, np.float64 if scaled else np.float32)
+        by_name = name in categorical or isinstance(frame[name].dtype, pd.CategoricalDtype)
+        coarse = (
+            not by_name
+            and numbers.dtype.kind in "iuf"
+            and coarse_feature(name, numbers, np.float64 if scaled else np.float32)
+        )
         if coarse:
             yield coarse
             continue
         if name.lower() in LABEL_NAMES:
             yield f"column {quoted(name)} is trained on; if it is a label, name it with --label or --drop it"
-        by_name = name in categorical or isinstance(frame[name].dtype, pd.CategoricalDtype)
         kind = (None if by_name else _numbers_in_text(cells[name])) or _kind(cells[name])
         if kind == "constant":
             yield f"column {quoted(name)} is constant: {cells[name].head(1).tolist()[0]!r} in all rows"

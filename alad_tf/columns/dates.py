@@ -25,6 +25,8 @@ _PATTERNS = {
     re.compile(rf"\d{{1,2}}/\d{{1,2}}/\d{{4}}( {_CLOCK})?"): ("%m/%d/%Y", "%d/%m/%Y"),
     re.compile(rf"\d{{4}}/\d{{1,2}}/\d{{1,2}}( {_CLOCK})?"): ("%Y/%m/%d",),
 }
+_BEGIN = {ISO: r"\d{4}-?\d{2}-?\d{2}", TIME: r"\d{1,2}:\d{2}"}  # pandas also reads "now", and a year as its first day
+_ZONE = r":\d{2}.*(?:Z|[+-]\d{2}(?::?\d{2})?)\s*$"
 _YEAR = re.compile(r"(?<!\d)\d{4}(?!\d)")
 _SAMPLE = 1000  # cells that tell whether a column may be one of dates
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f")
@@ -73,6 +75,7 @@ class DateColumn:
         """
         if not self.parts:
             return {}
+        column = _without_blanks(column)
         when = parsed(column, self.format)
         bad = np.flatnonzero(when.isna() & column.notna())
         if len(bad):
@@ -144,17 +147,34 @@ def parsed(column: pd.Series, format: str) -> pd.Series:
     """
     if pd.api.types.is_datetime64_any_dtype(column):
         return column.dt.tz_convert("UTC").dt.tz_localize(None) if column.dt.tz is not None else column
-    text = column.astype(object).where(column.notna()).map(str, na_action="ignore")
+    text = column.astype(object).where(column.notna()).map(str, na_action="ignore").astype(object)
+    text = text.where(text.str.match(r"\s*" + _BEGIN.get(format, r"\d"), na=False))
     if format == TIME:
         text = text.map("1970-01-01 {}".format, na_action="ignore")
-    chosen = "ISO8601" if format in (ISO, TIME) else format
-    when = pd.to_datetime(text, format=chosen, utc=True, errors="coerce").dt.tz_localize(None)
-    rest = text[when.isna() & text.notna()]
-    moved = rest.map(_with_near_year)
-    moved = moved[moved != rest]
-    if len(moved):
-        when = when.fillna(parsed(moved, format))
+    when = _times(text, "ISO8601" if format in (ISO, TIME) else format)
+    rest = np.flatnonzero(when.isna() & text.notna())
+    moved = text.iloc[rest].map(_with_near_year)
+    if (moved != text.iloc[rest]).any():
+        when.iloc[rest] = parsed(moved, format).to_numpy()
     return when
+
+
+def _times(text: pd.Series, format: str) -> pd.Series:
+    """Text as datetime64 in UTC without a time zone; pandas reads a time without one in the zone of an earlier cell."""
+    text = text.astype(object)
+    zoned = text.str.contains(_ZONE, na=False)
+    parts = (
+        pd.to_datetime(part, format=format, utc=True, errors="coerce") for part in (text.where(zoned), text.mask(zoned))
+    )
+    of_zones, others = (part.dt.tz_localize(None) for part in parts)
+    return of_zones.where(zoned, others)
+
+
+def _without_blanks(column: pd.Series) -> pd.Series:
+    """A column in which text of blanks only is missing."""
+    if column.dtype.kind != "O":
+        return column
+    return column.mask(column.map(lambda cell: isinstance(cell, str) and not cell.strip()).astype(bool))
 
 
 def _with_near_year(text: str) -> str:
@@ -167,7 +187,7 @@ def _format(column: pd.Series) -> str | None:
         return ISO if column.notna().any() else None
     if not pd.api.types.is_object_dtype(column) and not pd.api.types.is_string_dtype(column):
         return None
-    present = column.dropna()
+    present = _without_blanks(column).dropna()
     if not len(present) or pd.api.types.infer_dtype(present) not in ("string", "date", "datetime", "time"):
         return None
     text = present.astype(str)

@@ -181,15 +181,16 @@ class Columns:
     def reasons(self, frame: pd.DataFrame) -> list[str]:
         """Reasons [n] why rows are invalid: columns with a missing or infinite cell; empty for valid rows."""
         cells = self._cells(frame)
-        found = [""] * len(cells)
+        found: list[dict[str, None]] = [{} for _ in range(len(cells))]
+        source = {feature: column.name for column in self.dates for feature in column.features}
         for name in self.names:
             bad = {"missing": cells[name].isna() if not self.impute else pd.Series(False, cells.index)}
             if name in self.numeric:
                 bad["infinite"] = np.isinf(cells[name])
             for what, rows in bad.items():
                 for row in np.flatnonzero(rows):
-                    found[row] += f"{'; ' if found[row] else ''}{what}: {name}"
-        return found
+                    found[row][f"{what}: {source.get(name, name)}"] = None
+        return ["; ".join(reasons) for reasons in found]
 
     def _cells(self, frame: pd.DataFrame) -> pd.DataFrame:
         missing = [name for name in self.sources if name not in frame.columns]
@@ -213,7 +214,7 @@ def require(present: Iterable[str], named: Iterable[str], what: str) -> None:
         SettingsError: some are missing; the message lists them and the existing columns.
     """
     present = list(present)
-    unknown = [name for name in named if name not in present]
+    unknown = [name or "''" for name in named if name not in present]
     if unknown:
         raise SettingsError(
             f"Expected columns of the data ({what}). Received: {listed(unknown)}. Allowed: {listed(present)}."

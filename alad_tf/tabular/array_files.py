@@ -27,6 +27,12 @@ class _Array(NamedTuple):
     by_columns: bool
     dtype: np.dtype
 
+    @property
+    def read_as(self) -> np.dtype:
+        """The type of the cells in memory, which pandas and Arrow have too: float64 for wider numbers."""
+        is_wide = self.dtype.kind == "f" and self.dtype.itemsize > 8
+        return np.dtype(np.float64) if is_wide else self.dtype.newbyteorder("=")
+
     def names(self) -> list[str]:
         return [f"x{number}" for number in range(self.shape[1])]
 
@@ -114,7 +120,7 @@ def _rows_of(array: _Array, rows: int) -> np.ndarray:
 def _columns_of(array: _Array, start: int, first: int, rows: int) -> np.ndarray:
     """Read rows of an array in Fortran order whose data begin at `start`."""
     count, width = array.shape
-    part = np.empty((rows, width), array.dtype.newbyteorder("="), order="F")
+    part = np.empty((rows, width), array.read_as, order="F")
     for column in range(width):
         array.stream.seek(start + (column * count + first) * array.dtype.itemsize)
         part[:, column] = _numbers(array, rows)
@@ -126,4 +132,5 @@ def _numbers(array: _Array, count: int) -> np.ndarray:
     content = array.stream.read(size)
     if len(content) < size:
         raise EOFError(f"the array ends before its {array.shape[0]} rows")
-    return np.frombuffer(content, array.dtype).astype(array.dtype.newbyteorder("="), copy=False)
+    with np.errstate(over="ignore"):  # infinite, as everywhere
+        return np.frombuffer(content, array.dtype).astype(array.read_as, copy=False)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute
@@ -13,7 +14,7 @@ import pyarrow.parquet
 
 from alad_tf.errors import DataError, quoted, shown, visible
 from alad_tf.io import archives
-from alad_tf.tabular import feather_footer, parquet_footer
+from alad_tf.tabular import cell_rows, feather_footer, parquet_footer
 from alad_tf.tabular.formats import Advance
 
 _TEXT = (pa.types.is_string, pa.types.is_binary, pa.types.is_large_string, pa.types.is_large_binary)
@@ -25,6 +26,13 @@ def parquet_columns(path: Path) -> list[str]:
     """Column names of a Parquet file."""
     with pyarrow.parquet.ParquetFile(path) as file:
         return _without_index(file.schema_arrow.names)
+
+
+def parquet_types(path: Path, wanted: Iterable[str]) -> dict[str, pa.DataType]:
+    """Types of columns in the tables of `parquet_tables`."""
+    with pyarrow.parquet.ParquetFile(path) as file:
+        schema = file.schema_arrow
+        return {name: _without_views(pa.nulls(0, schema.field(name).type)).type for name in wanted}
 
 
 def parquet_tables(
@@ -75,14 +83,46 @@ def _decoded(
         batch.validate(full=True)
         columns = []
         for name, column in zip(batch.schema.names, batch.columns):
+            size += _text_bytes(column)
+            archives.require_bounded(path, size)
             if pa.types.is_dictionary(column.type) and not pa.types.is_dictionary(types[name]):
-                lengths = pa.compute.binary_length(column.dictionary)
-                size += pa.compute.sum(lengths.take(column.indices)).as_py() or 0
-                archives.require_bounded(path, size)
-                view = any(holds(types[name]) for holds in _VIEWS)
-                column = column.cast(column.type.value_type if view else types[name])
-            columns.append(column)
+                column = column.cast(column.type.value_type if _is_view(types[name]) else types[name])
+            columns.append(_without_views(column))
         yield pa.RecordBatch.from_arrays(columns, batch.schema.names)
+
+
+def _text_bytes(column: pa.Array) -> int:
+    """Bytes of the text of a dictionary or of views, which repeat a text without taking memory for it."""
+    if _is_view(column.type):
+        lengths = _lengths(column)
+    elif pa.types.is_dictionary(column.type) and any(holds(column.type.value_type) for holds in (*_TEXT, *_VIEWS)):
+        lengths = _lengths(column.dictionary).take(column.indices)
+    else:
+        return 0
+    return pa.compute.sum(lengths).as_py() or 0
+
+
+def _lengths(text: pa.Array) -> pa.Array:
+    """Bytes of each text; Arrow has no function for views, each of which begins with its length (int32)."""
+    if not _is_view(text.type):
+        return pa.compute.binary_length(text)
+    found = np.frombuffer(text.buffers()[1], np.int32)[::4][text.offset : text.offset + len(text)]
+    return pa.array(found, mask=~text.is_valid().to_numpy(zero_copy_only=False))
+
+
+def _is_view(kind: pa.DataType) -> bool:
+    return any(holds(kind) for holds in _VIEWS)
+
+
+def _without_views(column: pa.Array) -> pa.Array:
+    """Views, also those in a dictionary, as plain text or bytes."""
+    if pa.types.is_dictionary(column.type) and _is_view(column.type.value_type):
+        return pa.DictionaryArray.from_arrays(
+            column.indices, _without_views(column.dictionary), ordered=column.type.ordered
+        )
+    if not _is_view(column.type):
+        return column
+    return column.cast(pa.large_binary() if pa.types.is_binary_view(column.type) else pa.large_string())
 
 
 def feather_columns(path: Path) -> list[str]:
@@ -105,12 +145,11 @@ def feather_tables(path: Path, rows: int, wanted: list[str], report: Advance) ->
 
         def batches() -> Iterator[pa.RecordBatch]:
             for number in range(count):
-                batch = reader.get_batch(number).select(wanted)
-                batch.validate(full=True)
-                yield batch
+                yield reader.get_batch(number).select(wanted)
                 report((number + 1) / count)
 
-        yield from regrouped(batches(), rows)
+        types = {name: reader.schema.field(name).type for name in wanted}
+        yield from regrouped(_decoded(path, batches(), types), rows)
 
 
 def _without_index(names: list[str]) -> list[str]:
@@ -149,5 +188,15 @@ def frame_of(path: Path, table: pa.Table, first: int) -> pd.DataFrame:
             place = table.schema.get_field_index(field.name)
             table = table.set_column(place, field.name, table.column(place).cast(pa.float64()))
     frame = table.to_pandas(date_as_object=False, split_blocks=True, ignore_metadata=True)
+    for name in filter(lambda name: _is_rounded(table.column(name)), table.column_names):
+        frame[name] = table.column(name).to_pandas(integer_object_nulls=True)
     frame.index = pd.RangeIndex(first, first + len(frame))
     return frame
+
+
+def _is_rounded(column: pa.ChunkedArray) -> bool:
+    """Whether pandas would round whole numbers of a column, as it has no missing cells among integers."""
+    if not pa.types.is_integer(column.type) or not column.null_count or column.null_count == len(column):
+        return False
+    found = pa.compute.min_max(column).as_py()
+    return bool(max(abs(found["min"]), abs(found["max"])) > cell_rows.EXACT)

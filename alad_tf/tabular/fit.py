@@ -188,7 +188,10 @@ def normal_rows(path: Path, preparation: Preparation, dialect: Dialect) -> pd.Da
     kinds.update(dict.fromkeys(preparation.categorical, "text"))
     kinds.update(dict.fromkeys(named.get("--label", ()), "text"))
     with bar("reading") as advance:
-        frame = readers.read(path, kinds=kinds, advance=advance, dialect=dialect)
+        unread = {*preparation.drop} - {labels.column if labels else None}
+        if unread.issuperset(present):
+            raise DataError(f"Expected columns to learn from in {path}. Received: none; all are dropped.")
+        frame = readers.read(path, without=unread, kinds=kinds, advance=advance, dialect=dialect)
     if labels is not None:
         normal = ~labels.is_anomaly(frame)
         if not normal.any():
@@ -199,7 +202,7 @@ def normal_rows(path: Path, preparation: Preparation, dialect: Dialect) -> pd.Da
             )
         warn_of_unlabelled(int((~labels.is_known(frame)).sum()), path)
         frame = frame[normal].drop(columns=labels.column)
-    return frame.drop(columns=[name for name in preparation.drop if name in frame.columns])
+    return frame
 
 
 @contextmanager

@@ -84,4 +84,12 @@ def _cell(path: Path, name: str, row: int, cell: object) -> object:
     if not isinstance(cell, FLAT):
         kind = "an object" if isinstance(cell, dict) else "a list"
         raise DataError(f"Expected a number or text in column {quoted(name)}, row {row} of {path}. Received: {kind}.")
+    if isinstance(cell, str) and not cell.isascii():
+        try:
+            cell.encode()
+        except UnicodeEncodeError as error:
+            raise DataError(
+                f"Expected text in column {quoted(name)}, row {row} of {path}. Received: half of a character "
+                "(a surrogate)."
+            ) from error
     return cell

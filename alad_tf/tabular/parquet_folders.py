@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
-from alad_tf.errors import DataError, listed
+from alad_tf.errors import DataError, listed, quoted, shown
 from alad_tf.tabular import arrow_files
 from alad_tf.tabular.formats import Advance, format_of
 
@@ -27,13 +27,34 @@ def columns(folder: Path) -> list[str]:
 def tables(folder: Path, rows: int, wanted: list[str], report: Advance) -> Iterator[tuple[pa.Table, int]]:
     """Read the files one after the other; see `readers.tables`. The last table of a file may be shorter."""
     found = files(folder)
+    schema = _schema(found, wanted)
     before = 0
     for number, path in enumerate(found):
         count = 0
         for table, first in arrow_files.parquet_tables(path, rows, wanted, _part(report, number, len(found))):
             count = first + len(table)
-            yield table, before + first
+            yield table.select(wanted).cast(schema), before + first
         before += count
+
+
+def _schema(paths: Sequence[Path], wanted: Sequence[str]) -> pa.Schema:
+    """The types of columns, each the common type of all files.
+
+    Raises:
+        DataError: a column has types that have nothing in common, such as numbers and text.
+    """
+    common: dict[str, pa.DataType] = {}
+    for path in paths:
+        for name, kind in arrow_files.parquet_types(path, wanted).items():
+            pair = [pa.schema([(name, known)]) for known in (common.get(name, kind), kind)]
+            try:
+                common[name] = pa.unify_schemas(pair, promote_options="permissive").field(name).type
+            except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+                raise DataError(
+                    f"Expected cells of one type in column {quoted(name)} of all files. Received: {shown(kind)} in "
+                    f"{path}, and {shown(common[name])} before."
+                ) from error
+    return pa.schema([(name, common[name]) for name in wanted])
 
 
 def files(folder: Path) -> list[Path]:

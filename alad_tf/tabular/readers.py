@@ -7,13 +7,14 @@ that a file truncated while it is read is refused like any other damaged file.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
+from pandas.api.types import union_categoricals
 
 from alad_tf.columns.schema import Kind, as_text
 from alad_tf.errors import DataError, SettingsError, listed, quoted
@@ -83,6 +84,7 @@ def settle(path: Path, asked: Dialect = ANY, usual: Dialect | None = None, expec
 def read(
     path: Path,
     *,
+    without: Collection[str] = (),
     kinds: Mapping[str, Kind] | None = None,
     advance: Advance | None = None,
     dialect: Dialect | None = None,
@@ -91,6 +93,7 @@ def read(
 
     Args:
         path: a file, whose suffix, one of `formats.FORMATS`, tells its format, or a folder of .parquet files.
+        without: columns to leave out.
         kinds: known kinds of columns; other columns of a text file are numeric if all their cells are numbers.
         advance: called with the fraction of the file read so far.
         dialect: result of `settle`; None: detect it.
@@ -103,17 +106,25 @@ def read(
     """
     dialect = dialect or settle(path)
     every = _every_column(path, dialect)
-    names = _named(path, every)
+    names = [name for name in _named(path, every) if name not in without]
     with damage.reported(path, every, dialect.header is not False), steady(path):
         if format_of(path) in TEXT:
             frame = text_files.read(path, dialect, names, kinds or {}, advance)
         else:
             size = MAX_CHUNK_ROWS if format_of(path) in BY_CELLS else 1 << 16  # types depend on all cells of a column
-            frames = list(chunks(path, size, advance=advance, dialect=dialect))
-            frame = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=names)
+            frames = list(chunks(path, size, only=names, advance=advance, dialect=dialect))
+            frame = _stacked(frames) if frames else pd.DataFrame(columns=names)
     if not len(frame):
         raise DataError(f"Expected rows of data in {path}. Received: the columns {listed(names)}, and no row.")
     return frame
+
+
+def _stacked(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """All rows in one frame, in which a column of categories stays one."""
+    for name in frames[0].columns[[isinstance(kind, pd.CategoricalDtype) for kind in frames[0].dtypes]]:
+        every = union_categoricals([frame[name] for frame in frames])
+        frames = [frame.assign(**{name: frame[name].cat.set_categories(every.categories)}) for frame in frames]
+    return pd.concat(frames, ignore_index=True)
 
 
 def chunks(
@@ -185,10 +196,10 @@ def tables(
                 yield table.select(kept), arrow_files.frame_of(path, table.select(list(kinds)), first)
             return
         for frame in _chunks(path, dialect, rows, wanted, kinds, report):
-            as_it_is = (
-                as_text if format_of(path) in BY_CELLS else pd.Series
-            )  # the type of cells may change between chunks
-            arrays = {name: pa.array(as_it_is(frame[name]), from_pandas=True) for name in kept}
+            if format_of(path) in BY_CELLS:  # the type of cells may change between chunks
+                arrays = {name: pa.array(as_text(frame[name]), pa.string(), from_pandas=True) for name in kept}
+            else:
+                arrays = {name: pa.array(frame[name], from_pandas=True) for name in kept}
             yield pa.table(arrays), frame[list(kinds)]
 
 
@@ -246,6 +257,14 @@ def remarks(path: Path, dialect: Dialect) -> Iterator[tuple[str, bool]]:
             yield f"{path.name}: sheet {titles[0]!r} is read, not {listed(titles[1:])}; --sheet names another", True
     if kind in (*TEXT, ".xlsx") and dialect.header is not False and dialects.looks_like_data(every):
         yield f"the first row of {path.name} looks like data: {listed(every)}; if it is, pass --no-header", True
+    if kind in TEXT and {"score", "is_valid", "reason"} <= {*every}:
+        cell = text_files.escaped(path, dialect)
+        if cell is not None:
+            yield (
+                f"{path.name} was written by alad score, with an apostrophe in front of text like {cell}, which stays; "
+                "to read it again, write it as .parquet, or with --raw-text",
+                True,
+            )
     for number, cell in text_files.grouped(path, dialect) if kind in TEXT else ():
         read_as = "text" if dialect.decimal == "," else "decimal numbers"
         yield (

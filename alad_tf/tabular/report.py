@@ -20,6 +20,7 @@ from alad_tf.tabular.fit import settled
 from alad_tf.tabular.labels import Labels
 from alad_tf.tabular.model import CHUNK_ROWS, Model, bar, sound, trained_on
 from alad_tf.tabular.profiles import DriftCounter
+from alad_tf.tabular.scored_table import score_column
 
 if TYPE_CHECKING:
     from alad_tf.estimator.alad import ALAD
@@ -75,19 +76,20 @@ def model_page(folder: Path, rows: Rows | None = None) -> Page:
     _, usual = trained_on(folder)
     dialect = settled(rows.path, ANY, usual, model.columns.sources)
     present = readers.columns(rows.path, dialect)
-    beside = [name for name in (rows.id_column, rows.labels and rows.labels.column) if name]
+    beside = [name for name in (rows.id_column, rows.labels.column if rows.labels else None) if name is not None]
     require(present, beside, "--id, --label")
     lacking = [name for name in model.columns.sources if name not in present]
-    if lacking and "score" not in present:
+    score = score_column(present)
+    if lacking and score is None:
         raise DataError(
             f"Expected the model's columns, or scores of `alad score`, in {rows.path}. Received: no {lacking[0]!r} "
             f"and no 'score'; its columns are {', '.join(present[:8])}{' ...' if len(present) > 8 else ''}."
         )
-    scan = _Scan(model, rows, lacking)
+    scan = _Scan(model, rows, lacking, score or "")
     with bar("scoring") as advance:
         kinds: dict[str, Kind] = {**dict.fromkeys(beside, "text"), **model.columns.kinds()}
-        if lacking:
-            kinds["score"] = "number"
+        if lacking and score is not None:
+            kinds[score] = "number"
         only = [name for name in present if name in kinds]
         for frame in readers.chunks(rows.path, CHUNK_ROWS, only=only, kinds=kinds, advance=advance, dialect=dialect):
             scan.add(frame)
@@ -97,8 +99,8 @@ def model_page(folder: Path, rows: Rows | None = None) -> Page:
 class _Scan:
     """Results of a pass over the rows of a file: all scores, the most anomalous rows, counts for drift."""
 
-    def __init__(self, model: Model, rows: Rows, lacking: list[str]) -> None:
-        self._model, self._rows, self._lacking = model, rows, lacking
+    def __init__(self, model: Model, rows: Rows, lacking: list[str], score: str) -> None:
+        self._model, self._rows, self._lacking, self._score = model, rows, lacking, score
         self._scores: list[np.ndarray] = []
         self._anomalous: list[np.ndarray] = []
         self._top = pd.DataFrame()
@@ -114,7 +116,7 @@ class _Scan:
             self._unlabelled += int((~known).sum())
             frame = frame[known]
         if self._lacking:
-            scores = frame["score"].to_numpy(np.float64)
+            scores = frame[self._score].to_numpy(np.float64)
             valid = np.isfinite(scores) & (np.abs(scores) < thresholds.LARGEST)
         else:
             scored, _ = self._model.scored(frame)

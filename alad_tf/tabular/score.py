@@ -70,7 +70,7 @@ def score_file(
         columns, usual = trained_on(folder)
         dialect = settled(path, dialect, usual, columns.sources)
         present = readers.columns(path, dialect)
-        beside = [name for name in (id_column, labels.column if labels else None) if name]
+        beside = [name for name in (id_column, labels.column if labels else None) if name is not None]
         require(present, beside, "--id, --label")
         require_columns(path, columns, present)
         model = Model.load(folder)
@@ -79,7 +79,7 @@ def score_file(
         _say_unknown_columns(model, present, beside)
         kept = [] if scores_only else [name for name in present if name != id_column]
         as_text = writers.format_of(output) == ".csv"
-        layout = Layout(kept, id_column, as_text)
+        layout = Layout(kept, id_column, as_text, columns.numeric)
         scoring = _Scoring(model, layout, labels, explain, commas=as_text and dialect.decimal == ",")
         with bar("scoring") as advance:
             tables = ordered(scoring.tables(path, dialect, chunk_rows, advance), layout.score, top, sort)
@@ -89,7 +89,8 @@ def score_file(
 
 def _write(tables: Iterator[pa.Table], path: Path, output: Path, style: writers.Style) -> None:
     """Write scored rows. Raises DataError if there are none."""
-    first = next(tables, None)
+    with writers.reported(output):
+        first = next(tables, None)
     if first is None:
         raise DataError(f"Expected rows to score in {path}. Received: none.")
     with writers.writing(output, first.schema, style) as write:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -26,10 +26,13 @@ class Layout:
         kept: columns of the file to keep.
         id_column: first column of the output; None: row numbers.
         as_text: the output is text, so columns without a text form, such as lists, are left out.
+        numeric: names of columns that become numbers if the output has types.
     """
 
-    def __init__(self, kept: Sequence[str], id_column: str | None, as_text: bool) -> None:
-        self._kept, self._id, self._as_text = list(kept), id_column, as_text
+    def __init__(
+        self, kept: Sequence[str], id_column: str | None, as_text: bool, numeric: Collection[str] = ()
+    ) -> None:
+        self._kept, self._id, self._as_text, self._numeric = list(kept), id_column, as_text, frozenset(numeric)
         self._said = False
 
     @property
@@ -40,7 +43,7 @@ class Layout:
     @property
     def source(self) -> list[str]:
         """The columns of the file that are in the output."""
-        return [*([self._id] if self._id else []), *self._kept]
+        return [*([] if self._id is None else [self._id]), *self._kept]
 
     def joined(self, table: pa.Table, frame: pd.DataFrame, scored: pd.DataFrame, reasons: Sequence[str]) -> pa.Table:
         """Build a table of the output.
@@ -65,8 +68,8 @@ class Layout:
         column = table.column(name)
         if pa.types.is_dictionary(column.type) and not pa.types.is_nested(column.type.value_type):
             return column.cast(column.type.value_type)
-        if not self._as_text and pa.types.is_string(column.type) and name in frame and frame[name].dtype == np.float64:
-            return pa.array(frame[name], from_pandas=True)
+        if not self._as_text and pa.types.is_string(column.type) and name in self._numeric:
+            return pa.array(pd.to_numeric(frame[name]), pa.float64(), from_pandas=True)
         return column
 
     def _say_once(self, left_out: Sequence[str], names: dict[str, str]) -> None:
@@ -99,13 +102,22 @@ def _scores(scored: pd.DataFrame, reasons: Sequence[str]) -> dict[str, pa.Array]
 
 def _has_text(kind: pa.DataType) -> bool:
     """Whether Arrow can write cells of a type as text. Bytes may be no text, also those in a dictionary."""
-    if "binary" in str(kind):
+    if "binary" in str(getattr(kind, "storage_type", kind)):
         return False
     try:
         pa.nulls(1, kind).cast(pa.large_string())
     except pa.ArrowException:
         return False
     return True
+
+
+def score_column(names: Collection[str]) -> str | None:
+    """The score column of an output with these columns; see `Layout`. None if there is none."""
+    found = None
+    name = "score"
+    while name in names:
+        found, name = name, f"alad_{name}"
+    return found
 
 
 def _free(name: str, taken: Sequence[str]) -> str:

@@ -13,7 +13,6 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import BinaryIO, cast
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute
@@ -22,13 +21,12 @@ import pyarrow.csv
 from alad_tf.columns.schema import Kind
 from alad_tf.errors import DataError, quoted, shown
 from alad_tf.io import archives
-from alad_tf.tabular import damage, dialects, encodings
+from alad_tf.tabular import damage, dialects, encodings, spreadsheets
 from alad_tf.tabular.arrow_files import frame_of, regrouped
 from alad_tf.tabular.dialects import Dialect
 from alad_tf.tabular.formats import BLOCK_BYTES, Advance, format_of
 from alad_tf.tabular.quotes import QuoteCheck
 
-_ARROW_TYPES = {"number": pa.float64(), "text": pa.string()}
 _SMALL_BLOCK_BYTES = 1 << 18
 _SAMPLE_BYTES = 1 << 18  # bytes read at a time until there are SAMPLE_LINES
 _MARK = "\ufeff"
@@ -77,6 +75,15 @@ def grouped(path: Path, dialect: Dialect) -> Iterator[tuple[int, str]]:
         cell = dialects.thousands(cells, dialect.decimal or ".")
         if cell is not None:
             yield number, cell
+
+
+def escaped(path: Path, dialect: Dialect) -> str | None:
+    """A cell of the first lines that `spreadsheets.neutral_column` may have escaped, if there is one."""
+    for cells in dialects.records(_sample(path, dialect), dialect.sep or ","):
+        for cell in cells:
+            if spreadsheets.is_escaped(cell):
+                return cell
+    return None
 
 
 def _sample(path: Path, dialect: Dialect) -> list[str]:
@@ -135,7 +142,7 @@ def read(
         file = _Checked(path, unpacked, dialect)
         table = pyarrow.csv.read_csv(file, *_options(path, dialect, names, kinds))
         file.finish()
-    return frame_of(path, _without_blanks(path, dialect, table, kinds), 0)
+    return frame_of(path, _without_blanks(path, dialect, _with_kinds(path, dialect, table, 0, kinds), kinds), 0)
 
 
 def _without_blanks(path: Path, dialect: Dialect, table: pa.Table, kinds: Mapping[str, Kind]) -> pa.Table:
@@ -157,7 +164,7 @@ def chunks(
 ) -> Iterator[pd.DataFrame]:
     """Read the wanted columns in frames of `rows`; see `readers.chunks`."""
     for table, first in _tables(path, dialect, rows, _options(path, dialect, wanted, kinds), report):
-        yield frame_of(path, table, first)
+        yield frame_of(path, _with_kinds(path, dialect, table, first, kinds), first)
 
 
 def tables(
@@ -170,14 +177,21 @@ def tables(
 
 def typed(path: Path, dialect: Dialect, table: pa.Table, first: int, kinds: Mapping[str, Kind]) -> pd.DataFrame:
     """Convert a table of `tables` to numbers and text by the given kinds, in a frame numbered from `first`."""
-    columns = {}
-    for name, kind in kinds.items():
-        cells = table.column(name)
-        trimmed = pa.compute.utf8_trim_whitespace(cells) if kind == "number" else cells
+    return frame_of(path, _with_kinds(path, dialect, table.select(list(kinds)), first, kinds), first)
+
+
+def _with_kinds(path: Path, dialect: Dialect, table: pa.Table, first: int, kinds: Mapping[str, Kind]) -> pa.Table:
+    """Convert columns of text to numbers and text with missing cells, by the given kinds."""
+    for place, name in enumerate(table.column_names):
+        if name not in kinds:
+            continue
+        cells = table.column(place)
+        trimmed = pa.compute.utf8_trim_whitespace(cells) if kinds[name] == "number" else cells
         present = pa.compute.invert(pa.compute.is_in(trimmed, _NULLS))
         cells = pa.compute.case_when(pa.compute.make_struct(present), trimmed)  # if_else gives wrong results on slices
-        columns[name] = _numbers(path, dialect, cells, name, first) if kind == "number" else cells
-    return frame_of(path, pa.table(columns), first)
+        cells = _numbers(path, dialect, cells, name, first) if kinds[name] == "number" else cells
+        table = table.set_column(place, name, cells)
+    return table
 
 
 def _numbers(path: Path, dialect: Dialect, cells: pa.ChunkedArray, name: str, first: int) -> pa.ChunkedArray:
@@ -187,13 +201,20 @@ def _numbers(path: Path, dialect: Dialect, cells: pa.ChunkedArray, name: str, fi
     try:
         return text.cast(pa.float64())
     except pa.ArrowInvalid as error:
-        numbers = pd.to_numeric(text.to_pandas(), errors="coerce")
-        bad = np.flatnonzero(numbers.isna() & ~np.asarray(text.is_null()))
-        row = bad[0] if len(bad) else 0
+        with suppress(pa.ArrowInvalid):  # hexadecimal numbers, which Arrow also finds in columns without a given kind
+            return text.cast(pa.int64()).cast(pa.float64())
+        row = next((row for row, cell in enumerate(text) if not _is_number(cell)), 0)
         raise DataError(
             f"Expected a number in column {quoted(name)}, row {first + row + 1} of {path}. Received: "
             f"{quoted(cells[row].as_py())}"
         ) from error
+
+
+def _is_number(cell: pa.Scalar) -> bool:
+    with suppress(pa.ArrowInvalid):
+        cell.cast(pa.float64())
+        return True
+    return False
 
 
 def _tables(
@@ -250,7 +271,7 @@ def _options(
         pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES, column_names=given),
         pyarrow.csv.ParseOptions(delimiter=dialect.sep or ",", newlines_in_values=True),
         pyarrow.csv.ConvertOptions(
-            column_types={name: _ARROW_TYPES[kinds[name]] for name in names if name in kinds},
+            column_types={name: pa.string() for name in names if name in kinds},
             include_columns=names,
             decimal_point=dialect.decimal or ".",
             strings_can_be_null=missing,

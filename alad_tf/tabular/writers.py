@@ -23,6 +23,8 @@ from alad_tf.tabular.dialects import Dialect
 OUTPUTS = (".csv", ".parquet", ".feather")
 STANDARD_OUTPUT = Path("-")
 
+_PLAIN = (pa.types.is_integer, pa.types.is_boolean, pa.types.is_temporal)  # whose text needs no quotes
+
 Write = Callable[[pa.Table], None]
 
 
@@ -72,9 +74,15 @@ def writing(output: Path, schema: pa.Schema, style: Style) -> Iterator[Write]:
     Raises:
         DataError: the format cannot hold the cells of a column.
     """
+    with reported(output), _writing(output, schema, style) as write:
+        yield write
+
+
+@contextmanager
+def reported(output: Path) -> Iterator[None]:
+    """Raise DataError for rows that Arrow cannot convert to those of an output."""
     try:
-        with _writing(output, schema, style) as write:
-            yield write
+        yield
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
         raise DataError(f"Expected rows that can be written to {output}. Received: {shown(error)}.") from error
 
@@ -155,7 +163,7 @@ def _cells(column: pa.ChunkedArray, style: Style) -> pa.ChunkedArray:
     text = column.cast(pa.large_string())
     if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
         text = pa.compute.replace_substring(text, ".", style.decimal) if style.decimal != "." else text
-    elif pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+    elif not any(holds(column.type) for holds in _PLAIN):
         text = _quoted(text if style.raw_text else spreadsheets.neutral_column(text), style)
     return pa.compute.fill_null(text, "")
 

@@ -117,7 +117,7 @@ def test_missing_dates_mark_their_row() -> None:
     frame.loc[2, "when"], frame.loc[3, "n"], frame.loc[4, "n"] = pd.NaT, np.inf, np.nan
     assert np.flatnonzero(~chosen.scoring_rows(frame)[1]).tolist() == [2, 3, 4]
     reasons = chosen.reasons(frame[2:6])
-    assert reasons == ["missing: when.weekday; missing: when.hour", "infinite: n", "missing: n", ""]
+    assert reasons == ["missing: when", "infinite: n", "missing: n", ""]
 
 
 def test_true_and_false_have_one_text() -> None:
@@ -126,3 +126,32 @@ def test_true_and_false_have_one_text() -> None:
     for cells in (["True", "False"], [True, False], [1, 0], [1.0, 0.0], ["TRUE", "false"]):
         assert chosen.training_rows(pd.DataFrame({"ok": cells}))["ok"].tolist() == ["True", "False"]
     assert Columns.infer(pd.DataFrame({"ok": ["true", "no"]})).booleans == ()
+
+
+def test_cells_do_not_depend_on_earlier_ones() -> None:
+    """pandas reads a time without a zone in that of an earlier cell."""
+    cells = ["2024-01-01 10:05+02:00", "2024-01-01 00:00", "2024-01-01 10:05Z", "2024-01-02"]
+    together = dates.parsed(pd.Series(cells), "ISO").tolist()
+    assert together == [dates.parsed(pd.Series([cell]), "ISO")[0] for cell in cells]
+    assert dates.parsed(pd.Series(["10:05+02:00", "00:15"]), "time").dt.hour.tolist() == [8, 0]
+
+
+@pytest.mark.parametrize(
+    ("format", "cell"),
+    [("ISO", "now"), ("ISO", "today"), ("ISO", "2024"), ("ISO", "2024-01"), ("%d.%m.%Y", "now"), ("time", "10")],
+)
+def test_words_and_parts_of_dates_are_refused(format: str, cell: str) -> None:
+    part = "hour" if format == "time" else "weekday"
+    with pytest.raises(DataError, match=f"in column 'when', row 1. Received: '{cell}'"):
+        DateColumn("when", format, (part,)).cells(pd.Series([cell], dtype=object))
+
+
+def test_blanks_among_dates_are_missing() -> None:
+    found = dates.find("when", pd.Series(["2024-01-01", " ", "2024-03-01"]))
+    assert found is not None and found.parts == ("weekday",)
+    assert found.cells(pd.Series(["2024-01-01", " \t"]))["when.weekday"].isna().tolist() == [False, True]
+
+
+def test_late_years_in_rows_with_equal_names() -> None:
+    when = dates.parsed(pd.Series(["01.02.9999", "02.02.9999"], index=[3, 3]), "%d.%m.%Y")
+    assert when.dt.day.tolist() == [1, 2] and when.dt.month.tolist() == [2, 2]

@@ -136,3 +136,10 @@ def test_rows_from_standard_input(folder: Path, tmp_path: Path, monkeypatch: pyt
     assert run("report", folder / "model", "-", "--output", tmp_path / "piped.html") == 0
     piped, file = ((tmp_path / name).read_text(encoding="utf-8") for name in ("piped.html", "file.html"))
     assert piped.replace("standard-input.csv", "new.csv") == file.replace(str(folder / "new.csv"), "standard input")
+
+
+def test_scores_beside_a_column_of_that_name(folder: Path) -> None:
+    rows = table(20, 1).assign(score=77.0, alad_score=np.linspace(1.0, 2.0, 20))[["score", "alad_score"]]
+    rows.to_csv(folder / "own.csv", index=False)
+    page = model_page(folder / "model", Rows(folder / "own.csv"))
+    assert page.scores is not None and float(page.scores.scores.max()) == 2.0

@@ -276,3 +276,15 @@ def test_file_of_more_than_two_gigabytes(tmp_path: Path) -> None:
         assert run("score", tmp_path / name, *arguments) == 0
     last, expected = (pd.read_parquet(tmp_path / f"{name}.parquet")["score"][-60:] for name in ("wide.npy", "rows.csv"))
     np.testing.assert_allclose(last, expected, rtol=0.0, atol=close(tmp_path, rows))
+
+
+@pytest.mark.parametrize("command", ["score", "report"])
+@pytest.mark.parametrize("options", [["--id", ""], ["--label", "", "--normal", "x"]])
+def test_a_column_without_a_name(
+    trained: Path, capfd: pytest.CaptureFixture[str], command: str, options: list[str]
+) -> None:
+    mixed(5, seed=1).to_csv(trained / "few.csv", index=False)
+    output = trained / f"none.{'csv' if command == 'score' else 'html'}"
+    model = ["--model", trained / "model"] if command == "score" else [trained / "model"]
+    line = refused(capfd, command, *model, trained / "few.csv", *options, "--output", output)
+    assert "Received: ''" in line and not output.exists()
