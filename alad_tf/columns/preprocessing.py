@@ -6,6 +6,7 @@ A transformer restored from its document gives bit-identical output.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable
 
 import numpy as np
@@ -27,6 +28,7 @@ _SCALER_ARRAYS = {
     "minmax": ("min_", "scale_", "data_min_", "data_max_", "data_range_"),
 }
 MOST_CELLS = 1 << 25  # in the rows used to rebuild a transformer: half a gigabyte
+_CATEGORIES = r"\|O|\|b1|[<>|][iuf]\d{1,2}"  # types of categories, as in dtype.str
 _KINDS = {"text": str, "number": float, "integer": int, "boolean": bool}
 
 
@@ -262,8 +264,8 @@ def _values(categories: np.ndarray) -> Document:
 
 
 def _array(document: Document) -> np.ndarray:
-    if document["type"] not in ("|O", "|b1") and np.dtype(document["type"]).kind not in "iuf":
-        raise ValueError(f"categories of type {document['type']!r}")
+    if not re.fullmatch(_CATEGORIES, document["type"]):
+        raise ValueError(f"categories of type {document['type']!r:.80}")
     values = [_KINDS[document["kind"]](value) for value in document["values"]]
     values += [{"None": None, "NaN": np.nan}[value] for value in document["missing"]]
     array = np.empty(len(values), document["type"])

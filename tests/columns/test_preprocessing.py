@@ -226,6 +226,8 @@ def damaged(path: str, value: object) -> Any:
         ("categorical/categories/0/values", ["b", "a"]),
         ("categorical/categories/0/kind", "module"),
         ("categorical/categories/0/type", "<M8[s]"),
+        ("categorical/categories/0/type", "(" + "9" * 5000 + ",)f8"),
+        ("categorical/categories/0/type", "9" * 5000 + "f8"),
         ("categorical/categories/1/values", []),
         ("categorical/categories", []),
     ],
