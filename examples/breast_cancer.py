@@ -55,6 +55,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5, metavar="N")
     parser.add_argument("--epochs", metavar="N", help="fewer epochs, for a quick look (default: the table's)")
     options = parser.parse_args()
+    if options.seeds < 1:
+        parser.error(f"Expected at least 1 seed. Received: {options.seeds}.")
     table = []
     print("seed   ALAD    isolation forest  one-class SVM   seconds of fit and score")
     for seed in range(options.seeds):

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from alad_tf.columns import dates, number_text
 from alad_tf.columns.dates import DateColumn
+from alad_tf.columns.exact import as_frame
 from alad_tf.errors import DataError, SettingsError, listed, quoted, row_name
 from alad_tf.typing import Document
 
@@ -200,10 +201,8 @@ class Columns:
         dates_used = [date for date in self.dates if date.parts]
         made = {name: cells for date in dates_used for name, cells in date.cells(columns[date.name]).items()}
         numbers = {name: made[name] if name in made else _as_numbers(columns[name]) for name in self.numeric}
-        text = {
-            name: as_boolean(columns[name]) if name in self.booleans else as_text(columns[name])
-            for name in self.categorical
-        }
+        text = {name: (as_boolean if name in self.booleans else as_text)(columns[name]) for name in self.categorical}
+        text = {name: cells.mask(cells == "") for name, cells in text.items()}  # missing, as in text files
         return pd.DataFrame({**numbers, **text}, index=frame.index)
 
 
@@ -327,7 +326,9 @@ def _without_arrow(column: pd.Series) -> pd.Series:
     if isinstance(column.dtype, pd.PeriodDtype):
         return column.dt.to_timestamp()
     if isinstance(column.dtype, pd.ArrowDtype):
-        return pa.array(column.array).to_pandas().set_axis(column.index).rename(column.name)
+        return (
+            as_frame(pa.table([pa.array(column.array)], ["cells"]))["cells"].set_axis(column.index).rename(column.name)
+        )
     return column
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from alad_tf.io import locks
 
 MARK = "alad_tf-"  # in all names of temporary files and folders, so that nothing else is taken for a leftover
+_NAME_BYTES = 200  # of a name in that of its temporary file
 _CURRENT, _RENAME_EXCHANGE = -100, 2  # AT_FDCWD of <fcntl.h> and RENAME_EXCHANGE of <linux/fs.h>
 
 
@@ -54,7 +55,7 @@ def permissions(path: Path, new: int) -> int:
 def _open_temporary(path: Path) -> tuple[int, Path]:
     """Create and lock a temporary file; the lock tells other processes that its writer is alive."""
     while True:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.{MARK}", suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=_prefix(path.name), suffix=path.suffix, dir=path.parent)
         if not locks.SUPPORTED or (locks.try_lock(handle) and os.path.exists(name)):
             return handle, Path(name)
         os.close(handle)  # removed as a leftover before it was locked
@@ -70,13 +71,13 @@ def temporary_folder(path: Path) -> Iterator[Path]:
     try:
         yield temporary
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        _remove_folder(temporary)
         os.close(handle)
 
 
 def _open_temporary_folder(path: Path) -> tuple[int, Path]:
     while True:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.{MARK}", dir=path.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=_prefix(path.name), dir=path.parent))
         try:
             handle = os.open(temporary, os.O_RDONLY)
         except FileNotFoundError:  # removed as a leftover before it was opened
@@ -99,11 +100,22 @@ def remove_leftovers(folder: Path, names: Iterable[str]) -> None:
     if not locks.SUPPORTED:
         return
     for name in names:
-        beginning, end = re.escape(f".{name}.{MARK}"), re.escape(Path(name).suffix)
+        beginning, end = re.escape(_prefix(name)), re.escape(Path(name).suffix)
         for path in folder.iterdir():
-            suffix = "" if path.is_dir() else end
-            if re.fullmatch(rf"{beginning}[a-z0-9_]{{8}}{suffix}", path.name) and not path.is_symlink():
+            if re.fullmatch(rf"{beginning}[a-z0-9_]{{8}}(?:{end})?", path.name) and not path.is_symlink():
                 _remove_if_dead(path)
+
+
+def _prefix(name: str) -> str:
+    """The beginning of temporary names for a file or folder, short enough for file systems with names of 255 bytes."""
+    return f".{os.fsencode(name)[:_NAME_BYTES].decode(errors='ignore')}.{MARK}"
+
+
+def _remove_folder(path: Path) -> None:
+    """Remove a folder, also a read-only one, if it is there."""
+    with suppress(OSError):
+        os.chmod(path, 0o700)
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def _remove_if_dead(path: Path) -> None:
@@ -113,7 +125,7 @@ def _remove_if_dead(path: Path) -> None:
         return
     try:
         if locks.try_lock(handle):
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+            _remove_folder(path) if path.is_dir() else path.unlink(missing_ok=True)
     except OSError:  # a file system without locks, or a folder of another user
         return
     finally:

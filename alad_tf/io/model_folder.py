@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alad_tf.errors import DataError, SettingsError
+from alad_tf.errors import DataError, SettingsError, listed
 from alad_tf.io import archives, atomic, manifest
 from alad_tf.typing import Document
 
@@ -57,9 +57,9 @@ def read(folder: Path) -> tuple[Document, dict[str, dict[str, np.ndarray]]]:
     found = {path.name for path in folder.iterdir()} - {MANIFEST}
     faults = {**manifest.faults(folder, entries), **dict.fromkeys(found - set(entries), "is not in the manifest")}
     if faults:
-        listed = "; ".join(f"{name} {fault}" for name, fault in sorted(faults.items()))
+        received = listed(f"{name} {fault}" for name, fault in sorted(faults.items()))
         raise DataError(
-            f"Expected the model folder {folder} as it was written. Received: {listed}. Copy the whole folder again, "
+            f"Expected the model folder {folder} as it was written. Received: {received}. Copy the whole folder again, "
             "or fit the model again."
         )
     documents, arrays = {}, {}

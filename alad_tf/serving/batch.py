@@ -6,14 +6,18 @@ import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 import tensorflow as tf
 
+from alad_tf.columns.exact import as_frame, exact, without_mask
 from alad_tf.columns.schema import Columns
 from alad_tf.errors import DataError, listed, one_line, quoted, shown, visible
+from alad_tf.model import forks
 from alad_tf.serving import versions
 from alad_tf.typing import Arrays, Document
 
@@ -60,7 +64,8 @@ class BatchScorer:
             DataError: a column is missing, columns of different lengths, x of another shape, or a cell that is not a
                 number, or not text in UTF-8.
         """
-        batch = batch.to_pandas() if hasattr(batch, "to_pandas") else batch
+        forks.require_threads()
+        batch = _from_arrow(batch)
         if not isinstance(batch, (Mapping, pd.DataFrame)):
             raise DataError(f"Expected a dict of columns or a data frame. Received: a {type(batch).__name__}.")
         inputs = self._inputs(batch)
@@ -111,7 +116,7 @@ class BatchScorer:
     def _rows(self, values: npt.ArrayLike) -> np.ndarray:
         """Rows x of any type of real numbers as float32."""
         try:
-            given = np.asarray(values)
+            given = np.asarray(without_mask(values))
             if given.dtype.kind not in "biufOSU":
                 raise ValueError(f"cells of type {given.dtype}")
             with np.errstate(over="ignore"):
@@ -158,16 +163,27 @@ def _require_equal_lengths(rows: Mapping[str, int]) -> None:
         raise DataError(f"Expected the same number of rows in each column. Received: {received}.")
 
 
+def _from_arrow(values: Any) -> Any:
+    """A table or a column of Arrow with the cells that files have; other tables and columns that pandas has."""
+    if isinstance(values, (pa.Table, pa.RecordBatch)):
+        return as_frame(pa.table(values.columns, values.schema.names))
+    if isinstance(getattr(values, "dtype", None), pd.ArrowDtype):
+        values = pa.array(values)
+    if isinstance(values, (pa.Array, pa.ChunkedArray)):
+        return as_frame(pa.table([values], ["column"]))["column"]
+    return values.to_pandas() if hasattr(values, "to_pandas") else values
+
+
 def _is_of_numbers(values: npt.ArrayLike) -> bool:
     """Whether a column is an array of NumPy, or a Series of one, of numbers, whose cells need no checks."""
-    if not isinstance(values, (np.ndarray, pd.Series)) or values.ndim != 1:
+    if not isinstance(values, (np.ndarray, pd.Series)) or isinstance(values, np.ma.MaskedArray) or values.ndim != 1:
         return False
     return isinstance(values.dtype, np.dtype) and values.dtype.kind in "biuf"
 
 
 def _column(name: str, values: npt.ArrayLike) -> pd.Series:
     """Cells without an index; bytes as text, and empty text as a missing cell."""
-    given = values.to_pandas() if hasattr(values, "to_pandas") else values
+    given = _from_arrow(without_mask(values))
     given = given if isinstance(given, _SEQUENCES) else np.asarray(given)
     shape: tuple[int, ...] = getattr(given, "shape", (0,))
     if len(shape) != 1:
@@ -175,9 +191,13 @@ def _column(name: str, values: npt.ArrayLike) -> pd.Series:
         raise DataError(f"Expected a list or an array [n] as column {quoted(name)}. Received: {received}.")
     try:
         column = pd.Series(given).reset_index(drop=True)
+        if isinstance(given, (list, tuple)) and column.dtype == np.float64:  # large whole numbers beside missing cells
+            column = exact(pd.Series(given, dtype=object), column)
     except OverflowError:  # an integer beyond float64 in a list
         column = pd.Series(given, dtype=object)
-    if column.dtype.kind not in "OS":
+    except (NotImplementedError, ValueError) as error:  # of structured arrays
+        raise DataError(f"Expected numbers or text in column {quoted(name)}. Received: {one_line(error)}.") from error
+    if column.dtype.kind not in "OSU":
         return column
     try:
         cells = [cell.decode() if isinstance(cell, bytes) else cell for cell in column]

@@ -24,6 +24,7 @@ from urllib.parse import quote, urlsplit
 import numpy as np
 import numpy.typing as npt
 
+from alad_tf.columns.exact import without_mask
 from alad_tf.errors import AladError, DataError, SettingsError, listed, one_line, quoted, shown, visible
 from alad_tf.io import manifest
 from alad_tf.typing import Arrays, Document
@@ -76,6 +77,8 @@ class RestClient:
         content = {name: _plain(array) for name, array in arrays.items()}
         body = json.dumps({"signature_name": signature, "inputs": content}).encode()
         rows, wanted = len(next(iter(arrays.values()))), self._description["signatures"][signature]["outputs"]
+        if not rows:  # JSON cannot tell the shape of x without rows
+            return {name: np.empty([0, *tensor["shape"][1:]], tensor["type"]) for name, tensor in wanted.items()}
         numbers = rows * sum(math.prod(tensor["shape"][1:]) for tensor in wanted.values())
         try:
             outputs = json.loads(self._post(body, MOST_BYTES + NUMBER_BYTES * numbers), parse_constant=_refuse)
@@ -94,7 +97,11 @@ class RestClient:
         exchange = _Exchange(self._url, body, self._seconds, most)
         thread = threading.Thread(target=exchange.run, daemon=True)
         thread.start()
-        thread.join(self._seconds)
+        try:
+            thread.join(self._seconds)
+        except BaseException:  # Ctrl-C
+            exchange.abandon()
+            raise
         if thread.is_alive():
             exchange.abandon()
             raise AladError(f"Expected a response from {self._url} within {self._seconds:g} seconds. Received: none.")
@@ -176,7 +183,7 @@ class _Exchange:
     def _reason(self, error: urllib.error.HTTPError) -> str:
         """The server's error message, truncated, or else the reason in the status line."""
         try:
-            said = json.loads(self._content(error, most=1 << 16))["error"]
+            said = json.loads(self._content(error, MOST_BYTES))["error"]
         except (HTTPException, KeyError, OSError, RecursionError, TypeError, ValueError):
             said = error.reason
         return visible(" ".join(str(said).split())[:500]) or "no reason"
@@ -296,10 +303,10 @@ def checked(inputs: Mapping[str, npt.ArrayLike], description: Document, signatur
 def _array(name: str, values: npt.ArrayLike, tensor: Document) -> np.ndarray:
     kind = tensor["type"]
     try:
-        found: np.ndarray = np.asarray(values, object if kind == "string" else None)
+        found: np.ndarray = np.asarray(without_mask(values), object if kind == "string" else None)
         if found.dtype.kind in "cmM":
             raise ValueError(f"cells of type {found.dtype}")
-        with np.errstate(over="ignore"):  # infinite: the row is not valid
+        with np.errstate(over="ignore", invalid="ignore"):  # infinite: the row is not valid
             array: np.ndarray = found.astype(object if kind == "string" else kind)
         if array.dtype.kind in "iu" and not np.array_equal(array, found):
             raise ValueError("numbers beyond that type")

@@ -7,7 +7,7 @@ import tensorflow as tf
 from sklearn.compose import ColumnTransformer
 
 from alad_tf.columns import preprocessing
-from alad_tf.errors import SettingsError, quoted
+from alad_tf.errors import DataError, SettingsError, quoted
 from alad_tf.typing import Document
 
 Tensors = dict[str, tf.Tensor]
@@ -29,8 +29,12 @@ def require_utf_8(prepared: Document) -> None:
 
     Raises:
         SettingsError: there is one.
+        DataError: categories that are no text, which `alad fit` does not write.
     """
-    categories = [text for found in prepared["categorical"].get("categories", ()) for text in found["values"]]
+    found = prepared["categorical"].get("categories", ())
+    if any(values["kind"] != "text" for values in found):
+        raise DataError("Expected categories of text in the preprocessing of a model. Received: other categories.")
+    categories = [text for values in found for text in values["values"]]
     for text in (*prepared["columns"], *categories):
         try:
             text.encode()
@@ -47,7 +51,7 @@ def column_types(prepared: Document) -> dict[str, tf.DType]:
 def encoded(columns: Tensors, prepared: Document) -> tuple[tf.Tensor, tf.Tensor]:
     """Transform cells as the fitted transformer does: (features [n, d] float32, valid rows [n]).
 
-    A missing cell is NaN, or empty text unless that is a category. Its row is valid only with imputation.
+    A missing cell is NaN, or empty text. Its row is valid only with imputation.
     """
     numeric, categorical = prepared["numeric"], prepared["categorical"]
     impute = prepared["impute"]
@@ -58,11 +62,10 @@ def encoded(columns: Tensors, prepared: Document) -> tuple[tf.Tensor, tf.Tensor]
         valid.append(tf.reduce_all(~tf.math.is_inf(numbers) & (impute | ~missing), axis=1))
         parts.append(tf.cast(_scaled_numbers(numbers, missing, numeric, prepared["scaling"]), tf.float32))
     for name, values in zip(categorical["columns"], categorical.get("categories", ())):
-        cells, known = columns[name], values["values"]
-        parts.append(tf.cast(cells[:, None] == tf.constant(known, tf.string)[None], tf.float32))
-        if "" not in known:
-            parts += [tf.cast(cells[:, None] == "", tf.float32)] * len(values["missing"])
-            valid.append(impute | (cells != ""))
+        cells, missing = columns[name][:, None], columns[name][:, None] == ""
+        parts.append(tf.cast((cells == tf.constant(values["values"], tf.string)[None]) & ~missing, tf.float32))
+        parts += [tf.cast(missing, tf.float32)] * len(values["missing"])
+        valid.append(impute | ~missing[:, 0])
     return tf.concat(parts, axis=1), tf.reduce_all(tf.stack(valid, axis=1), axis=1)
 
 

@@ -6,6 +6,7 @@ stopped or killed job resumes with the missing parts and ends with the same file
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from pathlib import Path
@@ -15,8 +16,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
+from alad_tf.columns.exact import as_frame
 from alad_tf.errors import AladError, DataError, SettingsError, listed
-from alad_tf.io import atomic
+from alad_tf.io import atomic, locks, model_folder
 from alad_tf.io.manifest import entry
 from alad_tf.serving import versions
 from alad_tf.serving.batch import BatchScorer
@@ -53,9 +55,20 @@ def score_folder(
 
     Raises:
         DataError: no files, damaged ones or files without the model's columns, or a damaged model.
-        SettingsError: the output folder belongs to another job.
-        AladError: Ray is not installed.
+        SettingsError: the output folder belongs to another job, or is in the source or in a model folder.
+        AladError: Ray is not installed, or another process scores into the output folder.
     """
+    model_folder.require_outside(output)
+    if output.resolve().is_relative_to(source.resolve()):
+        raise SettingsError(
+            f"Expected an output folder outside {source}. Received: {output}, whose parts it would hold."
+        )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with locks.claimed(output):
+        return _scored(source, model, output, workers)
+
+
+def _scored(source: Path, model: Path, output: Path, workers: int | None) -> str:
     try:
         import ray
     except ImportError as error:
@@ -110,7 +123,7 @@ class Worker:
             try:
                 self.score({name: values[place] for name, values in batch.items()})
                 errors.append("")
-            except AladError as error:
+            except (AladError, OSError) as error:  # OSError: a full disk
                 errors.append(str(error))
         return {"error": np.array(errors)}
 
@@ -120,8 +133,7 @@ class Worker:
         with damage.reported(path), steady(path):
             read = arrow_files.parquet_tables(path, PART_ROWS, self._scorer.names, lambda share: None, groups)
             table = pa.concat_tables([table for table, _ in read])
-        columns = {name: table.column(name).to_pandas() for name in self._scorer.names}
-        scores = {name: pa.array(values) for name, values in self._scorer(columns).items()}
+        scores = {name: pa.array(values) for name, values in self._scorer(as_frame(table)).items()}
         rows = pa.array(np.arange(len(table), dtype=np.int64) + int(part["first_row"]))
         with atomic.replacing(self._output / str(part["name"])) as path:
             pyarrow.parquet.write_table(pa.table({"row": rows, **scores}), path)
@@ -141,7 +153,7 @@ def _parts(path: Path, source: Path, scorer: BatchScorer) -> list[Part]:
     missing = [name for name in scorer.names if name not in present]
     if missing or not scorer.names:
         raise DataError(f"Expected the model's columns in {path}. Received: no {listed(missing) or 'names'}.")
-    name, parts, rows = quote(path.relative_to(source).as_posix(), safe=""), [], 0
+    name, parts, rows = _file_name(path.relative_to(source).as_posix()), [], 0
     first_row, first_group = 1, 0
     for group, count in enumerate(counts):
         rows += count
@@ -160,11 +172,20 @@ def _parts(path: Path, source: Path, scorer: BatchScorer) -> list[Part]:
     return parts
 
 
+def _file_name(path: str) -> str:
+    """A path as a name without separators, short enough for a file."""
+    name = quote(path, safe="")
+    return (
+        name if len(name) <= 150 else f"{name[:120]}-{hashlib.sha256(path.encode(errors='replace')).hexdigest()[:16]}"
+    )
+
+
 def _claim(output: Path, scorer: BatchScorer, parts: list[Part]) -> None:
-    """Write the description of the job (model, files and their sizes), or compare it with the stored one."""
-    sizes = {part["file"]: Path(part["file"]).stat().st_size for part in parts}
+    """Write the description of the job (model, files, their sizes and times), or compare it with the stored one."""
+    found = {part["file"]: Path(part["file"]).stat() for part in parts}
+    files = {file: [status.st_size, status.st_mtime_ns] for file, status in found.items()}
     manifest = entry(scorer.path / versions.MANIFEST)
-    job = {"model": str(scorer.path), "manifest": manifest, "files": sizes, "parts": [part["name"] for part in parts]}
+    job = {"model": str(scorer.path), "manifest": manifest, "files": files, "parts": [part["name"] for part in parts]}
     if (output / JOB).exists():
         if (output / JOB).read_text(encoding="utf-8") != json.dumps(job):
             raise SettingsError(

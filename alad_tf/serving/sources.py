@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from alad_tf.columns import preprocessing
+from alad_tf.columns.coarse import COARSE
 from alad_tf.columns.schema import Columns
 from alad_tf.data import loading
-from alad_tf.errors import DataError, SettingsError, one_line
+from alad_tf.errors import DataError, SettingsError, listed, one_line
 from alad_tf.estimator import thresholds
 from alad_tf.estimator.alad import ALAD
 from alad_tf.experiments import run
@@ -22,6 +24,8 @@ from alad_tf.options import SCORES
 from alad_tf.serving.preprocessing_graph import transformer
 from alad_tf.serving.signatures import Detector
 from alad_tf.typing import Document, Rule
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,16 @@ def load(
     if "preprocessing" in documents:
         schema = Columns.from_document(documents["columns"])
         prepared = {**documents["preprocessing"], "impute": schema.impute, "booleans": list(schema.booleans)}
+        _require_one_table(prepared, schema, path)
     return of_estimator(estimator, prepared)
+
+
+def _require_one_table(prepared: Document, schema: Columns, path: Path) -> None:
+    """Check that preprocessing and columns of a model folder are of the same table."""
+    transformer(prepared)  # refuses other documents
+    kinds = [tuple(prepared[kind]["columns"]) for kind in ("numeric", "categorical")]
+    if kinds != [schema.numeric, schema.categorical]:
+        raise DataError(f"Expected columns and preprocessing of one table in {path}. Received: those of two.")
 
 
 def load_networks(path: Path | str) -> Networks:
@@ -101,6 +114,8 @@ def load_networks(path: Path | str) -> Networks:
 def of_estimator(estimator: ALAD, prepared: Document | None = None) -> Source:
     """Source for a fitted estimator and the document of its preprocessing, if any."""
     encoder = estimator.encoder_
+    if not prepared:
+        _warn_of_float32(estimator)
     detector = Detector(
         estimator.networks_,
         estimator.score_name,
@@ -124,6 +139,21 @@ def of_estimator(estimator: ALAD, prepared: Document | None = None) -> Source:
         "training_rows": estimator.n_samples_fit_,
     }
     return Source(detector, estimator.threshold_rule_, None if features is None else list(map(str, features)), origin)
+
+
+def _warn_of_float32(estimator: ALAD) -> None:
+    """Warn about features whose differences are lost in an export, which scales rows that are float32 already."""
+    if estimator.scaling is None:
+        return
+    largest = (np.abs(estimator.center_) + estimator.scale_).astype(np.float32)
+    coarse = np.flatnonzero(np.spacing(largest) > COARSE * estimator.scale_)
+    if len(coarse):
+        names = getattr(estimator, "feature_names_in_", [f"x{k}" for k in range(estimator.n_features_in_)])
+        logger.warning(
+            "rows of an export are float32, in which differences are lost in the features %s: scores differ from those "
+            "of the model; subtract the smallest value of each before fitting, or fit on a frame with alad fit",
+            listed(names[place] for place in coarse),
+        )
 
 
 def _run(path: Path, threshold: float | None, contamination: float | None, score: str) -> Source:

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from alad_tf.errors import DataError, SettingsError
+from alad_tf.errors import DataError, SettingsError, listed
 from alad_tf.io import atomic, manifest, model_folder
 from alad_tf.typing import Document
 
@@ -56,7 +56,8 @@ def vacant(base: Path, version: int | None) -> int:
     """
     if version is not None and not 0 < version <= LARGEST_VERSION:
         raise SettingsError(f"Expected a version from 1 to 2**63 - 1. Received: {version}.")
-    found = versions(base)
+    entries = os.listdir(base) if base.is_dir() else []
+    found = {int(name) for name in entries if _is_version(name)}  # also files and links, which are in the way
     if version is None and LARGEST_VERSION in found:
         raise SettingsError(f"Expected a version below 2**63 - 1 in {base}. Received: that one, which has no next one.")
     if version in found:
@@ -83,7 +84,7 @@ def describe(version: Path) -> Document:
     damaged = manifest.faults(version, entries)
     if damaged:
         raise DataError(
-            f"Expected the export {version} as it was written. Received: {', '.join(damaged)} missing or damaged. Copy "
+            f"Expected the export {version} as it was written. Received: {listed(damaged)} missing or damaged. Copy "
             "the whole folder again, or export again."
         )
     return description

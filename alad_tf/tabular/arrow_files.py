@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet
 
+from alad_tf.columns.exact import as_frame
 from alad_tf.errors import DataError, quoted, shown, visible
 from alad_tf.io import archives
-from alad_tf.tabular import cell_rows, feather_footer, parquet_footer
+from alad_tf.tabular import feather_footer, parquet_footer
 from alad_tf.tabular.formats import Advance
 
 _TEXT = (pa.types.is_string, pa.types.is_binary, pa.types.is_large_string, pa.types.is_large_binary)
@@ -184,19 +185,6 @@ def frame_of(path: Path, table: pa.Table, first: int) -> pd.DataFrame:
         if nested or any(holds(field.type) for holds in _BYTES):
             what = f"cells of type {shown(visible(field.type))}" if nested else "bytes, not UTF-8 text"
             raise DataError(f"Expected numbers or text in column {quoted(field.name)} of {path}. Received: {what}.")
-        if pa.types.is_decimal(field.type):
-            place = table.schema.get_field_index(field.name)
-            table = table.set_column(place, field.name, table.column(place).cast(pa.float64()))
-    frame = table.to_pandas(date_as_object=False, split_blocks=True, ignore_metadata=True)
-    for name in filter(lambda name: _is_rounded(table.column(name)), table.column_names):
-        frame[name] = table.column(name).to_pandas(integer_object_nulls=True)
+    frame = as_frame(table)
     frame.index = pd.RangeIndex(first, first + len(frame))
     return frame
-
-
-def _is_rounded(column: pa.ChunkedArray) -> bool:
-    """Whether pandas would round whole numbers of a column, as it has no missing cells among integers."""
-    if not pa.types.is_integer(column.type) or not column.null_count or column.null_count == len(column):
-        return False
-    found = pa.compute.min_max(column).as_py()
-    return bool(max(abs(found["min"]), abs(found["max"])) > cell_rows.EXACT)

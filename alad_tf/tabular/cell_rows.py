@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from alad_tf.columns import exact
 from alad_tf.io import archives
 
 CELL_BYTES = 24  # memory of a cell, besides that of its text
-EXACT = 2.0**53  # larger whole numbers may not be exact in float64
 
 
 def frames(path: Path, rows: Iterable[Sequence[object]], names: Sequence[str], count: int) -> Iterator[pd.DataFrame]:
@@ -27,17 +27,10 @@ def frames(path: Path, rows: Iterable[Sequence[object]], names: Sequence[str], c
         cells = list(islice(remaining, count))
         if not cells:
             return
-        frame = _typed(pd.DataFrame(cells, columns=list(names), dtype=object))
+        frame = exact.frame(cells, names)
         frame.index = pd.RangeIndex(first, first + len(cells))
         first += len(cells)
         yield frame
-
-
-def _typed(cells: pd.DataFrame) -> pd.DataFrame:
-    """Columns of numbers as such, except for whole numbers that float64 would round because of other cells."""
-    frame = cells.infer_objects()
-    large = [name for name in frame.select_dtypes("float64") if (frame[name].abs() >= EXACT).any()]
-    return frame.assign(**{name: cells[name] for name in large if any(isinstance(cell, int) for cell in cells[name])})
 
 
 def _bounded(path: Path, rows: Iterable[Sequence[object]], row_bytes: int) -> Iterator[Sequence[object]]:

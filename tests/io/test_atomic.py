@@ -311,3 +311,33 @@ def test_temporary_file_that_is_taken_for_a_leftover(tmp_path: Path, monkeypatch
     monkeypatch.setattr(locks, "try_lock", once)
     atomic.write_text(tmp_path / "a.txt", "new")
     assert removed and names_in(tmp_path) == ["a.txt"] and (tmp_path / "a.txt").read_text() == "new"
+
+
+def test_long_names(tmp_path: Path) -> None:
+    """File systems have names of 255 bytes, also for the temporary file."""
+    path = tmp_path / f"{'ü' * 120}.csv"
+    with pytest.raises(KeyError), atomic.replacing(path) as temporary:
+        shutil.copy(temporary, temporary.with_name(f"{temporary.name[: -len('12345678.csv')]}abcdefgh.csv"))
+        raise KeyError
+    atomic.write_text(path, "x")
+    assert names_in(tmp_path) == [path.name]
+
+
+def test_other_entries_are_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link to a folder of another user, or a dead mount, cannot be examined."""
+    (tmp_path / "other").symlink_to(tmp_path / "secret")
+
+    def forbidden(path: Path) -> bool:
+        raise PermissionError(path)
+
+    for name in ("is_dir", "is_symlink", "exists"):
+        monkeypatch.setattr(Path, name, forbidden)
+    atomic.remove_leftovers(tmp_path, ["model"])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions")
+def test_read_only_folders_are_removed(tmp_path: Path) -> None:
+    with atomic.temporary_folder(tmp_path / "model") as temporary:
+        (temporary / "a").write_text("x")
+        temporary.chmod(0o555)
+    assert not names_in(tmp_path)

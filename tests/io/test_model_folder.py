@@ -180,7 +180,7 @@ def test_a_document_that_would_not_be_read_is_not_written(tmp_path: Path) -> Non
 def test_all_faults_are_named_at_once(folder: Path) -> None:
     (folder / "model.json").unlink()
     flip(folder / "scores.npz")
-    with pytest.raises(DataError, match="model.json is missing; scores.npz is damaged. Copy the whole folder again"):
+    with pytest.raises(DataError, match="model.json is missing, scores.npz is damaged. Copy the whole folder again"):
         model_folder.read(folder)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import pickle
 import shutil
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any, Callable
@@ -12,6 +14,7 @@ from unittest.mock import patch
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 from exported_models import (
@@ -31,12 +34,13 @@ from reference import TINY, draw, eagerly
 from tolerances import of_estimator, of_table
 
 import alad_tf
-from alad_tf.errors import DataError
+from alad_tf.errors import DataError, ForkError
 from alad_tf.estimator.alad import ALAD
-from alad_tf.serving import sources, versions
+from alad_tf.model import forks
+from alad_tf.serving import client, sources, versions
 from alad_tf.serving.batch import BatchScorer
 from alad_tf.serving.export import export
-from alad_tf.tabular import fit
+from alad_tf.tabular import fit, readers
 from alad_tf.tabular.model import Model
 from alad_tf.typing import Document
 
@@ -249,3 +253,49 @@ def test_a_model_of_other_columns_than_its_description() -> None:
         scorer = BatchScorer(table_version("imputed"))
     with pytest.raises(DataError, match="Received: ValueError: other inputs than its description has"):
         scorer({"a": ["b"]})
+
+
+def test_cells_that_only_arrow_has(tmp_path: Path) -> None:
+    """Dates, decimal numbers and large whole numbers as categories, and empty text, which is a missing cell."""
+    days = [datetime.date(2020, 1, 1), datetime.date(2020, 1, 2)] * 30
+    amounts, names = [Decimal("1.50"), Decimal("2.00")] * 30, [2**53 + 1, 2**53 + 3] * 30
+    numbers = np.random.default_rng(0).normal(size=60)
+    table = pa.table({"n": numbers, "day": days, "amount": amounts, "id": names, "t": ["", None, "a", "b"] * 15})
+    pq.write_table(table, tmp_path / "x.parquet")
+    named = fit.Preparation(categorical=("day", "amount", "id"), impute=True)
+    with eagerly():
+        fit.fit_file(tmp_path / "x.parquet", tmp_path / "model", preparation=named, options={"epochs": 1})
+    scorer = BatchScorer(export(sources.load(tmp_path / "model"), tmp_path / "served"))
+    last = {**{name: [table[name][0].as_py()] for name in table.column_names}, "id": [None]}
+    few = pa.concat_tables([table[:8], pa.table(last, schema=table.schema)])
+    for batch in (few, {name: few[name] for name in few.column_names}, few.to_pandas(types_mapper=pd.ArrowDtype)):
+        scores = scorer(batch)
+        assert scores["unseen"][:8].tolist() == [0] * 8 and scores["is_valid"].all()
+    pq.write_table(few, tmp_path / "few.parquet")
+    frame = pd.concat(readers.chunks(tmp_path / "few.parquet", 100))
+    model = Model.load(tmp_path / "model")
+    close = of_table(model, frame)
+    np.testing.assert_allclose(scorer(few)["score"], model.scored(frame)[0]["score"], rtol=0.0, atol=close)
+
+
+def test_masked_and_structured_arrays() -> None:
+    scorer = BatchScorer(array_version())
+    x = np.ma.array(ROWS[:2], mask=[[True, *[False] * 4], [False] * 5])
+    assert scorer({"x": x})["is_valid"].tolist() == [False, True]
+    assert client.checked({"x": x}, scorer.description, "serving_default")["x"][0, 0] != ROWS[0, 0]
+    with pytest.raises(DataError, match="NaN"):
+        array_model().anomaly_score(x)
+    imputed = BatchScorer(table_version("imputed"))
+    columns: dict[str, Any] = {name: column.to_numpy() for name, column in table(3).items()}
+    hidden = {**columns, NAMES[1]: np.ma.array([999.0, 0.0, 1.0], mask=[True, False, False])}
+    shown = {**columns, NAMES[1]: [None, 0.0, 1.0]}
+    np.testing.assert_array_equal(imputed(hidden)["score"], imputed(shown)["score"])
+    with pytest.raises(DataError, match="column 'a-b'"):
+        imputed({**columns, "a-b": np.zeros(3, [("p", float), ("q", float)])})
+
+
+def test_a_forked_process_is_refused() -> None:
+    scorer = BatchScorer(array_version())
+    scorer({"x": ROWS[:2]})
+    with patch.object(forks, "_forked", True), pytest.raises(ForkError):
+        scorer({"x": ROWS[:2]})

@@ -110,7 +110,7 @@ def test_only_names_of_versions_count(tmp_path: Path) -> None:
     for name in ("2", "007", "1_0", "+3", "¹", str(2**63), "9" * 200, ".4"):
         (tmp_path / name).mkdir()
     (tmp_path / "5").touch()
-    assert versions.versions(tmp_path) == [2] and versions.vacant(tmp_path, None) == 3
+    assert versions.versions(tmp_path) == [2] and versions.vacant(tmp_path, None) == 6  # 5 is in the way
     (tmp_path / str(2**63 - 1)).mkdir()
     with pytest.raises(SettingsError, match=r"Expected a version below 2\*\*63 - 1 in .*, which has no next one"):
         versions.vacant(tmp_path, None)
@@ -269,3 +269,11 @@ def test_command_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None
     frame = table(50, seed=4)
     score = loaded(version).run("raw", cells(frame))
     np.testing.assert_array_equal(score["is_anomaly"], score["score"] > threshold["value"])
+
+
+@pytest.mark.parametrize("kind", ["file", "dangling link"])
+def test_names_that_are_in_the_way(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "1").write_text("note") if kind == "file" else (tmp_path / "1").symlink_to(tmp_path / "nothing")
+    with pytest.raises(SettingsError, match="Expected a new version. Received: 1"):
+        export.export(array_source(), tmp_path, version=1)
+    assert versions.vacant(tmp_path, None) == 2

@@ -166,10 +166,9 @@ def test_the_thread_of_an_answer_without_end_ends(endless: str) -> None:
             assert not thread.is_alive()
 
 
-def test_whole_numbers_in_rows_of_no_rows() -> None:
-    empty: dict[str, Any] = {name: [] for name in OUTPUTS}
-    with answering(b"HTTP/1.1 200 OK\r\n\r\n" + json.dumps({"outputs": empty}).encode()) as url:
-        answer = RestClient(url, DESCRIPTION, seconds=5.0)({"x": np.zeros((0, 5))})
+def test_no_rows_are_not_sent() -> None:
+    """A server cannot tell the shape of rows that are not there."""
+    answer = RestClient("http://localhost:1", DESCRIPTION, seconds=5.0)({"x": np.zeros((0, 5))})
     assert {name: values.shape for name, values in answer.items()} == {**dict.fromkeys(OUTPUTS, (0,)), "latent": (0, 3)}
 
 
@@ -222,3 +221,9 @@ def test_versions_that_are_none(version: Any) -> None:
 def test_descriptions_of_something_else(changes: dict[str, Any]) -> None:
     with pytest.raises(DataError, match="^Expected the description of an export, alad.json. Received: a mapping,"):
         RestClient("http://host", {**DESCRIPTION, **changes})
+
+
+def test_long_messages_of_a_server_are_cut() -> None:
+    said = json.dumps({"error": "too many rows: " + "1 " * 100_000}).encode()
+    with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n" + said) as url, pytest.raises(AladError, match="too many rows"):
+        RestClient(url, DESCRIPTION, seconds=5.0)({"x": ROWS})

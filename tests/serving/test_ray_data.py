@@ -84,7 +84,13 @@ def test_faults(source: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str])
     assert not (tmp_path / "out").exists()
     ray_data._claim(tmp_path / "out", BatchScorer(table_version("imputed")), parts(source))
     assert "Expected an output of the same job" in fault(source, *model[:3], table_version("strict"), *out)
-    assert "which holds something else" in fault(source, *model, "--output", source)
+    assert "Expected an output folder outside" in fault(source, *model, "--output", source / "out")
+    assert "outside the exported version" in fault(source, *model, "--output", table_version("imputed") / "out")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").touch()
+    assert "which holds something else" in fault(source, *model, "--output", tmp_path / "full")
+    os.utime(source / "one.parquet", ns=(1, 1))
+    assert "Expected an output of the same job" in fault(source, *model, *out)
 
 
 def test_without_ray(
@@ -149,3 +155,20 @@ def test_damaged_files_are_named(source: Path, tmp_path: Path) -> None:
     told = worker({name: np.array([part[name] for part in found]) for name in found[0]})["error"].tolist()
     assert "one.parquet, as its name says" in told[0] and "\n" not in told[0] and told[1:] == [""]
     assert [path.name for path in (tmp_path / "out").iterdir()] == [found[1]["name"]]
+
+
+def test_long_paths_and_full_disks(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = source / ("é" * 40) / ("b" * 90)
+    deep.mkdir(parents=True)
+    (source / "one.parquet").rename(deep / "one.parquet")
+    part = next(part for part in parts(source) if "one.parquet" in part["file"])
+    assert len(part["name"]) < 200
+    worker = ray_data.Worker(str(table_version("imputed")), str(tmp_path / "out"))
+    batch = {name: np.array([value]) for name, value in part.items()}
+    assert worker(batch)["error"].tolist() == [""]
+
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pyarrow.parquet, "write_table", full)
+    assert "No space left" in worker(batch)["error"][0]

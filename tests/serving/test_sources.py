@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import shutil
 from pathlib import Path
 
@@ -12,8 +14,9 @@ from small_run import settings, small
 
 from alad_tf.errors import DataError, SettingsError
 from alad_tf.experiments import run
+from alad_tf.io import manifest
 from alad_tf.model import weights
-from alad_tf.serving import sources
+from alad_tf.serving import preprocessing_graph, sources
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +92,30 @@ def test_what_is_refused(run_dir: Path, tmp_path: Path) -> None:
     (damaged / "config.json").write_text(config)
     with small(), pytest.raises(SettingsError, match="Expected a run without scaling"):
         sources.load(damaged)
+
+
+def test_columns_of_another_table(tmp_path: Path) -> None:
+    folder = shutil.copytree(table_folder("imputed"), tmp_path / "model")
+    columns = json.loads((folder / "columns.json").read_text())
+    columns["categorical"], columns["numeric"] = columns["categorical"][:1], [*columns["numeric"], "size"]
+    (folder / "columns.json").write_text(json.dumps(columns))
+    content = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").unlink()
+    (folder / "manifest.json").write_text(json.dumps({**content, "files": manifest.entries(folder)}))
+    with pytest.raises(DataError):
+        sources.load(folder)
+
+
+def test_categories_that_are_no_text() -> None:
+    prepared = {"columns": ["a"], "categorical": {"categories": [{"kind": "number", "values": [1.0], "missing": []}]}}
+    with pytest.raises(DataError, match="Expected categories of text"):
+        preprocessing_graph.require_utf_8(prepared)
+
+
+def test_numbers_that_float32_cannot_tell_apart(caplog: pytest.LogCaptureFixture) -> None:
+    model = copy.deepcopy(array_model())
+    sources.of_estimator(model)
+    assert not caplog.text
+    model.center_ = model.center_ + np.array([1.7e9, 0.0, 0.0, 0.0, 0.0])
+    sources.of_estimator(model)
+    assert "float32" in caplog.text and "features x0:" in caplog.text
