@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import OneClassSVM
 from sklearn.utils.validation import check_is_fitted
 
-from alad_tf.estimator.base import OutlierDetector
+from alad_tf.estimator.base import OutlierDetector, unchanged_on_error
 from alad_tf.estimator.sklearn_versions import validated_rows
 from alad_tf.options import NEIGHBOURS
 
@@ -57,9 +57,10 @@ class _Distance(OutlierDetector):
 
     def fit(self: Distance, X: npt.ArrayLike, y: object = None) -> Distance:
         """Fit to the rows of X [n, d] and set the threshold from their distances."""
-        x: np.ndarray = validated_rows(self, X, dtype=(np.float64, np.float32))
-        self._take(x)
-        self._use_training_scores(self._distance(x))
+        with unchanged_on_error(self):
+            x: np.ndarray = validated_rows(self, X, dtype=(np.float64, np.float32))
+            self._take(x)
+            self._use_training_scores(self._distance(x))
         return self
 
     def anomaly_score(self, X: npt.ArrayLike) -> np.ndarray:

@@ -116,8 +116,11 @@ class _Detector(NetworkDetector):
         """Anomaly score [n] of X [n, d]; larger = more anomalous. An overflow counts as the largest float32."""
         check_is_fitted(self, "networks_")
         x: np.ndarray = validated_rows(self, X, dtype=np.float64, reset=False)
-        scores = self._scorer(padded(self._scaled(x)), unwatched)[self.score_name or self._module.SCORES[0]]
+        scores = self._scorer(padded(self._scaled(x)), unwatched)[self._known_score(self.score_name)]
         return thresholds.bounded(scores[: len(x)])
+
+    def _known_score(self, name: str | None) -> str:
+        return name or self._module.SCORES[0]
 
     def _table(self, n_rows: int, n_features: int) -> Table:
         given = self.architecture

@@ -14,9 +14,9 @@ from alad_tf.cli.arguments import (
     ABOVE_ZERO,
     CLASS_NUMBERS,
     DATASET_NAMES,
-    NOT_NEGATIVE,
     OF_TABLES,
     POSITIVE,
+    SEED,
     UNCHANGED,
     Command,
     argument,
@@ -97,7 +97,7 @@ alad reproduce cifar10 --normal-class 0,1    two of the ten tasks of an image da
 @argument("dataset", one_of(PROTOCOLS), "DATASET", ", ".join(PROTOCOLS))
 @option("--method", one_of(METHODS), "METHOD", ", ".join(METHODS), default="ALAD", show_default=True)
 @option("--runs", POSITIVE, "N", "number of runs", show_default="the paper's")
-@option("--seed", NOT_NEGATIVE, "S", "seed of the first run", default=0, show_default=True)
+@option("--seed", SEED, "S", "seed of the first run", default=0, show_default=True)
 @option("--epochs", POSITIVE, "N", "epochs of each run", show_default="the architecture table's")
 @jobs
 @components()
@@ -193,6 +193,8 @@ def reproduce(seed: int, runs: int | None, jobs: int | None, data_dir: Path | No
 
     settings = _settings(**options)
     seeds = range(seed, seed + (runs or PROTOCOLS[settings.dataset].runs))
+    if seeds[-1] >= 2**32:
+        raise SettingsError(f"Expected seeds below 2**32. Received: {seeds[-1]} for the last run.")
     worker = workers.this(settings.strategy)
     n_jobs = jobs or (os.cpu_count() if worker.together == 1 else None) or 1
     classes = None if settings.normal_class is None else options["normal_class"] or list(range(CLASSES))

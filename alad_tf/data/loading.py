@@ -62,6 +62,8 @@ def load(
             f"Expected training half 'clean' for {name}: its training half is already normals only (the released KDD99 "
             "half is attacks only). Received: 'released'. Only arrhythmia has both."
         )
+    if normal_class is not None and name not in images.SOURCES:
+        raise SettingsError(f"Expected no normal class for {name}, which has none. Received: {normal_class!r}.")
     if name in images.SOURCES:
         return Split(*images.load(name, normal_class, data_folders(data_dir), download_folders(data_dir)[0]))
     halves = toy_halves() if name == "toy" else _tabular(name, data_dir)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import math
+import os
 import time
 import warnings
 from collections.abc import Iterable, Sequence
@@ -10,7 +12,7 @@ from contextlib import nullcontext
 from itertools import repeat
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +24,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 import architectures
 from alad_tf.columns.coarse import CoarseWarning, coarse_feature
 from alad_tf.columns.encoder import TrainingCells
-from alad_tf.errors import ConstantFeatureWarning, DivergedError, SettingsError
+from alad_tf.errors import ConstantFeatureWarning, DivergedError, SettingsError, one_line
 from alad_tf.estimator import custom_networks, tensorboard
 from alad_tf.estimator.architecture import choose_table
 from alad_tf.estimator.base import unchanged_on_error
@@ -30,7 +32,7 @@ from alad_tf.estimator.callbacks import History, Resumed, collapse, train
 from alad_tf.estimator.checkpoint import Checkpoint, settings_of
 from alad_tf.estimator.fitted import FittedALAD
 from alad_tf.estimator.network_detector import CONSTRAINTS, old_name_of_score
-from alad_tf.estimator.validation import constant_features, fit_scaling, hold_out, require_finite
+from alad_tf.estimator.validation import constant_features, fit_scaling, hold_out, require_finite, require_in_range
 from alad_tf.model import networks
 from alad_tf.model.alad_trainer import Trainer
 from alad_tf.model.networks import Networks
@@ -69,11 +71,14 @@ class ALAD(FittedALAD):
         image_shape: (height, width) or (height, width, 1 or 3) if rows are flattened images: TensorBoard then shows a
             few of them above their reconstructions.
         warm_start: `fit` resumes the last fit with its weights, averages, state of Adam, scaling and seed, for `epochs`
-            more epochs. On the same rows, two fits of 5 epochs equal one of 10 bit for bit (with the same learning_rate
-            given). There is no `partial_fit`: scaling, threshold and p-values need all training rows.
+            more epochs. On the same rows, two fits of 5 epochs equal one of 10 bit for bit, if `learning_rate` and
+            `jit` are given: by default, both depend on the number of epochs. There is no `partial_fit`: scaling,
+            threshold and p-values need all training rows.
         jit: compile the training step with XLA; None: if training is long enough to benefit. On the first compilation,
             XLA writes a line to standard error that TensorFlow's log level does not filter.
         random_state: seed of initial weights, row order, z and dropout; the same seed gives bit-identical results.
+            Keras layers of custom networks that draw numbers, such as Dropout, have a generator of their own: call
+            tf.keras.utils.set_random_seed before each fit.
         verbose: 1 shows a progress bar, 0 nothing.
 
     Attributes:
@@ -165,7 +170,7 @@ class ALAD(FittedALAD):
         *,
         validation: npt.ArrayLike | None = None,
         callbacks: Iterable[tf.keras.callbacks.Callback] = (),
-        checkpoint: Path | str | None = None,
+        checkpoint: Path | str | Checkpoint | None = None,
     ) -> ALAD:
         """Train on the rows of X [n, d] and set the threshold from their scores.
 
@@ -177,8 +182,9 @@ class ALAD(FittedALAD):
             validation: normal rows [m, d] to hold out, or the fraction of X to hold out, for early stopping and
                 `p_value`.
             callbacks: Keras callbacks, see `callbacks.train`.
-            checkpoint: folder for a checkpoint, written every minute and on Ctrl-C. The same call resumes from it with
-                bit-identical results. It is deleted when training is complete. Not for `warm_start`.
+            checkpoint: folder for a checkpoint, written every minute, at the end of training and on Ctrl-C. The same
+                call resumes from it with bit-identical results, except for what callbacks keep in memory. `fit`
+                deletes the folder at its end; a `Checkpoint` is left to the caller. Not for `warm_start`.
 
         An estimator that was fitted before stays as it was if `fit` is refused or interrupted.
 
@@ -187,13 +193,12 @@ class ALAD(FittedALAD):
             DivergedError: a loss or a weight is not finite.
         """
         self._validate_params()
-        if self.warm_start and checkpoint is not None:
-            raise SettingsError("Expected no checkpoint with warm_start. Received: both.")
-        if not self.latent_discriminator and "Dzz" in (self.networks or {}):
-            raise SettingsError("Expected networks without Dzz with latent_discriminator=False. Received: one.")
-        kept = None if checkpoint is None else Checkpoint(Path(checkpoint))
+        _require_together(self, checkpoint)
+        kept = _checkpoint(checkpoint, self.log_dir)
         with unchanged_on_error(self):
             self._fit(X, validation, callbacks, kept)
+        if kept is not None and kept is not checkpoint:
+            kept.remove()
         return self
 
     def _fit(
@@ -215,6 +220,8 @@ class ALAD(FittedALAD):
         X, held_out = self._hold_out(X, validation)
         if state is None:
             self.center_, self.scale_ = fit_scaling(None if self.encoder_ else self.scaling, X)
+        for rows, purpose in ((X, "to train on"), (held_out, "to validate on")):
+            require_in_range(rows, self.center_, self.scale_, self._names(), purpose)
         _warn_of_features(X, self._names(), np.float32 if self.scaling is None else X.dtype.type)
         self.n_samples_fit_ = len(X)
         self.table_ = choose_table(
@@ -227,7 +234,7 @@ class ALAD(FittedALAD):
         )
         self._train(X, held_out, state, callbacks, kept)
         self._choose_references(X)
-        self._use_training_scores(self._score(X))
+        self._use_training_scores(self._score(X, training=True))
         if held_out is not None:
             self._use_reference(self._score(held_out), "validation rows")
         self._learn_usual(X if held_out is None else held_out, X)
@@ -262,12 +269,11 @@ class ALAD(FittedALAD):
         self._built_with = None
         trainer = self._trainer(X)
         if state is not None:
-            trainer.set_arrays(state)
+            _resume(trainer, state)
         self._use(trainer.scoring_networks)
         resumed = Resumed()
         if checkpoint is not None:
-            settings = settings_of(self, X, held_out)
-            resumed = Resumed(*checkpoint.restore(trainer, settings), checkpoint)
+            resumed = Resumed(*checkpoint.restore(trainer, settings_of(self, X, held_out)), checkpoint)
         interrupted = nullcontext() if checkpoint is None else checkpoint.interrupted_between_chunks()
         try:
             with interrupted:
@@ -276,11 +282,9 @@ class ALAD(FittedALAD):
             if checkpoint is not None:
                 checkpoint.remove()  # resuming would diverge again
             raise
-        self.history_ = {name: [*self.history_.get(name, ()), *values] for name, values in history.items()}
+        self.history_ = _joined(self.history_, history)
         if self.warm_start:
             self.training_state_ = trainer.get_arrays()
-        if checkpoint is not None:
-            checkpoint.remove()
 
     def _history_of(
         self,
@@ -291,6 +295,7 @@ class ALAD(FittedALAD):
         resumed: Resumed,
     ) -> History:
         """Train and return losses and validation scores by epoch."""
+        seen, shape = X if held_out is None else held_out, self.image_shape
         return train(
             trainer,
             self.table_.epochs,
@@ -300,7 +305,7 @@ class ALAD(FittedALAD):
             patience=self.patience,
             callbacks=callbacks,
             log_dir=self.log_dir,
-            pictures=self._pictures(X if held_out is None else held_out),
+            pictures=None if shape is None else tensorboard.pictures(seen, shape, self._reconstructed),
             verbose=bool(self.verbose),
             resumed=resumed,
         )
@@ -317,9 +322,6 @@ class ALAD(FittedALAD):
             ema_decay=self.ema_decay or 0.0,
             jit=jit,
         )
-
-    def _pictures(self, X: np.ndarray) -> Callable[[], np.ndarray] | None:
-        return None if self.image_shape is None else tensorboard.pictures(X, self.image_shape, self._reconstructed)
 
     def _build(self) -> Networks:
         options = dict(self._network_options)
@@ -340,6 +342,47 @@ class ALAD(FittedALAD):
         if isinstance(validation, Real):
             return hold_out(X, float(validation), self.seed_)
         return X, self._finite(validation, "to validate on")
+
+
+def _require_together(model: ALAD, checkpoint: object) -> None:
+    """Refuse parameters that contradict each other (SettingsError)."""
+    if model.warm_start and checkpoint is not None:
+        raise SettingsError("Expected no checkpoint with warm_start. Received: both.")
+    if model.networks is not None and model.latent_discriminator != ("Dzz" in model.networks):
+        given = "with" if "Dzz" in model.networks else "without"
+        raise SettingsError(
+            f"Expected networks with Dzz, or without it and latent_discriminator=False. Received: networks {given} Dzz "
+            f"and latent_discriminator={model.latent_discriminator}."
+        )
+
+
+def _checkpoint(given: Path | str | Checkpoint | None, log_dir: Path | str | None) -> Checkpoint | None:
+    """The checkpoint in a folder, or a given one. Raises SettingsError if it would hold the logs."""
+    if given is None or isinstance(given, Checkpoint):
+        return given
+    if log_dir is not None and Path(os.path.realpath(log_dir)).is_relative_to(os.path.realpath(given)):
+        raise SettingsError(f"Expected log_dir outside the checkpoint {given}. Received: {log_dir}.")
+    return Checkpoint(Path(given))
+
+
+def _resume(trainer: Trainer, state: dict[str, np.ndarray]) -> None:
+    """Restore the state of the last fit. Raises SettingsError if it is that of other networks."""
+    try:
+        trainer.set_arrays(state)
+    except (KeyError, ValueError) as error:
+        raise SettingsError(
+            f"Expected the networks and averages of the last fit with warm_start. Received: {one_line(error)}. Set the "
+            "parameters back, or warm_start=False."
+        ) from error
+
+
+def _joined(before: History, after: History) -> History:
+    """The history of two fits, by epoch; NaN for values that one of them does not have."""
+    lengths = [max(map(len, history.values()), default=0) for history in (before, after)]
+    return {
+        name: [*before.get(name, [math.nan] * lengths[0]), *after.get(name, [math.nan] * lengths[1])]
+        for name in {**before, **after}
+    }
 
 
 def _warn_of_features(X: np.ndarray, names: Sequence[str], kind: type[np.floating[Any]]) -> None:

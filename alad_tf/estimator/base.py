@@ -145,11 +145,15 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         """Refuse decisions by another score than the one whose threshold and reference are stored."""
         check_is_fitted(self, "training_scores_")
         chosen = getattr(self, "score_name", None)
-        if chosen != self._fitted_score:
+        if self._known_score(chosen) != self._known_score(self._fitted_score):
             raise SettingsError(
                 f"Expected the score of the last fit, to which the threshold belongs, {self._fitted_score!r}. "
                 f"Received: score_name={chosen!r}. Call fit again, or anomaly_score, which needs no threshold."
             )
+
+    def _known_score(self, name: str | None) -> str | None:
+        """The score that a `score_name` means."""
+        return name
 
     def _use_training_scores(self, scores: np.ndarray) -> None:
         """Set the reference and the threshold from A(x) [n] of the training rows."""

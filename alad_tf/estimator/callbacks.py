@@ -77,7 +77,10 @@ def train(
     early = EarlyStopping(patience, log.best, max(log.epoch - 1, 0))
     means = partial(_mean_scores, scorer, validation, score)
     try:
-        _take_steps(trainer, epochs, resumed, watched, early, patience, means, verbose)
+        if not log.complete:
+            _take_steps(trainer, epochs, resumed, watched, early, patience, means, verbose)
+        log.complete = True
+        resumed.keep(trainer)
         if resumed.best is not None:
             set_arrays(trainer.scoring_networks, resumed.best)
     finally:
@@ -108,9 +111,10 @@ def _take_steps(
             logs = {**chunk.means, **mean_scores()}
             if patience is not None and early.update(log.epoch, chunk.step, logs["val_l2"]):
                 log.best, resumed.best = early.best, get_arrays(trainer.scoring_networks)
-            if watched.end_epoch(log.epoch, logs):
-                break
+            stops = watched.end_epoch(log.epoch, logs)
             log.epoch += 1
+            if stops:
+                break
             if log.epoch < epochs and not early.ended:
                 watched.begin_epoch(log.epoch)
         resumed.keep(trainer)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import shutil
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -24,8 +24,9 @@ import tensorflow as tf
 
 from alad_tf._version import __version__
 from alad_tf.errors import DataError, SettingsError, one_line
+from alad_tf.estimator import custom_networks
 from alad_tf.estimator.persistence import plain
-from alad_tf.io import model_folder
+from alad_tf.io import atomic, model_folder
 from alad_tf.model.alad_trainer import Trainer
 from alad_tf.model.weights import require_arrays
 
@@ -49,6 +50,7 @@ class Log:
         sums: sums of the losses over the epoch so far.
         history: name -> values, one for each complete epoch.
         best: epoch, step and validation score of the best epoch.
+        complete: whether training has ended, by epochs, patience or a callback.
     """
 
     step: int = 0
@@ -56,6 +58,7 @@ class Log:
     sums: dict[str, float] = field(default_factory=dict)
     history: dict[str, list[float]] = field(default_factory=dict)
     best: dict[str, float] | None = None
+    complete: bool = False
 
     @classmethod
     def of_document(cls, document: dict[str, Any]) -> Log:
@@ -65,6 +68,8 @@ class Log:
         best = log.best or dict.fromkeys(("epoch", "step", "validation"), 0.0)
         if not all(type(count) is int and 0 <= count < 2**31 for count in (log.step, log.epoch)):
             raise ValueError("no counts of steps and epochs")
+        if type(log.complete) is not bool:
+            raise TypeError("no word on whether training has ended")
         if best.keys() != {"epoch", "step", "validation"} or any(len(x) != log.epoch for x in log.history.values()):
             raise ValueError("no history of each epoch")
         if not np.isfinite(np.array([*losses, *best.values()], np.float64)).all():
@@ -74,9 +79,10 @@ class Log:
 
 def settings_of(model: ALAD, X: np.ndarray, held_out: np.ndarray | None) -> dict[str, Any]:
     """Everything that the results of training depend on, as JSON."""
-    names = ("spectral_norm", "latent_discriminator", "ema_decay", "scaling", "patience", "jit")
+    names = ("spectral_norm", "latent_discriminator", "ema_decay", "scaling", "patience", "jit", "score_name")
     return {
         **{name: plain(getattr(model, name)) for name in names},
+        "networks": {name: custom_networks.digest(network) for name, network in (model.networks or {}).items()},
         "architecture, epochs, batch size or learning rate": repr(model.table_),
         "seed": model.seed_,
         "rows": [hashlib.sha256(x.tobytes()).hexdigest() for x in (X, held_out) if x is not None],
@@ -89,10 +95,18 @@ class Checkpoint:
 
     Args:
         folder: folder of the checkpoint, until `remove` is called.
+
+    Raises:
+        SettingsError: the folder holds something else, or is in a model folder.
+        OSError: the folder cannot be made.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        model_folder.require_outside(folder.parent)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder.parent):
+            pass
         self._settings: dict[str, Any] = {}
         self._saved = time.monotonic()
         self.asked = False
@@ -140,12 +154,12 @@ class Checkpoint:
         return log, best
 
     def save_if_due(self, trainer: Trainer, log: Log, best: Arrays | None) -> None:
-        """Store the state once a minute, and when the process should stop.
+        """Store the state once a minute, at the end of training, and when the process should stop.
 
         Raises:
             KeyboardInterrupt: the process should stop; the state has been stored.
         """
-        if not self.asked and time.monotonic() - self._saved < SECONDS:
+        if not self.asked and not log.complete and time.monotonic() - self._saved < SECONDS:
             return
         arrays = {"state": trainer.get_arrays(), **({} if best is None else {"best": best})}
         model_folder.write(self.folder, {"settings": self._settings, "log": asdict(log)}, arrays)
@@ -156,7 +170,7 @@ class Checkpoint:
     def remove(self) -> None:
         """Remove the folder, if it exists."""
         if model_folder.is_model_folder(self.folder):
-            shutil.rmtree(self.folder)
+            atomic.remove_folder(self.folder)
 
     @contextmanager
     def interrupted_between_chunks(self) -> Iterator[None]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import random
 from collections.abc import Mapping, Sequence
 from typing import Union
 
+import numpy as np
 import tensorflow as tf
 
 from alad_tf.errors import SettingsError
@@ -58,6 +61,17 @@ def copies(models: dict[str, tf.keras.Model]) -> Networks:
     for name, model in made.items():
         model.set_weights(models[name].get_weights())
     return Networks(*(made.get(name) for name in NAMES))
+
+
+def digest(model: tf.keras.Model) -> str:
+    """SHA-256 of layers and weights of a model, without the names of layers, which Keras counts up."""
+    found = hashlib.sha256()
+    for layer in model.layers:
+        options = {name: value for name, value in layer.get_config().items() if name != "name"}
+        found.update(f"{type(layer).__name__} {json.dumps(options, sort_keys=True, default=repr)}".encode())
+    for array in model.get_weights():
+        found.update(f"{array.shape} {array.dtype}".encode() + np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
 
 
 def _require_shapes(name: str, model: tf.keras.Model, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> None:

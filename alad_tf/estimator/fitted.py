@@ -254,11 +254,11 @@ class FittedALAD(RowDetector):
         check_is_fitted(self, "networks_")
         return getattr(self.networks_, name)
 
-    def _score(self, X: np.ndarray) -> np.ndarray:
+    def _score(self, X: np.ndarray, training: bool = False) -> np.ndarray:
         """A(x) of finite rows; an overflow counts as the largest float32.
 
-        For each category not seen in training, the largest score of a training row is added, so that the row is more
-        anomalous than every training row.
+        For each category that the encoder does not know, the largest score of a training row is added, so that the row
+        is more anomalous than every training row. Training rows have such categories where training was resumed.
         """
         blocks = (X[start : start + BLOCK_ROWS] for start in range(0, len(X), BLOCK_ROWS))
         scores = thresholds.bounded(np.concatenate([self._scored(padded(block))[: len(block)] for block in blocks]))
@@ -266,8 +266,9 @@ class FittedALAD(RowDetector):
             return scores
         unseen = categories.unseen(tf.constant(X), self._blocks).numpy()
         if unseen.any():
+            largest = scores.max() if training else self.training_scores_[-1]
             with np.errstate(over="ignore"):
-                scores = thresholds.bounded(scores + unseen.astype(np.float32) * np.float32(self.training_scores_[-1]))
+                scores = thresholds.bounded(scores + unseen.astype(np.float32) * np.float32(largest))
         return scores
 
     def _scored(self, X: np.ndarray) -> np.ndarray:

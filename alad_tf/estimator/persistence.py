@@ -138,7 +138,7 @@ def _document(model: ALAD) -> Document:
         },
         "threshold": {"value": model.threshold_, "rule": model.threshold_rule_},
         "reference": {"of": model.reference_, "rows": len(model.reference_scores_)},
-        "last_epoch": {name: values[-1] for name, values in model.history_.items()},
+        "last_epoch": {name: values[-1] for name, values in model.history_.items() if np.isfinite(values[-1])},
         "epochs_trained": len(model.history_["loss_d"]),
         "versions": {
             "alad_tf": __version__,

@@ -38,6 +38,27 @@ def require_finite(X: np.ndarray, names: Sequence[str], purpose: str) -> None:
     )
 
 
+def require_in_range(
+    X: np.ndarray | None, center: np.ndarray, scale: np.ndarray, names: Sequence[str], purpose: str
+) -> None:
+    """Refuse rows X [n, d], if there are any, with numbers that float32 does not hold after scaling by center and scale [d].
+
+    Raises:
+        DataError: the message names the first such column.
+    """
+    if X is None:
+        return
+    extremes = np.stack([X.min(axis=0), X.max(axis=0)])
+    with np.errstate(over="ignore", invalid="ignore"):
+        sound = np.isfinite(((extremes - center) / scale).astype(np.float32)).all(axis=0) & np.isfinite(scale)
+    if not sound.all():
+        place = int(np.argmin(sound))
+        raise DataError(
+            f"Expected numbers {purpose} that float32 holds once they are scaled. Received: {extremes[0, place]:.6g} "
+            f"to {extremes[1, place]:.6g} in column {quoted(names[place])}. Divide the column by a power of ten first."
+        )
+
+
 def require_valid(reasons: Sequence[str], purpose: str) -> None:
     """Refuse rows with a reason [n] why they are invalid, as of `Columns.reasons`.
 
@@ -127,7 +148,8 @@ def constant_features(X: np.ndarray, names: Sequence[str]) -> str | None:
 def fit_scaling(kind: str | None, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return (center, scale), [d] each, such that (X - center) / scale is scaled by `kind`, one of `SCALINGS`."""
     if kind == "standard":
-        scaler = StandardScaler().fit(X)
+        with np.errstate(over="ignore", invalid="ignore"):  # a scale that is not finite is refused with the rows
+            scaler = StandardScaler().fit(X)
         return np.asarray(scaler.mean_, np.float64), np.asarray(scaler.scale_, np.float64)
     if kind == "minmax":
         scaler = MinMaxScaler().fit(X)

@@ -26,7 +26,7 @@ from alad_tf.report import plots, results
 from alad_tf.report.rendering import FORMATS, Figure, Table
 from alad_tf.report.results import METRICS
 from alad_tf.tabular.dialects import ANY, Dialect
-from alad_tf.tabular.fit import Preparation, normal_rows, settled
+from alad_tf.tabular.fit import Preparation, logged_warnings, normal_rows, settled
 from alad_tf.tabular.labelled import LabelledRows
 from alad_tf.typing import Document
 
@@ -121,7 +121,8 @@ def _compared(rows: Rows, methods: Sequence[str], seeds: Sequence[int], output: 
     for number, ((method, seed), path) in enumerate(paths.items(), 1):
         run = kept[method, seed]
         if run is None:
-            run = _run(method, seed, rows)
+            with logged_warnings():
+                run = _run(method, seed, rows)
             if "failed" not in run:
                 atomic.write_json(path, run)
         found[method].append(run)

@@ -34,6 +34,7 @@ COSTS = {
 
 SHORT_SECONDS = 60.0  # runs that take less in total need no estimate
 MEASURED_SECONDS = 15.0  # of training before the time of a step is known
+LONGEST = 1e9  # seconds of an estimate with a date of its end
 START_SECONDS = 10.0  # from the start of a process to the start of training
 
 
@@ -158,6 +159,8 @@ class Forecast:
         self._first.pop(name, None)
 
     def _until(self, seconds: float) -> str:
+        if seconds > LONGEST:
+            return f"about {duration(seconds)}"
         now = self._now()
         end = datetime.fromtimestamp(now.timestamp() + seconds)  # a sum of times of day forgets daylight saving
         day = "" if end.date() == now.date() else f"{end:%d %b} "

@@ -60,6 +60,7 @@ def measure(
     """
     if dataset not in DATASETS:
         raise SettingsError(f"Expected a data set of Table IV. Received: {dataset!r}. Allowed: {', '.join(DATASETS)}.")
+    (out / "latency").mkdir(parents=True, exist_ok=True)  # fails before the measurement
     table = Settings.of_protocol(dataset).table
     split = loading.load(dataset, data_dir=data_dir, normal_class=0 if of_images(dataset) else None)
     x = split.x_test[: table.batch_size]

@@ -189,7 +189,7 @@ def _group(cell: Cell) -> tuple[str, str]:
 
 def _affordable(group: Sequence[Cell], seconds: float, jobs: int) -> list[Cell]:
     """The first cells of a method that fit into the time."""
-    return list(group[: jobs * max(0, int(seconds // group[0].cost))]) if group else []
+    return list(group[: jobs * int(min(max(0.0, seconds / group[0].cost), len(group)))]) if group else []
 
 
 def _batches(group: Sequence[Cell]) -> Iterator[list[Cell]]:

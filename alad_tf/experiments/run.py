@@ -14,7 +14,7 @@ import numpy as np
 
 from alad_tf import stack
 from alad_tf.data import base, loading
-from alad_tf.errors import DataError, Stopped
+from alad_tf.errors import DataError, SettingsError, Stopped
 from alad_tf.experiments import checkpoints, models, workers
 from alad_tf.experiments.baseline_settings import AnySettings
 from alad_tf.experiments.evaluation import Judge, score_test_rows, unshared_rows
@@ -144,6 +144,11 @@ def _sampled(settings: AnySettings, seed: int, split: base.Split) -> tuple[base.
     if train is not None:
         split = split._replace(x_train=split.x_train[train])
     if test is not None:
+        if len(np.unique(split.y_test[test])) < 2:
+            raise SettingsError(
+                f"Expected test rows of both kinds. Received: {len(test)}, all "
+                f"{'anomalies' if split.y_test[test[0]] else 'normal'}, of seed {seed}. Take more (--test-rows)."
+            )
         split = split._replace(x_test=split.x_test[test], y_test=split.y_test[test])
     return split, counts
 

@@ -71,8 +71,8 @@ def temporary_folder(path: Path) -> Iterator[Path]:
     try:
         yield temporary
     finally:
-        _remove_folder(temporary)
         os.close(handle)
+        _remove_folder(temporary)
 
 
 def _open_temporary_folder(path: Path) -> tuple[int, Path]:
@@ -88,6 +88,13 @@ def _open_temporary_folder(path: Path) -> tuple[int, Path]:
         except OSError:  # the file system cannot lock folders, so nobody removes it as a leftover either
             return handle, temporary
         os.close(handle)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder. It is renamed first, so that a partly removed one is never read."""
+    remove_leftovers(path.parent, [path.name])
+    with temporary_folder(path) as temporary:
+        os.rename(path, temporary / path.name)
 
 
 def remove_leftovers(folder: Path, names: Iterable[str]) -> None:

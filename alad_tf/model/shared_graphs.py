@@ -44,8 +44,7 @@ class SharedGraph:
     ) -> None:
         self._function = tf.function(function, input_signature=signature, jit_compile=jit or None, autograph=False)
         self._variables = list(variables)
-        self._graph: _Graph | None = None
-        self._handles: list[tf.Tensor] = []
+        self._called: tuple[_Graph, list[tf.Tensor]] | None = None  # in one piece, as several threads may set it
         self._key: Hashable = None
         if alike is not None:
             kinds = tuple((tuple(each.shape), each.dtype.name, each.trainable) for each in variables)
@@ -56,10 +55,11 @@ class SharedGraph:
         forks.require_threads()
         if self._key is None or tf.config.functions_run_eagerly():
             return self._function(*arguments)
-        if self._graph is None:
-            self._graph = _graph(self._key, self._function, self._variables)
-            self._handles = [self._variables[place].handle for place in self._graph.places]
-        return self._graph.concrete.inference_fn.call_with_captures(arguments, {}, self._handles)
+        if self._called is None:
+            graph = _graph(self._key, self._function, self._variables)
+            self._called = graph, [self._variables[place].handle for place in graph.places]
+        graph, handles = self._called
+        return graph.concrete.inference_fn.call_with_captures(arguments, {}, handles)
 
     def tracings(self) -> int:
         """Number of times this function was traced: 0 if an equal one was traced before."""

@@ -31,6 +31,7 @@ from alad_tf.typing import Document, Options
 
 if TYPE_CHECKING:
     from alad_tf.estimator.alad import ALAD
+    from alad_tf.estimator.checkpoint import Checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -105,16 +106,16 @@ def fit_file(
         dialect = settled(path, dialect)
         frame = normal_rows(path, preparation, dialect)
         encoder, cells = preparation.encoder(frame)
-        chosen = encoder.columns
-        judge = None if test is None or labels is None else LabelledRows(test, chosen, labels, dialect)
+        judge = None if test is None or labels is None else LabelledRows(test, encoder.columns, labels, dialect)
         estimator, held_out = _estimator(preparation, options), validation or None
+        checkpoint = _checkpoint(folder)
         with logged_warnings():
-            estimator.fit(TrainingCells(encoder, cells), validation=held_out, checkpoint=checkpoint_of(folder))
+            estimator.fit(TrainingCells(encoder, cells), validation=held_out, checkpoint=checkpoint)
         if false_positive_rate is not None:
             estimator.set_threshold(false_positive_rate=false_positive_rate)
         data = {"file": path.name, "rows": len(frame), **preparation.described(), "dialect": dialect.to_document()}
-        data["categories"] = {name: int(cells[name].nunique()) for name in chosen.categorical}
-        data["profile"] = profiles.describe(cells, chosen)
+        categories = {name: int(cells[name].nunique()) for name in encoder.columns.categorical}
+        data.update(categories=categories, profile=profiles.describe(cells, encoder.columns))
         data["seconds"] = round(time.monotonic() - started, 1)
         model = Model(estimator, data)
         lines = [f"trained on {len(frame)} rows of {path} in {data['seconds']:g} s; seed {estimator.seed_}"]
@@ -122,6 +123,7 @@ def fit_file(
         if judge is not None:
             lines.append(_metrics(judge, model))
         model.save(folder)
+        checkpoint.remove()
         return "\n".join([*lines, f"model: {folder}"])
 
 
@@ -131,6 +133,12 @@ def _estimator(preparation: Preparation, options: Options) -> ALAD:
 
     scaling = None if preparation.scaling == "none" else preparation.scaling
     return ALAD(scaling=scaling, impute=preparation.impute, verbose=int(sys.stderr.isatty()), **options)
+
+
+def _checkpoint(folder: Path) -> Checkpoint:
+    from alad_tf.estimator.checkpoint import Checkpoint  # imports TensorFlow, after the rows have been checked
+
+    return Checkpoint(checkpoint_of(folder))
 
 
 def _require_options(

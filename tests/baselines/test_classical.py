@@ -75,3 +75,15 @@ def test_seed_of_the_forest() -> None:
     settings = of_method("kdd99", "IF")
     one, two, other = (models.build(settings, seed, x).scores(x, lambda *_: None)["score"] for seed in (1, 1, 2))
     assert np.array_equal(one, two) and not np.array_equal(one, other)
+
+
+def test_a_refused_fit_changes_nothing() -> None:
+    x = draw(1, 60, 3)
+    for model, changed, rows in (
+        (classical.MeanDistance().fit(x), {"contamination": 0.9}, x + 100),
+        (classical.NeighbourDistance().fit(x), {}, x[:3]),
+    ):
+        before = model.predict(x)
+        with pytest.raises(ValueError, match="Expected"):
+            model.set_params(**changed).fit(rows)
+        np.testing.assert_array_equal(model.predict(x), before)

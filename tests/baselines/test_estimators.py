@@ -194,6 +194,7 @@ def test_score(method: str, first: str, other: str) -> None:
     np.testing.assert_array_equal(named.anomaly_score(NEW), usual.anomaly_score(NEW))
     assert not np.allclose(own.anomaly_score(NEW), usual.anomaly_score(NEW))
     np.testing.assert_array_equal(usual.score_samples(NEW), -usual.anomaly_score(NEW))
+    np.testing.assert_array_equal(usual.set_params(score_name=first).predict(NEW), named.predict(NEW))
 
 
 @pytest.mark.parametrize("method", TABLES)

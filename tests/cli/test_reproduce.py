@@ -259,3 +259,8 @@ def test_one_epoch_of_kdd99(tmp_path: Path) -> None:
     assert any(line.startswith("ALAD-noSN") for line in done.stdout.splitlines())
     if sys.platform == "linux":
         assert int(done.stderr.splitlines()[-1]) < 1.5 * 1024**2  # KiB
+
+
+@pytest.mark.parametrize("options", [["--seed", 2**32], ["--seed", 2**32 - 1, "--runs", 2]])
+def test_seeds_that_scikit_learn_does_not_take(capfd: pytest.CaptureFixture[str], options: list[object]) -> None:
+    assert "4294967296" in refused(capfd, "reproduce", "toy", "--method", "IF", *options)

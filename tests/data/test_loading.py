@@ -332,3 +332,8 @@ def test_counts_of_table_1_are_checked(tiny: Tiny, folder: Path) -> None:
     expected, received = message(caught).split("Received: ")
     assert "train_anomalies=34" in expected and "train_anomalies=33" in received
     assert names_in(folder) == {"tiny.raw"}
+
+
+def test_no_class_of_rows() -> None:
+    with pytest.raises(SettingsError, match="Expected no normal class for toy"):
+        loading.load("toy", normal_class=3)

@@ -359,7 +359,7 @@ def test_own_networks_that_do_not_fit() -> None:
     for models, options, message in (
         (own(), {"architecture": TINY}, "Expected an architecture or networks. Received: both."),
         (own(features=4), {}, "Expected E from .* Received: from"),
-        (own(), {"latent_discriminator": False}, "without Dzz with latent_discriminator=False. Received: one."),
+        (own(), {"latent_discriminator": False}, "Received: networks with Dzz and latent_discriminator=False"),
     ):
         with pytest.raises(SettingsError, match=message):
             make(**{"architecture": None, "networks": models, **options}).fit(X)

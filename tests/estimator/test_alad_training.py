@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 from reference import TINY, draw
 from sklearn.exceptions import ConvergenceWarning
 from small_estimators import NEW, X, make
+from small_networks import own
 from tolerances import of_estimator
 
-from alad_tf.errors import AladError, SettingsError
+from alad_tf.errors import AladError, DataError, SettingsError
 from alad_tf.estimator import callbacks, tensorboard
 from alad_tf.estimator.alad import ALAD
+from alad_tf.typing import Options
 
 pytestmark = pytest.mark.minutes(0.5)
 
@@ -209,3 +212,50 @@ def test_progress_bar(capsys: pytest.CaptureFixture[str]) -> None:
     assert "2/2" in capsys.readouterr().err
     make(epochs=1).fit(X)
     assert capsys.readouterr().err == ""
+
+
+def test_warm_start_with_unseen_categories() -> None:
+    """Scores of training rows do not grow with each fit."""
+    frame = pd.DataFrame(X[:, :2]).rename(columns=str).assign(kind=["u", "v"] * (len(X) // 2))
+    model = ALAD(epochs=1, batch_size=10, jit=False, warm_start=True, random_state=0, verbose=0).fit(frame)
+    frame.loc[:7, "kind"] = "new"
+    largest = []
+    for _ in range(3):
+        model.fit(frame)
+        assert model.encoder_ is not None
+        known = model._scored(model.encoder_.features(frame)[0])
+        assert model.training_scores_[-1] <= 2.001 * known.max()
+        largest.append(model.training_scores_[-1] / known.max())
+    assert max(largest) <= 2.001
+
+
+def test_histories_of_several_fits_are_by_epoch(tmp_path: Path) -> None:
+    model = make(epochs=1, warm_start=True).fit(X).fit(X, validation=NEW).fit(X)
+    assert {len(values) for values in model.history_.values()} == {3}
+    assert np.isfinite(model.history_["val_l2"]).tolist() == [False, True, False]
+    model.plot_history()
+    model.save(tmp_path / "model")
+    np.testing.assert_array_equal(ALAD.load(tmp_path / "model").history_["val_l2"], model.history_["val_l2"])
+
+
+@pytest.mark.parametrize("changed", [{"ema_decay": None}, {"latent_discriminator": False}])
+def test_warm_start_with_other_networks(changed: Options) -> None:
+    model = make(epochs=1, warm_start=True).fit(X)
+    with pytest.raises(SettingsError, match="Expected the networks and averages of the last fit"):
+        model.set_params(**changed).fit(X)
+
+
+def test_rows_beyond_float32_are_refused() -> None:
+    far = NEW.copy()
+    far[3, 1] = 1e300
+    with pytest.raises(DataError, match="to validate on that float32 holds .* in column 'x1'"):
+        make(patience=2).fit(X, validation=far)
+    with pytest.raises(DataError, match="to train on that float32 holds .* in column 'x2'"):
+        make().fit(X * [1.0, 1.0, 1e200, *[1.0] * (X.shape[1] - 3)])
+
+
+def test_networks_without_dzz() -> None:
+    networks = own()
+    del networks["Dzz"]
+    with pytest.raises(SettingsError, match="Received: networks without Dzz and latent_discriminator=True"):
+        make(architecture=None, networks=networks).fit(X)

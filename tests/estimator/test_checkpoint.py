@@ -11,14 +11,20 @@ from pathlib import Path
 from typing import Any, Callable
 
 import numpy as np
+import pandas as pd
 import pytest
+import tensorflow as tf
 from reference import TINY, draw
+from small_networks import own
 
 from alad_tf.errors import DataError, DivergedError, SettingsError
 from alad_tf.estimator import checkpoint as checkpoint_module
 from alad_tf.estimator.alad import ALAD
-from alad_tf.io import model_folder
+from alad_tf.estimator.checkpoint import Checkpoint
+from alad_tf.io import atomic, model_folder
 from alad_tf.model import training_loop
+from alad_tf.tabular.fit import fit_file
+from alad_tf.tabular.model import Model
 from alad_tf.typing import Options
 
 X, NEW = draw(0, 40, 5).astype(np.float64), draw(1, 30, 5).astype(np.float64)
@@ -115,6 +121,7 @@ def state(interrupted: Path, tmp_path: Path) -> Path:
         ({"epochs": 5}, X, "other architecture, epochs"),
         ({"random_state": 4}, X, "other seed"),
         ({"scaling": None}, X, "other scaling"),
+        ({"score_name": "l1"}, X, "other score_name"),
         ({}, X + 1.0, "other rows"),
     ],
 )
@@ -269,3 +276,91 @@ def test_a_refused_call_keeps_the_checkpoint(interrupted: Path, tmp_path: Path) 
     assert make().fit(X, checkpoint=state).history_ == make().fit(X).history_
     with pytest.raises(SettingsError, match="no checkpoint with warm_start"):
         make(warm_start=True).fit(X, checkpoint=state)
+
+
+def test_training_is_kept_until_its_scores_are_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Ctrl-C after the last step: the same call takes no step again."""
+    with monkeypatch.context() as patch:
+        patch.setattr(ALAD, "_choose_references", lambda *_: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            make().fit(X, validation=NEW, checkpoint=tmp_path / "state")
+    assert model_folder.read(tmp_path / "state")[0]["log"]["complete"] is True
+    monkeypatch.setattr("alad_tf.estimator.callbacks._take_steps", None)  # not called
+    resumed, expected = make().fit(X, validation=NEW, checkpoint=tmp_path / "state"), make().fit
+    monkeypatch.undo()
+    assert not list(tmp_path.iterdir())
+    np.testing.assert_array_equal(resumed.anomaly_score(NEW), expected(X, validation=NEW).anomaly_score(NEW))
+
+
+def test_a_full_disk_at_the_end_loses_no_training(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pd.DataFrame(X).to_csv(tmp_path / "rows.csv", index=False)
+    options: Options = {"epochs": 1, "random_state": 0}
+
+    def full(model: Model, folder: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
+        patch.setattr(Model, "save", full)
+        fit_file(tmp_path / "rows.csv", tmp_path / "model", options=options)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["model.training"]
+    monkeypatch.setattr("alad_tf.estimator.callbacks._take_steps", None)
+    fit_file(tmp_path / "rows.csv", tmp_path / "model", options=options)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["model"]
+
+
+class Stops(tf.keras.callbacks.Callback):
+    """Stops training after two epochs, with a Ctrl-C at the same time if asked."""
+
+    def __init__(self, interrupt: bool) -> None:
+        super().__init__()
+        self._interrupt = interrupt
+
+    def on_epoch_end(self, epoch: int, logs: object = None) -> None:
+        if epoch == 1:
+            self.model.stop_training = True
+            if self._interrupt:
+                signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_when_training_ends(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        make().fit(X, checkpoint=tmp_path / "state", callbacks=[Stops(interrupt=True)])
+    resumed = make().fit(X, checkpoint=tmp_path / "state", callbacks=[Stops(interrupt=False)])
+    assert len(resumed.history_["loss_d"]) == 2
+    whole_training = make().fit(X, callbacks=[Stops(interrupt=False)])
+    np.testing.assert_array_equal(resumed.anomaly_score(NEW), whole_training.anomaly_score(NEW))
+
+
+def test_other_custom_networks_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    options: Options = {"networks": own(), "architecture": None}
+    with monkeypatch.context() as patch:
+        interrupted_at(patch, 1)
+        with pytest.raises(KeyboardInterrupt):
+            make(**options).fit(X, checkpoint=tmp_path / "state")
+    with pytest.raises(SettingsError, match="other networks"):
+        make(networks=own(), architecture=None).fit(X, checkpoint=tmp_path / "state")  # other initial weights
+    copied = {name: tf.keras.models.clone_model(model) for name, model in options["networks"].items()}
+    for name, model in copied.items():
+        model.set_weights(options["networks"][name].get_weights())
+    make(networks=copied, architecture=None).fit(X, checkpoint=tmp_path / "state")
+
+
+def test_places_without_a_checkpoint_are_refused_before_training(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        make().fit(X, checkpoint=tmp_path / "file" / "state")
+    with pytest.raises(SettingsError, match="Expected log_dir outside the checkpoint"):
+        make(log_dir=tmp_path / "state" / "log").fit(X, checkpoint=tmp_path / "state")
+
+
+def test_a_checkpoint_that_is_being_removed_is_not_read(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(atomic, "_remove_folder", killed)
+    with pytest.raises(KeyboardInterrupt):
+        Checkpoint(state).remove()
+    monkeypatch.undo()
+    assert not state.exists()
+    make().fit(X, checkpoint=state)
+    assert not list(state.parent.iterdir())

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import json
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,7 @@ from sklearn.ensemble import IsolationForest
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from alad_tf import metrics
 from alad_tf.estimator.alad import ALAD
 from alad_tf.experiments import compare
 from alad_tf.io import locks
@@ -136,3 +139,18 @@ def test_what_is_refused(call: list[object], tmp_path: Path, capfd: pytest.Captu
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").touch()
     assert "a new folder" in refused(capfd, *call, "--output", tmp_path / "full")
+
+
+def test_warnings_are_lines(
+    call: list[object], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    evaluate = metrics.evaluate
+
+    def warns(*arguments: Any) -> dict[str, float]:
+        warnings.warn("few rows", UserWarning, stacklevel=1)
+        return evaluate(*arguments)
+
+    monkeypatch.setattr(metrics, "evaluate", warns)
+    assert run(*call, *SIMPLE) == 0
+    said = capfd.readouterr().err
+    assert "alad: warning: few rows" in said and ".py" not in said

@@ -174,3 +174,8 @@ def test_the_end_is_on_the_clock_of_the_wall(monkeypatch: pytest.MonkeyPatch) ->
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+def test_an_end_beyond_the_calendar() -> None:
+    forecast = Forecast(of_method("toy", "ALAD"), [], 1, print)
+    assert forecast._until(1e20).startswith("about") and "until" not in forecast._until(1e20)

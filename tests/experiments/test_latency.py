@@ -67,3 +67,10 @@ def test_medians_and_ratio_of_one_process(rows: np.ndarray, tmp_path: Path, monk
 def test_a_data_set_without_anogan_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AladError, match="Expected a data set of Table IV. Received: 'toy'."):
         latency.measure("toy", tmp_path)
+
+
+def test_a_place_for_the_times_is_needed_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(loading, "load", None)  # not called
+    with pytest.raises(NotADirectoryError):
+        latency.measure("kdd99", tmp_path / "file")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -301,3 +302,8 @@ def test_settings_are_the_protocols() -> None:
         "cifar10", "ALAD-noSN", normal_class=7
     )
     assert plan.settings_of(Cell("kdd99", "ALAD", None, 3)) == Settings.of_protocol("kdd99")
+
+
+def test_a_budget_without_end() -> None:
+    wanted = plan.cells(["arrhythmia"], 2)
+    assert plan.fitting(wanted, math.inf, jobs=2)[0] == wanted

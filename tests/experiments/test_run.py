@@ -19,6 +19,7 @@ from alad_tf import metrics, stack
 from alad_tf.data import base, loading
 from alad_tf.errors import AladError, DataError, SettingsError
 from alad_tf.experiments import run
+from alad_tf.experiments.baseline_settings import of_method
 from alad_tf.experiments.progress import Progress
 from alad_tf.experiments.settings import RUN_FILES, WRITTEN, Settings, is_complete
 from alad_tf.model import alad_trainer, networks, weights
@@ -395,3 +396,9 @@ def test_damaged_config(copied: Path, changes: Options) -> None:
     with pytest.raises(DataError) as caught:
         run.load_networks(copied)
     assert "config.json" in message(caught)
+
+
+def test_few_test_rows_of_one_kind_are_refused() -> None:
+    split = base.Split(np.zeros((4, 2)), None, np.zeros((100, 2)), np.arange(100) == 0)
+    with pytest.raises(SettingsError, match="Expected test rows of both kinds. Received: 2, all normal"):
+        run._sampled(of_method("toy", "mean", test_rows=2), 0, split)

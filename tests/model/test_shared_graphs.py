@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -86,3 +88,19 @@ def test_a_variable_that_is_not_named_is_refused() -> None:
     graph = SharedGraph(model.of, SCALAR, [model.a], "model")
     with pytest.raises(ValueError, match="Expected a graph of the variables that are named. Received: .* also uses"):
         graph(tf.constant(1.0))
+
+
+class Slow(list[tf.Variable]):
+    """Variables that another thread can overtake."""
+
+    def __getitem__(self, place: Any) -> Any:
+        time.sleep(0.05)
+        return super().__getitem__(place)
+
+
+def test_two_threads_in_the_first_call() -> None:
+    model = Model(2.0)
+    model.graph._variables = Slow(model.graph._variables)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: float(model.graph(tf.constant(3.0))), range(4)))
+    assert sorted(found) == [6.0, 7.0, 8.0, 9.0]
