@@ -75,10 +75,10 @@ class DateColumn:
         """
         if not self.parts:
             return {}
-        column = _without_blanks(column)
         when = parsed(column, self.format)
-        bad = np.flatnonzero(when.isna() & column.notna())
-        if len(bad):
+        unread = np.flatnonzero(when.isna() & column.notna())
+        bad = [row for row in unread if not _is_blank(column.iloc[row])]
+        if bad:
             wanted = {ISO: "YYYY-MM-DD", TIME: "HH:MM"}.get(self.format, self.format)
             raise DataError(
                 f"Expected a date or time ({wanted}) in column {quoted(self.name)}, row "
@@ -148,19 +148,26 @@ def parsed(column: pd.Series, format: str) -> pd.Series:
     if pd.api.types.is_datetime64_any_dtype(column):
         return column.dt.tz_convert("UTC").dt.tz_localize(None) if column.dt.tz is not None else column
     text = column.astype(object).where(column.notna()).map(str, na_action="ignore").astype(object)
-    text = text.where(text.str.match(r"\s*" + _BEGIN.get(format, r"\d"), na=False))
+    begin = r"[ \t]*" + _BEGIN.get(format, r"\d")
+    if re.search(f"^(?!{begin})", _lines(text), re.MULTILINE):  # one search takes less than one for each cell
+        text = text.where(text.str.match(begin, na=False))
     if format == TIME:
         text = text.map("1970-01-01 {}".format, na_action="ignore")
     when = _times(text, "ISO8601" if format in (ISO, TIME) else format)
     rest = np.flatnonzero(when.isna() & text.notna())
     moved = text.iloc[rest].map(_with_near_year)
     if (moved != text.iloc[rest]).any():
-        when.iloc[rest] = parsed(moved, format).to_numpy()
+        times = when.to_numpy().copy()
+        times[rest] = parsed(moved, format).to_numpy()
+        when = pd.Series(times, when.index, name=when.name)
     return when
 
 
 def _times(text: pd.Series, format: str) -> pd.Series:
     """Text as datetime64 in UTC without a time zone; pandas reads a time without one in the zone of an earlier cell."""
+    every = _lines(text)
+    if not ("Z" in every or "+" in every or re.search(r":.*-", every)):
+        return pd.to_datetime(text, format=format, utc=True, errors="coerce").dt.tz_localize(None)
     text = text.astype(object)
     zoned = text.str.contains(_ZONE, na=False)
     parts = (
@@ -170,11 +177,19 @@ def _times(text: pd.Series, format: str) -> pd.Series:
     return of_zones.where(zoned, others)
 
 
+def _lines(text: pd.Series) -> str:
+    return "\n".join(text.dropna())
+
+
 def _without_blanks(column: pd.Series) -> pd.Series:
     """A column in which text of blanks only is missing."""
     if column.dtype.kind != "O":
         return column
-    return column.mask(column.map(lambda cell: isinstance(cell, str) and not cell.strip()).astype(bool))
+    return column.mask(column.map(_is_blank).astype(bool))
+
+
+def _is_blank(cell: object) -> bool:
+    return isinstance(cell, str) and not cell.strip()
 
 
 def _with_near_year(text: str) -> str:

@@ -41,7 +41,7 @@ def require_finite(X: np.ndarray, names: Sequence[str], purpose: str) -> None:
 def require_in_range(
     X: np.ndarray | None, center: np.ndarray, scale: np.ndarray, names: Sequence[str], purpose: str
 ) -> None:
-    """Refuse rows X [n, d], if there are any, with numbers that float32 does not hold after scaling by center and scale [d].
+    """Refuse rows X [n, d], if any, with numbers that float32 does not hold after scaling by center and scale [d].
 
     Raises:
         DataError: the message names the first such column.
