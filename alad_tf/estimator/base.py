@@ -159,7 +159,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         """Set the reference and the threshold from A(x) [n] of the training rows."""
         self.training_scores_, self._fitted_score = np.sort(scores), getattr(self, "score_name", None)
         self._use_reference(scores, TRAINING_ROWS)
-        self.set_threshold(contamination=self.contamination)
+        self.set_threshold(contamination=float(self.contamination))  # of any type of real numbers
 
     def _use_reference(self, scores: np.ndarray, of: str) -> None:
         self.reference_scores_, self.reference_ = np.sort(scores), of

@@ -36,19 +36,23 @@ def columns(path: Path) -> list[str]:
 def chunks(
     path: Path, rows: int, wanted: list[str], kinds: Mapping[str, Kind], report: Advance
 ) -> Iterator[pd.DataFrame]:
-    """Read the rows in frames of `rows`; see `readers.chunks`. An absent key is a missing cell."""
-    yield from cell_rows.frames(path, _cells(path, wanted, report), wanted, rows)
+    """Read the rows in frames of `rows`; see `readers.chunks`. An absent key is a missing cell.
+
+    With kinds, columns without one are kept as they are: lists and objects in them become JSON text.
+    """
+    yield from cell_rows.frames(path, _cells(path, wanted, kinds, report), wanted, rows)
 
 
-def _cells(path: Path, wanted: list[str], report: Advance) -> Iterator[list[object]]:
+def _cells(path: Path, wanted: list[str], kinds: Mapping[str, Kind], report: Advance) -> Iterator[list[object]]:
     known = set(columns(path))
+    kept = {name for name in wanted if kinds and name not in kinds}
     for number, (row, _) in enumerate(_rows(path, report), 1):
         late = next((name for name in row if name not in known), None)
         if late is not None:
             raise DataError(
                 f"Expected the keys of the first {BLOCK_BYTES >> 20} MiB of {path} in row {number}. Received: {late!r}."
             )
-        yield [_cell(path, name, number, row.get(name)) for name in wanted]
+        yield [_cell(path, name, number, row.get(name), name in kept) for name in wanted]
 
 
 def _rows(path: Path, report: Advance | None) -> Iterator[tuple[Document, int]]:
@@ -80,7 +84,9 @@ def _lines(path: Path, report: Advance | None) -> Iterator[bytes]:
             yield rest
 
 
-def _cell(path: Path, name: str, row: int, cell: object) -> object:
+def _cell(path: Path, name: str, row: int, cell: object, kept: bool) -> object:
+    if kept and not isinstance(cell, FLAT):
+        cell = json.dumps(cell, ensure_ascii=False)
     if not isinstance(cell, FLAT):
         kind = "an object" if isinstance(cell, dict) else "a list"
         raise DataError(f"Expected a number or text in column {quoted(name)}, row {row} of {path}. Received: {kind}.")

@@ -188,3 +188,12 @@ def test_columns_of_json_that_begin_with_missing_cells(tmp_path: Path) -> None:
     path = lines(tmp_path / "x.jsonl", {"t": None}, {"t": None}, {"t": "a"})
     kinds = {table.schema.field("t").type for table, _ in readers.tables(path, 1, only=["t"], kinds={})}
     assert kinds == {pa.string()}
+
+
+def test_lists_in_columns_that_are_only_kept(tmp_path: Path) -> None:
+    path = lines(tmp_path / "x.jsonl", {"n": 1, "tags": ["ü", 2]}, {"n": 2, "tags": None})
+    ((table, frame),) = readers.tables(path, 10, only=["tags"], kinds={"n": "number"})
+    assert table["tags"].to_pylist() == ['["ü", 2]', None] and frame["n"].tolist() == [1, 2]
+    with pytest.raises(DataError, match="column 'tags', row 1 .* Received: a list"):
+        readers.read(path)
+    assert readers.read(path, without=["tags"])["n"].tolist() == [1, 2]
