@@ -151,7 +151,7 @@ def _warn_of_float32(estimator: ALAD) -> None:
         names = getattr(estimator, "feature_names_in_", [f"x{k}" for k in range(estimator.n_features_in_)])
         logger.warning(
             "rows of an export are float32, in which differences are lost in the features %s: scores differ from those "
-            "of the model; subtract the smallest value of each before fitting, or fit on a frame with alad fit",
+            "of the model; subtract the smallest value of each before fitting, or use alad fit, which exports float64",
             listed(names[place] for place in coarse),
         )
 

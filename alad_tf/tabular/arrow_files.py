@@ -33,7 +33,7 @@ def parquet_types(path: Path, wanted: Iterable[str]) -> dict[str, pa.DataType]:
     """Types of columns in the tables of `parquet_tables`."""
     with pyarrow.parquet.ParquetFile(path) as file:
         schema = file.schema_arrow
-        return {name: _without_views(pa.nulls(0, schema.field(name).type)).type for name in wanted}
+        return {name: _plain_text(schema.field(name).type) for name in wanted}
 
 
 def parquet_tables(
@@ -121,9 +121,14 @@ def _without_views(column: pa.Array) -> pa.Array:
         return pa.DictionaryArray.from_arrays(
             column.indices, _without_views(column.dictionary), ordered=column.type.ordered
         )
-    if not _is_view(column.type):
-        return column
-    return column.cast(pa.large_binary() if pa.types.is_binary_view(column.type) else pa.large_string())
+    return column.cast(_plain_text(column.type)) if _is_view(column.type) else column
+
+
+def _plain_text(kind: pa.DataType) -> pa.DataType:
+    """The type of text or bytes without views; other types are unchanged."""
+    if pa.types.is_dictionary(kind):
+        return pa.dictionary(kind.index_type, _plain_text(kind.value_type), kind.ordered)
+    return pa.large_string() if pa.types.is_string_view(kind) else pa.large_binary() if _is_view(kind) else kind
 
 
 def feather_columns(path: Path) -> list[str]:

@@ -46,15 +46,23 @@ def _schema(paths: Sequence[Path], wanted: Sequence[str]) -> pa.Schema:
     common: dict[str, pa.DataType] = {}
     for path in paths:
         for name, kind in arrow_files.parquet_types(path, wanted).items():
-            pair = [pa.schema([(name, known)]) for known in (common.get(name, kind), kind)]
             try:
-                common[name] = pa.unify_schemas(pair, promote_options="permissive").field(name).type
+                common[name] = _common(common.get(name, kind), kind)
             except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
                 raise DataError(
                     f"Expected cells of one type in column {quoted(name)} of all files. Received: {shown(kind)} in "
                     f"{path}, and {shown(common[name])} before."
                 ) from error
     return pa.schema([(name, common[name]) for name in wanted])
+
+
+def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType:
+    """A type that has the cells of both. Raises pa.ArrowInvalid or pa.ArrowTypeError if there is none."""
+    if one == other:
+        return one
+    plain = [kind.value_type if pa.types.is_dictionary(kind) else kind for kind in (one, other)]
+    schemas = [pa.schema([("cells", kind)]) for kind in plain]
+    return pa.unify_schemas(schemas, promote_options="permissive").field("cells").type
 
 
 def files(folder: Path) -> list[Path]:

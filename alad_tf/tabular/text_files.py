@@ -182,16 +182,13 @@ def typed(path: Path, dialect: Dialect, table: pa.Table, first: int, kinds: Mapp
 
 def _with_kinds(path: Path, dialect: Dialect, table: pa.Table, first: int, kinds: Mapping[str, Kind]) -> pa.Table:
     """Convert columns of text to numbers and text with missing cells, by the given kinds."""
-    for place, name in enumerate(table.column_names):
-        if name not in kinds:
-            continue
-        cells = table.column(place)
-        trimmed = pa.compute.utf8_trim_whitespace(cells) if kinds[name] == "number" else cells
+    columns = dict(zip(table.column_names, table.columns))
+    for name in filter(kinds.__contains__, table.column_names):
+        trimmed = pa.compute.utf8_trim_whitespace(columns[name]) if kinds[name] == "number" else columns[name]
         present = pa.compute.invert(pa.compute.is_in(trimmed, _NULLS))
         cells = pa.compute.case_when(pa.compute.make_struct(present), trimmed)  # if_else gives wrong results on slices
-        cells = _numbers(path, dialect, cells, name, first) if kinds[name] == "number" else cells
-        table = table.set_column(place, name, cells)
-    return table
+        columns[name] = _numbers(path, dialect, cells, name, first) if kinds[name] == "number" else cells
+    return pa.table(columns)
 
 
 def _numbers(path: Path, dialect: Dialect, cells: pa.ChunkedArray, name: str, first: int) -> pa.ChunkedArray:

@@ -112,9 +112,13 @@ def test_types_of_the_files_of_a_folder(tmp_path: Path) -> None:
     tables = [table for table, _ in readers.tables(folder, 10, only=["n", "t"], kinds={"n": "number"})]
     assert len({table.schema for table in tables}) == 1
     assert pa.concat_tables(tables).to_pydict() == {"n": [1.0, 2.0, 0.5, 1.5], "t": [None, None, "x", None]}
-    pq.write_table(pa.table({"n": ["1"], "t": ["x"]}), folder / "c.parquet")
+    pq.write_table(
+        pa.table({"n": [1], "t": pa.array(["y"], pa.large_string()).dictionary_encode()}), folder / "c.parquet"
+    )
+    assert readers.read(folder)["t"].dropna().tolist() == ["x", "y"]
+    pq.write_table(pa.table({"n": ["1"], "t": ["x"]}), folder / "d.parquet")
     with pytest.raises(
-        DataError, match="cells of one type in column 'n' of all files. Received: string in .*c.parquet"
+        DataError, match="cells of one type in column 'n' of all files. Received: string in .*d.parquet"
     ):
         readers.read(folder)
 
