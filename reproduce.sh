@@ -32,8 +32,8 @@ install() { # OPTIONS: installs the locked packages, then alad_tf; the full path
 }
 prepare() ( # creates the requested part of the environment, one call at a time
     exec 9>"$venv.lock" # macOS has perl but no flock
-    { command -v flock >/dev/null && { flock -n 9 || { say "waiting until no other call makes ${venv##*/}" && flock 9; }; }; } ||
-        perl -e 'use Fcntl ":flock"; open(F, ">&=9") && flock(F, LOCK_EX)'
+    lock() { flock "$@" 9 || perl -e 'use Fcntl ":flock"; open F, ">&=9"; flock F, LOCK_EX | (@ARGV && 4) or die' -- "$@"; }
+    lock -n 2>/dev/null || { say "waiting until no other call makes ${venv##*/}" && lock 2>/dev/null; }
     ! ready "$part" || exit 0
     [ -z "${ALAD_PYTHON:-}" ] || try "$ALAD_PYTHON" -c 'import platform; print(platform.python_version())' || :
     [[ -z ${ALAD_PYTHON:-} || $message =~ ^3\.($minors)\. ]] || # with no ALAD_PYTHON uv chooses
