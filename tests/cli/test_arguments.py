@@ -88,7 +88,7 @@ def test_a_value_may_hold_spaces_and_line_breaks() -> None:
         ("reproduce toy --runs 0", "--runs '0' at least 1"),
         ("reproduce toy --runs -2", "--runs '-2' at least 1"),
         ("reproduce toy --jobs 0", "--jobs '0' at least 1"),
-        ("reproduce toy --seed -1", "--seed '-1' at least 0"),
+        ("reproduce toy --seed -1", "--seed '-1' from 0 to 4294967295"),
         ("reproduce toy --seed x", "--seed 'x' whole number"),
         ("reproduce toy --seed ²", "--seed"),
         ("reproduce kdd99 --spectral-norm weak", "--spectral-norm 'weak' paper tfa"),

@@ -22,7 +22,15 @@ wrong_call(
     "epochs that are no whole number",
 )
 wrong_call(
-    "reproduce toy --seed -1", "Expected a whole number of at least 0 for --seed. Received: '-1'", "negative seed"
+    "reproduce toy --seed -1",
+    "Expected a whole number from 0 to 4294967295 for --seed. Received: '-1'",
+    "negative seed",
+)
+wrong_call(
+    "reproduce toy --seed 4294967295 --runs 2",
+    r"Expected seeds below 2\*\*32. Received: 4294967296 for the last run.",
+    "last seed too large",
+    code=1,
 )
 wrong_call(
     "fit train.csv --model m --learning-rate nan",
