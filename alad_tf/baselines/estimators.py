@@ -127,6 +127,8 @@ class _Detector(NetworkDetector):
         table: Table = (
             of_width(architectures.load(given, self._method), n_features) if isinstance(given, str) else given
         )
+        if self.batch_size is not None and self.batch_size > n_rows:
+            raise SettingsError(f"Expected a batch of at most the {n_rows} training rows. Received: {self.batch_size}.")
         rate = self.learning_rate or table.optimizer.learning_rate
         return replace(
             table,

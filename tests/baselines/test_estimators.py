@@ -173,6 +173,8 @@ def test_options_replace_the_tables(method: str) -> None:
     assert (made.n_features_in_, made.offset_) == (WIDTH, -made.threshold_)
     few = deep(method, epochs=1).fit(NORMAL[:7])  # fewer rows than a batch has
     assert few.table_.batch_size == 7
+    with pytest.raises(SettingsError, match="at most the 7 training rows. Received: 8"):
+        deep(method, epochs=1, batch_size=8).fit(NORMAL[:7])
 
 
 @pytest.mark.parametrize("method", TABLES)
