@@ -124,9 +124,14 @@ class Encoder:
 
     @classmethod
     def from_documents(cls, documents: dict[str, Any]) -> Encoder:
-        """The inverse of `to_documents`. Raises DataError for damaged documents."""
+        """The inverse of `to_documents`. Raises DataError for documents that are damaged or of two tables."""
         columns = Columns.from_document(documents["columns"])
-        return cls(columns, preprocessing.from_document(documents["preprocessing"]))
+        prepared = documents["preprocessing"]
+        transformer = preprocessing.from_document(prepared)
+        kinds = [tuple(prepared[kind]["columns"]) for kind in ("numeric", "categorical")]
+        if kinds != [columns.numeric, columns.categorical] or prepared["columns"] != columns.names:
+            raise DataError("Expected columns and preprocessing of one table. Received: those of two.")
+        return cls(columns, transformer)
 
     def transformed(self, cells: pd.DataFrame) -> np.ndarray:
         """Encode cells of valid rows as features [n, d] float32."""

@@ -90,16 +90,7 @@ def load(
     if "preprocessing" in documents:
         schema = Columns.from_document(documents["columns"])
         prepared = {**documents["preprocessing"], "impute": schema.impute, "booleans": list(schema.booleans)}
-        _require_one_table(prepared, schema, path)
     return of_estimator(estimator, prepared)
-
-
-def _require_one_table(prepared: Document, schema: Columns, path: Path) -> None:
-    """Check that preprocessing and columns of a model folder are of the same table."""
-    transformer(prepared)  # refuses other documents
-    kinds = [tuple(prepared[kind]["columns"]) for kind in ("numeric", "categorical")]
-    if kinds != [schema.numeric, schema.categorical]:
-        raise DataError(f"Expected columns and preprocessing of one table in {path}. Received: those of two.")
 
 
 def load_networks(path: Path | str) -> Networks:

@@ -49,9 +49,7 @@ class Model:
             _inspected(documents)
         from alad_tf.estimator.alad import ALAD
 
-        model = cls(ALAD.load(folder), documents["data"])
-        model._require_one_table(folder)
-        return model
+        return cls(ALAD.load(folder), documents["data"])
 
     @property
     def encoder(self) -> Encoder:
@@ -69,15 +67,6 @@ class Model:
     def transformer(self) -> ColumnTransformer:
         """Preprocessing from columns to features."""
         return self.encoder.transformer
-
-    def _require_one_table(self, folder: Path) -> None:
-        """Check that columns, preprocessing and networks belong together."""
-        features = len(preprocessing.columns_of_features(self.transformer))
-        if [*self.transformer.feature_names_in_] != self.columns.names or features != self.estimator.n_features_in_:
-            raise DataError(
-                f"Expected a model of `alad fit` in {folder}. Received: one whose columns, preprocessing and networks "
-                "do not fit together."
-            )
 
     def save(self, folder: Path) -> None:
         """Write the model folder atomically."""
