@@ -121,10 +121,9 @@ def refuse_words_among_dates(name: str, column: pd.Series) -> None:
 
     Times alone may be durations, and a day and a month may stand in either order: such columns stay categories.
     """
-    present = column.dropna().astype(object)
+    present = _without_blanks(column.astype(object)).dropna()
     if pd.api.types.infer_dtype(present) != "string":
         return
-    present = present[present.str.strip() != ""]
     for pattern, days in _PATTERNS.items():
         if days == (TIME,) or 2 * present[:_SAMPLE].str.fullmatch(pattern).mean() <= 1:
             continue
@@ -148,12 +147,16 @@ def parsed(column: pd.Series, format: str) -> pd.Series:
     if pd.api.types.is_datetime64_any_dtype(column):
         return column.dt.tz_convert("UTC").dt.tz_localize(None) if column.dt.tz is not None else column
     text = column.astype(object).where(column.notna()).map(str, na_action="ignore").astype(object)
-    begin = r"[ \t]*" + _BEGIN.get(format, r"\d")
-    if re.search(f"^(?!{begin})", _lines(text), re.MULTILINE):  # one search takes less than one for each cell
+    begin, lines = r"[ \t]*" + _BEGIN.get(format, r"\d"), "\n".join(text.dropna())  # one search is faster than many
+    if re.search(f"^(?!{begin})", lines, re.MULTILINE):
         text = text.where(text.str.match(begin, na=False))
+    zoned = text.str.contains(_ZONE, na=False) if re.search(r"Z|\+|:.*-", lines) else None
     if format == TIME:
-        text = text.map("1970-01-01 {}".format, na_action="ignore")
-    when = _times(text, "ISO8601" if format in (ISO, TIME) else format)
+        text = text.map("1970-01-01 {}".format, na_action="ignore").astype(object)
+    chosen = "ISO8601" if format in (ISO, TIME) else format
+    when = _times(text if zoned is None else text.mask(zoned), chosen)
+    if zoned is not None:  # apart, as pandas reads a time without a zone in that of an earlier cell
+        when = when.mask(zoned, _times(text.where(zoned), chosen))
     rest = np.flatnonzero(when.isna() & text.notna())
     moved = text.iloc[rest].map(_with_near_year)
     if (moved != text.iloc[rest]).any():
@@ -164,21 +167,7 @@ def parsed(column: pd.Series, format: str) -> pd.Series:
 
 
 def _times(text: pd.Series, format: str) -> pd.Series:
-    """Text as datetime64 in UTC without a time zone; pandas reads a time without one in the zone of an earlier cell."""
-    every = _lines(text)
-    if not ("Z" in every or "+" in every or re.search(r":.*-", every)):
-        return pd.to_datetime(text, format=format, utc=True, errors="coerce").dt.tz_localize(None)
-    text = text.astype(object)
-    zoned = text.str.contains(_ZONE, na=False)
-    parts = (
-        pd.to_datetime(part, format=format, utc=True, errors="coerce") for part in (text.where(zoned), text.mask(zoned))
-    )
-    of_zones, others = (part.dt.tz_localize(None) for part in parts)
-    return of_zones.where(zoned, others)
-
-
-def _lines(text: pd.Series) -> str:
-    return "\n".join(text.dropna())
+    return pd.to_datetime(text, format=format, utc=True, errors="coerce").dt.tz_localize(None)
 
 
 def _without_blanks(column: pd.Series) -> pd.Series:
