@@ -40,6 +40,11 @@ def as_frame(table: pa.Table) -> pd.DataFrame:
     return made
 
 
+def as_column(cells: pa.Array | pa.ChunkedArray) -> pd.Series:
+    """A column of Arrow as in `as_frame`."""
+    return as_frame(pa.table([cells], ["cells"]))["cells"]
+
+
 def _is_rounded(column: pa.ChunkedArray) -> bool:
     """Whether pandas would round whole numbers of a column, as it has no missing cells among integers."""
     if not pa.types.is_integer(column.type) or not column.null_count or column.null_count == len(column):

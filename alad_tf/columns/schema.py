@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from alad_tf.columns import dates, number_text
 from alad_tf.columns.dates import DateColumn
-from alad_tf.columns.exact import as_frame
+from alad_tf.columns.exact import as_column
 from alad_tf.errors import DataError, SettingsError, listed, quoted, row_name
 from alad_tf.typing import Document
 
@@ -326,9 +326,7 @@ def _without_arrow(column: pd.Series) -> pd.Series:
     if isinstance(column.dtype, pd.PeriodDtype):
         return column.dt.to_timestamp()
     if isinstance(column.dtype, pd.ArrowDtype):
-        return (
-            as_frame(pa.table([pa.array(column.array)], ["cells"]))["cells"].set_axis(column.index).rename(column.name)
-        )
+        return as_column(pa.array(column.array)).set_axis(column.index).rename(column.name)
     return column
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import os
 import time
 import warnings
 from collections.abc import Iterable, Sequence
@@ -33,6 +32,7 @@ from alad_tf.estimator.checkpoint import Checkpoint, settings_of
 from alad_tf.estimator.fitted import FittedALAD
 from alad_tf.estimator.network_detector import CONSTRAINTS, old_name_of_score
 from alad_tf.estimator.validation import constant_features, fit_scaling, hold_out, require_finite, require_in_range
+from alad_tf.io import outputs
 from alad_tf.model import networks
 from alad_tf.model.alad_trainer import Trainer
 from alad_tf.model.networks import Networks
@@ -360,7 +360,7 @@ def _checkpoint(given: Path | str | Checkpoint | None, log_dir: Path | str | Non
     """The checkpoint in a folder, or a given one. Raises SettingsError if it would hold the logs."""
     if given is None or isinstance(given, Checkpoint):
         return given
-    if log_dir is not None and Path(os.path.realpath(log_dir)).is_relative_to(os.path.realpath(given)):
+    if log_dir is not None and outputs.is_within(log_dir, given):
         raise SettingsError(f"Expected log_dir outside the checkpoint {given}. Received: {log_dir}.")
     return Checkpoint(Path(given))
 

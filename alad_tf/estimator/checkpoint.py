@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -104,9 +103,7 @@ class Checkpoint:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         model_folder.require_outside(folder.parent)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder.parent):
-            pass
+        atomic.require_writable(folder.parent)
         self._settings: dict[str, Any] = {}
         self._saved = time.monotonic()
         self.asked = False

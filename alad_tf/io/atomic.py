@@ -43,6 +43,13 @@ def replacing(path: Path) -> Iterator[Path]:
         os.close(handle)
 
 
+def require_writable(folder: Path) -> None:
+    """Make a folder, if it is not there, and check that files can be written in it (OSError)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
 def permissions(path: Path, new: int) -> int:
     """Permissions of an existing file or folder, or those of a new one under the mask of the process."""
     with suppress(FileNotFoundError):

@@ -41,7 +41,7 @@ def require_new(output: Path, overwrite: bool, *inputs: Path | None) -> None:
     for path in filter(None, inputs):
         if _is_same(output, path):
             raise SettingsError(f"Expected an output other than the input. Received: {output}.")
-        if _is_inside(output, path):
+        if is_within(output, path):
             raise SettingsError(f"Expected an output outside the input folder {path}. Received: {output}.")
     if output.is_dir():
         raise SettingsError(f"Expected a file to write. Received: the folder {output}.")
@@ -49,8 +49,9 @@ def require_new(output: Path, overwrite: bool, *inputs: Path | None) -> None:
         raise SettingsError(f"Expected a new output. Received: {output}, which exists. Pass --overwrite to replace it.")
 
 
-def _is_inside(output: Path, folder: Path) -> bool:
-    return Path(os.path.realpath(folder)) in Path(os.path.realpath(output)).parents
+def is_within(path: Path | str, folder: Path | str) -> bool:
+    """Whether a path is a folder or in it, also through symbolic links."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def _is_same(one: Path, other: Path) -> bool:

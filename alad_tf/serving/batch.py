@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import tensorflow as tf
 
-from alad_tf.columns.exact import as_frame, exact, without_mask
+from alad_tf.columns.exact import as_column, as_frame, exact, without_mask
 from alad_tf.columns.schema import Columns
 from alad_tf.errors import DataError, listed, one_line, quoted, shown, visible
 from alad_tf.model import forks
@@ -170,7 +170,7 @@ def _from_arrow(values: Any) -> Any:
     if isinstance(getattr(values, "dtype", None), pd.ArrowDtype):
         values = pa.array(values)
     if isinstance(values, (pa.Array, pa.ChunkedArray)):
-        return as_frame(pa.table([values], ["column"]))["column"]
+        return as_column(values)
     return values.to_pandas() if hasattr(values, "to_pandas") else values
 
 

@@ -18,7 +18,7 @@ import pyarrow.parquet
 
 from alad_tf.columns.exact import as_frame
 from alad_tf.errors import AladError, DataError, SettingsError, listed
-from alad_tf.io import atomic, locks, model_folder
+from alad_tf.io import atomic, locks, model_folder, outputs
 from alad_tf.io.manifest import entry
 from alad_tf.serving import versions
 from alad_tf.serving.batch import BatchScorer
@@ -59,7 +59,7 @@ def score_folder(
         AladError: Ray is not installed, or another process scores into the output folder.
     """
     model_folder.require_outside(output)
-    if output.resolve().is_relative_to(source.resolve()):
+    if outputs.is_within(output, source):
         raise SettingsError(
             f"Expected an output folder outside {source}. Received: {output}, whose parts it would hold."
         )
@@ -175,9 +175,9 @@ def _parts(path: Path, source: Path, scorer: BatchScorer) -> list[Part]:
 def _file_name(path: str) -> str:
     """A path as a name without separators, short enough for a file."""
     name = quote(path, safe="")
-    return (
-        name if len(name) <= 150 else f"{name[:120]}-{hashlib.sha256(path.encode(errors='replace')).hexdigest()[:16]}"
-    )
+    if len(name) <= 150:
+        return name
+    return f"{name[:120]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
 def _claim(output: Path, scorer: BatchScorer, parts: list[Part]) -> None:

@@ -87,7 +87,7 @@ def _decoded(
             size += _text_bytes(column)
             archives.require_bounded(path, size)
             if pa.types.is_dictionary(column.type) and not pa.types.is_dictionary(types[name]):
-                column = column.cast(column.type.value_type if _is_view(types[name]) else types[name])
+                column = column.cast(_plain_text(types[name]))
             columns.append(_without_views(column))
         yield pa.RecordBatch.from_arrays(columns, batch.schema.names)
 

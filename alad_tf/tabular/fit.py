@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -20,7 +18,7 @@ from alad_tf.columns.coarse import CoarseWarning
 from alad_tf.columns.encoder import Encoder, TrainingCells
 from alad_tf.columns.schema import Kind, as_text, require
 from alad_tf.errors import ConstantFeatureWarning, DataError, SettingsError, quoted
-from alad_tf.io import locks, model_folder
+from alad_tf.io import atomic, locks, model_folder, outputs
 from alad_tf.tabular import profiles, readers
 from alad_tf.tabular.dialects import ANY, Dialect
 from alad_tf.tabular.labelled import LabelledRows
@@ -153,7 +151,7 @@ def _require_options(
 
 def _require_apart(log_dir: Path | str | None, folder: Path) -> None:
     """Refuse logs in the future model folder, which could then not be written (SettingsError)."""
-    if log_dir is not None and Path(os.path.realpath(log_dir)).is_relative_to(os.path.realpath(folder)):
+    if log_dir is not None and outputs.is_within(log_dir, folder):
         raise SettingsError(f"Expected --log-dir outside the model's folder {folder}. Received: {log_dir}.")
 
 
@@ -225,9 +223,7 @@ def _claimed(folder: Path, overwrite: bool) -> Iterator[None]:
 def _require_new_folder(folder: Path, overwrite: bool) -> None:
     """Check, before training, that the model folder may be written and is writable."""
     model_folder.require_replaceable(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder.parent):
-        pass
+    atomic.require_writable(folder.parent)
     if model_folder.is_model_folder(folder) and not overwrite:
         raise SettingsError(
             f"Expected a new folder for the model. Received: {folder}, an existing model. Pass --overwrite."
