@@ -8,7 +8,7 @@
 # The first call creates .venv in the checkout: about 600 MB of downloads and 2.5 GB on disk. It holds the paper stack
 # (TensorFlow 2.15, Python 3.9 to 3.11) if uv finds or downloads such a Python, or else the current stack (TensorFlow 2.21,
 # Python 3.12 or 3.13). ALAD_PYTHON=/path/to/python chooses; --stack current creates .venv-current. See docs/install.md.
-set -euo pipefail && unset CDPATH PYTHONHOME PYTHONPATH
+set -euo pipefail && unset CDPATH PYTHONHOME PYTHONPATH code
 root=$(readlink -f "${BASH_SOURCE[0]}") root=${root%/*} venv=$root/.venv lock=$root/requirements/lock.txt
 pythons=(">=3.9,<3.12" ">=3.12,<3.14") named="3.9 to 3.13" minors="9|10|11|12|13" # the paper stack first
 usage() { sed -n '/^# Usage/,/^set/s/^# \{0,1\}//p' "$root/reproduce.sh"; }
@@ -16,8 +16,9 @@ say() { printf 'reproduce.sh: %s\n' "$*" >&2; } && fail() { say "$@" && exit "${
 try() { # COMMAND: runs it without output; on failure, sets message to the innermost cause
     message=$("$@" 2>&1) || { message=${message%%$'\n\n'*} message=${message##*$'\n'} message=${message##*cause: } && false; }
 }
-ready() { # base|test: whether this part was installed here from this lock file, and with ALAD_PYTHON if that is set
-    [[ -x $venv/bin/python && -x $venv/bin/alad && $(cat "$venv/$1.stamp" 2>/dev/null)$'\n' == "$stamp"$'\n'* ]]; }
+ready() { # base|test: whether this part was installed here from this lock file, for the stack, and with ALAD_PYTHON if set
+    [[ -x $venv/bin/python && -x $venv/bin/alad ]] &&
+        [[ $(cat "$venv"/{"$1.stamp",pyvenv.cfg} 2>/dev/null) =~ ^"$stamp"$'\n'.*\ 3\.($minors)\. ]]; }
 find_uv() { # sets uv to the one on the PATH, or else to the locked version, installed into .venv-uv
     for uv in uv "$root/.venv-uv/bin/uv"; do "$uv" venv --clear --help &>/dev/null && return; done
     say "installing uv into .venv-uv"
@@ -25,15 +26,15 @@ find_uv() { # sets uv to the one on the PATH, or else to the locked version, ins
         --quiet --disable-pip-version-check --require-hashes -r <(grep ^uv== "$lock"); } ||
         fail "Expected uv, or Python 3.8 or newer with venv and a network to install uv. Received: $message"
 }
-install() { # OPTIONS: installs the locked packages, then alad_tf; the full path must not contain line breaks
+install() { # OPTIONS: installs the locked packages, then alad_tf if it is not; the full path must not contain line breaks
     set -- "$@" --python "$venv" --build-constraints "$lock" --compile-bytecode
     "$uv" pip install "$@" --require-hashes -r <(sed "/^# end of $part/q" "$lock") &&
-        "$uv" --directory "$root" pip install "$@" --no-deps --editable .
-}
+        { ready base || "$uv" --directory "$root" pip install "$@" --no-deps --editable .; }; }
 prepare() ( # creates the requested part of the environment, one call at a time
     exec 9>"$venv.lock" # macOS has perl but no flock
     lock() { flock "$@" 9 || perl -e 'use Fcntl ":flock"; open F, ">&=9"; flock F, LOCK_EX | (@ARGV && 4) or die' -- "$@"; }
-    lock -n 2>/dev/null || { say "waiting until no other call makes ${venv##*/}" && lock 2>/dev/null; }
+    lock -n 2>/dev/null || { say "waiting until no other call makes ${venv##*/}" && lock 2>/dev/null; } ||
+        fail "Expected flock or perl, and a file system that can lock ${venv##*/}.lock."
     ! ready "$part" || exit 0
     [ -z "${ALAD_PYTHON:-}" ] || try "$ALAD_PYTHON" -c 'import platform; print(platform.python_version())' || :
     [[ -z ${ALAD_PYTHON:-} || $message =~ ^3\.($minors)\. ]] || # with no ALAD_PYTHON uv chooses
@@ -43,7 +44,7 @@ prepare() ( # creates the requested part of the environment, one call at a time
     export UV_NO_CONFIG=1 && find_uv && [ -f "$venv/pyvenv.cfg" ] || rm -rf "$venv" # uv does not clear such a folder
     ready base || for name in "${ALAD_PYTHON:-${pythons[@]}}"; do try "$uv" venv -qc -p "$name" "$venv" && break; done ||
         fail "Expected uv to find or download a Python $named. Received: $message"
-    rm -f "$venv"/*.stamp
+    ready base || rm -f "$venv"/*.stamp
     if ! install --quiet --offline 2>/dev/null; then # uv lacks packages in its cache
         name=$("$venv/bin/python" -V) && [[ $name == *3.1[23].* ]] && name="$name: current stack" || name="$name: paper stack"
         say "installing the locked packages into ${venv##*/} with $name"
@@ -51,8 +52,7 @@ prepare() ( # creates the requested part of the environment, one call at a time
             fail "Expected a network: the first call downloads about 600 MB of packages. Received: $message"
         install || fail "uv could not install the packages and says why above. The same command starts anew."
     fi
-    for name in base "$part"; do printf '%s' "$stamp" >"$venv/$name.stamp"; done
-)
+    for name in base "$part"; do printf '%s\n' "$stamp" >"$venv/$name.stamp"; done )
 case "${1:-} ${2:-}" in
     "--stack paper") pythons=("${pythons[0]}") named="3.9, 3.10 or 3.11" minors="9|10|11" && shift 2 ;;
     "--stack current") pythons=("${pythons[1]}") named="3.12 or 3.13" minors="12|13" venv=$root/.venv-current && shift 2 ;;
