@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
 import re
@@ -63,9 +64,9 @@ def _open_temporary(path: Path) -> tuple[int, Path]:
     """Create and lock a temporary file; the lock tells other processes that its writer is alive."""
     while True:
         handle, name = tempfile.mkstemp(prefix=_prefix(path.name), suffix=path.suffix, dir=path.parent)
-        if not locks.SUPPORTED or (locks.try_lock(handle) and os.path.exists(name)):
+        if _is_kept(handle, Path(name)):
             return handle, Path(name)
-        os.close(handle)  # removed as a leftover before it was locked
+        os.close(handle)
 
 
 @contextmanager
@@ -89,12 +90,17 @@ def _open_temporary_folder(path: Path) -> tuple[int, Path]:
             handle = os.open(temporary, os.O_RDONLY)
         except FileNotFoundError:  # removed as a leftover before it was opened
             continue
-        try:
-            if not locks.SUPPORTED or (locks.try_lock(handle) and temporary.exists()):
-                return handle, temporary
-        except OSError:  # the file system cannot lock folders, so nobody removes it as a leftover either
+        if _is_kept(handle, temporary):
             return handle, temporary
         os.close(handle)
+
+
+def _is_kept(handle: int, temporary: Path) -> bool:
+    """Lock a temporary file or folder; return False if it was removed as a leftover before that."""
+    try:
+        return not locks.SUPPORTED or (locks.try_lock(handle) and temporary.exists())
+    except OSError:  # the file system has no locks, so nobody removes it as a leftover either
+        return True
 
 
 def remove_folder(path: Path) -> None:
@@ -121,8 +127,8 @@ def remove_leftovers(folder: Path, names: Iterable[str]) -> None:
 
 
 def _prefix(name: str) -> str:
-    """The beginning of temporary names for a file or folder, short enough for file systems with names of 255 bytes."""
-    return f".{os.fsencode(name)[:_NAME_BYTES].decode(errors='ignore')}.{MARK}"
+    """The beginning of temporary names for a file or folder."""
+    return f".{locks.cut(name, _NAME_BYTES)}.{MARK}"
 
 
 def _remove_folder(path: Path) -> None:
@@ -158,10 +164,13 @@ def write_json(path: Path, content: object) -> None:
 
 
 def sync(path: Path) -> None:
-    """Flush a file, or the entries of a folder, to disk."""
+    """Flush a file, or the entries of a folder where its file system can do so, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP) or not stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise
     finally:
         os.close(descriptor)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from alad_tf.errors import AladError, SettingsError
+from alad_tf.errors import AladError, SettingsError, one_line
 
 try:
     import fcntl
@@ -17,6 +17,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 SUPPORTED = fcntl is not None
+_NAME_BYTES = 249  # of an output in the name of its lock
 
 
 @contextmanager
@@ -29,7 +30,8 @@ def locked(path: Path, file: Path | None = None, what: str = "a folder") -> Iter
         what: name of `path` in the message.
 
     Raises:
-        AladError: another process holds the lock, its file is a link or no file, or the system has no flock.
+        AladError: another process holds the lock, its file is a link or no file, or the system or the file system has
+            no flock.
     """
     if not SUPPORTED:
         raise AladError(
@@ -57,12 +59,21 @@ def claimed(path: Path, what: str = "a folder") -> Iterator[None]:
     named = path if path.name not in ("", "..") else path.resolve()
     if not named.name:
         raise SettingsError(f"Expected {what} below the root of the file system. Received: {path}. Name one in it.")
-    with locked(path, named.with_name(f".{named.name}.lock"), what) if SUPPORTED else nullcontext():
+    with locked(path, named.with_name(f".{cut(named.name, _NAME_BYTES)}.lock"), what) if SUPPORTED else nullcontext():
         yield
 
 
+def cut(name: str, n_bytes: int) -> str:
+    """The first bytes of a name, for names that are made from it: file systems allow 255."""
+    return os.fsencode(name)[:n_bytes].decode(errors="ignore")
+
+
 def try_lock(descriptor: int) -> bool:
-    """Lock an open file until it is closed; return False if another process holds the lock. Needs `SUPPORTED`."""
+    """Lock an open file until it is closed; return False if another process holds the lock. Needs `SUPPORTED`.
+
+    Raises:
+        OSError: the file system has no locks.
+    """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -75,7 +86,7 @@ def _open_locked(file: Path, path: Path, what: str) -> int:
         _require_plain(file)
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         try:
-            if not try_lock(descriptor):
+            if not _try_lock(descriptor, file):
                 number = os.read(descriptor, 20)
                 owner = number.decode() if number.isdigit() else "unknown"
                 raise AladError(
@@ -89,6 +100,18 @@ def _open_locked(file: Path, path: Path, what: str) -> int:
             os.close(descriptor)
             raise
         os.close(descriptor)  # the owner removed the file between the two calls, so this lock protects nothing
+
+
+def _try_lock(descriptor: int, file: Path) -> bool:
+    try:
+        return try_lock(descriptor)
+    except OSError as error:
+        if not os.fstat(descriptor).st_size:  # made just now
+            file.unlink(missing_ok=True)
+        raise AladError(
+            f"Expected a file system with file locks in {file.parent}. Received: {one_line(error)}. Choose a folder on "
+            "another one."
+        ) from error
 
 
 def _require_plain(file: Path) -> None:

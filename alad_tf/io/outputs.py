@@ -35,7 +35,8 @@ def require_new(output: Path, overwrite: bool, *inputs: Path | None) -> None:
         inputs: files and folders that are read; None is passed over.
 
     Raises:
-        SettingsError: the output is an input or is inside one, is in a model folder, is a folder, or exists already.
+        SettingsError: the output is an input or is inside one, is in a model folder, is a folder, a pipe or a
+            device, or exists already.
     """
     model_folder.require_outside(output)
     for path in filter(None, inputs):
@@ -45,6 +46,8 @@ def require_new(output: Path, overwrite: bool, *inputs: Path | None) -> None:
             raise SettingsError(f"Expected an output outside the input folder {path}. Received: {output}.")
     if output.is_dir():
         raise SettingsError(f"Expected a file to write. Received: the folder {output}.")
+    if output.exists() and not output.is_file():
+        raise SettingsError(f"Expected a file to write. Received: {output}, a pipe or a device.")
     if (output.exists() or output.is_symlink()) and not overwrite:
         raise SettingsError(f"Expected a new output. Received: {output}, which exists. Pass --overwrite to replace it.")
 

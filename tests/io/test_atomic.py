@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -311,6 +313,34 @@ def test_temporary_file_that_is_taken_for_a_leftover(tmp_path: Path, monkeypatch
     monkeypatch.setattr(locks, "try_lock", once)
     atomic.write_text(tmp_path / "a.txt", "new")
     assert removed and names_in(tmp_path) == ["a.txt"] and (tmp_path / "a.txt").read_text() == "new"
+
+
+def test_file_systems_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lustre without its option flock, and NFS without a lock daemon: each try left a temporary file."""
+
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    for _ in range(2):
+        atomic.write_text(tmp_path / "a.txt", "new")
+        with atomic.temporary_folder(tmp_path / "a") as temporary:
+            temporary.rename(tmp_path / "a")
+        atomic.remove_folder(tmp_path / "a")
+    assert names_in(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.EIO])
+def test_file_systems_that_do_not_sync_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def fsync(descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    (tmp_path / "a.txt").touch()
+    with nullcontext() if number != errno.EIO else pytest.raises(OSError, match="Input/output error"):
+        atomic.sync(tmp_path)
+    with pytest.raises(OSError):
+        atomic.sync(tmp_path / "a.txt")
 
 
 def test_long_names(tmp_path: Path) -> None:

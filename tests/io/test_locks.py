@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -64,6 +65,28 @@ def test_file_with_other_content_is_no_lock(tmp_path: Path) -> None:
     file.write_text("12345678901")
     with locks.claimed(tmp_path / "scored.csv"):
         assert file.read_text() == str(os.getpid())
+
+
+def test_file_systems_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    says = f"Expected a file system with file locks in {tmp_path}. Received: OSError: .*No locks available"
+    with pytest.raises(AladError, match=says), locks.claimed(tmp_path / "scored.csv"):
+        pass
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "lock").write_text("12345")  # of a process that has locked it
+    with pytest.raises(AladError, match=says), locks.locked(tmp_path):
+        pass
+    assert (tmp_path / "lock").exists()
+
+
+@pytest.mark.parametrize("name", ["x" * 251 + ".csv", "\u00fc" * 127])
+def test_locks_of_long_names(tmp_path: Path, name: str) -> None:
+    with locks.claimed(tmp_path / name):
+        assert len(list(tmp_path.iterdir())) == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_paths_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,13 @@ def test_folders_are_refused(inputs: tuple[Path, Path], tmp_path: Path) -> None:
         outputs.require_new(tmp_path / "folder" / "scored.csv", True, tmp_path / "folder")
 
 
+def test_pipes_are_refused(inputs: tuple[Path, Path], tmp_path: Path) -> None:
+    """A file took the place of the pipe, and the program that read it waited."""
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(SettingsError, match=r"Expected a file to write\. Received: .*pipe\.csv, a pipe or a device\."):
+        outputs.require_new(tmp_path / "pipe.csv", True, *inputs)
+
+
 def test_loops_of_links(inputs: tuple[Path, Path], tmp_path: Path) -> None:
     """`Path.resolve` raises RuntimeError for them."""
     for one, other in (("a", "b"), ("b", "a")):
