@@ -15,14 +15,17 @@ def data_folders(data_dir: Path | str | None = None) -> list[Path]:
     """Return the folders that are searched for raw files, in order.
 
     They are: the argument or else $ALAD_DATA_DIR, data/ of the checkout, ../shared/data beside the checkout, the user's
-    cache folder. They need not exist. Raises SettingsError if the first is a file.
+    cache folder. They need not exist. Raises SettingsError if the first is a file, or below an unknown user's home.
     """
     folder_name = data_dir or os.environ.get("ALAD_DATA_DIR")
-    named = [Path(folder_name).expanduser()] if folder_name else []
+    try:
+        named = [Path(folder_name).expanduser()] if folder_name else []
+    except RuntimeError as error:
+        raise SettingsError(f"Expected a data directory. Received: {folder_name}, of an unknown user.") from error
     for folder in named:
         if os.path.exists(folder) and not os.path.isdir(folder):
             raise SettingsError(f"Expected a data directory. Received: the file {folder}. Name the directory it is in.")
-    return unique_folders(*named, *checkout_data(), user_cache())
+    return unique_folders(*named, *checkout_data(), *user_cache())
 
 
 def download_folders(data_dir: Path | str | None = None) -> list[Path]:
@@ -50,9 +53,12 @@ def checkout_data() -> list[Path]:
     return [checkout / "data", *([shared] if shared.is_dir() else [])]
 
 
-def user_cache() -> Path:
-    """Return the user's cache folder for this package."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "alad_tf"
+def user_cache() -> list[Path]:
+    """Return the user's cache folder for this package; none for a user without a home, as in some containers."""
+    try:
+        return [Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "alad_tf"]
+    except RuntimeError:
+        return []
 
 
 def unique_folders(*folders: Path) -> list[Path]:

@@ -6,14 +6,15 @@ import errno
 import hashlib
 import os
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from http.client import HTTPException
 from pathlib import Path
+from typing import Callable
 
 from alad_tf.data.base import RawFile
 from alad_tf.data.raw_files import RAW_FILES
 from alad_tf.errors import DataError, one_line
-from alad_tf.io.atomic import replacing
+from alad_tf.io.atomic import replacing, require_writable
 from alad_tf.paths import data_folders, download_folders
 
 TIMEOUT = 30.0  # seconds without data before a download fails
@@ -58,7 +59,7 @@ def _verified(raw: RawFile, path: Path, writable: bool) -> bytes:
             path.replace(bad)
             remedy = f"It has been set aside as {bad}; the next call downloads the right file if it finds none"
         else:
-            remedy = f"It comes with the checkout: restore it with git checkout -- {path}"
+            remedy = f"Restore it with git checkout -- {path}, or remove it if it did not come with the checkout"
     except OSError:
         remedy = f"It could not be set aside: put the right file in its place ({raw.urls[0]})"
     raise DataError(f"Expected {path} to have sha256 {raw.sha256}. Received: {_describe(raw, content)}. {remedy}.")
@@ -107,19 +108,30 @@ def _fetch(url: str, raw: RawFile) -> bytes:
 
 
 def _store(raw: RawFile, content: bytes, folders: list[Path]) -> Path:
-    """Write the file to the first writable folder."""
+    def write(folder: Path) -> None:
+        with replacing(folder / raw.name) as temporary:
+            temporary.write_bytes(content)
+
+    return first_writable(folders, raw.name, write) / raw.name
+
+
+def first_writable(folders: Sequence[Path], name: str, write: Callable[[Path], None] = require_writable) -> Path:
+    """Return the first folder that is not marked read-only and into which a file or folder can be written.
+
+    Raises:
+        DataError: there is none.
+    """
     failures = []
     for folder in folders:
         try:
             respect_read_only(folder)
-            with replacing(folder / raw.name) as temporary:
-                temporary.write_bytes(content)
-            return folder / raw.name
+            write(folder)
+            return folder
         except OSError as error:
             failures.append(one_line(error))
     raise DataError(
-        f"Expected to write {raw.name} to {_either(folders)}. Received: {'; '.join(failures)}. Name a writable "
-        "directory with --data-dir or ALAD_DATA_DIR."
+        f"Expected to write {name} to {_either(folders)}. Received: {'; '.join(failures) or 'none'}. Name a "
+        "writable directory with --data-dir or ALAD_DATA_DIR."
     )
 
 
@@ -140,4 +152,4 @@ def _sha256(content: bytes) -> str:
 
 
 def _either(folders: Iterable[Path]) -> str:
-    return " or ".join(map(str, folders))
+    return " or ".join(map(str, folders)) or "a data directory"

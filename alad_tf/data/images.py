@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from alad_tf.data.download import first_writable
 from alad_tf.errors import DataError, SettingsError, one_line
 from alad_tf.options import CLASSES
 
@@ -59,7 +60,7 @@ class Parts(NamedTuple):
     stand_in: str | None
 
 
-def load(name: str, normal_class: int | None, folders: list[Path], target: Path | None = None) -> Parts:
+def load(name: str, normal_class: int | None, folders: list[Path], targets: list[Path] | None = None) -> Parts:
     """Load one of the ten tasks of an image data set (Section V-A).
 
     A fifth of all images is for testing, a quarter of the rest for validation; only normal images are kept in the
@@ -69,18 +70,19 @@ def load(name: str, normal_class: int | None, folders: list[Path], target: Path 
         name: "svhn" or "cifar10".
         normal_class: 0 to 9.
         folders: data folders; the first that holds the prepared data set in tensorflow_datasets/ is used.
-        target: folder to download into if none of them does; by default the first of them.
+        targets: if none of them does, the data set is downloaded into the first of these that is writable; by default,
+            the folders.
 
     Raises:
         SettingsError: unknown class.
-        DataError: the data are missing and cannot be downloaded, are damaged, or hold other images than [32, 32, 3]
-            of ten classes.
+        DataError: the data are missing and cannot be downloaded or stored, are damaged, or hold other images than
+            [32, 32, 3] of ten classes.
     """
     from sklearn.model_selection import train_test_split
 
     if normal_class not in range(CLASSES):
         raise SettingsError(f"Expected a normal class from 0 to {CLASSES - 1}. Received: {normal_class!r}.")
-    images = read(name, folders, target)
+    images = read(name, folders, targets)
     rows = np.arange(len(images.x))
     rows, test = train_test_split(rows, test_size=0.2, random_state=42)
     train, valid = train_test_split(rows, test_size=0.25, random_state=42)
@@ -92,14 +94,14 @@ def load(name: str, normal_class: int | None, folders: list[Path], target: Path 
     return Parts(images.x[train], images.x[valid], images.x[test], y_test, images.stand_in)
 
 
-def read(name: str, folders: list[Path], target: Path | None = None) -> Images:
+def read(name: str, folders: list[Path], targets: list[Path] | None = None) -> Images:
     """Read all images of a data set in the original order.
 
     Raises:
         DataError: as `load`.
     """
     source = SOURCES[name]
-    builder = prepared(name, folders, target)
+    builder = prepared(name, folders, targets)
     try:
         parts = [_part(builder, split) for split in ("train", "test")]
     except Exception as error:  # readers raise many types for damaged files
@@ -125,11 +127,12 @@ def read(name: str, folders: list[Path], target: Path | None = None) -> Images:
     return Images(x, label.astype(np.uint8), stand_in)
 
 
-def prepared(name: str, folders: list[Path], target: Path | None = None) -> tfds.core.DatasetBuilder:
-    """Return the builder of the first folder that holds the prepared data set, or download it into `target`.
+def prepared(name: str, folders: list[Path], targets: list[Path] | None = None) -> tfds.core.DatasetBuilder:
+    """Return the builder of the first folder that holds the prepared data set, or download it (see `load`).
 
     Raises:
-        DataError: there is none and no download succeeded, or its description is damaged.
+        DataError: there is none and no download succeeded, none of the targets is writable, or its description is
+            damaged.
     """
     source = SOURCES[name]
     with warnings.catch_warnings():
@@ -149,7 +152,7 @@ def prepared(name: str, folders: list[Path], target: Path | None = None) -> tfds
                         f"Expected a prepared {source.builder} in {place / source.builder / version}. Received: "
                         f"{one_line(error)}. Remove that folder to prepare it again."
                     ) from error
-    into = (target or folders[0]) / "tensorflow_datasets"
+    into = first_writable(targets or folders, source.builder) / "tensorflow_datasets"
     logger.info("downloading %s into %s; without a network, this fails after several minutes", source.builder, into)
     try:
         builder = tfds.builder(source.builder, data_dir=into)

@@ -29,6 +29,7 @@ from alad_tf.options import PROTOCOL_SCALINGS
 from alad_tf.paths import data_folders, download_folders, unique_folders, user_cache
 
 DATA_SETS = ("kdd99", "arrhythmia", *images.SOURCES, "toy")
+FEATURES = {"kdd99": KDD99_FEATURES, "arrhythmia": ARRHYTHMIA_FEATURES, "toy": ("x1", "x2")}
 TRAINING_HALVES = ("clean", "released")
 CACHE_VERSION = 1  # raise it when parsing or splitting changes
 
@@ -65,7 +66,7 @@ def load(
     if normal_class is not None and name not in images.SOURCES:
         raise SettingsError(f"Expected no normal class for {name}, which has none. Received: {normal_class!r}.")
     if name in images.SOURCES:
-        return Split(*images.load(name, normal_class, data_folders(data_dir), download_folders(data_dir)[0]))
+        return Split(*images.load(name, normal_class, data_folders(data_dir), download_folders(data_dir)))
     halves = toy_halves() if name == "toy" else _tabular(name, data_dir)
     x_train, x_test = halves.x_train, halves.x_test
     if training_half == "clean" and halves.y_train.any():
@@ -83,17 +84,15 @@ def prepare(
 ) -> None:
     """Download and cache a data set before several processes load it. Raises as `load`, except for damaged images."""
     if name in images.SOURCES:
-        images.prepared(name, data_folders(data_dir), download_folders(data_dir)[0])
+        images.prepared(name, data_folders(data_dir), download_folders(data_dir))
     else:
         load(name, data_dir=data_dir, scaling=scaling, training_half=training_half)
 
 
 def feature_names(name: str) -> list[str]:
     """Names of the columns of x, 121, 274 or 2 of them. One-hot columns are named like `service=http`."""
-    _require("tabular data set", name, tuple(COUNTS) + ("toy",))
-    if name == "toy":
-        return ["x1", "x2"]
-    return list(KDD99_FEATURES if name == "kdd99" else ARRHYTHMIA_FEATURES)
+    _require("tabular data set", name, tuple(FEATURES))
+    return list(FEATURES[name])
 
 
 def _require(what: str, value: object, allowed: tuple[object, ...]) -> None:
@@ -108,7 +107,7 @@ def _tabular(name: str, data_dir: Path | str | None) -> Halves:
     """
     raw, path, content = raw_file(name, data_dir)
     writable = download_folders(data_dir)
-    folders = [folder for folder in unique_folders(path.parent, user_cache()) if folder in writable]
+    folders = [folder for folder in unique_folders(path.parent, *user_cache()) if folder in writable]
     stem = f"{raw.name}.{raw.sha256[:12]}.v{CACHE_VERSION}"
     for folder in folders:
         try:

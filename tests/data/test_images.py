@@ -174,13 +174,18 @@ def test_failed_download_says_where_to_put_the_data(
     assert logging.getLogger("urllib3").level == logging.NOTSET
 
 
-def test_images_are_downloaded_to_the_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_are_downloaded_to_the_first_writable_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first folder searched may be in the checkout, which is never written to."""
     import tensorflow_datasets as tfds
 
     monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", lambda builder: None)
-    builder = images.prepared("svhn", [tmp_path / "checkout", tmp_path / "cache"], tmp_path / "cache")
+    (tmp_path / "read only").mkdir(mode=0o555)
+    targets = [tmp_path / "read only", tmp_path / "cache"]
+    builder = images.prepared("svhn", [tmp_path / "checkout", *targets], targets)
     assert Path(builder.data_dir).is_relative_to(tmp_path / "cache")
+    assert not (tmp_path / "checkout").exists() and not list((tmp_path / "read only").iterdir())
+    with pytest.raises(DataError, match="Expected to write svhn_cropped to .*read only.*Marked as read-only"):
+        images.prepared("svhn", targets[:1])
 
 
 # The real data

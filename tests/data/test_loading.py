@@ -155,6 +155,19 @@ def test_data_folders_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, use
     assert paths.data_folders()[0] == here / "data"
 
 
+def test_users_without_a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user_cache: Path) -> None:
+    """Ids of users that are in no list of users, as in some containers, were a traceback."""
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert paths.data_folders() == [] and paths.data_folders(tmp_path) == [tmp_path]
+    with pytest.raises(DataError, match=r"Expected kddcup.* in a data directory\. Received: no such file"):
+        loading.load("kdd99")
+    for name in ("~/data", "~nobody-of-that-name/data"):
+        with pytest.raises(SettingsError, match=f"Expected a data directory. Received: {name}, of an unknown user"):
+            paths.data_folders(name)
+
+
 def test_folders_beside_an_installed_package_are_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     (tmp_path / "data").mkdir()
@@ -185,7 +198,7 @@ def test_nothing_is_written_to_the_checkouts_data(
     assert tiny.is_in(loading.load("arrhythmia", data_dir=data_dir))
     assert names_in(checkout) == {"tiny.raw"} and names_in(user_cache) == cache_names(tiny)
     path.write_bytes(b"another")
-    with pytest.raises(DataError, match=r"comes with the checkout: restore it with git checkout -- .*tiny\.raw\."):
+    with pytest.raises(DataError, match=r"Restore it with git checkout -- .*tiny\.raw, or remove it"):
         loading.load("arrhythmia", data_dir=data_dir)
     assert path.read_bytes() == b"another" and names_in(checkout) == {"tiny.raw"}
     path.unlink()
