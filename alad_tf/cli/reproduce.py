@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,8 +126,8 @@ alad reproduce cifar10 --normal-class 0,1    two of the ten tasks of an image da
     "--strategy",
     one_of(name for name in STRATEGIES if name),
     "|".join(name for name in STRATEGIES if name),
-    "split each batch, without XLA. mirrored: over all GPUs of this machine; multi-worker: over the processes in "
-    "TF_CONFIG, each started with this command",
+    "split each batch, one run at a time, without XLA. mirrored: over all GPUs of this machine; multi-worker: over "
+    "the processes in TF_CONFIG, each started with this command",
     show_default="one device",
 )
 @option(
@@ -189,14 +188,14 @@ def reproduce(seed: int, runs: int | None, jobs: int | None, data_dir: Path | No
 
     Finished runs are kept. Stop with Ctrl-C and run the same command again to resume.
     """
-    from alad_tf.experiments import scheduler, summary, workers
+    from alad_tf.experiments import process, scheduler, summary, workers
 
     settings = _settings(**options)
     seeds = range(seed, seed + (runs or PROTOCOLS[settings.dataset].runs))
     if seeds[-1] >= 2**32:
         raise SettingsError(f"Expected seeds below 2**32. Received: {seeds[-1]} for the last run.")
     worker = workers.this(settings.strategy)
-    n_jobs = jobs or (os.cpu_count() if worker.together == 1 else None) or 1
+    n_jobs = jobs or (1 if settings.strategy else process.cores())
     classes = None if settings.normal_class is None else options["normal_class"] or list(range(CLASSES))
     scheduler.run_all(settings, seeds, out, jobs=n_jobs, data_dir=data_dir, classes=classes)
     if worker.chief:
@@ -291,7 +290,7 @@ def tables(
     Writes to OUT/tables/: every table as .txt, .md and .csv, its footnotes as .notes.txt, Figures 3, 4 and 7 to 10 as
     .png, .pdf and .svg. Published results fill cells without runs of your own. Run the same command again to continue.
     """
-    from alad_tf.experiments import plan
+    from alad_tf.experiments import plan, process
     from alad_tf.report import tables
 
     failures = plan.carry_out(
@@ -300,7 +299,7 @@ def tables(
         datasets=datasets,
         n_runs=runs,
         hours=budget,
-        jobs=jobs or os.cpu_count() or 1,
+        jobs=jobs or process.cores(),
         data_dir=data_dir,
     )
     say(tables.write(out, published_results()))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import math
-import os
 import statistics
 import time
 from collections.abc import Iterable, Sequence
@@ -14,6 +13,7 @@ from typing import Callable
 
 from alad_tf.errors import DataError
 from alad_tf.experiments.baseline_settings import AnySettings
+from alad_tf.experiments.process import cores
 from alad_tf.experiments.progress import Progress
 from alad_tf.experiments.protocol import ABLATIONS
 from alad_tf.report.results import load_results
@@ -103,7 +103,7 @@ class Forecast:
         now: Callable[[], datetime] = datetime.now,
     ) -> None:
         self._settings, self._waiting, self._say, self._clock, self._now = settings, [*waiting], say, clock, now
-        self._jobs = min(jobs, os.cpu_count() or 1)  # more would share the cores
+        self._jobs = min(jobs, cores())  # more would share the cores
         self._title = f"{settings.dataset} {settings.method}"
         self._first: dict[str, tuple[float, int]] = {}  # time and step of the first report of each run
         self._shares: dict[str, float] = {}
@@ -168,5 +168,5 @@ class Forecast:
 
     def _shorter(self, runs: int) -> str:
         ways = ["--runs"] * (runs > 1) + ["--epochs"] * (self._settings.table is not None)
-        ways += ["--jobs"] * (runs > self._jobs < (os.cpu_count() or 1))
+        ways += ["--jobs"] * (runs > self._jobs < cores())
         return f". Shorter: {', '.join(ways)}" if ways else ""

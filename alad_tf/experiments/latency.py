@@ -20,6 +20,7 @@ import architectures
 from alad_tf.baselines.anogan import Networks, Search
 from alad_tf.data import loading
 from alad_tf.errors import SettingsError
+from alad_tf.experiments.process import cores
 from alad_tf.experiments.protocol import PROTOCOLS, of_images
 from alad_tf.experiments.settings import Settings
 from alad_tf.experiments.timing import alternate
@@ -85,7 +86,7 @@ def measure(
         "ratio_one_call": times.ratio("anogan_one_call_ms", "alad_ms"),
         "rounds": rounds,
         "search_steps": search_steps,
-        "threads": int(os.environ.get("TF_NUM_INTRAOP_THREADS") or os.cpu_count() or 1),
+        "threads": int(os.environ.get("TF_NUM_INTRAOP_THREADS") or cores()),
         "machine": platform.machine(),
         **({} if split.stand_in is None else {"stand_in": split.stand_in}),
     }

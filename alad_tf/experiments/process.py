@@ -22,6 +22,7 @@ from alad_tf.experiments.progress import Progress
 from alad_tf.experiments.protocol import PROTOCOLS
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+GPU_GROWTH = "TF_FORCE_GPU_ALLOW_GROWTH"  # of TensorFlow: take memory when it is needed, not all at the start
 LEFT_TO_PARENT = {signal.SIGINT, signal.SIGHUP}  # a terminal also sends them to runs; the parent stops its runs itself
 STOPPED = 75  # exit code of a run that was stopped and saved a checkpoint: EX_TEMPFAIL of sysexits.h
 
@@ -50,12 +51,13 @@ class RunProcess:
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, data_dir, os.getcwd()), daemon=True)
         threads = dict.fromkeys(THREAD_VARIABLES, str(PROTOCOLS[dataset].threads))
+        memory = {GPU_GROWTH: os.environ.get(GPU_GROWTH, "true")}  # several processes may share a GPU
         log = {_tensorflow_log.VARIABLE: _tensorflow_log.CHOSEN or _tensorflow_log.EVERYTHING}
         with _no_modules_of_current_folder():
             resource_tracker.ensure_running()  # else the first process starts it, which unblocks SIGINT again
             signal.pthread_sigmask(signal.SIG_BLOCK, LEFT_TO_PARENT)  # inherited by the process
             try:
-                with environment({**threads, **log}):
+                with environment({**threads, **memory, **log}):
                     self.process.start()
             finally:
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, LEFT_TO_PARENT)
@@ -78,6 +80,11 @@ class RunProcess:
         """End the process, which is not doing a run."""
         self.pipe.close()
         self.process.join()
+
+
+def cores() -> int:
+    """Number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _serve(pipe: Connection, data_dir: Path | None, folder: str) -> None:

@@ -30,6 +30,8 @@ STRING = 7
 TSTRING_BYTES = 24  # size of TF_TString
 Requests = list[tuple[str, Arrays]]
 Value = Union[int, bytes]  # of a field of a protocol-buffer message
+# Without a GPU, whose memory the calling process may hold.
+ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
 CHILD = """
 import sys
 sys.path[:] = filter(None, sys.path)  # without the current folder, whose modules would be imported first
@@ -158,7 +160,7 @@ def answers(folder: Path, requests: Requests) -> list[Arrays]:
     done = subprocess.run(
         [sys.executable, "-c", CHILD, str(folder)],
         input=pickle.dumps(requests),
-        env={**os.environ, "PYTHONPATH": path.rstrip(os.pathsep), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        env={**os.environ, "PYTHONPATH": path.rstrip(os.pathsep), **ENVIRONMENT},
         capture_output=True,
     )
     if done.returncode:

@@ -18,7 +18,7 @@ from conftest import CHECKOUT
 from alad_tf import paths
 from alad_tf.cli import main as command_line
 from alad_tf.data import raw_files
-from alad_tf.experiments import scheduler, summary
+from alad_tf.experiments import process, scheduler, summary
 from alad_tf.experiments.settings import RUN_FILES, Settings, is_complete
 from alad_tf.options import SCORES
 from alad_tf.paths import default_out
@@ -153,10 +153,19 @@ def test_seeds(calls: Calls, options: str, seeds: range) -> None:
 
 def test_folders_and_jobs(calls: Calls, tmp_path: Path) -> None:
     assert command_line.main(["reproduce", "toy"]) == 0
-    assert (calls.out, calls.data_dir, calls.jobs) == (default_out(), Path(), os.cpu_count())
+    assert (calls.out, calls.data_dir, calls.jobs) == (default_out(), Path(), process.cores())
     arguments = ["--out", str(tmp_path / "out"), "--data-dir", str(tmp_path / "data"), "--jobs", "7"]
     assert command_line.main(["reproduce", "toy", *arguments]) == 0
     assert (calls.out, calls.data_dir, calls.jobs) == (tmp_path / "out", tmp_path / "data", 7)
+    assert command_line.main(["reproduce", "kdd99", "--strategy", "mirrored"]) == 0 and calls.jobs == 1  # all GPUs
+
+
+def test_cores_are_those_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 5, 7}, raising=False)
+    assert process.cores() == 3
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert process.cores() == 1
 
 
 def test_interrupted(calls: Calls, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:

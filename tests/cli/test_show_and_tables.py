@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from conftest import Alad
 import architectures
 from alad_tf.cli import main as command_line
 from alad_tf.cli import reproduce
-from alad_tf.experiments import plan
+from alad_tf.experiments import plan, process
 from alad_tf.paths import default_out
 from alad_tf.report import tables
 from alad_tf.typing import Options
@@ -130,7 +129,7 @@ def test_options_of_tables(
         "datasets": ["kdd99", "arrhythmia", "svhn", "cifar10"],
         "n_runs": None,
         "hours": None,
-        "jobs": os.cpu_count(),
+        "jobs": process.cores(),
         "data_dir": None,
         **changes,
     }
