@@ -246,7 +246,7 @@ class GrpcClient:
             import grpc
             from tensorflow_serving.apis import prediction_service_pb2_grpc
         except ImportError as error:
-            raise AladError("Expected grpc and tensorflow_serving. Install the extra: pip install .[grpc]") from error
+            raise AladError("Expected grpc and tensorflow_serving. Install the extra: pip install '.[grpc]'") from error
         self._description, self._seconds = _read(description), _time_limit(seconds)
         self._version = None if version is None else _version(version)
         self._target, self._fault = target, grpc.RpcError

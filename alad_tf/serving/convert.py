@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from alad_tf._tensorflow_log import without_lines
-from alad_tf.errors import AladError, SettingsError
+from alad_tf.errors import AladError, SettingsError, shown
 from alad_tf.io import atomic
 from alad_tf.serving import lite_interpreter
 from alad_tf.serving.checks import compare, expected
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 OPSET = 17  # of ONNX
 FORMATS = (".onnx", ".tflite")
 _ANY = rb""
+_INSTALL = "Install the extra (Python 3.10 or later): pip install '.[onnx]'"
 
 
 def convert(detector: Detector, path: Path | str) -> None:
@@ -49,7 +50,7 @@ def _onnx(detector: Detector) -> bytes:
     try:
         import tf2onnx
     except ImportError as error:
-        raise AladError("Expected tf2onnx for .onnx. Received: none. Install the extra: pip install .[onnx]") from error
+        raise AladError(f"Expected tf2onnx for .onnx. Received: none. {_INSTALL}") from error
     handlers: dict[str, tuple[Callable[..., object], list[object]]] = {"SelectV2": (_where, [])}
     model, _ = tf2onnx.convert.from_function(*_scorer(Served(detector)), opset=OPSET, custom_op_handlers=handlers)
     content: bytes = model.SerializeToString()
@@ -61,9 +62,7 @@ def _run_onnx(content: bytes, x: np.ndarray) -> Arrays:
     try:
         import onnxruntime
     except ImportError as error:
-        raise AladError(
-            "Expected onnxruntime, which checks .onnx. Received: none. Install the extra: pip install .[onnx]"
-        ) from error
+        raise AladError(f"Expected onnxruntime, which checks .onnx. Received: none. {_INSTALL}") from error
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(names, {session.get_inputs()[0].name: x})))
@@ -83,9 +82,7 @@ def _tflite(detector: Detector) -> bytes:
         with without_lines(_ANY):  # counts of the operations that were converted
             content: bytes = converter.convert()
     except Exception as error:  # the converter has no type of its own
-        raise AladError(
-            f"Expected operations that TensorFlow Lite has. Received: {str(error).splitlines()[0]}"
-        ) from error
+        raise AladError(f"Expected operations that TensorFlow Lite has. Received: {shown(error)}") from error
     return content
 
 

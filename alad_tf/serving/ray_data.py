@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from alad_tf.columns.exact import as_frame
-from alad_tf.errors import AladError, DataError, SettingsError, listed
+from alad_tf.errors import AladError, DataError, SettingsError, listed, one_line
 from alad_tf.io import atomic, locks, model_folder, outputs
 from alad_tf.io.manifest import entry
 from alad_tf.serving import versions
@@ -56,7 +57,7 @@ def score_folder(
     Raises:
         DataError: no files, damaged ones or files without the model's columns, or a damaged model.
         SettingsError: the output folder belongs to another job, or is in the source or in a model folder.
-        AladError: Ray is not installed, or another process scores into the output folder.
+        AladError: Ray is not installed, or fails; or another process scores into the output folder.
     """
     model_folder.require_outside(output)
     if outputs.is_within(output, source):
@@ -70,10 +71,11 @@ def score_folder(
 
 def _scored(source: Path, model: Path, output: Path, workers: int | None) -> str:
     try:
-        import ray
+        import ray  # noqa: F401
     except ImportError as error:
         raise AladError(
-            "Expected Ray for --engine ray. Received: none. Install the extra: pip install .[ray]"
+            "Expected Ray for --engine ray. Received: none. Install the extra (Python 3.10 or later): pip install "
+            "'.[ray]'"
         ) from error
     scorer = BatchScorer(model)
     parts = [part for path in _files(source) for part in _parts(path, source, scorer)]
@@ -81,28 +83,40 @@ def _scored(source: Path, model: Path, output: Path, workers: int | None) -> str
     missing = [part for part in parts if not (output / part["name"]).exists()]
     if len(missing) < len(parts):
         logger.warning("%d of %d parts exist already", len(parts) - len(missing), len(parts))
-    if missing:
-        if not ray.is_initialized():
-            ray.init(include_dashboard=False, logging_level="ERROR", log_to_driver=False, num_cpus=workers)
-        ray.data.DataContext.get_current().enable_progress_bars = False
-        count = min(workers or int(ray.cluster_resources()["CPU"]), len(missing))
-        done = (
-            ray.data.from_items(missing, override_num_blocks=len(missing))
-            .map_batches(
-                Worker,
-                fn_constructor_args=(str(scorer.path), str(output.resolve())),
-                batch_size=1,
-                concurrency=count,
-                num_cpus=1,
-                runtime_env={"env_vars": ONE_THREAD},
-            )
-            .take_all()
-        )
-        errors = [row["error"] for row in done if row["error"]]
-        if errors:
-            raise DataError(errors[0] + (f" ({len(errors) - 1} more parts failed.)" if errors[1:] else ""))
+    try:
+        errors = _errors(missing, scorer.path, output.resolve(), workers) if missing else []
+    except Exception as error:  # Ray raises many types
+        raise AladError(
+            f"Expected Ray to score {len(missing)} parts. Received: {one_line(error)}. The same command resumes."
+        ) from error
+    if errors:
+        raise DataError(errors[0] + (f" ({len(errors) - 1} more parts failed.)" if errors[1:] else ""))
     rows = sum(part["rows"] for part in parts)
     return f"{rows} rows in {len(parts)} parts, {len(missing)} of them scored now: {output}"
+
+
+def _errors(parts: list[Part], model: Path, output: Path, workers: int | None) -> list[str]:
+    """Score parts, and return the error of each that failed."""
+    import ray
+
+    if not ray.is_initialized():
+        cpus = None if os.environ.get("RAY_ADDRESS") else workers  # an existing cluster has CPUs of its own
+        ray.init(include_dashboard=False, logging_level="ERROR", log_to_driver=False, num_cpus=cpus)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    count = min(workers or int(ray.cluster_resources()["CPU"]), len(parts))
+    done = (
+        ray.data.from_items(parts, override_num_blocks=len(parts))
+        .map_batches(
+            Worker,
+            fn_constructor_args=(str(model), str(output)),
+            batch_size=1,
+            concurrency=count,
+            num_cpus=1,
+            runtime_env={"env_vars": ONE_THREAD},
+        )
+        .take_all()
+    )
+    return [row["error"] for row in done if row["error"]]
 
 
 class Worker:
@@ -157,7 +171,7 @@ def _parts(path: Path, source: Path, scorer: BatchScorer) -> list[Part]:
     first_row, first_group = 1, 0
     for group, count in enumerate(counts):
         rows += count
-        if rows >= PART_ROWS or group == len(counts) - 1:
+        if rows >= PART_ROWS or (rows and group == len(counts) - 1):
             parts.append(
                 {
                     "name": f"{name}.{first_row:010d}.parquet",
@@ -187,7 +201,7 @@ def _claim(output: Path, scorer: BatchScorer, parts: list[Part]) -> None:
     manifest = entry(scorer.path / versions.MANIFEST)
     job = {"model": str(scorer.path), "manifest": manifest, "files": files, "parts": [part["name"] for part in parts]}
     if (output / JOB).exists():
-        if (output / JOB).read_text(encoding="utf-8") != json.dumps(job):
+        if (output / JOB).read_bytes() != json.dumps(job).encode():
             raise SettingsError(
                 f"Expected an output of the same job. Received: {output}, of another model or other files. Choose "
                 "another."

@@ -72,7 +72,7 @@ def test_other_endings_are_refused(tmp_path: Path) -> None:
 
 def test_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "tf2onnx", None)
-    with pytest.raises(AladError, match=r"Install the extra: pip install .\[onnx\]"):
+    with pytest.raises(AladError, match=r"Install the extra \(Python 3.10 or later\): pip install '.\[onnx\]'"):
         convert(detector("l1"), tmp_path / "scorer.onnx")
     assert not list(tmp_path.iterdir())
 

@@ -41,6 +41,7 @@ def parts(source: Path) -> list[dict[str, Any]]:
 
 def test_parts_are_runs_of_row_groups(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_data, "PART_ROWS", 500)
+    table(10, seed=3)[:0].to_parquet(source / "empty.parquet")
     assert [(part["name"], part["rows"], part["first_group"], part["end_group"]) for part in parts(source)] == [
         ("one.parquet.0000000001.parquet", 600, 0, 2),
         ("one.parquet.0000000601.parquet", 400, 2, 4),
@@ -93,12 +94,35 @@ def test_faults(source: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str])
     assert "Expected an output of the same job" in fault(source, *model, *out)
 
 
+def test_ray_that_fails(
+    source: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = pytest.importorskip("ray", reason="needs the extra ray")
+    cpus: list[int | None] = []
+
+    def init(num_cpus: int | None, **others: object) -> None:
+        cpus.append(num_cpus)
+        raise ValueError("no such cluster\nor another")
+
+    monkeypatch.setattr(ray, "init", init)
+    arguments = ["--engine", "ray", "--model", table_version("imputed"), "--output", tmp_path / "out", "--workers", "1"]
+    expected = (
+        "Expected Ray to score 2 parts. Received: ValueError: no such cluster or another. The same command resumes."
+    )
+    for address in ("", "127.0.0.1:1"):
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        assert expected in refused(capfd, "score", source, *arguments)
+    assert cpus == [1, None]
+    (tmp_path / "out" / "job.json").write_bytes(b"\xff")
+    assert "Expected an output of the same job" in refused(capfd, "score", source, *arguments)
+
+
 def test_without_ray(
     source: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     arguments = [source, "--engine", "ray", "--model", table_version("imputed"), "--output", tmp_path / "out"]
-    assert r"Install the extra: pip install .[ray]" in refused(capfd, "score", *arguments)
+    assert "Install the extra (Python 3.10 or later): pip install '.[ray]'" in refused(capfd, "score", *arguments)
 
 
 @pytest.fixture
