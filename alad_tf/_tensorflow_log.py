@@ -6,9 +6,11 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
+
+from alad_tf import stack
 
 VARIABLE = "TF_CPP_MIN_LOG_LEVEL"
 CHOSEN = os.environ.get(VARIABLE)  # by the user, or by the process that started this one
@@ -22,7 +24,8 @@ def quiet() -> None:
     """Let TensorFlow log fatal errors only. Has no effect if the variable is set or TensorFlow is already imported.
 
     At import, TensorFlow reports harmless double registrations of CUDA plugins as errors. TensorFlow 2.21 also logs
-    information before it reads the variable: at any level but 0, the import leaves these lines out of standard error.
+    information before it reads the variable: at any level but 0, the import leaves these lines out of standard error,
+    and lets the others through at its end.
     """
     if "tensorflow" not in sys.modules and os.environ.setdefault(VARIABLE, FATAL) != EVERYTHING:
         sys.meta_path.insert(0, _QuietImport())
@@ -44,7 +47,7 @@ class _QuietImport:
 
             def exec_module(module: ModuleType) -> None:
                 try:
-                    with without_lines(INFORMATION):
+                    with without_lines(INFORMATION) if stack.name() == "current" else nullcontext():
                         execute(module)
                 except TypeError as error:
                     if sys.flags.optimize > 1:

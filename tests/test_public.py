@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import CHECKOUT
 
 import alad_tf
-from alad_tf import _tensorflow_log
+from alad_tf import _tensorflow_log, stack
 
 LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
@@ -59,6 +60,14 @@ def test_level_of_the_log_is_set_where_the_user_has_set_none(code: str, given: d
 def test_importing_prints_nothing() -> None:
     done = python("from alad_tf import *; ALAD, BatchScorer, load_networks")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.skipif(stack.name() == "current", reason="lines of its import are held back until its end")
+def test_reason_of_an_abort_at_import_is_shown(tmp_path: Path) -> None:
+    """As on a processor that TensorFlow does not support."""
+    (tmp_path / "tensorflow.py").write_text("import os; os.write(2, b'needs AVX\\n'); os.abort()")
+    done = python("import alad_tf, tensorflow", PYTHONPATH=str(tmp_path))
+    assert done.returncode < 0 and done.stderr.startswith("needs AVX\n")
 
 
 def test_python_without_docstrings() -> None:
