@@ -72,7 +72,7 @@ class Checkpoints:
             self._read(path, self.weights)
         except _DAMAGE as error:
             raise DataError(
-                f"Expected the best weights in {path}. Received: {str(error).splitlines()[0]}. "
+                f"Expected the best weights in {path}. Received: {_reason(error)}. "
                 f"To start the run again, remove {self.folder}."
             ) from error
 
@@ -91,7 +91,7 @@ class Checkpoints:
             try:
                 log = self._read(path, self.variables)
             except _DAMAGE as error:
-                reasons.append(f"{path.name}: {str(error).splitlines()[0]}")
+                reasons.append(f"{path.name}: {_reason(error)}")
                 continue
             for reason in reasons:
                 logger.warning("damaged checkpoint in %s, %s; resuming from %s", self.folder, reason, path.name)
@@ -147,6 +147,11 @@ class Checkpoints:
         hidden = Path(tempfile.mkdtemp(prefix=".step", dir=self.folder))
         os.rename(path, hidden / path.name)
         shutil.rmtree(hidden)
+
+
+def _reason(error: Exception) -> str:
+    """First line of the message; the type if there is none."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _step(path: Path) -> int:

@@ -274,6 +274,15 @@ def test_all_damaged(saved: checkpoints.Checkpoints) -> None:
     assert "step10: " in text and text.endswith("To start the run again, remove that folder.") and "\n" not in text
 
 
+def test_damage_without_a_message(saved: checkpoints.Checkpoints, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(*_: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr(checkpoints.Checkpoints, "_read", read)
+    with pytest.raises(DataError, match=r"Received: step\d+: OSError; step\d+: OSError\. To start"):
+        saved.restore()
+
+
 def test_variables_of_another_kind(saved: checkpoints.Checkpoints, tmp_path: Path) -> None:
     for other in (tf.train.Checkpoint(x=tf.Variable([0.0])), tf.train.Checkpoint(y=tf.Variable([0.0, 0.0]))):
         with pytest.raises(DataError, match="Expected an intact checkpoint"):
