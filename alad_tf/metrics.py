@@ -29,10 +29,12 @@ def top_fraction_metrics(y: np.ndarray, scores: np.ndarray, top_fraction: float)
     Raises:
         ValueError: shapes differ, scores are not finite, no anomaly or no normal row, fraction outside (0, 1).
     """
-    y, scores = _checked(y, scores)
     if not 0.0 < top_fraction < 1.0:
         raise ValueError(f"Expected a top fraction above 0 and below 1. Received: {top_fraction}")
-    flagged = n_flagged(len(y), top_fraction)
+    return _top_metrics(*_checked(y, scores), n_flagged(len(y), top_fraction))
+
+
+def _top_metrics(y: np.ndarray, scores: np.ndarray, flagged: int) -> dict[str, float]:
     threshold = np.partition(scores, len(y) - flagged)[len(y) - flagged]
     above, tied = scores > threshold, scores == threshold
     hits = y[above].sum() + (flagged - above.sum()) * y[tied].mean()
@@ -66,6 +68,12 @@ def _precision_recall_f1(hits: float, flagged: int, anomalies: int) -> dict[str,
 def evaluate(y: np.ndarray, scores: np.ndarray, top_fraction: float) -> dict[str, float]:
     """All metrics of a run: `top_fraction_metrics`, auroc and average_precision."""
     return {**top_fraction_metrics(y, scores, top_fraction), **ranking(y, scores)}
+
+
+def by_labels(y: np.ndarray, scores: np.ndarray) -> dict[str, float]:
+    """All metrics, with as many rows flagged as there are anomalies; arguments and errors as `top_fraction_metrics`."""
+    y, scores = _checked(y, scores)
+    return {**_top_metrics(y, scores, int(y.sum())), **ranking(y, scores)}
 
 
 def ranking(y: np.ndarray, scores: np.ndarray) -> dict[str, float]:

@@ -33,8 +33,9 @@ class Labels:
         return ~as_text(frame[self.column]).isin(self.normal).to_numpy()
 
     def is_known(self, frame: pd.DataFrame) -> np.ndarray:
-        """Whether each row of the frame has a label: [n] bool."""
-        known: np.ndarray = frame[self.column].notna().to_numpy()
+        """Whether each row of the frame has a label: [n] bool. Empty text is none, as in text files."""
+        text = as_text(frame[self.column])
+        known: np.ndarray = (text.notna() & (text != "")).to_numpy()
         return known
 
 
@@ -83,7 +84,7 @@ def describe_metrics(anomaly: np.ndarray, scores: np.ndarray) -> str:
         return (
             f"{int(anomaly.sum())} anomalies of {len(anomaly)} rows by label: no metrics, because they need both kinds"
         )
-    values = metrics.evaluate(anomaly.astype(np.uint8), scores, float(anomaly.mean()))
+    values = metrics.by_labels(anomaly.astype(np.uint8), scores)
     return f"{int(anomaly.sum())} anomalies by label: AUROC {values['auroc']:.4f}, average precision " + (
         f"{values['average_precision']:.4f}, F1 {values['f1']:.4f} with as many rows flagged"
     )

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from command import refused, run
+from sklearn.base import OutlierMixin
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -81,6 +82,8 @@ def test_goes_on(call: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert run(*call, "--methods", "kNN", "mean", "IF") == 130
     assert run(*call, "--methods", "kNN", "mean", "IF") == 0
     assert made == ["kNN", "mean", "mean", "IF"]
+    assert run(*call, "--methods", "kNN", "IF", "--seeds", "1", "0") == 0  # kNN draws nothing
+    assert made == ["kNN", "mean", "mean", "IF", "IF"]
 
 
 def test_alad_among_them(
@@ -107,6 +110,28 @@ def test_a_method_that_fails(call: list[object], monkeypatch: pytest.MonkeyPatch
     assert run(*call, *SIMPLE) == 0
     assert "IF failed: ValueError: no room" in (tmp_path / "found" / "table.md").read_text()
     assert [path.name for path in (tmp_path / "found" / "runs").iterdir()] == ["kNN-seed0.json"]
+
+
+def test_a_method_that_fails_for_some_seeds(
+    call: list[object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its mean is over fewer seeds than those of the others, and the note tells how many are missing."""
+    build = compare._build
+
+    def sometimes(method: str, seed: int, width: int) -> OutlierMixin:
+        if seed > 0:
+            raise ValueError(f"no room for {seed}")
+        return build(method, seed, width)
+
+    monkeypatch.setattr(compare, "_build", sometimes)
+    assert run(*call, *SIMPLE, "--seeds", "0", "1", "2") == 0
+    table = (tmp_path / "found" / "table.md").read_text()
+    assert "IF failed for 2 of 3 seeds: ValueError: no room for 1" in table and "kNN failed" not in table
+
+
+def test_differences_that_are_not_shown() -> None:
+    runs = {"ALAD": [{"auroc": 0.5}], "kNN": [{"auroc": np.nextafter(0.5, 1.0)}]}
+    assert compare._verdict(runs) == ["ALAD: AUROC 0.5000, equal to kNN, the best of the others."]
 
 
 @pytest.mark.skipif(not locks.SUPPORTED, reason="no file locks")
@@ -144,13 +169,13 @@ def test_what_is_refused(call: list[object], tmp_path: Path, capfd: pytest.Captu
 def test_warnings_are_lines(
     call: list[object], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    evaluate = metrics.evaluate
+    by_labels = metrics.by_labels
 
     def warns(*arguments: Any) -> dict[str, float]:
         warnings.warn("few rows", UserWarning, stacklevel=1)
-        return evaluate(*arguments)
+        return by_labels(*arguments)
 
-    monkeypatch.setattr(metrics, "evaluate", warns)
+    monkeypatch.setattr(metrics, "by_labels", warns)
     assert run(*call, *SIMPLE) == 0
     said = capfd.readouterr().err
     assert "alad: warning: few rows" in said and ".py" not in said
