@@ -79,7 +79,8 @@ def score_file(
         _say_unknown_columns(model, present, beside)
         kept = [] if scores_only else [name for name in present if name != id_column]
         as_text = writers.format_of(output) == ".csv"
-        layout = Layout(kept, id_column, as_text, columns.numeric)
+        numeric = [name for name, kind in columns.kinds().items() if kind == "number"]
+        layout = Layout(kept, id_column, as_text, numeric)
         scoring = _Scoring(model, layout, labels, explain, commas=as_text and dialect.decimal == ",")
         with bar("scoring") as advance:
             tables = ordered(scoring.tables(path, dialect, chunk_rows, advance), layout.score, top, sort)
@@ -163,7 +164,7 @@ def _claimed(output: Path, path: Path, folder: Path, overwrite: bool) -> Abstrac
 
 @dataclass
 class _Counts:
-    """Counts over the rows of a file: anomalies, invalid rows, cells of unseen categories."""
+    """Counts over the rows of a file: rows above the threshold, invalid rows, cells of unseen categories."""
 
     rows: int = 0
     anomalies: int = 0
@@ -172,7 +173,7 @@ class _Counts:
 
     def add(self, scored: pd.DataFrame, unknown: dict[str, int]) -> None:
         self.rows += len(scored)
-        self.anomalies += int(scored["is_anomaly"].sum())
+        self.anomalies += int((scored["is_anomaly"] & scored["is_valid"]).sum())
         self.invalid += int((~scored["is_valid"]).sum())
         for name, count in unknown.items():
             self.unknown[name] = self.unknown.get(name, 0) + count
@@ -181,7 +182,7 @@ class _Counts:
         share = self.anomalies / self.rows
         lines = [f"{self.rows} rows, {self.anomalies} anomalies ({share:.2%}) above {model.estimator.threshold_:.6g}"]
         if self.invalid:
-            lines.append(f"{self.invalid} rows with missing or infinite cells: no score, is_valid False")
+            lines.append(f"{self.invalid} rows without a score, for the reason beside each: is_valid False")
         for name, count in self.unknown.items():
             lines.append(f"{count} cells of column {quoted(name)} hold categories that were not seen in training")
         return lines
