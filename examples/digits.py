@@ -49,6 +49,8 @@ def main() -> None:
     parser.add_argument("--figure", type=Path, default=Path("digits.png"), metavar="FILE", help="default: %(default)s")
     parser.add_argument("--log-dir", type=Path, metavar="DIR", help="write losses and images for TensorBoard")
     options = parser.parse_args()
+    if options.epochs is not None and options.epochs < 1:
+        parser.error(f"Expected at least 1 epoch. Received: {options.epochs}.")
     x, digit = load_digits(return_X_y=True)
     normal = np.random.default_rng(options.seed).permutation(np.flatnonzero(digit == NORMAL))
     train, new = normal[: len(normal) // 2], np.setdiff1d(np.arange(len(x)), normal[: len(normal) // 2])

@@ -200,7 +200,7 @@ class Columns:
         columns = _readable(frame, self.sources)
         dates_used = [date for date in self.dates if date.parts]
         made = {name: cells for date in dates_used for name, cells in date.cells(columns[date.name]).items()}
-        numbers = {name: made[name] if name in made else _as_numbers(columns[name]) for name in self.numeric}
+        numbers = {name: made[name] if name in made else as_numbers(columns[name]) for name in self.numeric}
         text = {name: (as_boolean if name in self.booleans else as_text)(columns[name]) for name in self.categorical}
         text = {name: cells.mask(cells == "") for name, cells in text.items()}  # missing, as in text files
         return pd.DataFrame({**numbers, **text}, index=frame.index)
@@ -256,7 +256,12 @@ def _is_time(column: pd.Series) -> bool:
     return bool(pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column))
 
 
-def _as_numbers(column: pd.Series) -> pd.Series:
+def as_numbers(column: pd.Series) -> pd.Series:
+    """Cells as float64, missing cells as NaN.
+
+    Raises:
+        DataError: a cell that is not a real number, such as a date.
+    """
     if pd.api.types.is_complex_dtype(column) or _is_time(column):
         raise DataError(f"Expected real numbers in column {quoted(column.name)}. Received: {column.dtype}.")
     if isinstance(column.dtype, pd.CategoricalDtype):
@@ -271,7 +276,7 @@ def _as_numbers(column: pd.Series) -> pd.Series:
             f"Expected real numbers in column {quoted(column.name)}. Received: cells of which {error}."
         ) from error
     except OverflowError:
-        return _as_numbers(column.map(_infinite_if_huge))
+        return as_numbers(column.map(_infinite_if_huge))
     _refuse(numbers.isna() & column.notna(), column, "a number")
     return numbers
 

@@ -88,7 +88,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         return float(roc_auc_score(normal, self.score_samples(X)))
 
     def p_value(self, X: npt.ArrayLike) -> np.ndarray:
-        """Fraction of normal rows with a score at least as large, [n] in (0, 1]: small = anomalous; see `reference_`.
+        """(1 + k) / (1 + m), [n], where k of the m rows of `reference_` score at least as high: small = anomalous.
 
         Compared with held-out rows, a new normal row has a p-value of at most p with probability at most p. Compared
         with training rows, which have lower scores than new rows, p-values are too small.

@@ -81,13 +81,19 @@ def _facts(result: Document) -> list[tuple[str, object]]:
     }
     settings = ", ".join(f"{name} {value}" for name, value in result["settings"].items() if value is not None)
     return [
-        ("Training rows", f"{result['n_train']:,}"),
-        ("Test rows", f"{result['n_test']:,}"),
+        ("Training rows", _count(result, "n_train")),
+        ("Test rows", _count(result, "n_test")),
         *((name, value) for name, value in optional.items() if value is not None),
         ("Epochs", result["epochs"]),
         ("Time", f"{result['seconds']:g} s"),
         ("Settings", settings),
     ]
+
+
+def _count(result: Document, key: str) -> str:
+    """A number of rows, beside the number that was drawn of them if the run used a part."""
+    used = result.get(f"{key}_used")
+    return f"{result[key]:,}" if used is None else f"{used:,} of {result[key]:,}, drawn at random with the seed"
 
 
 def _metrics(result: Document) -> tuple[list[str], list[list[object]]]:

@@ -23,6 +23,7 @@ from alad_tf.report.footnotes import (
     ORIGINS,
     epochs_text,
     notes_of,
+    span_text,
 )
 from alad_tf.report.paper import DATASET_NAMES, Printed
 from alad_tf.report.rendering import Figure, Heading, Table, mark
@@ -221,7 +222,8 @@ def _halves_table(sheet: _Sheet) -> Table:
             ours = runs.scores.get(row.score)
             marks = sheet.marks([paper.NOTES.get((5, "arrhythmia", row.key)), *runs.notes])
             beside = _printed_beside(5, "arrhythmia", row, runs, ["f1"])
-            error = _figure(ours["f1"]["std"] / math.sqrt(runs.number), None, 3) if ours else Figure("-")
+            std = ours["f1"]["std"] if ours else None  # none of a single run
+            error = Figure("-") if std is None else _figure(std / math.sqrt(runs.number), None, 3)
             sheet.rows.append([f"  {row.name}{marks}", runs.label, *beside, error, _ours(ours, "auroc", 3)])
     header = ["Model", "Runs", *_beside_header(["f1"]), "Standard error", METRICS["auroc"]]
     return Table(_TITLES["halves"], header, sheet.rows, [*sheet.footnotes(["arrhythmia"]), OF_HALVES])
@@ -332,18 +334,19 @@ def _sum_up(runs: Mapping[str, Sequence[Document]]) -> _Runs:
     base = paper.base_method(summary["method"])
     if base not in (*CLASSICAL, *paper.EPOCHS_NOT_PRINTED) and epochs != paper.EPOCHS.get(dataset, epochs):
         label += f", {epochs_text(epochs)}"
-    unshared = _unshared(summary["unshared"], label, len(results)) if "unshared" in summary else None
+    unshared = _unshared(summary["unshared"], label, results) if "unshared" in summary else None
     return _Runs(label, summary["scores"], list(notes_of(summary, results)), unshared, len(results))
 
 
-def _unshared(summary: Document, label: str, n_runs: int) -> _Runs:
+def _unshared(summary: Document, label: str, results: Sequence[Document]) -> _Runs:
     """The runs with results without the shared test rows, and a note on how many rows are left."""
-    having = len(summary["runs"])
+    parts = [result["unshared"] for result in results if "unshared" in result]
+    rows, anomalies = (span_text(part[key] for part in parts) for key in ("n_test", "n_anomalies"))
     note = (
-        f"Without the test rows that also occur in the training set: {summary['n_test']:,} rows are left, "
-        f"{summary['n_anomalies']:,} of them anomalies."
+        f"Without the test rows that also occur in the training set: {rows} rows are left, {anomalies} of them "
+        "anomalies."
     )
-    return _Runs(label if having == n_runs else f"{having} of {label}", summary["scores"], [note])
+    return _Runs(label if len(parts) == len(results) else f"{len(parts)} of {label}", summary["scores"], [note])
 
 
 def _heading(dataset: str, rest: str = "", **values: str) -> Heading:

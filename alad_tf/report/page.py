@@ -10,8 +10,6 @@ from string import Template
 from alad_tf.report import svg
 from alad_tf.report.score_view import ScoreView
 
-LARGEST = 5_000_000  # size limit of a page in bytes
-
 
 @dataclass(frozen=True)
 class Cell:
@@ -162,7 +160,7 @@ def _rows(rows: Sequence[AnomalousRow]) -> str:
             for cell in row.cells
         )
         lines.append(
-            f'<tr data-score="{row.score:.9g}"><td><bdi>{svg.text(row.name, 60)}</bdi></td>'
+            f'<tr data-score="{float(row.score)!r}"><td><bdi>{svg.text(row.name, 60)}</bdi></td>'
             f'<td class="n">{row.score:.5g}</td>'
             + (f'<td class="n">{row.p_value:.3g}</td>' if row.p_value is not None else "")
             + (f"<td><bdi>{svg.text(row.label, 60)}</bdi></td>" if labelled else "")

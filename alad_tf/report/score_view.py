@@ -56,12 +56,12 @@ class ScoreView:
         kinds = {"rows": np.ones(len(self.scores), bool)}
         if self.anomalous is not None:
             kinds = {"normal rows by label": ~self.anomalous, "anomalies by label": self.anomalous}
-        clipped = np.clip(self.scores, edges[0], edges[-1])
+        clipped = np.clip(self.scores.astype(np.float64), edges[0], edges[-1])
         counts = {kind: np.histogram(clipped[rows], edges)[0] for kind, rows in kinds.items()}
         axis = svg.Axis(float(edges[0]), float(edges[-1]), svg.LEFT, svg.WIDTH - svg.RIGHT, logarithmic)
         steps = self.steps()
         content = {
-            "threshold": [float(f"{value:.9g}") for value in steps],
+            "threshold": steps.tolist(),
             "x": [axis.place(value) for value in steps],
             "flagged": self.flagged(steps).tolist(),
             "hits": None if self.anomalous is None else self.flagged(steps, self.anomalous).tolist(),

@@ -9,14 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from alad_tf.errors import visible
+
 WIDTH, HEIGHT = 860, 280
 LEFT, RIGHT, TOP, BOTTOM = 64, 12, 12, 36
-# Visible replacements of control characters and line separators.
-SYMBOLS = {code: 0x2400 + code for code in range(32)} | {
-    0x7F: 0x2421,
-    0x2028: 0x2424,
-    0x2029: 0x2424,
-}
 SMALLEST, LARGEST = 1e-300, 1e300  # span of an axis, and size of a value, whose arithmetic neither under- nor overflows
 LONGEST = 160  # length limit of a cell in characters
 
@@ -54,11 +50,9 @@ class Axis(NamedTuple):
 
 
 def text(value: object, longest: int = LONGEST) -> str:
-    """A value as escaped HTML text: control characters and lone surrogates are made visible, long text is truncated."""
+    """A value as escaped HTML text: long text is truncated, and what cannot be seen is escaped as in messages."""
     plain = str(value)
-    plain = plain if len(plain) <= longest else plain[: longest - 1] + "…"
-    plain = plain.translate(SYMBOLS).encode("utf-8", "replace").decode("utf-8")
-    return html.escape(plain)
+    return html.escape(visible(plain if len(plain) <= longest else plain[: longest - 1] + "…"))
 
 
 def curves(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], x_name: str) -> str:

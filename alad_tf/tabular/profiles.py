@@ -108,14 +108,17 @@ class _NumberBins:
         shares = [np.cumsum(counts) / max(counts.sum(), 1) for counts in (trained, self.new)]
         ks = float(np.abs(shares[0] - shares[1]).max()) if self.new.sum() else None
         words = [
-            f"median {self._median(counts):.4g}{_missing(missing, counts.sum())}" if counts.sum() else "no value"
+            f"median {self._median(counts)}{_missing(missing, counts.sum())}" if counts.sum() else "no value"
             for counts, missing in ((trained, self.missing), (self.new, self.new_missing))
         ]
         return Drift(name, "numeric", psi, by_chance, ks, *words)
 
-    def _median(self, counts: np.ndarray) -> float:
+    def _median(self, counts: np.ndarray) -> str:
+        """Upper edge of the bin that holds the median; only a bound for values outside the training rows' range."""
         place = int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
-        return float(self.edges[min(max(place - 1, 0), len(self.edges) - 1)])
+        if place == 0:
+            return f"below {self.edges[0]:.4g}"
+        return f"{self.edges[place - 1]:.4g}" if place <= len(self.edges) else f"above {self.edges[-1]:.4g}"
 
 
 class _TextBins:

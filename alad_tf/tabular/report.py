@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from alad_tf.columns.schema import Kind, as_text, require
+from alad_tf.columns.schema import Kind, as_numbers, as_text, require
 from alad_tf.errors import DataError
 from alad_tf.estimator import explanations, thresholds
 from alad_tf.report.page import AnomalousRow, Cell, Page
@@ -87,9 +87,8 @@ def model_page(folder: Path, rows: Rows | None = None) -> Page:
         )
     scan = _Scan(model, rows, lacking, score or "")
     with bar("scoring") as advance:
-        kinds: dict[str, Kind] = {**dict.fromkeys(beside, "text"), **model.columns.kinds()}
-        if lacking and score is not None:
-            kinds[score] = "number"
+        of_scores: dict[str, Kind] = {score: "number"} if lacking and score is not None else model.columns.kinds()
+        kinds: dict[str, Kind] = {**dict.fromkeys(beside, "text"), **of_scores}
         only = [name for name in present if name in kinds]
         for frame in readers.chunks(rows.path, CHUNK_ROWS, only=only, kinds=kinds, advance=advance, dialect=dialect):
             scan.add(frame)
@@ -116,7 +115,7 @@ class _Scan:
             self._unlabelled += int((~known).sum())
             frame = frame[known]
         if self._lacking:
-            scores = frame[self._score].to_numpy(np.float64)
+            scores = as_numbers(frame[self._score]).to_numpy()
             valid = np.isfinite(scores) & (np.abs(scores) < thresholds.LARGEST)
         else:
             scored, _ = self._model.scored(frame)
@@ -147,7 +146,7 @@ class _Scan:
         source = self._rows.source or self._rows.path
         notes = [*page.notes, f"Rows: {source}."]
         if self._invalid:
-            notes.append(f"{self._invalid} rows with missing or infinite cells have no score and are left out.")
+            notes.append(f"{self._invalid} rows with missing, infinite or too large cells are left out: no score.")
         if self._unlabelled:
             notes.append(f"{self._unlabelled} rows have no label and are left out.")
         if self._lacking:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from command import run
 from conftest import CHECKOUT
+from pages import Elements
 
 from alad_tf.errors import DataError
 from alad_tf.experiments.run_page import is_run, run_page
@@ -31,6 +32,23 @@ def test_run_with_scores() -> None:
     values = page.scores.metrics()
     assert values is not None and values["f1"] == pytest.approx(result["scores"]["features"]["f1"], abs=1e-12)
     assert [row.label for row in page.rows] == [("normal", "anomalous")[k] for k in labels[np.argsort(-scores)[:7]]]
+
+
+def test_page_marks_the_rows_that_are_flagged() -> None:
+    """The threshold is one step of float64 below a score."""
+    page = run_page(TOY, top=200)
+    assert page.scores is not None
+    elements = Elements(render(page))
+    steps = json.loads(elements.raw["script"].split('"use strict"')[0])
+    shown = [float(attributes["data-score"] or 0) for _, attributes in elements.tags if "data-score" in attributes]
+    at = steps["threshold"][steps["start"]]
+    assert at == page.scores.threshold
+    assert sum(score > at for score in shown) == steps["flagged"][steps["start"]] == 100
+
+
+def test_rows_that_were_drawn() -> None:
+    facts = dict(run_page(PUBLISHED.parents[2] / "cifar10" / "AnoGAN" / "class0" / "seed0", top=1).facts)
+    assert facts["Test rows"] == "256 of 12,000, drawn at random with the seed" and facts["Training rows"] == "3,619"
 
 
 def test_published_run_has_no_scores(tmp_path: Path) -> None:

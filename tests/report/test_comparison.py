@@ -312,6 +312,14 @@ def test_protocol_table_has_every_method_with_runs(tmp_path: Path) -> None:
     assert "fraction of anomalies" in table.footnotes[-1]
 
 
+def test_unshared_rows_of_runs_that_drew_their_test_rows(tmp_path: Path) -> None:
+    for seed, rows in ((0, 70), (1, 90)):
+        part = {**unshared(0.5, 0.25, "features"), "n_test": rows, "n_anomalies": 20}
+        write_run(tmp_path, "kdd99", "ALAD", seed, scores={"features": metrics(0.5)}, unshared=part)
+    (note, *_) = comparison.table("protocol", tmp_path).footnotes
+    assert note.endswith("training set: 70 to 90 rows are left, 20 of them anomalies.")
+
+
 def test_protocol_table_of_arrhythmia_has_its_ceiling_and_of_nothing_no_rows(tmp_path: Path) -> None:
     assert comparison.table("protocol", tmp_path).rows == []
     write_run(tmp_path, "arrhythmia", "kNN", 0, scores={"score": metrics(0.5)})
@@ -334,6 +342,9 @@ def test_table_of_both_halves_of_arrhythmia_has_standard_errors(tmp_path: Path) 
     # 0.4 and 0.6: the root of 2 x 0.01 / 1 is 0.141, and 0.1 after division by that of 2.
     assert table.rows[7][1:] == ["2 this machine", "0.500±0.141", "0.512±0.042", "-0.012", "0.100", "0.500±0.141"]
     assert table.rows[6][1:] == ["not run", "not run", "0.491±0.040", "-", "-", "not run"]
+    write_run(tmp_path, "arrhythmia", "ALAD-noDzz", 0, scores={"features": metrics(0.5, auroc=0.5)})
+    row = comparison.table("halves", tmp_path).rows[3]
+    assert row[1:] == ["1 this machine", "0.500", "0.515±0.021", "-0.015", "-", "0.500"]
 
 
 def test_table_iv_sets_times_beside_the_papers(tmp_path: Path) -> None:

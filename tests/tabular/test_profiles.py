@@ -52,6 +52,13 @@ def test_shift_is_found() -> None:
     assert found["constant"].psi == 0.0 and found["whole"].verdict == "none"
 
 
+def test_medians_outside_of_the_training_rows_are_bounds() -> None:
+    trained = table(2000, 0)
+    low, high = trained["a"].min(), trained["a"].max()
+    for shift, median in ((1000.0, f"median above {high:.4g}"), (-1000.0, f"median below {low:.4g}")):
+        assert drift(trained, table(2000, 1, shift))["a"].now == median
+
+
 @pytest.mark.parametrize("value", [0.0, 2.0])
 def test_a_constant_that_changes(value: float) -> None:
     assert drift(table(500, 0), table(500, 1).assign(constant=value))["constant"].verdict == "strong"

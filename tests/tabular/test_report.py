@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def test_page_of_a_model_and_rows(folder: Path) -> None:
     }
     assert page.scores is not None and len(page.scores.scores) == 59
     assert page.metrics is not None and [row[0] for row in page.metrics[1]][:2] == ["AUROC", "Average precision"]
-    assert "1 rows with missing or infinite cells" in " ".join(page.notes)
+    assert "1 rows with missing, infinite or too large cells" in " ".join(page.notes)
     first = page.rows[0]
     assert (first.name, first.label) == ("11", "fraud")
     assert [cell.column for cell in first.cells] == ["amount", "<b>country"]
@@ -128,6 +129,26 @@ def test_rows_without_a_score_are_refused(folder: Path, tmp_path: Path) -> None:
     table(3, 0).assign(amount=np.nan).to_csv(tmp_path / "empty.csv", index=False)
     with pytest.raises(DataError, match="can be scored"):
         model_page(folder / "model", Rows(tmp_path / "empty.csv"))
+
+
+@pytest.mark.parametrize(
+    ("score", "words"),
+    [
+        (["high", "low"], "Expected a number in column 'score', row 1. Received: 'high'"),
+        (pd.to_datetime(["2024-01-01", "2024-01-02"]), "Expected real numbers in column 'score'. Received: datetime64"),
+    ],
+)
+def test_scores_that_are_no_numbers(folder: Path, tmp_path: Path, score: list[object], words: str) -> None:
+    """Dates were shown as nanoseconds, and text was a traceback."""
+    pd.DataFrame({"score": score, "amount": ["text", "text"]}).to_parquet(tmp_path / "scored.parquet")
+    with pytest.raises(DataError, match=re.escape(words)):
+        model_page(folder / "model", Rows(tmp_path / "scored.parquet"))
+
+
+def test_scores_beside_a_part_of_the_models_columns(folder: Path, tmp_path: Path) -> None:
+    pd.DataFrame({"score": [1.0, 2.0], "amount": ["text", "more"]}).to_csv(tmp_path / "scored.csv", index=False)
+    page = model_page(folder / "model", Rows(tmp_path / "scored.csv"))
+    assert page.scores is not None and page.scores.scores.tolist() == [1.0, 2.0]
 
 
 def test_rows_from_standard_input(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
