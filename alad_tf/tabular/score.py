@@ -79,8 +79,7 @@ def score_file(
         _say_unknown_columns(model, present, beside)
         kept = [] if scores_only else [name for name in present if name != id_column]
         as_text = writers.format_of(output) == ".csv"
-        numeric = [name for name, kind in columns.kinds().items() if kind == "number"]
-        layout = Layout(kept, id_column, as_text, numeric)
+        layout = Layout(kept, id_column, as_text, columns.kinds())
         scoring = _Scoring(model, layout, labels, explain, commas=as_text and dialect.decimal == ",")
         with bar("scoring") as advance:
             tables = ordered(scoring.tables(path, dialect, chunk_rows, advance), layout.score, top, sort)

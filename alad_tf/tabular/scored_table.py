@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute
+
+from alad_tf.columns.schema import Kind
 
 logger = logging.getLogger(__name__)
 
@@ -26,13 +28,13 @@ class Layout:
         kept: columns of the file to keep.
         id_column: first column of the output; None: row numbers.
         as_text: the output is text, so columns without a text form, such as lists, are left out.
-        numeric: names of columns that become numbers if the output has types.
+        kinds: kinds of the model's columns; those of numbers become numbers if the output has types.
     """
 
     def __init__(
-        self, kept: Sequence[str], id_column: str | None, as_text: bool, numeric: Collection[str] = ()
+        self, kept: Sequence[str], id_column: str | None, as_text: bool, kinds: Mapping[str, Kind] | None = None
     ) -> None:
-        self._kept, self._id, self._as_text, self._numeric = list(kept), id_column, as_text, frozenset(numeric)
+        self._kept, self._id, self._as_text, self._kinds = list(kept), id_column, as_text, kinds or {}
         self._said = False
 
     @property
@@ -68,7 +70,7 @@ class Layout:
         column = table.column(name)
         if pa.types.is_dictionary(column.type) and not pa.types.is_nested(column.type.value_type):
             return column.cast(column.type.value_type)
-        if not self._as_text and pa.types.is_string(column.type) and name in self._numeric:
+        if not self._as_text and pa.types.is_string(column.type) and self._kinds.get(name) == "number":
             return pa.array(pd.to_numeric(frame[name]), pa.float64(), from_pandas=True)
         return column
 

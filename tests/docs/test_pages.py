@@ -270,7 +270,7 @@ def test_python_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     exec(compile(source.replace("ALAD(", "ALAD(epochs=1, verbose=0, "), "README.md", "exec"), names)
     assert names["scores"].shape == names["labels"].shape == (7,)
     assert names["columns"]["row"].nunique() == 7
-    assert (tmp_path / "model" / "manifest.json").is_file()
+    assert (tmp_path / "detector" / "manifest.json").is_file()
 
 
 def all_tables(out: Path) -> str:

@@ -126,7 +126,7 @@ def test_an_id_takes_the_place_of_row_numbers() -> None:
 
 def test_numbers_of_text_files_are_numbers_where_an_output_has_types() -> None:
     rows, frame = pa.table({"n": ["1", "02"], "t": ["3", "4"]}), pd.DataFrame({"n": [1.0, 2.0], "t": ["3", "4"]})
-    table = Layout(["n", "t"], None, False, ["n"]).joined(rows, frame, scored([1.0, 2.0]), [])
+    table = Layout(["n", "t"], None, False, {"n": "number", "t": "text"}).joined(rows, frame, scored([1.0, 2.0]), [])
     assert table["n"].to_pylist() == [1.0, 2.0] and table["t"].to_pylist() == ["3", "4"]
 
 
