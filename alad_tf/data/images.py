@@ -152,7 +152,7 @@ def prepared(name: str, folders: list[Path], targets: list[Path] | None = None) 
                         f"Expected a prepared {source.builder} in {place / source.builder / version}. Received: "
                         f"{one_line(error)}. Remove that folder to prepare it again."
                     ) from error
-    into = first_writable(targets or folders, source.builder) / "tensorflow_datasets"
+    into = first_writable(folders if targets is None else targets, source.builder) / "tensorflow_datasets"
     logger.info("downloading %s into %s; without a network, this fails after several minutes", source.builder, into)
     try:
         builder = tfds.builder(source.builder, data_dir=into)

@@ -186,6 +186,8 @@ def test_images_are_downloaded_to_the_first_writable_target(tmp_path: Path, monk
     assert not (tmp_path / "checkout").exists() and not list((tmp_path / "read only").iterdir())
     with pytest.raises(DataError, match="Expected to write svhn_cropped to .*read only.*Marked as read-only"):
         images.prepared("svhn", targets[:1])
+    with pytest.raises(DataError, match=r"Expected to write svhn_cropped to a data directory\. Received: none\."):
+        images.prepared("svhn", [tmp_path / "checkout"], [])
 
 
 # The real data
