@@ -190,17 +190,19 @@ def _ranked(found: dict[str, list[Document]]) -> dict[str, list[Document]]:
 def _table(found: dict[str, list[Document]], rows: Rows) -> Table:
     columns = {**{name: METRICS[name] for name in _ORDER}, **SECONDS}
     lines = [[method, *(_cell(runs, name) for name in columns)] for method, runs in _ranked(found).items()]
-    failed = {method: [run["failed"] for run in runs if "failed" in run] for method, runs in found.items()}
     notes = [
         rows.described() + ".",
         "Precision, recall and F1: as many rows are flagged as there are anomalies. Seconds: wall-clock, here and now.",
-        *(f"{name} failed{_of(failed[name], found[name])}: {failed[name][0]}" for name in failed if failed[name]),
+        *(note for method, runs in found.items() for note in _failure(method, runs)),
     ]
     return Table("Methods by AUROC", ["Method", *columns.values()], lines, notes)
 
 
-def _of(failed: Sequence[str], runs: Sequence[Document]) -> str:
-    return f" for {len(failed)} of {len(runs)} seeds" if len(runs) > 1 else ""
+def _failure(method: str, runs: Sequence[Document]) -> list[str]:
+    """A note on the runs of a method that failed, if there are any."""
+    reasons = [run["failed"] for run in runs if "failed" in run]
+    seeds = f" for {len(reasons)} of {len(runs)} seeds" if len(runs) > 1 else ""
+    return [f"{method} failed{seeds}: {reasons[0]}"] if reasons else []
 
 
 def _cell(runs: Sequence[Document], name: str) -> Figure:

@@ -103,6 +103,7 @@ def _open_locked(file: Path, path: Path, what: str) -> int:
 
 
 def _try_lock(descriptor: int, file: Path) -> bool:
+    """Lock the open lock file as `try_lock` does; AladError, and no new file left, on a file system without locks."""
     try:
         return try_lock(descriptor)
     except OSError as error:

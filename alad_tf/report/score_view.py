@@ -52,11 +52,12 @@ class ScoreView:
 
     def chart(self) -> tuple[str, str]:
         """(histogram as SVG, steps of the slider as JSON that is safe in a script element)."""
-        edges, logarithmic = bin_edges(self.scores.astype(np.float64), BINS)
+        scores = self.scores.astype(np.float64)
+        edges, logarithmic = bin_edges(scores, BINS)
         kinds = {"rows": np.ones(len(self.scores), bool)}
         if self.anomalous is not None:
             kinds = {"normal rows by label": ~self.anomalous, "anomalies by label": self.anomalous}
-        clipped = np.clip(self.scores.astype(np.float64), edges[0], edges[-1])
+        clipped = np.clip(scores, edges[0], edges[-1])
         counts = {kind: np.histogram(clipped[rows], edges)[0] for kind, rows in kinds.items()}
         axis = svg.Axis(float(edges[0]), float(edges[-1]), svg.LEFT, svg.WIDTH - svg.RIGHT, logarithmic)
         steps = self.steps()
