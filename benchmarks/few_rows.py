@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import os
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -32,6 +31,7 @@ from sklearn import datasets
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from alad_tf import metrics
+from alad_tf.experiments.process import cores
 from alad_tf.model import alad_trainer, networks, scores
 from architectures.tabular import tabular
 
@@ -119,7 +119,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], metavar="S", help="default: 0")
     parser.add_argument("--sets", nargs="+", default=["iris", "wine", "digits", "made"], metavar="FAMILY")
     parser.add_argument("--scalings", nargs="+", choices=SCALINGS, default=[*SCALINGS], help="default: both")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="processes (default: the cores)")
+    parser.add_argument("--jobs", type=int, default=cores(), metavar="N", help="processes (default: the cores)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report to a file as well")
     options = parser.parse_args()
 

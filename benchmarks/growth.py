@@ -17,7 +17,6 @@ one epoch of Arrhythmia without compilation.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from dataclasses import replace
 from functools import partial
@@ -32,6 +31,7 @@ import numpy as np
 
 from alad_tf.data import loading
 from alad_tf.experiments import scheduler
+from alad_tf.experiments.process import cores
 from alad_tf.experiments.settings import Settings
 from alad_tf.model import alad_trainer, networks, scores
 from architectures import Alad
@@ -92,7 +92,7 @@ def along_seeds() -> list[yardstick.Row]:
 
     def run(seeds: range) -> None:
         with tempfile.TemporaryDirectory() as out:
-            scheduler.run_all(settings, seeds, Path(out), jobs=os.cpu_count() or 1)
+            scheduler.run_all(settings, seeds, Path(out), jobs=cores())
 
     loading.load(settings.dataset)  # caches the data
     return growth("seeds", "runs", {str(n): yardstick.time_of(partial(run, range(n))) for n in FACTORS})

@@ -11,12 +11,15 @@ reach at least 1.9 times the steps of one.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import statistics
 import time
 from multiprocessing.connection import Connection
 
-import yardstick
+import yardstick  # before NumPy: it sets the number of threads
+
+# isort: split
+
+from alad_tf.experiments.process import cores
 
 STEPS = 25  # between readings of the clock
 
@@ -67,7 +70,7 @@ def start(count: int) -> list[Connection]:
 def main() -> None:
     """Measure and print."""
     parser = yardstick.parser(__doc__, rounds=6)
-    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, metavar="N", help="default: the cores")
+    parser.add_argument("--processes", type=int, default=cores(), metavar="N", help="default: the cores")
     parser.add_argument(
         "--seconds", type=float, default=4.0, metavar="S", help="length of a window (default: %(default)s)"
     )

@@ -23,7 +23,7 @@ from alad_tf.errors import AladError, DataError, SettingsError, one_line
 from alad_tf.estimator.alad import ALAD
 from alad_tf.io import atomic, locks, manifest, model_folder
 from alad_tf.report import plots, results
-from alad_tf.report.rendering import FORMATS, Figure, Table
+from alad_tf.report.rendering import FORMATS, Figure, Table, mean_std
 from alad_tf.report.results import METRICS
 from alad_tf.tabular.dialects import ANY, Dialect
 from alad_tf.tabular.fit import Preparation, logged_warnings, normal_rows, settled
@@ -103,7 +103,7 @@ def compare(rows: Rows, methods: Sequence[str], seeds: Sequence[int], output: Pa
 
     Raises:
         SettingsError: the folder was used for other rows, or is in a model folder.
-        AladError: another process compares in the folder.
+        AladError: every method fails, or another process compares in the folder.
     """
     model_folder.require_outside(output)
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -127,6 +127,8 @@ def _compared(rows: Rows, methods: Sequence[str], seeds: Sequence[int], output: 
                 atomic.write_json(path, run)
         found[method].append(run)
         logger.info("%d of %d: %s, seed %d: %s", number, len(paths), method, seed, _line(run))
+    if not any(_complete(runs) for runs in found.values()):
+        raise AladError(f"Expected a method that can be used on these rows. Received: {'; '.join(_failures(found))}.")
     table = _table(found, rows)
     for form, suffix in FORMATS.items():
         atomic.write_text(output / f"table.{suffix}", table.render(form))
@@ -193,16 +195,19 @@ def _table(found: dict[str, list[Document]], rows: Rows) -> Table:
     notes = [
         rows.described() + ".",
         "Precision, recall and F1: as many rows are flagged as there are anomalies. Seconds: wall-clock, here and now.",
-        *(note for method, runs in found.items() for note in _failure(method, runs)),
+        *_failures(found),
     ]
     return Table("Methods by AUROC", ["Method", *columns.values()], lines, notes)
 
 
-def _failure(method: str, runs: Sequence[Document]) -> list[str]:
-    """A note on the runs of a method that failed, if there are any."""
-    reasons = [run["failed"] for run in runs if "failed" in run]
-    seeds = f" for {len(reasons)} of {len(runs)} seeds" if len(runs) > 1 else ""
-    return [f"{method} failed{seeds}: {reasons[0]}"] if reasons else []
+def _failures(found: dict[str, list[Document]]) -> list[str]:
+    """A note on each method with runs that failed."""
+    notes = []
+    for method, runs in found.items():
+        reasons = [run["failed"] for run in runs if "failed" in run]
+        seeds = f" for {len(reasons)} of {len(runs)} seeds" if len(runs) > 1 else ""
+        notes += [f"{method} failed{seeds}: {reasons[0]}"] if reasons else []
+    return notes
 
 
 def _cell(runs: Sequence[Document], name: str) -> Figure:
@@ -210,8 +215,7 @@ def _cell(runs: Sequence[Document], name: str) -> Figure:
     values = [run[name] for run in runs]
     digits = 2 if name in SECONDS else 4
     std = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    text = f"{np.mean(values):.{digits}f}" + ("" if std is None else f" ± {std:.{digits}f}")
-    return Figure(text, float(np.mean(values)), std)
+    return mean_std(float(np.mean(values)), std, digits)
 
 
 def _verdict(found: dict[str, list[Document]]) -> list[str]:
@@ -229,13 +233,12 @@ def _verdict(found: dict[str, list[Document]]) -> list[str]:
 def _draw(found: dict[str, list[Document]], path: Path) -> None:
     """Plot the ROC curve of each method's first run, and mean AUROC over mean seconds."""
     ranked = _ranked(found)
-    if ranked:
-        plots.save_methods_figure(
-            {method: (np.array(runs[0]["roc"][0]), np.array(runs[0]["roc"][1])) for method, runs in ranked.items()},
-            {method: sum(_mean(runs, name) for name in SECONDS) for method, runs in ranked.items()},
-            {method: _mean(runs, "auroc") for method, runs in ranked.items()},
-            path,
-        )
+    plots.save_methods_figure(
+        {method: (np.array(runs[0]["roc"][0]), np.array(runs[0]["roc"][1])) for method, runs in ranked.items()},
+        {method: sum(_mean(runs, name) for name in SECONDS) for method, runs in ranked.items()},
+        {method: _mean(runs, "auroc") for method, runs in ranked.items()},
+        path,
+    )
 
 
 def _require_same(output: Path, rows: Rows) -> None:

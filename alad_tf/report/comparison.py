@@ -26,7 +26,7 @@ from alad_tf.report.footnotes import (
     span_text,
 )
 from alad_tf.report.paper import DATASET_NAMES, Printed
-from alad_tf.report.rendering import Figure, Heading, Table, mark
+from alad_tf.report.rendering import Figure, Heading, Table, mark, mean_std
 from alad_tf.report.results import METRICS, Results, gather_from, load_latency, load_results, read, summarise
 from alad_tf.typing import Document
 
@@ -223,7 +223,7 @@ def _halves_table(sheet: _Sheet) -> Table:
             marks = sheet.marks([paper.NOTES.get((5, "arrhythmia", row.key)), *runs.notes])
             beside = _printed_beside(5, "arrhythmia", row, runs, ["f1"])
             std = ours["f1"]["std"] if ours else None  # none of a single run
-            error = Figure("-") if std is None else _figure(std / math.sqrt(runs.number), None, 3)
+            error = Figure("-") if std is None else mean_std(std / math.sqrt(runs.number), None, 3)
             sheet.rows.append([f"  {row.name}{marks}", runs.label, *beside, error, _ours(ours, "auroc", 3)])
     header = ["Model", "Runs", *_beside_header(["f1"]), "Standard error", METRICS["auroc"]]
     return Table(_TITLES["halves"], header, sheet.rows, [*sheet.footnotes(["arrhythmia"]), OF_HALVES])
@@ -251,11 +251,11 @@ def _latency_table(sheet: _Sheet) -> Table:
             ("alad_ms", alad, 2, 1),
             ("ratio", speed_up, 1, 0),
         ):
-            cells.append(_figure(ours[key], None, our_places) if ours else Figure("not measured"))
-            cells.append(_figure(printed, None, paper_places))
+            cells.append(mean_std(ours[key], None, our_places) if ours else Figure("not measured"))
+            cells.append(mean_std(printed, None, paper_places))
         work = multiplications.search_over_alad(dataset, ours.get("search_steps", SEARCH_STEPS))
         difference = _difference(ours["ratio"] - speed_up, 0) if ours else Figure("-")
-        sheet.rows.append([*cells, difference, _figure(work, None, 0)])
+        sheet.rows.append([*cells, difference, mean_std(work, None, 0)])
     header = ["Data set", "Batch", "AnoGAN, ms", "paper", "ALAD, ms", "paper", "Speed-up", "paper", "diff.", "by work"]
     return Table(_TITLES["4"], header, sheet.rows, [*sheet.footnotes([]), OF_TIMES], deviations=False)
 
@@ -379,20 +379,15 @@ def _beside(ours: _Figures | None, printed: Mapping[str, Printed], places: Mappi
     cells: list[str] = []
     for metric, (our_places, paper_places) in places.items():
         cells.append(_ours(ours, metric, our_places))
-        cells.append(_figure(*printed[metric], paper_places) if metric in printed else Figure("-"))
+        cells.append(mean_std(*printed[metric], paper_places) if metric in printed else Figure("-"))
     if not (ours and printed):
         return [*cells, Figure("-")]
     return [*cells, _difference(ours[metric]["mean"] - printed[metric].mean, paper_places)]
 
 
 def _ours(ours: _Figures | None, metric: str, places: int) -> Figure:
-    return _figure(ours[metric]["mean"], ours[metric]["std"], places) if ours else Figure("not run")
+    return mean_std(ours[metric]["mean"], ours[metric]["std"], places) if ours else Figure("not run")
 
 
 def _difference(value: float, places: int) -> Figure:
     return Figure(f"{value:+.{places}f}", value)
-
-
-def _figure(mean: float, std: float | None, places: int) -> Figure:
-    text = f"{mean:.{places}f}" if std is None else f"{mean:.{places}f}±{std:.{places}f}"
-    return Figure(text, mean, std)

@@ -18,6 +18,7 @@ from alad_tf.errors import DataError
 from alad_tf.io import archives
 from alad_tf.options import SCORES
 from alad_tf.report import figure_files
+from alad_tf.report.rendering import mean_std
 from alad_tf.report.results import read_history, unusable_file
 from alad_tf.typing import Document
 
@@ -274,7 +275,7 @@ def _curves_figure(
     for score, (colour, style) in _STYLES.items():
         curves = [curve(run["y_test"], run[score]) for run in runs]
         areas = [float(area(*points)) for points in curves]
-        _draw(axes, _average(curves), colour, style, f"{score}  {area_name} {_mean_std(areas)}")
+        _draw(axes, _average(curves), colour, style, f"{score}  {area_name} {_mean_of(areas)}")
     _finish(axes, *labels, _runs_text(len(runs)))
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     return figure
@@ -419,6 +420,5 @@ def _runs_text(runs: int) -> str:
     return "one run" if runs == 1 else f"{runs} runs: mean, band from lowest to highest"
 
 
-def _mean_std(values: Sequence[float]) -> str:
-    mean = f"{np.mean(values):.3f}"
-    return mean if len(values) == 1 else f"{mean} ± {np.std(values, ddof=1):.3f}"
+def _mean_of(values: Sequence[float]) -> str:
+    return mean_std(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None, 3, " ± ")

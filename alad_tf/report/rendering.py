@@ -27,6 +27,11 @@ class Figure(str):
         return figure
 
 
+def mean_std(mean: float, std: float | None, places: int, sign: str = "±") -> Figure:
+    """Mean and, unless it is None, standard deviation to a number of decimal places."""
+    return Figure(f"{mean:.{places}f}" + ("" if std is None else f"{sign}{std:.{places}f}"), mean, std)
+
+
 class Heading(str):
     """A row with one cell, the heading of the rows below it. In CSV, `values` become columns of those rows."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,25 @@ def test_a_method_that_fails(call: list[object], monkeypatch: pytest.MonkeyPatch
     assert run(*call, *SIMPLE) == 0
     assert "IF failed: ValueError: no room" in (tmp_path / "found" / "table.md").read_text()
     assert [path.name for path in (tmp_path / "found" / "runs").iterdir()] == ["kNN-seed0.json"]
+
+
+def test_every_method_fails(
+    call: list[object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """One line and an exit code for scripts; table and figure of an earlier call stay as they are."""
+    assert run(*call, *SIMPLE) == 0
+    capfd.readouterr()
+    before = {path.name: path.read_bytes() for path in (tmp_path / "found").iterdir() if path.is_file()}
+    shutil.rmtree(tmp_path / "found" / "runs")
+
+    def broken(method: str, seed: int, width: int) -> object:
+        raise ValueError(f"no room for {method}")
+
+    monkeypatch.setattr(compare, "_build", broken)
+    assert run(*call, *SIMPLE) == 1
+    line = capfd.readouterr().err.strip().splitlines()[-1]
+    assert "kNN failed: ValueError: no room for kNN; IF failed: ValueError: no room for IF." in line
+    assert {path.name: path.read_bytes() for path in (tmp_path / "found").iterdir() if path.is_file()} == before
 
 
 def test_a_method_that_fails_for_some_seeds(
