@@ -30,9 +30,9 @@ import yardstick  # before NumPy: it sets the number of threads
 import numpy as np
 import tensorflow as tf
 
+from alad_tf.experiments import models
 from alad_tf.experiments.settings import Settings
 from alad_tf.model import alad_trainer, networks
-from architectures import Alad
 
 STEPS = 4  # per call
 IMAGES = 3_600  # in a class of CIFAR-10
@@ -115,16 +115,17 @@ def one_by_one(operations: list[tf.Operation]) -> Call:
     return call
 
 
-def step(table: Alad, spectral_norm: str | None) -> alad_trainer.Trainer:
-    """Trainer of a table on random images."""
-    x_train = np.random.default_rng(0).integers(0, 256, (IMAGES, *table.data_shape), np.uint8)
-    trained, average = (networks.build(table, spectral_norm=spectral_norm) for _ in range(2))
-    return alad_trainer.Trainer(trained, table, x_train, seed=0, average=average, jit=False)
+def step(settings: Settings) -> alad_trainer.Trainer:
+    """Trainer of a run on random images."""
+    x_train = np.random.default_rng(0).integers(0, 256, (IMAGES, *settings.table.data_shape), np.uint8)
+    trainer = models.build(settings, 0, x_train).trainer
+    assert isinstance(trainer, alad_trainer.Trainer)
+    return trainer
 
 
-def in_bfloat16(table: Alad, spectral_norm: str | None) -> Call:
+def in_bfloat16(settings: Settings) -> Call:
     """Return a call that takes some steps with `--precision bfloat16`, which TensorFlow looks up in every call."""
-    trainer = step(table, spectral_norm)
+    trainer = step(settings)
 
     def call() -> None:
         alad_trainer.set_precision("bfloat16")
@@ -173,18 +174,20 @@ def main() -> None:
     parser = yardstick.parser(__doc__, rounds=7)
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="TensorFlow threads (default: %(default)s)")
     parser.add_argument("--no-spectral-norm", action="store_true")
+    parser.add_argument("--dynamics", choices=("paper", "released"), default="released")
     options = parser.parse_args()
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     tf.config.threading.set_inter_op_parallelism_threads(options.threads)
 
-    table = Settings.of_protocol("cifar10", normal_class=0).table
-    spectral_norm = None if options.no_spectral_norm else "paper"
-    trainer = step(table, spectral_norm)
+    ablation = "ALAD-noSN" if options.no_spectral_norm else "ALAD"
+    dynamics = None if options.dynamics == "paper" else options.dynamics
+    settings = Settings.of_protocol("cifar10", ablation, normal_class=0, dynamics=dynamics)
+    trainer = step(settings)
     operations = linear_operations(trainer)
     counts = {kind: sum(one.type == kind for one in operations) for kind in (*CONVOLUTIONS, "MatMul")}
     calls: dict[str, Call] = {
         "alad_tf": lambda: trainer.train(STEPS),
-        "alad_tf, bfloat16": in_bfloat16(table, spectral_norm),
+        "alad_tf, bfloat16": in_bfloat16(settings),
         "convolutions and products": together(operations),
         "one by one": one_by_one(operations),
         **pytorch(operations, options.threads),
@@ -198,6 +201,7 @@ def main() -> None:
         "gflop_per_second": flop / 1e9 / times.median("alad_tf"),
         "threads": options.threads,
         "spectral_norm": not options.no_spectral_norm,
+        "dynamics": options.dynamics,
         "time": "processor seconds",
     }
     yardstick.publish("One training step on images", times.rows("alad_tf"), options.json, **facts)

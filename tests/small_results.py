@@ -36,10 +36,11 @@ def write_run(
 
 
 def write_image_run(out: Path, dataset: str, label: int, seed: int, auroc: float, /, **changes: Any) -> Path:
-    """Write a complete run of an image task with the same AUROC for all scores."""
+    """Write a complete run of the protocol on an image task, with the same AUROC for all scores."""
     scores = {score: metrics(0.9, auroc=auroc) for score in ("features", "l1", "l2", "logits")}
     changes = {"settings": {"normal_class": label}, "scores": scores, **changes}
-    return write_run(out, dataset, changes.pop("method", "ALAD"), seed, place=f"class{label}", **changes)
+    method = paper.run_name(dataset, changes.pop("method", "ALAD"))
+    return write_run(out, dataset, method, seed, place=f"class{label}", **changes)
 
 
 LATENCY = {

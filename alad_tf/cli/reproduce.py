@@ -144,8 +144,7 @@ alad reproduce cifar10 --normal-class 0,1    two of the ten tasks of an image da
     "training dynamics. released: as in the released code, Adam's powers advance with each network's loss, batch-norm "
     "statistics change only in a network's own update, the gradient flows through u and v; with images: last weights, "
     "one more epoch of patience",
-    default="paper",
-    show_default=True,
+    show_default="released with images, otherwise paper",
 )
 @option(
     "--normal-class",
@@ -160,11 +159,11 @@ alad reproduce cifar10 --normal-class 0,1    two of the ten tasks of an image da
     POSITIVE,
     "N",
     "stop after N epochs without a better validation score",
-    show_default="10; DSEBM 25",
+    show_default="11; with the paper's dynamics 10; DSEBM 25",
     group=IMAGES,
 )
 @flag("--no-early-stopping", "train for all epochs", group=IMAGES)
-@flag("--last-weights", "score with the last weights, as the released code does, not the best", group=IMAGES)
+@flag("--last-weights", "with DSEBM or --dynamics paper: score with the last weights, not the best", group=IMAGES)
 @option(
     "--train-rows",
     POSITIVE,
@@ -210,8 +209,8 @@ def _settings(dataset: str, method: str, **given: Any) -> AnySettings:
     changes = {name: given[name] for name in (*same, "test_rows") if given[name] is not None}
     if given["scaling"] is not None:
         changes["scaling"] = None if given["scaling"] == "none" else given["scaling"]
-    if given["dynamics"] != "paper":
-        changes["dynamics"] = given["dynamics"]
+    if given["dynamics"] is not None:
+        changes["dynamics"] = None if given["dynamics"] == "paper" else given["dynamics"]
     if given["no_spectral_norm"]:
         changes["spectral_norm"] = None
     if given["no_dzz"]:

@@ -155,7 +155,8 @@ def _run(batch: Sequence[Cell], out: Path, deadline: float, jobs: int, data_dir:
     budget = scheduler.Budget(deadline, first.cost)
     if not budget.fits():
         return
-    for result in load_results(out, first.dataset, first.method):
+    settings = settings_of(first)
+    for result in load_results(out, first.dataset, settings.method):
         there, seed = settings_of(first._replace(normal_class=task_of(result))), result["seed"]
         move_departures(there, seed, out)
         folder = there.folder(out, seed)
@@ -163,7 +164,6 @@ def _run(batch: Sequence[Cell], out: Path, deadline: float, jobs: int, data_dir:
             there.claim(folder, seed)
     seeds = list(dict.fromkeys(cell.seed for cell in batch))
     classes = list(dict.fromkeys(cell.normal_class for cell in batch if cell.normal_class is not None)) or None
-    settings = settings_of(first)
     scheduler.run_all(settings, seeds, out, jobs=jobs, data_dir=data_dir, classes=classes, budget=budget)
 
 
@@ -175,11 +175,10 @@ def settings_of(cell: Cell) -> AnySettings:
 
 def _there(cell: Cell, out: Path, published: Path | None) -> set[tuple[int | None, int]]:
     """Normal class and seed of the runs of a cell's method that have results already."""
-    ours = load_results(out, cell.dataset, cell.method)
-    theirs = load_results(published, cell.dataset, cell.method) if published else []
-    if theirs:
-        epochs = settings_of(cell).epochs
-        theirs = [result for result in theirs if result["epochs"] == epochs and not result.get("stand_in")]
+    settings = settings_of(cell)
+    ours = load_results(out, cell.dataset, settings.method)
+    theirs = load_results(published, cell.dataset, settings.method) if published else []
+    theirs = [result for result in theirs if result["epochs"] == settings.epochs and not result.get("stand_in")]
     return {(task_of(result), result["seed"]) for result in (*ours, *theirs)}
 
 

@@ -36,7 +36,8 @@ DEPARTURES: dict[str, Callable[[Any], str]] = {
 }
 
 
-RELEASED_PATIENCE = 11  # the released code stops after more than 10 epochs without improvement (D19)
+# Of images, by training dynamics: when training stops, and which weights score the test images (D18, D19).
+STOPPING = {None: {"patience": 10, "weights": "best"}, "released": {"patience": 11, "weights": "last"}}
 
 AnyRun = TypeVar("AnyRun", bound="RunSettings")
 
@@ -176,10 +177,10 @@ class Settings(SharedOptions, Ablation):
             raise SettingsError(
                 f"Expected latent_discriminator True or False. Received: {self.latent_discriminator!r}."
             )
-        if self.dynamics and (self.strategy or self.table.ge_steps > 1):
-            other = self.strategy or f"{self.table.ge_steps} updates of G and E in a step"
+        if self.dynamics and self.table.ge_steps > 1:
             raise SettingsError(
-                f"Expected one device and one update of G and E with released dynamics. Received: {other}."
+                "Expected one update of G and E in a step with released dynamics. Received: "
+                f"{self.table.ge_steps} on {self.dataset}."
             )
         for name in ("strategy", "precision"):
             if getattr(self, name) is not None and self.jit:
@@ -190,7 +191,7 @@ class Settings(SharedOptions, Ablation):
 
     @classmethod
     def of_protocol(cls, dataset: str, method: str = "ALAD", **options: Any) -> Settings:
-        """The paper's settings for a data set and one of `ABLATIONS`, changed by the options that are not None.
+        """The paper's settings for a data set and one of `ABLATIONS`, changed by the options.
 
         Raises:
             SettingsError: unknown data set, method or option.
@@ -207,6 +208,8 @@ class Settings(SharedOptions, Ablation):
                 f"Expected the name of a method. Received: {method!r}. Allowed: {', '.join(ABLATIONS)}."
             )
         protocol, (normalised, latent_discriminator) = PROTOCOLS[dataset], ABLATIONS[method]
+        dynamics = options.get("dynamics", protocol.dynamics)
+        of_task: Document = {"normal_class": 0, **STOPPING.get(dynamics, {})} if of_images(dataset) else {}
         settings = cls(
             dataset=dataset,
             epochs=alad_table(dataset).epochs,
@@ -214,8 +217,8 @@ class Settings(SharedOptions, Ablation):
             latent_discriminator=latent_discriminator,
             ema_decay=protocol.ema_decay,
             jit=protocol.jit and not (options.get("strategy") or options.get("precision")),
-            **_of_images(dataset, options),
-            dynamics=options.get("dynamics"),
+            dynamics=dynamics,
+            **of_task,
         )
         return replace(settings, **options)
 
@@ -244,7 +247,10 @@ class Settings(SharedOptions, Ablation):
 
     @property
     def usual(self) -> Settings:
-        """The protocol's settings of the same ablation, without XLA for a strategy or a precision."""
+        """The protocol's settings of the same ablation, without XLA for a strategy or a precision.
+
+        Released dynamics have a part in every name, on images too, where they are the default.
+        """
         usual = Settings.of_protocol(self.dataset, self.base, **_task(self.normal_class), dynamics=self.dynamics)
         return replace(usual, jit=usual.jit and self.strategy is None and self.precision is None, dynamics=None)
 
@@ -270,17 +276,6 @@ def of_config(kind: type[AnyRun], config: Document, run_dir: Path) -> tuple[AnyR
 def is_complete(run_dir: Path, names: Iterable[str] = RUN_FILES) -> bool:
     """Whether the run in a folder has ended and all its files exist."""
     return all((run_dir / name).exists() for name in names)
-
-
-def _of_images(dataset: str, options: Document) -> Document:
-    if not of_images(dataset):
-        return {}
-    released = options.get("dynamics") == "released"
-    return {
-        "normal_class": options.get("normal_class", 0),
-        "patience": RELEASED_PATIENCE if released else PROTOCOLS[dataset].patience,
-        "weights": "last" if released else "best",
-    }
 
 
 def _task(normal_class: int | None) -> dict[str, int]:

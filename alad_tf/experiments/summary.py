@@ -32,15 +32,23 @@ def sum_up(settings: AnySettings, out: Path) -> str:
     summary = comparison.summarise(results.of(dataset, method))
     atomic.write_json(folder / "summary.json", summary)
     rows = [method]
-    if settings.base != method and paper.printed(dataset, settings.base):
-        rows.append(settings.base)
+    usual = paper.run_name(dataset, settings.base)
+    if usual != method and paper.printed(dataset, usual):
+        rows.append(usual)
     tables = [comparison.comparison(out, dataset, rows, scores=settings.scores, published=published_results())]
     figures: list[Path] = []
     if isinstance(settings, Settings):
-        beside = list(dict.fromkeys((*rows, *PROTOCOLS[dataset].beside)))
+        beside = list(dict.fromkeys((*rows, *_beside(dataset))))
         tables.insert(0, comparison.comparison(out, dataset, beside, published=published_results()))
         figures = save_figures(settings, results, summary)
     return "\n".join([table.as_text() for table in tables] + [f"Figures: {folder / 'figures'}"] * bool(figures))
+
+
+def _beside(dataset: str) -> list[str]:
+    """Names of the runs shown beside those of a method, whether there are any or not."""
+    from alad_tf.report import paper
+
+    return [paper.run_name(dataset, method) for method in PROTOCOLS[dataset].beside]
 
 
 def save_figures(settings: Settings, results: Results, summary: Document) -> list[Path]:
@@ -86,7 +94,7 @@ def save_class_figures(summary: Document, results: Results, folder: Path) -> lis
         return figure and figure.mean
 
     tasks = {method: summary["tasks"]}  # method -> class -> score -> AUROC of each run
-    for name in PROTOCOLS[dataset].beside:
+    for name in _beside(dataset):
         runs = [] if name in tasks else results.of(dataset, name)
         if runs:
             tasks[name] = summarise(runs)["tasks"]

@@ -158,7 +158,7 @@ def _methods_table(number: int, sheet: _Sheet) -> Table:
     for dataset in datasets_of(number):
         sheet.rows.append([_heading(dataset)])
         for row in rows_of(number):
-            runs = sheet.find(dataset, row.method)
+            runs = sheet.find(dataset, paper.run_name(dataset, row.method))
             own = paper.ROW_NOTES.get(row.key) if number in (2, 3) else None
             marks = sheet.marks([paper.NOTES.get((number, dataset, row.key)), own, *runs.notes])
             sheet.rows.append([f"  {row.name}{marks}", runs.label, *_printed_beside(number, dataset, row, runs)])
@@ -176,7 +176,7 @@ def _scores_table(number: int, sheet: _Sheet) -> Table:
     """Tables VII and VIII. Arrhythmia appears as ALAD, the paper's name, and as ALAD-noDzz, whose Table V row it is."""
     for dataset in datasets_of(number):
         for method in dict.fromkeys(("ALAD", paper.SCORE_STUDY[dataset])):
-            runs = sheet.find(dataset, method)
+            runs = sheet.find(dataset, paper.run_name(dataset, method))
             marks = sheet.marks([paper.NOTES.get((number, dataset, "features")), *runs.notes])
             text = f", {method}{marks}: {runs.label}"
             sheet.rows.append([_heading(dataset, text, method=method, runs=runs.label)])
@@ -189,7 +189,7 @@ def _protocol_table(sheet: _Sheet) -> Table:
     """AUROC and average precision of all methods with runs, also without the test rows shared with the training set."""
     datasets = []
     for dataset in DATASET_NAMES:
-        found = [(row, sheet.find(dataset, row.method)) for row in _all_rows(sheet.methods(dataset))]
+        found = [(row, sheet.find(dataset, row.method)) for row in _all_rows(dataset, sheet.methods(dataset))]
         found = [(row, runs) for row, runs in found if runs.scores]
         if found:
             datasets.append(dataset)
@@ -229,14 +229,15 @@ def _halves_table(sheet: _Sheet) -> Table:
     return Table(_TITLES["halves"], header, sheet.rows, [*sheet.footnotes(["arrhythmia"]), OF_HALVES])
 
 
-def _all_rows(methods: Iterable[str]) -> list[Row]:
+def _all_rows(dataset: str, methods: Iterable[str]) -> list[Row]:
     """The rows of Tables II and III, the added rows, and rows of all other methods with results, by name."""
     mapped = {**paper.ROWS, **paper.ADDED_ROWS}
-    rows = [Row(name, method, score, name) for name, (method, score) in mapped.items()]
+    rows = [Row(name, paper.run_name(dataset, method), score, name) for name, (method, score) in mapped.items()]
     for method in sorted(set(methods) - {row.method for row in rows}):
         base = paper.base_method(method)
         scores = [score for name, score in mapped.values() if name == base] or ["features"]
-        names = [method] if len(scores) == 1 else [f"{method}, {score}" for score in scores]
+        label = method if paper.run_name(dataset, method) == method else f"{method}, the paper's dynamics"
+        names = [label] if len(scores) == 1 else [f"{label}, {score}" for score in scores]
         rows += [Row(name, method, score, method) for name, score in zip(names, scores)]
     return rows
 

@@ -47,6 +47,10 @@ def notes_of(summary: Document, results: Sequence[Document]) -> Iterator[str]:
             used = span_text(int(result.get(f"{key}_used") or result[key]) for result in results)
             whole = span_text(result[key] for result in results)
             yield f"{method}: {what} {used} of {whole} {rows}, drawn at random with the run's seed."
+    if paper.RELEASED in method:
+        yield f"{method}: trained with the dynamics of the released code, differences D17 to D21."
+    elif paper.base_method(method) in paper.TABLE_VI.get(dataset, {}):
+        yield f"{method} on {DATASET_NAMES[dataset]}: trained with the paper's dynamics (--dynamics paper)."
     if paper.base_method(method) in paper.EPOCHS_NOT_PRINTED:
         yield f"{method} on {DATASET_NAMES[dataset]}: {epochs_text(summary['epochs'])}; the paper prints no number."
 

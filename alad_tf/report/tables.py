@@ -41,7 +41,8 @@ def _draw(number: int, own: Results, published: Results | None, path: Path) -> N
     bars: dict[str, dict[int, list[float]]] = {}
     means, title = {}, f"Figure {number}: {paper.DATASET_NAMES[dataset]}, {_SHOWN[table]}"
     for row in comparison.rows_of(table):
-        results = [run for found in gather_from(own, published, dataset, row.method).values() for run in found]
+        method = paper.run_name(dataset, row.method)
+        results = [run for found in gather_from(own, published, dataset, method).values() for run in found]
         summary = summarise(results) if results and row.name not in paper.ADDED_ROWS else {"scores": {}}
         if row.score in summary["scores"]:
             bars[row.name] = {label: aurocs[row.score] for label, aurocs in summary["tasks"].items()}

@@ -232,8 +232,8 @@ def history(run_dir: Path) -> list[dict[str, float]]:
 
 
 def test_best_weights_on_the_validation_images_score(small: None, prepared: Prepared, tmp_path: Path) -> None:
-    best = run(small_images.settings(), tmp_path / "best", prepared[0])
-    last = run(small_images.settings(weights="last"), tmp_path / "last", prepared[0])
+    best = run(small_images.settings(weights="best"), tmp_path / "best", prepared[0])
+    last = run(small_images.settings(), tmp_path / "last", prepared[0])
     records = history(tmp_path / "best")
     values = [record["validation"] for record in records]
     assert len(values) == 6 and values == [record["validation"] for record in history(tmp_path / "last")]
@@ -274,7 +274,7 @@ def test_training_stops_where_validation_no_longer_improves(
 
 def test_stopped_run_goes_on_with_the_same_bits(small: None, prepared: Prepared, tmp_path: Path) -> None:
     stops = (2, 4, 5)
-    run(small_images.settings(patience=4), tmp_path / "whole", prepared[0])
+    run(small_images.settings(patience=4, weights="best"), tmp_path / "whole", prepared[0])
     asked = [0]
 
     def stopping() -> bool:
@@ -283,8 +283,8 @@ def test_stopped_run_goes_on_with_the_same_bits(small: None, prepared: Prepared,
 
     for _ in stops:
         with pytest.raises(Stopped):
-            run(small_images.settings(patience=4), tmp_path / "stopped", prepared[0], stopping=stopping)
-    run(small_images.settings(patience=4), tmp_path / "stopped", prepared[0], stopping=stopping)
+            run(small_images.settings(patience=4, weights="best"), tmp_path / "stopped", prepared[0], stopping=stopping)
+    run(small_images.settings(patience=4, weights="best"), tmp_path / "stopped", prepared[0], stopping=stopping)
     assert small_run.outcome(tmp_path / "stopped") == small_run.outcome(tmp_path / "whole")
 
 
@@ -299,19 +299,19 @@ def test_damaged_best_weights_are_named(
     restore = checkpoints.Checkpoints.restore_best
     monkeypatch.setattr(checkpoints.Checkpoints, "restore_best", damage)
     with pytest.raises(DataError, match="Expected the best weights in .*best.*To start the run again, remove"):
-        run(small_images.settings(epochs=1), tmp_path / "run", prepared[0])
+        run(small_images.settings(epochs=1, weights="best"), tmp_path / "run", prepared[0])
     assert not (tmp_path / "run" / "result.json").exists()
 
 
 def test_protocol_of_images() -> None:
     for name in ("svhn", "cifar10"):
         settings = Settings.of_protocol(name, normal_class=4)
-        assert (settings.epochs, settings.patience, settings.weights) == (100, 10, "best")
+        assert (settings.epochs, settings.patience, settings.weights) == (100, 11, "last")
         assert (PROTOCOLS[name].runs, PROTOCOLS[name].metric, settings.ema_decay) == (3, "auroc", 0.999)
-        assert settings.folder(Path("out"), 2) == Path("out") / name / "ALAD" / "class4" / "seed2"
-    changed: Options = {"patience": None, "weights": "last"}
+        assert settings.folder(Path("out"), 2) == Path("out") / name / "ALAD-releasedDynamics" / "class4" / "seed2"
+    changed: Options = {"patience": None, "weights": "last", "dynamics": None}
     assert Settings.of_protocol("svhn", normal_class=4, **changed).method == "ALAD-noStopping-lastWeights"
-    assert Settings.of_protocol("svhn", normal_class=4, patience=3).method == "ALAD-patience3"
+    assert Settings.of_protocol("svhn", normal_class=4, patience=3).method == "ALAD-patience3-releasedDynamics"
 
 
 @pytest.mark.parametrize(

@@ -44,15 +44,18 @@ else:
     strategy = distribution.strategy(None)
 
 
-def train(name):
+def train(name, dynamics):
     table = {"toy": steady_toy.TABLE, "tiny": TINY, "images": narrow_images()}[name]
+    norm = dynamics or "paper"
     random = np.random.default_rng(0)
     x_train = random.standard_normal((4 * table.batch_size, *table.data_shape)).astype(np.float32)
     if name == "images":
         x_train = random.integers(0, 256, x_train.shape, np.uint8)
     with distribution.scope(strategy):
-        trained, average = networks.build(table, seed=1), networks.build(table, seed=1)
-    trainer = alad_trainer.Trainer(trained, table, x_train, seed=0, average=average, jit=False, strategy=strategy)
+        trained, average = (networks.build(table, spectral_norm=norm, seed=1) for _ in range(2))
+    trainer = alad_trainer.Trainer(
+        trained, table, x_train, seed=0, average=average, jit=False, strategy=strategy, dynamics=dynamics
+    )
     losses = [trainer.train(2) for _ in range(3)]
     few = {"trained": trained, "average": average} if name == "toy" else {}
     weights = {kind: [array.tolist() for array in get_arrays(of).values()] for kind, of in few.items()}
@@ -62,8 +65,9 @@ def train(name):
 for name in names:
     if name == "images in bfloat16":
         alad_trainer.set_precision("bfloat16")
-    print(json.dumps(train(name.split()[0])), flush=True)
+    print(json.dumps(train(name.split()[0], "released" if "released" in name else None)), flush=True)
 """
+RELEASED = "images with released dynamics"
 Answers = dict[str, dict[str, Any]]  # name of a table -> losses and state of the training
 
 
@@ -85,14 +89,14 @@ def answers(process: subprocess.Popen[str], *names: str) -> Answers:
 @pytest.fixture(scope="module")
 def one() -> Answers:
     """Results of one device, in one process for all tables; bfloat16 is last because it stays on in the process."""
-    names = ("toy", "tiny", "images", "images in bfloat16")
+    names = ("toy", "tiny", "images", RELEASED, "images in bfloat16")
     return answers(start("one", *names), *names)
 
 
 @pytest.fixture(scope="module")
 def mirrored() -> Answers:
     """Results of two devices of a process."""
-    names = ("toy", "tiny", "images")
+    names = ("toy", "tiny", "images", RELEASED)
     return answers(start("mirrored", *names), *names)
 
 
@@ -110,7 +114,7 @@ def test_two_devices_train_as_one(one: Answers, mirrored: Answers) -> None:
             np.testing.assert_allclose(ours, theirs, rtol=0.0, atol=weight)
 
 
-@pytest.mark.parametrize(("name", "deviation"), [("tiny", 0.05), ("images", 0.0025)])
+@pytest.mark.parametrize(("name", "deviation"), [("tiny", 0.05), ("images", 0.0025), (RELEASED, 0.0025)])
 def test_two_devices_train_every_kind_of_layer(one: Answers, mirrored: Answers, name: str, deviation: float) -> None:
     """Each device has half a batch for batch norm, and separate dropout masks: losses are close, not equal.
 
@@ -144,7 +148,7 @@ def test_settings_of_a_strategy() -> None:
 
 def test_settings_of_a_precision() -> None:
     settings = Settings.of_protocol("cifar10", normal_class=0, precision="bfloat16")
-    assert (settings.jit, settings.method) == (False, "ALAD-bfloat16")
+    assert (settings.jit, settings.method) == (False, "ALAD-bfloat16-releasedDynamics")
     with pytest.raises(SettingsError, match="Expected no XLA with precision 'bfloat16'"):
         Settings.of_protocol("kdd99", precision="bfloat16", jit=True)
     with pytest.raises(SettingsError, match="Expected a known precision. Received: 'int8'"):

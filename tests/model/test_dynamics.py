@@ -10,11 +10,14 @@ from small_images import images
 from tolerances import bound
 
 from alad_tf.errors import SettingsError
+from alad_tf.experiments.baseline_settings import of_method
+from alad_tf.experiments.protocol import METHODS
 from alad_tf.experiments.settings import Settings
 from alad_tf.model import keras_versions, networks
 from alad_tf.model.adam import Adam
 from alad_tf.model.alad_trainer import Trainer
 from alad_tf.model.spectral_norm import SpectralNormalization
+from alad_tf.report import paper
 from architectures import rows
 
 
@@ -102,18 +105,33 @@ def test_the_gradient_flows_through_u_and_v() -> None:
 
 
 def test_settings_of_released_dynamics() -> None:
-    released = Settings.of_protocol("cifar10", normal_class=1, dynamics="released")
+    """They are the default of images, and part of the name there too."""
+    released = Settings.of_protocol("cifar10", normal_class=1)
     assert (released.method, released.patience, released.weights) == ("ALAD-releasedDynamics", 11, "last")
-    changed = Settings.of_protocol("cifar10", normal_class=1, dynamics="released", weights="best")
-    assert changed.method == "ALAD-bestWeights-releasedDynamics"
+    assert Settings.of_protocol("cifar10", normal_class=1, dynamics="released") == released
+    paper = Settings.of_protocol("cifar10", normal_class=1, dynamics=None)
+    assert (paper.method, paper.patience, paper.weights) == ("ALAD", 10, "best")
+    changed = Settings.of_protocol("svhn", "ALAD-noSN", normal_class=1, weights="best")
+    assert changed.method == "ALAD-noSN-bestWeights-releasedDynamics"
     assert Settings.of_protocol("kdd99", dynamics="released").method == "ALAD-releasedDynamics"
     assert Settings.of_protocol("kdd99").method == "ALAD"
 
 
-@pytest.mark.parametrize(
-    ("dataset", "options", "received"),
-    [("toy", {}, "5 updates of G and E"), ("kdd99", {"strategy": "mirrored"}, "mirrored")],
-)
-def test_released_dynamics_that_do_not_exist(dataset: str, options: dict[str, str], received: str) -> None:
-    with pytest.raises(SettingsError, match=f"one device and one update.*{received}"):
-        Settings.of_protocol(dataset, dynamics="released", **options)
+@pytest.mark.parametrize("dataset", [*paper.TABLE_II, *paper.TABLE_III])
+@pytest.mark.parametrize("method", METHODS)
+def test_tables_show_the_runs_of_the_protocol(dataset: str, method: str) -> None:
+    try:
+        name = of_method(dataset, method).method
+    except SettingsError:  # the method does not exist there
+        return
+    assert paper.run_name(dataset, method) == name
+
+
+def test_no_released_dynamics_with_several_updates_in_a_step() -> None:
+    with pytest.raises(SettingsError, match="Expected one update of G and E.*Received: 5 on toy"):
+        Settings.of_protocol("toy", dynamics="released")
+
+
+def test_unknown_dynamics() -> None:
+    with pytest.raises(SettingsError, match="Received: 'ours'. Allowed: None, released"):
+        Settings.of_protocol("svhn", dynamics="ours")

@@ -15,6 +15,8 @@ from alad_tf.errors import SettingsError
 from alad_tf.report import comparison
 from alad_tf.typing import Options
 
+RELEASED = "ALAD-releasedDynamics"  # the protocol's runs of ALAD on images
+
 
 def line_of(table: comparison.Table, label: str) -> list[str]:
     """The only row whose first cell starts with `label`."""
@@ -83,15 +85,15 @@ def test_comparison_shows_all_metrics_where_the_paper_prints_none(tmp_path: Path
 
 def test_comparison_of_images_is_by_auroc(tmp_path: Path) -> None:
     write_image_run(tmp_path, "svhn", 3, 0, 0.5)
-    table = comparison.comparison(tmp_path, "svhn", ["ALAD"])
+    table = comparison.comparison(tmp_path, "svhn", [RELEASED])
     assert table.header[2:] == ["AUROC", "paper", "diff."]
-    assert line_of(table, "ALAD")[1:] == ["1 of 10 tasks, 1 this machine", "0.5000", "0.5753±0.0268", "-0.0753"]
+    assert line_of(table, RELEASED)[1:] == ["1 of 10 tasks, 1 this machine", "0.5000", "0.5753±0.0268", "-0.0753"]
 
 
 def test_runs_of_a_task_are_averaged_before_the_tasks(tmp_path: Path) -> None:
     for label, seed, auroc in ((0, 0, 0.5), (0, 1, 0.7), (4, 0, 0.8)):
         write_image_run(tmp_path, "cifar10", label, seed, auroc)
-    summary = comparison.summarise(comparison.load_results(tmp_path, "cifar10", "ALAD"))
+    summary = comparison.summarise(comparison.load_results(tmp_path, "cifar10", RELEASED))
     # Tasks 0.6 and 0.8: the mean is 0.7, the deviations are 0.1, and 2 times 0.01 by 1 has the root 0.1414.
     assert summary["scores"]["features"]["auroc"] == pytest.approx({"mean": 0.7, "std": 0.02**0.5})
     assert summary["tasks"] == {
@@ -100,11 +102,17 @@ def test_runs_of_a_task_are_averaged_before_the_tasks(tmp_path: Path) -> None:
     }
     table = comparison.table(6, tmp_path)
     (row,) = [row for row in table.rows if row[1:] and row[1].endswith("this machine")]
-    assert row == ["  Baseline + SN + DL", "2 of 10 tasks, 3 this machine", "0.7000±0.1414", "0.6072±0.1201", "+0.0928"]
+    assert row == [
+        "  Baseline + SN + DL [2]",
+        "2 of 10 tasks, 3 this machine",
+        "0.7000±0.1414",
+        "0.6072±0.1201",
+        "+0.0928",
+    ]
     assert any("mean ± sample standard deviation are over the tasks" in note for note in table.footnotes)
-    assert [row[:2] for row in comparison.table(3, tmp_path).rows if row[0] == "  ALAD"] == [
+    assert [row[:2] for row in comparison.table(3, tmp_path).rows if row[0].startswith("  ALAD")] == [
         ["  ALAD", "not run"],
-        ["  ALAD", "2 of 10 tasks, 3 this machine"],
+        ["  ALAD [2]", "2 of 10 tasks, 3 this machine"],
     ]
 
 
@@ -112,11 +120,11 @@ def test_runs_of_a_task_are_averaged_before_the_tasks(tmp_path: Path) -> None:
 def test_stand_in_data_are_named_in_every_table(tmp_path: Path, number: int) -> None:
     write_image_run(tmp_path, "svhn", 3, 0, 0.5, stand_in="stand-in data: 5 images, not 9")
     note = "SVHN: stand-in data: 5 images, not 9; not comparable with the paper."
-    for table in (comparison.table(number, tmp_path), comparison.comparison(tmp_path, "svhn", ["ALAD"])):
+    for table in (comparison.table(number, tmp_path), comparison.comparison(tmp_path, "svhn", [RELEASED])):
         (footnote,) = [line for line in table.footnotes if line.endswith(note)]
         mark = footnote.split(" ")[0]
         assert any(mark in row[0] for row in table.rows if "0.5000" in row or "this machine" in row[0])
-    assert comparison.summarise(comparison.load_results(tmp_path, "svhn", "ALAD"))["stand_in"].startswith(
+    assert comparison.summarise(comparison.load_results(tmp_path, "svhn", RELEASED))["stand_in"].startswith(
         "stand-in data"
     )
 
@@ -125,7 +133,7 @@ def test_table_viii_has_the_four_scores_of_both_data_sets(tmp_path: Path) -> Non
     write_image_run(tmp_path, "cifar10", 1, 0, 0.6)
     rows = comparison.table(8, tmp_path).rows
     assert [row[0].strip() for row in rows[:6]] == [
-        "SVHN, ALAD: not run", "L1", "L2", "Logits", "Features", "CIFAR-10, ALAD: 1 of 10 tasks, 1 this machine"
+        "SVHN, ALAD: not run", "L1", "L2", "Logits", "Features", "CIFAR-10, ALAD [1]: 1 of 10 tasks, 1 this machine"
     ]  # fmt: skip
     assert rows[8] == ["  Logits", "0.6000", "0.5396±0.0783", "+0.0604"]
 
@@ -267,7 +275,7 @@ def test_published_tasks_join_ours(tmp_path: Path) -> None:
     out, published = tmp_path / "out", tmp_path / "published"
     for folder, label, auroc in ((out, 0, 0.5), (published, 0, 0.9), (published, 1, 0.7), (published, 2, 0.9)):
         write_image_run(folder, "cifar10", label, 0, auroc)
-    row = line_of(comparison.comparison(out, "cifar10", ["ALAD"], published=published), "ALAD")
+    row = line_of(comparison.comparison(out, "cifar10", [RELEASED], published=published), RELEASED)
     assert row[1:3] == ["3 of 10 tasks, 1 this machine, 2 published", "0.7000±0.2000"]
 
 
@@ -278,7 +286,7 @@ def test_published_runs_unlike_ours_do_not_join(tmp_path: Path, change: Options)
     write_image_run(tmp_path / "out", "cifar10", 0, 0, 0.5)
     write_image_run(tmp_path / "published", "cifar10", 1, 0, 0.9, **change)
     row = line_of(
-        comparison.comparison(tmp_path / "out", "cifar10", ["ALAD"], published=tmp_path / "published"), "ALAD"
+        comparison.comparison(tmp_path / "out", "cifar10", [RELEASED], published=tmp_path / "published"), RELEASED
     )
     assert row[1:3] == ["1 of 10 tasks, 1 this machine", "0.5000"]
 
@@ -303,8 +311,11 @@ def test_protocol_table_has_every_method_with_runs(tmp_path: Path) -> None:
         ["KDD99, unshared test rows [1]"],
         ["  ALAD", "2 this machine", "0.7500±0.0707", "-", "-", "0.2500±0.0000"],
         ["SVHN"],
-        ["  ALAD", "1 of 10 tasks, 1 this machine", "0.5000", "0.5753±0.0268", "-0.0753", "0.2500"],
+        ["  ALAD [2]", "1 of 10 tasks, 1 this machine", "0.5000", "0.5753±0.0268", "-0.0753", "0.2500"],
     ]
+    assert table.footnotes[1] == (
+        "[2] ALAD-releasedDynamics: trained with the dynamics of the released code, differences D17 to D21."
+    )
     assert table.footnotes[0] == (
         "[1] Without the test rows that also occur in the training set: 81,000 rows are left, 40,000 of them anomalies."
     )

@@ -125,8 +125,8 @@ def test_summarise_refuses_unlike_scores(tmp_path: Path) -> None:
 def test_runs_on_other_data_are_not_summed_up_together(tmp_path: Path) -> None:
     write_image_run(tmp_path, "svhn", 3, 0, 0.5, stand_in="stand-in data: 5 images, not 9")
     write_image_run(tmp_path, "svhn", 4, 0, 0.5)
-    with pytest.raises(AladError, match="Expected the same stand_in in all runs of ALAD on svhn"):
-        comparison.summarise(comparison.load_results(tmp_path, "svhn", "ALAD"))
+    with pytest.raises(AladError, match="Expected the same stand_in in all runs of ALAD-releasedDynamics on svhn"):
+        comparison.summarise(comparison.load_results(tmp_path, "svhn", "ALAD-releasedDynamics"))
 
 
 @pytest.mark.parametrize("changes", [{"n_train_used": 31}, {"n_train_used": 0}, {"n_test_used": 20.0}])
