@@ -63,7 +63,7 @@ def trainer(seed: int, x: np.ndarray) -> Any:
 
 
 def outcome(run_dir: Path) -> dict[str, Any]:
-    """Everything that must not depend on interruptions: weights, scores, history, result without seconds."""
+    """Everything that must not depend on interruptions: weights, scores, history, result without seconds and date."""
     found: dict[str, Any] = {}
     for name in ("weights.npz", "scores.npz"):
         with np.load(run_dir / name, allow_pickle=False) as stored:
@@ -72,6 +72,7 @@ def outcome(run_dir: Path) -> dict[str, Any]:
     found["result"] = json.loads((run_dir / "result.json").read_text())
     for record in (*found["history"], found["result"]):
         del record["seconds"]
+    del found["result"]["date"]
     return found
 
 

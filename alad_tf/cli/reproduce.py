@@ -237,10 +237,11 @@ def _settings(dataset: str, method: str, **given: Any) -> AnySettings:
 alad table 5                                 Table V from the results so far
 alad table protocol                          AUROC and average precision
 alad table halves                            Arrhythmia on both training halves
+alad table runs                              seeds, commands, versions and dates of all runs
 alad table 2 --format csv                    footnotes go to standard error
 """,
 )
-@argument("name", click.STRING, "NAME", "2 to 8, protocol or halves")
+@argument("name", click.STRING, "NAME", "2 to 8, protocol, halves or runs")
 @option(
     "--format",
     one_of(("text", "markdown", "csv")),

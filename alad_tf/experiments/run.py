@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from dataclasses import asdict
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Callable
 
@@ -248,6 +249,7 @@ def _result(
         **log.of_validation(),
         **counts,
         "seconds": round(seconds, 3),
+        "date": f"{datetime.now(timezone.utc):%Y-%m-%d}",
         "stack": stack.described(),
         "settings": asdict(settings),
         **judge.of_test_rows(test_scores),

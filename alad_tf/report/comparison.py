@@ -28,11 +28,12 @@ from alad_tf.report.footnotes import (
 from alad_tf.report.paper import DATASET_NAMES, Printed
 from alad_tf.report.rendering import Figure, Heading, Table, mark, mean_std
 from alad_tf.report.results import METRICS, Results, gather_from, load_latency, load_results, read, summarise
+from alad_tf.report.runs import table as runs_table
 from alad_tf.typing import Document
 
 __all__ = ["METRICS", "TABLES", "Row", "Table", "comparison", "load_results", "rows_of", "summarise", "table"]
 
-TABLES = ("2", "3", "4", "5", "6", "7", "8", "protocol", "halves")
+TABLES = ("2", "3", "4", "5", "6", "7", "8", "protocol", "halves", "runs")
 
 _Figures = Mapping[str, Document]  # metric -> {"mean", "std"}
 _TABULAR_METRICS = ("precision", "recall", "f1")
@@ -68,7 +69,7 @@ class Row(NamedTuple):
 
 
 def table(name: int | str, out: Path, published: Path | None = None) -> Table:
-    """Table 2 to 8 of the paper with our results beside the paper's, or "protocol" or "halves", which the paper lacks.
+    """Table 2 to 8 of the paper with our results beside the paper's, or "protocol", "halves" or "runs", which it lacks.
 
     Raises SettingsError for another name, AladError for damaged results and runs with different epochs.
     """
@@ -82,6 +83,8 @@ def table_from(name: str, own: Results, published: Results | None) -> Table:
             f"Expected the name of a table that can be printed. Received: {name}. Allowed: {', '.join(TABLES)}."
         )
     sheet = _Sheet(own, published)
+    if name == "runs":
+        return runs_table(own, published)
     if name == "protocol":
         return _protocol_table(sheet)
     if name == "halves":

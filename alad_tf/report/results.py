@@ -408,6 +408,7 @@ def _within(value: object, largest: float) -> bool:
 
 _OPTIONAL: dict[str, Callable[[object], bool]] = {
     "n_anomalies": _positive,
+    "date": lambda value: isinstance(value, str) and bool(re.fullmatch(r"\d{4}-\d\d-\d\d", value, re.ASCII)),
     "stand_in": lambda value: isinstance(value, str),
     "top_fraction": lambda value: _within(value, 1) and value not in (0, 1),
 }

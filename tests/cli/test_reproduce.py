@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,16 +13,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command import refused
+from command import refused, run
 from conftest import CHECKOUT
 
 from alad_tf import paths
 from alad_tf.cli import main as command_line
 from alad_tf.data import raw_files
 from alad_tf.experiments import process, scheduler, summary
+from alad_tf.experiments.baseline_settings import of_method
 from alad_tf.experiments.settings import RUN_FILES, Settings, is_complete
 from alad_tf.options import SCORES
 from alad_tf.paths import default_out
+from alad_tf.report import runs
 from alad_tf.typing import Options
 
 KDD99 = "kddcup.data_10_percent.gz"
@@ -123,6 +126,36 @@ def test_options_become_settings(
 def test_classes(calls: Calls, options: str, classes: Sequence[int] | None) -> None:
     assert command_line.main(["reproduce", *options.split()]) == 0
     assert calls.classes == (classes if classes is None else list(classes))
+
+
+@pytest.mark.parametrize(
+    ("dataset", "method", "options"),
+    [
+        ("kdd99", "ALAD", {}),
+        ("kdd99", "ALAD-noSN", {"epochs": 3, "jit": False, "ema_decay": None, "scaling": "minmax"}),
+        ("arrhythmia", "ALAD-baseline", {"training_half": "released", "dynamics": "released"}),
+        ("arrhythmia", "ALAD-noDzz", {"spectral_norm": "tfa"}),
+        ("kdd99", "DAGMM", {"scaling": None, "train_rows": 5000, "jit": False}),
+        ("cifar10", "ALAD", {"normal_class": 7}),
+        ("cifar10", "ALAD-noSN", {"normal_class": 7, "dynamics": None, "patience": 3, "weights": "last"}),
+        ("svhn", "ALAD", {"normal_class": 7, "patience": None, "precision": "bfloat16"}),
+        ("svhn", "ALAD", {"normal_class": 7, "strategy": "mirrored"}),
+        ("svhn", "AnoGAN", {"normal_class": 7, "test_rows": 32}),
+        ("svhn", "kNN", {"normal_class": 7}),
+    ],
+)
+def test_the_command_of_a_method_has_its_settings(calls: Calls, dataset: str, method: str, options: Options) -> None:
+    settings = of_method(dataset, method, **options)
+    label = settings.normal_class
+    made = [{"epochs": settings.epochs, "seed": seed, "settings": {"normal_class": label}} for seed in (2, 3)]
+    words = shlex.split(runs.command(dataset, settings.method, made))
+    assert words[0] == "alad" and run(*words[1:]) == 0
+    assert (calls.settings, calls.seeds) == (settings, range(2, 4))
+    assert calls.classes == (None if label is None else [label])
+
+
+def test_no_command_gives_such_a_name() -> None:
+    assert runs.command("kdd99", "ALAD-EMA0.5", [{"epochs": 100, "seed": 0, "settings": {}}]) == "-"
 
 
 @pytest.mark.parametrize("classes", ["10", "-1", "1,", "one", "1-3", ""])

@@ -7,6 +7,7 @@ import json
 import math
 import os
 from collections.abc import Iterator
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,8 @@ def test_result(made: Made) -> None:
     result = json.loads((made.run_dir / "result.json").read_text())
     assert result == made.result
     split = loading.load("toy")
+    today = datetime.now(timezone.utc).date()
+    assert date.fromisoformat(result.pop("date")) in (today, today - timedelta(days=1))  # a test may run at midnight
     seconds = result.pop("seconds")
     assert 0 < history(made.run_dir)[-1]["seconds"] <= seconds
     stored = arrays(made.run_dir / "scores.npz")

@@ -140,7 +140,8 @@ def test_table_viii_has_the_four_scores_of_both_data_sets(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", [0, 1, 9, "78", "x"])
 def test_table_names_the_ones_available(tmp_path: Path, name: int | str) -> None:
-    with pytest.raises(SettingsError, match=rf"Received: {name}\. Allowed: 2, 3, 4, 5, 6, 7, 8, protocol, halves\."):
+    allowed = "2, 3, 4, 5, 6, 7, 8, protocol, halves, runs"
+    with pytest.raises(SettingsError, match=rf"Received: {name}\. Allowed: {allowed}\."):
         comparison.table(name, tmp_path)
 
 
