@@ -81,8 +81,12 @@ QUOTED = {
         cifar10 kNN score auroc
         cifar10:0 AnoGAN released auroc
         cifar10:0 AnoGAN schlegl auroc
-        cifar10:0 DSEBM energy auroc
-        cifar10:0 DSEBM reconstruction auroc
+        cifar10:1 AnoGAN released auroc
+        cifar10:1 AnoGAN schlegl auroc
+        cifar10:2 AnoGAN released auroc
+        cifar10:2 AnoGAN schlegl auroc
+        cifar10 DSEBM energy auroc
+        cifar10 DSEBM reconstruction auroc
         cifar10:0 IF score auroc
         cifar10:0 ALAD-releasedDynamics features auroc
         cifar10:0 ALAD-releasedDynamics l1 auroc
