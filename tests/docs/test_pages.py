@@ -47,10 +47,12 @@ QUOTED = {
         cifar10:1 ALAD-releasedDynamics features auroc
         cifar10:2 ALAD-releasedDynamics features auroc
         cifar10:3 ALAD-releasedDynamics features auroc
+        cifar10:4 ALAD-releasedDynamics features auroc
         cifar10:0 IF score auroc
         cifar10:1 IF score auroc
         cifar10:2 IF score auroc
         cifar10:3 IF score auroc
+        cifar10:4 IF score auroc
     """,
     "docs/baselines.md": """
         kdd99 IF score f1
