@@ -212,10 +212,7 @@ def _failures(found: dict[str, list[Document]]) -> list[str]:
 
 def _cell(runs: Sequence[Document], name: str) -> Figure:
     """Mean and, for several runs, standard deviation."""
-    values = [run[name] for run in runs]
-    digits = 2 if name in SECONDS else 4
-    std = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return mean_std(float(np.mean(values)), std, digits)
+    return mean_std(**results.mean_and_std([run[name] for run in runs]), places=2 if name in SECONDS else 4)
 
 
 def _verdict(found: dict[str, list[Document]]) -> list[str]:

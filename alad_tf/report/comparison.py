@@ -82,9 +82,9 @@ def table_from(name: str, own: Results, published: Results | None) -> Table:
         raise SettingsError(
             f"Expected the name of a table that can be printed. Received: {name}. Allowed: {', '.join(TABLES)}."
         )
-    sheet = _Sheet(own, published)
     if name == "runs":
         return runs_table(own, published)
+    sheet = _Sheet(own, published)
     if name == "protocol":
         return _protocol_table(sheet)
     if name == "halves":

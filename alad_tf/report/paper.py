@@ -237,7 +237,7 @@ def _named(row: tuple[_Value, _Value, _Value] | None) -> list[tuple[str, _Value]
 
 def run_name(dataset: str, method: str) -> str:
     """The name of the protocol's runs of a method: on images, those of ALAD have released dynamics."""
-    return method + RELEASED if dataset in TABLE_III and method in TABLE_VI[dataset] else method
+    return method + RELEASED if method in TABLE_VI.get(dataset, {}) else method
 
 
 def base_method(method: str) -> str:

@@ -19,7 +19,7 @@ from alad_tf.io import archives
 from alad_tf.options import SCORES
 from alad_tf.report import figure_files
 from alad_tf.report.rendering import mean_std
-from alad_tf.report.results import read_history, unusable_file
+from alad_tf.report.results import mean_and_std, read_history, unusable_file
 from alad_tf.typing import Document
 
 if TYPE_CHECKING:
@@ -421,4 +421,4 @@ def _runs_text(runs: int) -> str:
 
 
 def _mean_of(values: Sequence[float]) -> str:
-    return mean_std(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None, 3, " ± ")
+    return mean_std(**mean_and_std(values), places=3, sign=" ± ")

@@ -160,7 +160,7 @@ def summarise(results: Sequence[Document]) -> Document:
         return float(np.mean([result["scores"][score][metric] for result in group]))
 
     scores = {
-        score: {metric: _mean_std([mean(group, score, metric) for group in groups]) for metric in METRICS}
+        score: {metric: mean_and_std([mean(group, score, metric) for group in groups]) for metric in METRICS}
         for score in results[0]["scores"]
     }
     of_images = {
@@ -176,7 +176,7 @@ def summarise(results: Sequence[Document]) -> Document:
         "method": method,
         "runs": [result["seed"] for result in results],
         "epochs": results[0]["epochs"],
-        "seconds": {**_mean_std(seconds), "total": sum(seconds)},
+        "seconds": {**mean_and_std(seconds), "total": sum(seconds)},
         "scores": scores,
         **(of_images if images else {}),
         **({"stand_in": stand_in} if stand_in else {}),
@@ -255,7 +255,7 @@ def _unshared(results: Sequence[Document]) -> Document:
         return {}
     parts = [result["unshared"] for result in having]
     scores = {
-        score: {metric: _mean_std([part["scores"][score][metric] for part in parts]) for metric in THRESHOLD_FREE}
+        score: {metric: mean_and_std([part["scores"][score][metric] for part in parts]) for metric in THRESHOLD_FREE}
         for score in parts[0]["scores"]
     }
     return {"unshared": {"runs": [result["seed"] for result in having], **parts[0], "scores": scores}}
@@ -277,7 +277,8 @@ def _require_same(key: str, results: Sequence[Document]) -> None:
             )
 
 
-def _mean_std(values: Sequence[float]) -> Document:
+def mean_and_std(values: Sequence[float]) -> Document:
+    """`mean` and the sample standard deviation `std`, None for one value."""
     return {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1)) if len(values) > 1 else None}
 
 
