@@ -41,11 +41,19 @@ Call = Callable[[], object]
 
 
 def linear_operations(trainer: alad_trainer.Trainer) -> list[tf.Operation]:
-    """The convolutions and matrix products in the graph of a step."""
+    """The convolutions and matrix products of a step: of its graph without the operations that nothing needs."""
     table = trainer.table
     x = tf.TensorSpec([1 + table.ge_steps, table.batch_size, *table.data_shape], tf.float32)
     graph = tf.function(trainer.update).get_concrete_function(x, tf.TensorSpec([], tf.int32)).graph
-    return [operation for operation in graph.get_operations() if operation.type in (*CONVOLUTIONS, "MatMul")]
+    needed: set[tf.Operation] = set()
+    left = [*graph.control_outputs, *(tensor.op for tensor in graph.outputs)]
+    while left:
+        operation = left.pop()
+        if operation not in needed:
+            needed.add(operation)
+            left += [*operation.control_inputs, *(tensor.op for tensor in operation.inputs)]
+    linear = (*CONVOLUTIONS, "MatMul")
+    return [operation for operation in graph.get_operations() if operation in needed and operation.type in linear]
 
 
 def multiplications(operation: tf.Operation) -> int:

@@ -12,6 +12,7 @@ from alad_tf.errors import SettingsError
 from alad_tf.model import distribution, losses, trainer
 from alad_tf.model.dynamics import optimizers, unchanged_statistics
 from alad_tf.model.networks import DISCRIMINATORS, Networks
+from alad_tf.model.spectral_norm import joined_gradients
 from alad_tf.model.weights import get_arrays, set_arrays
 from architectures.rows import Alad
 
@@ -174,7 +175,7 @@ class Trainer(trainer.Loop):
         for k in range(self.table.ge_steps):
             ge_loss = self.generator_encoder_update(x[1 + k], self._prior(step, draw=1 + k))
         parts = [d_loss[name] for name in self._discriminators]
-        return tf.stack([tf.add_n(parts), tf.add_n(list(ge_loss.values())), *parts])
+        return tf.stack([_sum(parts), _sum(list(ge_loss.values())), *parts])
 
     def discriminator_update(self, x: tf.Tensor, z: tf.Tensor) -> losses.Logits:
         """Update the discriminators on x [batch, d] and z [batch, latent]; return the loss of each."""
@@ -197,12 +198,13 @@ class Trainer(trainer.Loop):
     ) -> losses.Logits:
         """Take a step of an optimizer on the given weights; `others` names the networks without such weights."""
         models = [self.networks.models[name] for name in others] if self.dynamics else []
-        with unchanged_statistics(models), tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape = tf.GradientTape(watch_accessed_variables=False)
+        with unchanged_statistics(models), joined_gradients(not self.jit), tape:
             tape.watch(weights)
             parts = loss(*losses.pair_logits(self.networks, x, z))
             if distribution.count() > 1:
                 parts = {name: part / distribution.count() for name, part in parts.items()}
-            total = tf.add_n(list(parts.values()))
+            total = _sum(list(parts.values()))
         self.optimizers[optimizer].apply(tape.gradient(total, weights), weights)
         return parts
 
@@ -224,6 +226,11 @@ def set_precision(kind: str | None) -> None:
     if kind and tf.config.list_physical_devices("GPU"):
         raise SettingsError(f"Expected CPUs alone with precision {kind!r}. Received: a GPU. Hide it or leave it out.")
     tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": kind is not None})
+
+
+def _sum(parts: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Sum in the order of the parts; `tf.add_n` has no fixed one."""
+    return tf.reduce_sum(tf.stack(parts))
 
 
 def _copy(source: list[tf.Variable], target: list[tf.Variable]) -> None:

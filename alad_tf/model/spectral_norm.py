@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache, partial
 from typing import Any, Callable
 
@@ -16,6 +17,7 @@ from alad_tf.model.layers import SpectralNormalized, first_u
 logger = logging.getLogger(__name__)
 
 KINDS = ("paper", "tfa", "released")
+_joined = ContextVar("_joined", default=False)
 
 
 class _PowerIterated(SpectralNormalized, tf.keras.layers.Wrapper):
@@ -44,9 +46,9 @@ class _PowerIterated(SpectralNormalized, tf.keras.layers.Wrapper):
         """Return the constructor's arguments."""
         return {**super().get_config(), "power_iterations": self.power_iterations}
 
-    def _matrix(self) -> tf.Tensor:
-        """The kernel as [inputs, units]."""
-        kernel = tf.convert_to_tensor(self.layer.kernel)
+    def _matrix(self, kernel: tf.Tensor | None = None) -> tf.Tensor:
+        """The kernel, or an equal tensor, as [inputs, units]."""
+        kernel = tf.convert_to_tensor(self.layer.kernel if kernel is None else kernel)
         return kernel if len(kernel.shape) == 2 else tf.reshape(kernel, [-1, kernel.shape[-1]])
 
 
@@ -99,26 +101,66 @@ class SpectralNormalization(_PowerIterated):
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Apply the layer with its kernel divided by sigma; inputs and outputs are those of the wrapped layer."""
         linear = getattr(self.layer, "convolution_op", tf.matmul)
-        outputs = linear(inputs, self.layer.kernel)
-        if not self.infers_shapes:
-            outputs = outputs / self.sigma(update=bool(training))
+        if self.infers_shapes:
+            outputs = linear(inputs, self.layer.kernel)
+        elif _joined.get():
+            outputs = self._with_joined_gradient(linear, inputs, update=bool(training))
+        else:
+            outputs = linear(inputs, self.layer.kernel) / self.sigma(update=bool(training))
         if self.layer.use_bias:
             outputs = tf.nn.bias_add(outputs, self.layer.bias)
         return self.layer.activation(outputs)
 
-    def sigma(self, update: bool = False) -> tf.Tensor:
+    def _with_joined_gradient(self, linear: Callable[..., tf.Tensor], inputs: Any, update: bool) -> tf.Tensor:
+        """The linear operation divided by sigma; its gradient by W is one tensor (see `joined_gradients`)."""
+
+        @tf.custom_gradient
+        def divided(kernel: tf.Tensor, *members: tf.Tensor) -> Any:
+            with tf.GradientTape() as of_linear, tf.GradientTape() as of_sigma:
+                of_linear.watch([kernel, *members])
+                of_sigma.watch(kernel)
+                product = linear(tf.nest.pack_sequence_as(inputs, members), kernel)
+                sigma = self.sigma(update, kernel)
+            outputs = product / sigma
+
+            def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
+                by_kernel, *by_members = of_linear.gradient(product, [kernel, *members], upstream / sigma)
+                by_sigma = tf.reduce_sum(upstream * outputs) / sigma
+                return [by_kernel - of_sigma.gradient(sigma, kernel, by_sigma), *by_members]
+
+            return outputs, gradient
+
+        return divided(tf.convert_to_tensor(self.layer.kernel), *tf.nest.flatten(inputs))
+
+    def sigma(self, update: bool = False, kernel: tf.Tensor | None = None) -> tf.Tensor:
         """Estimate by u of the largest singular value of the kernel, a positive scalar differentiable by W."""
-        kernel, u = self._matrix(), tf.reshape(self.u, [-1, 1])
+        W, u = self._matrix(kernel), tf.reshape(self.u, [-1, 1])
         constant = tf.stop_gradient if self.constant_u else tf.identity
         for _ in range(self.power_iterations):
-            v = constant(tf.math.l2_normalize(tf.matmul(kernel, u)))
+            v = constant(tf.math.l2_normalize(tf.matmul(W, u)))
             # Without XLA, TensorFlow adds gradients in the order of names: this one keeps the bits of earlier versions.
-            projection = tf.matmul(kernel, v, transpose_a=True, name="MatVec_1")
-            norm = constant(tf.sqrt(tf.reduce_sum(projection * projection)))
-            u = tf.where(norm > 0.0, constant(projection) / tf.maximum(norm, 1e-12), u)
+            projection = tf.matmul(W, v, transpose_a=True, name="MatVec_1")
+            norm = constant(tf.sqrt(tf.maximum(tf.reduce_sum(tf.square(projection)), 1e-24)))
+            u = tf.where(norm > 1e-12, constant(projection) / norm, u)
         if update:
             self.u.assign(tf.reshape(u, self.u.shape))
+        if not self.constant_u:
+            return norm  # = projection^T u, with a single gradient by the projection
         return tf.maximum(tf.reshape(tf.matmul(projection, u, transpose_a=True), []), 1e-12)
+
+
+@contextmanager
+def joined_gradients(joined: bool = True) -> Iterator[None]:
+    """Context in which a call of a normalised layer has one gradient by W, not one by W and one by sigma.
+
+    A layer that is called twice in a loss then has two. Without XLA, TensorFlow sums more than two in an order that
+    differs between processes. The subtraction inside the gradient keeps its optimizer from merging the sums.
+    """
+    token = _joined.set(joined)
+    try:
+        yield
+    finally:
+        _joined.reset(token)
 
 
 @contextmanager

@@ -84,12 +84,13 @@ def test_inference_leaves_u_alone(kind: str) -> None:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_gradient_flows_through_sigma(training: bool) -> None:
+@pytest.mark.parametrize("joined", [True, False])
+def test_gradient_flows_through_sigma(training: bool, joined: bool) -> None:
     """With u and v constant: dL/dW = A / sigma - <A, W> / sigma^2 * v u^T, where A is the gradient at W / sigma."""
     layer, x, weights = wrapped(), rows(), draw(20, 6, 4).astype(np.float64)
     kernel = layer.layer.kernel.numpy().astype(np.float64)
     v, u, sigma = power_iteration(kernel, layer.u.numpy())
-    with tf.GradientTape() as tape:
+    with spectral_norm.joined_gradients(joined), tf.GradientTape() as tape:
         x_tensor = tf.constant(x)
         tape.watch(x_tensor)
         loss = tf.reduce_sum(layer(x_tensor, training=training) * weights.astype(np.float32))
@@ -125,11 +126,14 @@ def test_gradient_equals_finite_differences_where_u_has_converged() -> None:
 
 
 @pytest.mark.parametrize("kind", SHAPES)
-def test_a_kernel_of_zeros_is_survived(kind: str) -> None:
+@pytest.mark.parametrize("constant_u", [True, False])
+@pytest.mark.parametrize("joined", [True, False])
+def test_a_kernel_of_zeros_is_survived(kind: str, constant_u: bool, joined: bool) -> None:
     layer = wrapped(kind)
+    layer.constant_u = constant_u
     kernel, u = layer.layer.kernel.numpy(), layer.u.numpy()
     layer.layer.kernel.assign(tf.zeros_like(kernel))
-    with tf.GradientTape() as tape:
+    with spectral_norm.joined_gradients(joined), tf.GradientTape() as tape:
         output = layer(rows(kind), training=True)
         loss = tf.reduce_sum(output**2)
     np.testing.assert_array_equal(output, np.broadcast_to(layer.layer.bias, output.shape))
@@ -203,6 +207,36 @@ def test_wrapper_names_the_kinds() -> None:
     assert isinstance(spectral_norm.wrapper("tfa")(layer), SpectralNormalized)
     with pytest.raises(ValueError, match="Received: 'weights'. Allowed: paper, tfa, released, None"):
         spectral_norm.wrapper("weights")
+
+
+@pytest.mark.parametrize("kind", [*SHAPES, "pairs"])
+@pytest.mark.parametrize("constant_u", [True, False])
+def test_joined_gradients_are_those_of_the_two_added(kind: str, constant_u: bool) -> None:
+    """By W, by the inputs and by the bias; the outputs are the same bits."""
+    if kind == "pairs":
+        layer, x = spectral_norm.SpectralNormalization(PairDense(4)), [draw(9, 3, 5), draw(10, 6, 2)]
+        layer.build([(None, 5), (None, 2)])
+        layer.layer.kernel.assign(draw(0, 7, 4))
+    else:
+        layer, x = wrapped(kind), [rows(kind)]
+    layer.constant_u = constant_u
+    u = layer.u.numpy()
+    results = {}
+    for joined in (True, False):
+        layer.u.assign(u)
+        members = [tf.constant(member, tf.float32) for member in x]
+        with spectral_norm.joined_gradients(joined), tf.GradientTape() as tape:
+            tape.watch(members)
+            outputs = layer(members if kind == "pairs" else members[0], training=True)
+            loss = tf.reduce_sum(outputs**2)
+        wanted = [layer.layer.kernel, layer.layer.bias, *members]
+        results[joined] = [outputs, layer.u.numpy(), *tape.gradient(loss, wanted)]
+    for got, expected in zip(results[True][:2], results[False][:2]):
+        np.testing.assert_array_equal(got, expected)
+    sizes = [np.abs(member).sum() * 2 * np.abs(outputs).max() for member in x]
+    size = (sum(sizes) + 1.0) * (1.0 + np.abs(layer.layer.kernel).max()) / min(float(layer.sigma()), 1.0) ** 2
+    for got, expected in zip(results[True][2:], results[False][2:]):
+        assert_close(got, expected, 4 * OF_SIGMA + 20, size)
 
 
 def test_eager_graph_and_xla_are_equal() -> None:
