@@ -43,16 +43,8 @@ QUOTED = {
         kdd99:unshared ALAD features auroc
         kdd99:unshared IF score auroc
         kdd99:unshared kNN score auroc
-        cifar10:0 ALAD-releasedDynamics features auroc
-        cifar10:1 ALAD-releasedDynamics features auroc
-        cifar10:2 ALAD-releasedDynamics features auroc
-        cifar10:3 ALAD-releasedDynamics features auroc
-        cifar10:4 ALAD-releasedDynamics features auroc
-        cifar10:0 IF score auroc
-        cifar10:1 IF score auroc
-        cifar10:2 IF score auroc
-        cifar10:3 IF score auroc
-        cifar10:4 IF score auroc
+        cifar10 ALAD-releasedDynamics features auroc
+        cifar10 IF score auroc
     """,
     "docs/baselines.md": """
         kdd99 IF score f1
