@@ -138,8 +138,7 @@ class SpectralNormalization(_PowerIterated):
         constant = tf.stop_gradient if self.constant_u else tf.identity
         for _ in range(self.power_iterations):
             v = constant(tf.math.l2_normalize(tf.matmul(W, u)))
-            # Without XLA, TensorFlow adds gradients in the order of names: this one keeps the bits of earlier versions.
-            projection = tf.matmul(W, v, transpose_a=True, name="MatVec_1")
+            projection = tf.matmul(W, v, transpose_a=True)
             norm = constant(tf.sqrt(tf.maximum(tf.reduce_sum(tf.square(projection)), 1e-24)))
             u = tf.where(norm > 1e-12, constant(projection) / norm, u)
         if update:
