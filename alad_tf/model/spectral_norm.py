@@ -133,7 +133,11 @@ class SpectralNormalization(_PowerIterated):
         return divided(tf.convert_to_tensor(self.layer.kernel), *tf.nest.flatten(inputs))
 
     def sigma(self, update: bool = False, kernel: tf.Tensor | None = None) -> tf.Tensor:
-        """Estimate by u of the largest singular value of the kernel, a positive scalar differentiable by W."""
+        """Estimate by u of the largest singular value of the kernel, or of an equal tensor that a tape watches.
+
+        Returns:
+            A positive scalar, differentiable by W.
+        """
         W, u = self._matrix(kernel), tf.reshape(self.u, [-1, 1])
         constant = tf.stop_gradient if self.constant_u else tf.identity
         for _ in range(self.power_iterations):
@@ -153,7 +157,7 @@ def joined_gradients(joined: bool = True) -> Iterator[None]:
     """Context in which a call of a normalised layer has one gradient by W, not one by W and one by sigma.
 
     A layer that is called twice in a loss then has two. Without XLA, TensorFlow sums more than two in an order that
-    differs between processes. The subtraction inside the gradient keeps its optimizer from merging the sums.
+    differs between processes. The subtraction inside the gradient keeps the graph optimizer from merging these sums.
     """
     token = _joined.set(joined)
     try:
