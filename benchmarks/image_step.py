@@ -36,7 +36,7 @@ from alad_tf.model import alad_trainer, networks
 
 STEPS = 4  # per call
 IMAGES = 3_600  # in a class of CIFAR-10
-CONVOLUTIONS = ("Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter")
+LINEAR = ("Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter", "MatMul")
 Call = Callable[[], object]
 
 
@@ -52,8 +52,7 @@ def linear_operations(trainer: alad_trainer.Trainer) -> list[tf.Operation]:
         if operation not in needed:
             needed.add(operation)
             left += [*operation.control_inputs, *(tensor.op for tensor in operation.inputs)]
-    linear = (*CONVOLUTIONS, "MatMul")
-    return [operation for operation in graph.get_operations() if operation in needed and operation.type in linear]
+    return [operation for operation in graph.get_operations() if operation in needed and operation.type in LINEAR]
 
 
 def multiplications(operation: tf.Operation) -> int:
@@ -192,7 +191,7 @@ def main() -> None:
     settings = Settings.of_protocol("cifar10", ablation, normal_class=0, dynamics=dynamics)
     trainer = step(settings)
     operations = linear_operations(trainer)
-    counts = {kind: sum(one.type == kind for one in operations) for kind in (*CONVOLUTIONS, "MatMul")}
+    counts = {kind: sum(one.type == kind for one in operations) for kind in LINEAR}
     calls: dict[str, Call] = {
         "alad_tf": lambda: trainer.train(STEPS),
         "alad_tf, bfloat16": in_bfloat16(settings),

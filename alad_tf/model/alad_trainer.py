@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Callable
 
 import numpy as np
@@ -175,7 +175,7 @@ class Trainer(trainer.Loop):
         for k in range(self.table.ge_steps):
             ge_loss = self.generator_encoder_update(x[1 + k], self._prior(step, draw=1 + k))
         parts = [d_loss[name] for name in self._discriminators]
-        return tf.stack([_sum(parts), _sum(list(ge_loss.values())), *parts])
+        return tf.stack([_sum(parts), _sum(ge_loss.values()), *parts])
 
     def discriminator_update(self, x: tf.Tensor, z: tf.Tensor) -> losses.Logits:
         """Update the discriminators on x [batch, d] and z [batch, latent]; return the loss of each."""
@@ -204,7 +204,7 @@ class Trainer(trainer.Loop):
             parts = loss(*losses.pair_logits(self.networks, x, z))
             if distribution.count() > 1:
                 parts = {name: part / distribution.count() for name, part in parts.items()}
-            total = _sum(list(parts.values()))
+            total = _sum(parts.values())
         self.optimizers[optimizer].apply(tape.gradient(total, weights), weights)
         return parts
 
@@ -228,9 +228,9 @@ def set_precision(kind: str | None) -> None:
     tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": kind is not None})
 
 
-def _sum(parts: Sequence[tf.Tensor]) -> tf.Tensor:
+def _sum(parts: Iterable[tf.Tensor]) -> tf.Tensor:
     """Sum in the order of the parts; `tf.add_n` has no fixed one."""
-    return tf.reduce_sum(tf.stack(parts))
+    return tf.reduce_sum(tf.stack(list(parts)))
 
 
 def _copy(source: list[tf.Variable], target: list[tf.Variable]) -> None:

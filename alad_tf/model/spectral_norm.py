@@ -153,7 +153,7 @@ class SpectralNormalization(_PowerIterated):
 
 
 @contextmanager
-def joined_gradients(joined: bool = True) -> Iterator[None]:
+def joined_gradients(joined: bool) -> Iterator[None]:
     """Context in which a call of a normalised layer has one gradient by W, not one by W and one by sigma.
 
     A layer that is called twice in a loss then has two. Without XLA, TensorFlow sums more than two in an order that

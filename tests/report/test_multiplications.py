@@ -18,8 +18,7 @@ def in_graph(network: tf.keras.Model, *shapes: tuple[int, ...]) -> int:
     specs = [tf.TensorSpec([1, *shape]) for shape in shapes]
     call = tf.function(lambda *x: network(x[0] if len(x) == 1 else list(x), training=False), autograph=False)
     operations = call.get_concrete_function(*specs).graph.get_operations()
-    linear = (*image_step.CONVOLUTIONS, "MatMul")
-    return sum(image_step.multiplications(operation) for operation in operations if operation.type in linear)
+    return sum(image_step.multiplications(operation) for operation in operations if operation.type in image_step.LINEAR)
 
 
 def test_rows_by_hand() -> None:
