@@ -14,7 +14,7 @@ from typing import Callable
 from alad_tf.errors import DataError
 from alad_tf.experiments.baseline_settings import AnySettings
 from alad_tf.experiments.process import cores
-from alad_tf.experiments.progress import Progress
+from alad_tf.experiments.progress import Progress, at_most
 from alad_tf.experiments.protocol import ABLATIONS
 from alad_tf.report.results import load_results
 
@@ -26,12 +26,13 @@ COSTS = {
     "arrhythmia": {"mean": 6, "IF": 6, "kNN": 6, "SGD-OC-SVM": 6, "OC-SVM": 6, "DSEBM": 10, "DAGMM": 20,
                    "AnoGAN": 40, "ALAD": 75},
     "svhn":       {"mean": 15, "IF": 15, "OC-SVM": 40, "kNN": 40, "SGD-OC-SVM": 60, "DSEBM": 600,
-                   "AnoGAN": 8000, "ALAD": 25000},
+                   "AnoGAN": 8000, "ALAD": 6500},
     "cifar10":    {"mean": 10, "IF": 10, "OC-SVM": 20, "kNN": 20, "SGD-OC-SVM": 40, "DSEBM": 400,
-                   "AnoGAN": 5000, "ALAD": 15000},
+                   "AnoGAN": 5000, "ALAD": 4000},
 }
 # fmt: on
 
+EARLY = 30  # epochs of ALAD on images with early stopping, approximately
 SHORT_SECONDS = 60.0  # runs that take less in total need no estimate
 MEASURED_SECONDS = 15.0  # of training before the time of a step is known
 LONGEST = 1e9  # seconds of an estimate with a date of its end
@@ -55,8 +56,13 @@ def guess(settings: AnySettings, out: Path) -> tuple[float, str] | None:
     seconds = known(settings.dataset, settings.base)
     if seconds is None:
         return None
-    share = settings.epochs / settings.usual.epochs
+    share = _epochs(settings) / _epochs(settings.usual)
     return START_SECONDS + share * (seconds - START_SECONDS), "an estimate from another machine"
+
+
+def _epochs(settings: AnySettings) -> int:
+    stops_early = settings.patience and settings.base in ABLATIONS
+    return min(settings.epochs, EARLY) if stops_early else settings.epochs
 
 
 def together(seconds: float, shares: Iterable[float], waiting: int, jobs: int) -> float:
@@ -105,6 +111,7 @@ class Forecast:
         self._settings, self._waiting, self._say, self._clock, self._now = settings, [*waiting], say, clock, now
         self._jobs = min(jobs, cores())  # more would share the cores
         self._title = f"{settings.dataset} {settings.method}"
+        self._most = at_most(settings)
         self._first: dict[str, tuple[float, int]] = {}  # time and step of the first report of each run
         self._shares: dict[str, float] = {}
         self._seconds: float | None = None  # of a run, measured
@@ -118,8 +125,7 @@ class Forecast:
         total = together(seconds, [], runs, self._jobs)
         if total < SHORT_SECONDS:
             return
-        most = "at most " if getattr(self._settings, "patience", None) else ""
-        each = f"{runs} runs of {most}about {duration(seconds)} each, {self._jobs} at a time: " if runs > 1 else ""
+        each = f"{runs} runs of about {duration(seconds)} each, {self._jobs} at a time: " if runs > 1 else ""
         self._say(f"{self._title}: {each}{self._until(total)} ({origin}){self._shorter(runs)}.")
 
     def reported(self, name: str, progress: Progress) -> None:
@@ -132,7 +138,7 @@ class Forecast:
         if self._seconds is None and now - first >= MEASURED_SECONDS and progress.step > step:
             a_step = (now - first) / (progress.step - step)
             self._seconds = START_SECONDS + progress.steps * a_step
-            left = f"{1e3 * a_step:.3g} ms a step, about {duration(self._seconds)} a run; "
+            left = f"{1e3 * a_step:.3g} ms a step, {self._most}about {duration(self._seconds)} a run; "
             self._left(f"measured {left}all runs")
 
     def ended(self, name: str) -> None:
@@ -152,7 +158,7 @@ class Forecast:
             return
         seconds = together(self._seconds, self._shares.values(), len(self._waiting), self._jobs)
         if seconds >= SHORT_SECONDS:
-            self._say(f"{self._title}: {what}: {self._until(seconds)}")
+            self._say(f"{self._title}: {what}: {self._most}{self._until(seconds)}")
 
     def _forget(self, name: str) -> None:
         self._shares.pop(name, None)

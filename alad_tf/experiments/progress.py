@@ -20,6 +20,7 @@ class ProgressBoard:
 
     def __init__(self, settings: AnySettings, done: list[str], to_do: list[str]) -> None:
         self.title = f"{settings.dataset} {settings.method}"
+        self.most = at_most(settings)
         self.bars: dict[str, tqdm] = {}
         self.started: dict[str, tuple[float, int]] = {}  # time and step of the first report
         self.printed: dict[str, float] = {}
@@ -58,7 +59,8 @@ class ProgressBoard:
             self.printed[name] = now
             left = (now - first) * (progress.steps - progress.step) / max(progress.step - first_step, 1)
             share = progress.step / progress.steps
-            self.say(f"{self.title} {name}: {share:.0%}, {text}, about {left / 60:.0f} min left")
+            most = "" if progress.phase else self.most
+            self.say(f"{self.title} {name}: {share:.0%}, {text}, {most}about {left / 60:.0f} min left")
 
     def end(self, name: str, failure: str | None) -> None:
         """Close the line of a run."""
@@ -80,6 +82,11 @@ class ProgressBoard:
     def say(line: str) -> None:
         """Print a line above the bars."""
         tqdm.write(line, file=sys.stderr)
+
+
+def at_most(settings: AnySettings) -> str:
+    """Words before a time that is measured for all epochs: a run with early stopping may take less."""
+    return "at most " if settings.patience else ""
 
 
 @dataclass(frozen=True)

@@ -80,10 +80,25 @@ def test_fewer_epochs_and_one_run(clock: Clock, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({}, "about 1.1 h"),
+        ({"epochs": 50}, "about 1.1 h"),
+        ({"epochs": 15}, "about 34 min"),
+        ({"patience": None}, "about 3.7 h"),
+    ],
+)
+def test_early_stopping_of_images(clock: Clock, tmp_path: Path, options: dict[str, int | None], says: str) -> None:
+    """A run costs 4000 s in the list, for about 30 of its 100 epochs."""
+    clock.forecast(of_method("cifar10", "ALAD", normal_class=0, **options), 1, 1).begin(tmp_path)
+    assert f": {says}" in clock.lines[0]
+
+
+@pytest.mark.parametrize(
     ("dataset", "method", "runs", "jobs", "parts"),
     [
-        # Early stopping; each job beyond the four cores takes from the others.
-        ("cifar10", "ALAD", 10, 40, ["of at most about 4.2 h each, 4 at a time: about 12.5 h", "02 Mar 10:30"]),
+        # Each job beyond the four cores takes from the others.
+        ("cifar10", "ALAD", 10, 40, ["of about 1.1 h each, 4 at a time: about 3.3 h", "02 Mar 01:20"]),
         ("kdd99", "kNN", 10, 4, ["about 1 min each", "Shorter: --runs."]),
         ("kdd99", "ALAD-noSN", 2, 2, ["2 runs of about 15 min each, 2 at a time: about 15 min, until about 22:15"]),
     ],
@@ -141,6 +156,18 @@ def test_measured_steps(clock: Clock) -> None:
     for clock.seconds in (600.0, 900.0):
         forecast.ended("seed 1" if clock.seconds == 600.0 else "seed 2")
     assert len(clock.lines) == 3 and "1 run to do" in clock.lines[2]
+
+
+def test_a_run_that_may_stop_early_takes_at_most_so_long(clock: Clock) -> None:
+    forecast = clock.forecast(of_method("cifar10", "ALAD", normal_class=0), 2, 1)
+    forecast.started("seed 0")
+    for clock.seconds, step in ((0.0, 10), (15.0, 60)):
+        forecast.reported("seed 0", training(step))
+    assert clock.lines == [
+        # 94 % of a run of 310 s is left, and one run
+        "cifar10 ALAD-releasedDynamics: measured 300 ms a step, at most about 6 min a run; all runs: at most about "
+        "11 min, until about 22:10"
+    ]
 
 
 def test_a_resumed_run_counts_from_its_step(clock: Clock) -> None:

@@ -11,6 +11,7 @@ from stopped_runs import (
 )
 
 from alad_tf.experiments import progress as board_module
+from alad_tf.experiments.baseline_settings import of_method
 from alad_tf.experiments.progress import Progress, ProgressBoard
 
 
@@ -45,6 +46,24 @@ def test_time_left_of_a_resumed_run(monkeypatch: pytest.MonkeyPatch, capfd: pyte
     for step in (300, 350):
         board.show("seed 4", progress(step))
     assert "88%, D 1.23, G/E 2.35, about 1 min left" in capfd.readouterr().err
+
+
+def test_a_run_that_may_stop_early_takes_at_most_so_long(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Training may end before its last epoch; scoring may not."""
+    clock = iter([0.0, 60.0, 100.0, 160.0])
+    monkeypatch.setattr(board_module, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
+    board = ProgressBoard(of_method("cifar10", "ALAD", normal_class=0), done=[], to_do=[])
+    for report in (
+        progress(100),
+        progress(200),
+        Progress(0, 40, {}, phase="scoring"),
+        Progress(20, 40, {}, phase="scoring"),
+    ):
+        board.show("class 0", report)
+    training, scoring = capfd.readouterr().err.splitlines()
+    assert training.endswith(", at most about 2 min left") and scoring.endswith("50%, scoring, about 1 min left")
 
 
 def test_bars_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
