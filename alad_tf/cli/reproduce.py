@@ -29,9 +29,10 @@ from alad_tf.cli.arguments import (
 )
 from alad_tf.cli.terminal import say
 from alad_tf.errors import AladError, SettingsError
-from alad_tf.experiments.protocol import METHODS, PROTOCOLS
+from alad_tf.experiments.protocol import ABLATIONS, METHODS, PROTOCOLS
 from alad_tf.options import BASELINE_NAMES, CLASSES, PRECISIONS, STRATEGIES
 from alad_tf.paths import published_results
+from alad_tf.typing import Options
 from architectures.tabular import KDD99_ROWS, tabular
 
 if TYPE_CHECKING:
@@ -220,14 +221,22 @@ def _settings(dataset: str, method: str, **given: Any) -> AnySettings:
     if given["normal_class"]:
         changes["normal_class"] = given["normal_class"][0]
     if given["no_early_stopping"]:
-        if of_method(dataset, method).patience is None:
-            raise SettingsError(
-                f"Expected --no-early-stopping where training stops early. Received: {method} on {dataset}."
-            )
         changes["patience"] = None
     if given["last_weights"]:
         changes["weights"] = "last"
+    _require_effect(of_method(dataset, method, **{key: changes[key] for key in changes if key == "dynamics"}), given)
     return of_method(dataset, method, **changes)
+
+
+def _require_effect(usual: AnySettings, given: Options) -> None:
+    """Refuse options that would change nothing, and a spectral norm for a method whose name is without one."""
+    received = f"Received: {usual.method} on {usual.dataset}."
+    if given["no_early_stopping"] and usual.patience is None:
+        raise SettingsError(f"Expected --no-early-stopping where training stops early. {received}")
+    if given["last_weights"] and usual.weights != "best":
+        raise SettingsError(f"Expected --last-weights where otherwise the best weights score. {received}")
+    if given["spectral_norm"] and not ABLATIONS.get(usual.base, (True,))[0]:
+        raise SettingsError(f"Expected --spectral-norm with a method that has it. {received}")
 
 
 @click.command(

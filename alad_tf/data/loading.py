@@ -53,16 +53,7 @@ def load(
     Raises SettingsError for an unknown name or option; DataError for a file that is missing and cannot be downloaded,
     has the wrong checksum (it is then set aside as `<name>.bad`), or does not hold the rows of Table I.
     """
-    _require("data set", name, DATA_SETS)
-    _require("scaling", scaling, PROTOCOL_SCALINGS)
-    _require("training half", training_half, TRAINING_HALVES)
-    if scaling is not None and name in images.SOURCES:
-        raise SettingsError(f"Expected no scaling for {name}: its pixels are mapped to [-1, 1]. Received: {scaling!r}.")
-    if training_half == "released" and name != "arrhythmia":
-        raise SettingsError(
-            f"Expected training half 'clean' for {name}: its training half is already normals only (the released KDD99 "
-            "half is attacks only). Received: 'released'. Only arrhythmia has both."
-        )
+    _require_options(name, scaling, training_half)
     if normal_class is not None and name not in images.SOURCES:
         raise SettingsError(f"Expected no normal class for {name}, which has none. Received: {normal_class!r}.")
     if name in images.SOURCES:
@@ -83,10 +74,24 @@ def prepare(
     name: str, *, data_dir: Path | str | None = None, scaling: str | None = None, training_half: str = "clean"
 ) -> None:
     """Download and cache a data set before several processes load it. Raises as `load`, except for damaged images."""
+    _require_options(name, scaling, training_half)
     if name in images.SOURCES:
         images.prepared(name, data_folders(data_dir), download_folders(data_dir))
     else:
         load(name, data_dir=data_dir, scaling=scaling, training_half=training_half)
+
+
+def _require_options(name: str, scaling: str | None, training_half: str) -> None:
+    _require("data set", name, DATA_SETS)
+    _require("scaling", scaling, PROTOCOL_SCALINGS)
+    _require("training half", training_half, TRAINING_HALVES)
+    if scaling is not None and name in images.SOURCES:
+        raise SettingsError(f"Expected no scaling for {name}: its pixels are mapped to [-1, 1]. Received: {scaling!r}.")
+    if training_half == "released" and name != "arrhythmia":
+        raise SettingsError(
+            f"Expected training half 'clean' for {name}: its training half is already normals only (the released KDD99 "
+            "half is attacks only). Received: 'released'. Only arrhythmia has both."
+        )
 
 
 def feature_names(name: str) -> list[str]:

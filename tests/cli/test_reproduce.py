@@ -99,7 +99,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
         ("cifar10 --normal-class 3", {"normal_class": 3}),
         ("cifar10 --patience 4", {"patience": 4}),
         ("cifar10 --no-early-stopping", {"patience": None}),
-        ("cifar10 --last-weights", {"weights": "last"}),
+        ("cifar10 --dynamics paper --last-weights", {"dynamics": None, "weights": "last"}),
         ("kdd99 --strategy mirrored", {"strategy": "mirrored"}),
         ("cifar10 --precision bfloat16", {"precision": "bfloat16"}),
         ("kdd99 --no-dzz --no-ema --epochs 2", {"latent_discriminator": False, "ema_decay": None, "epochs": 2}),
@@ -111,6 +111,27 @@ def test_options_become_settings(
     assert command_line.main(["reproduce", *options.split()]) == 0
     assert capfd.readouterr().out == "the table\n"
     assert calls.settings == Settings.of_protocol(options.split()[0], **changes)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (
+            "kdd99 --last-weights",
+            "Expected --last-weights where otherwise the best weights score. Received: ALAD on kdd99.",
+        ),
+        ("cifar10 --last-weights", "Received: ALAD-releasedDynamics on cifar10."),
+        ("cifar10 --method IF --last-weights", "Received: IF on cifar10."),
+        (
+            "kdd99 --no-early-stopping",
+            "Expected --no-early-stopping where training stops early. Received: ALAD on kdd99.",
+        ),
+        ("arrhythmia --method ALAD-noSN --spectral-norm paper", "with a method that has it. Received: ALAD-noSN on"),
+        ("svhn --method ALAD-baseline --spectral-norm tfa", "Received: ALAD-baseline-releasedDynamics on svhn."),
+    ],
+)
+def test_options_without_effect(calls: Calls, capfd: pytest.CaptureFixture[str], options: str, says: str) -> None:
+    assert says in refused(capfd, "reproduce", *options.split())
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ from alad_tf.errors import AladError, DataError, SettingsError
 from alad_tf.experiments import scheduler
 from alad_tf.experiments.process import THREAD_VARIABLES
 from alad_tf.experiments.settings import Settings, is_complete
+from alad_tf.typing import Options
 
 pytestmark = pytest.mark.minutes(0.7)
 
@@ -259,6 +260,14 @@ def test_data_are_looked_at_once_before_anything_is_written(tmp_path: Path, monk
     with pytest.raises(DataError):
         scheduler.run_all(settings, range(3), tmp_path / "out", jobs=3, data_dir=tmp_path)
     assert calls == [("arrhythmia", {"data_dir": tmp_path, "scaling": "minmax", "training_half": "released"})]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("options", [{"training_half": "released"}, {"scaling": "minmax"}])
+def test_options_of_images_are_refused_once_before_anything_is_written(tmp_path: Path, options: Options) -> None:
+    settings = Settings.of_protocol("cifar10", **options)
+    with pytest.raises(SettingsError, match="cifar10"):
+        scheduler.run_all(settings, [0], tmp_path / "out", jobs=2, classes=[0, 1])
     assert not (tmp_path / "out").exists()
 
 
