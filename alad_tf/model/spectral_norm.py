@@ -10,6 +10,7 @@ from functools import cache, partial
 from typing import Any, Callable
 
 import tensorflow as tf
+from tensorflow.python.framework.ops import gradient_registry
 
 from alad_tf.model import keras_versions
 from alad_tf.model.layers import SpectralNormalized, first_u
@@ -130,7 +131,7 @@ class SpectralNormalization(_PowerIterated):
 
             return outputs, gradient
 
-        return divided(tf.convert_to_tensor(self.layer.kernel), *tf.nest.flatten(inputs))
+        return _unregistered(divided(tf.convert_to_tensor(self.layer.kernel), *tf.nest.flatten(inputs)))
 
     def sigma(self, update: bool = False, kernel: tf.Tensor | None = None) -> tf.Tensor:
         """Estimate by u of the largest singular value of the kernel, or of an equal tensor that a tape watches.
@@ -150,6 +151,16 @@ class SpectralNormalization(_PowerIterated):
         if not self.constant_u:
             return norm  # = projection^T u, with a single gradient by the projection
         return tf.maximum(tf.reshape(tf.matmul(projection, u, transpose_a=True), []), 1e-12)
+
+
+def _unregistered(outputs: tf.Tensor) -> tf.Tensor:
+    """Remove the gradient of a `tf.custom_gradient` in a graph from TensorFlow's registry; return the outputs.
+
+    Its entry would keep the graph in memory as long as the process. `tf.gradients` needs it, a tape does not.
+    """
+    if not tf.executing_eagerly():
+        gradient_registry._registry.pop(outputs.op.get_attr("_gradient_op_type").decode(), None)
+    return outputs
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from reference import TINY, draw
 from small_baselines import TABLES
 
 from alad_tf import ALAD, baselines
-from alad_tf.model import networks
+from alad_tf.model import networks, shared_graphs
 from architectures.rows import of_width
 
 X = draw(0, 40, 5)
@@ -38,6 +38,16 @@ def test_a_second_fit_leaves_no_graph_behind(method: str) -> None:
     before = alive()
     make(method).fit(X).score_samples(X)
     assert alive() == before
+
+
+def test_graphs_that_no_model_uses_are_freed() -> None:
+    """Each batch size has a graph of its own; TensorFlow keeps those whose gradients are registered."""
+    counts = []
+    for batch_size in (7, 8, 9):
+        make("ALAD", architecture=replace(TINY, batch_size=batch_size)).fit(X)
+        shared_graphs.forget()
+        counts.append(alive())
+    assert counts[1] == counts[2]
 
 
 def names(built: Any) -> list[str]:
