@@ -64,7 +64,7 @@ class ALAD(FittedALAD):
         scaling: scaling of each feature by the training rows: "standard" (mean 0, variance 1), "minmax" ([0, 1]), None.
         impute: allow missing cells in frames with mixed columns, as `alad fit --impute`.
         networks: custom Keras models instead of a table: {"G", "E", "Dxz", "Dxx"} and, except in the ablation, "Dzz".
-            Training starts from copies of them, weights included.
+            Training starts from copies of them, weights included; they have no regularizers and constraints.
         patience: epochs without a better reconstruction of the validation rows before training stops and the weights of
             the best epoch are restored; None: train for all epochs.
         log_dir: folder for TensorBoard: scalars, histograms and, with image_shape, images.

@@ -31,7 +31,8 @@ def require(models: Mapping[str, tf.keras.Model], n_features: int) -> int:
         The latent dimension.
 
     Raises:
-        SettingsError: a network is missing, unknown, has another shape, or is not a functional or Sequential model.
+        SettingsError: a network is missing, unknown, has another shape, is not a functional or Sequential model, or
+            has regularizers or constraints.
     """
     if not {"G", "E", "Dxz", "Dxx"} <= set(models) <= set(NAMES):
         raise SettingsError(
@@ -42,6 +43,7 @@ def require(models: Mapping[str, tf.keras.Model], n_features: int) -> int:
             raise SettingsError(
                 f"Expected {name} as a functional or sequential tf.keras.Model. Received: {type(model).__name__}."
             )
+        _require_unconstrained(name, model)
     latent = models["E"].output_shape[-1]
     d, z = (None, n_features), (None, latent)
     for name, inputs, output in (("E", [d], z), ("G", [z], d)):
@@ -72,6 +74,17 @@ def digest(model: tf.keras.Model) -> str:
     for array in model.get_weights():
         found.update(f"{array.shape} {array.dtype}".encode() + np.ascontiguousarray(array).tobytes())
     return found.hexdigest()
+
+
+def _require_unconstrained(name: str, model: tf.keras.Model) -> None:
+    """Training minimises the paper's losses alone, and its weights may take any value."""
+    regularized = model.losses or any(getattr(layer, "activity_regularizer", None) for layer in model.layers)
+    constrained = any(getattr(weight, "constraint", None) is not None for weight in model.trainable_weights)
+    if regularized or constrained:
+        raise SettingsError(
+            f"Expected {name} without regularizers and constraints, which its training would not apply. Received: "
+            f"{'a regularizer' if regularized else 'a constraint'}."
+        )
 
 
 def _require_shapes(name: str, model: tf.keras.Model, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> None:

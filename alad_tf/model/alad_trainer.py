@@ -8,7 +8,7 @@ from typing import Callable
 import numpy as np
 import tensorflow as tf
 
-from alad_tf.errors import SettingsError
+from alad_tf.errors import SettingsError, listed
 from alad_tf.model import distribution, losses, trainer
 from alad_tf.model.dynamics import optimizers, unchanged_statistics
 from alad_tf.model.networks import DISCRIMINATORS, Networks
@@ -196,7 +196,10 @@ class Trainer(trainer.Loop):
         z: tf.Tensor,
         others: Sequence[str],
     ) -> losses.Logits:
-        """Take a step of an optimizer on the given weights; `others` names the networks without such weights."""
+        """Take a step of an optimizer on the given weights; `others` names the networks without such weights.
+
+        Raises SettingsError if the loss does not depend on one of the weights, in custom networks.
+        """
         models = [self.networks.models[name] for name in others] if self.dynamics else []
         tape = tf.GradientTape(watch_accessed_variables=False)
         with unchanged_statistics(models), joined_gradients(not self.jit), tape:
@@ -205,7 +208,14 @@ class Trainer(trainer.Loop):
             if distribution.count() > 1:
                 parts = {name: part / distribution.count() for name, part in parts.items()}
             total = _sum(parts.values())
-        self.optimizers[optimizer].apply(tape.gradient(total, weights), weights)
+        gradients = tape.gradient(total, weights)
+        unused = [weight.name for weight, gradient in zip(weights, gradients) if gradient is None]
+        if unused:
+            raise SettingsError(
+                f"Expected networks with logits that depend on all trained weights. Received: {listed(unused)} without "
+                "an effect on the loss."
+            )
+        self.optimizers[optimizer].apply(gradients, weights)
         return parts
 
     def _prior(self, step: tf.Tensor, draw: int) -> tf.Tensor:

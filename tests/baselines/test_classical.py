@@ -9,7 +9,7 @@ from sklearn.ensemble import IsolationForest
 from sklearn.svm import OneClassSVM
 from tolerances import assert_close
 
-from alad_tf.baselines import classical
+from alad_tf.baselines import DSEBM, classical
 from alad_tf.experiments import models
 from alad_tf.experiments.baseline_settings import of_method
 from alad_tf.experiments.protocol import PROTOCOLS
@@ -87,3 +87,14 @@ def test_a_refused_fit_changes_nothing() -> None:
         with pytest.raises(ValueError, match="Expected"):
             model.set_params(**changed).fit(rows)
         np.testing.assert_array_equal(model.predict(x), before)
+
+
+def test_masked_cells_are_missing() -> None:
+    """NumPy would drop the mask and give the hidden values."""
+    x = np.ma.array(draw(1, 60, 3), mask=np.zeros((60, 3), bool))
+    x.mask[7, 1] = True
+    for model in (classical.MeanDistance(), classical.NeighbourDistance(), DSEBM(epochs=1)):
+        with pytest.raises(ValueError, match="NaN"):
+            model.fit(x)
+    with pytest.raises(ValueError, match="NaN"):
+        classical.MeanDistance().fit(x[20:]).predict(x)
