@@ -59,9 +59,10 @@ def shown(message: object) -> str:
 
 
 def listed(names: Iterable[object]) -> str:
-    """The first names of a list, escaped and truncated, and the number of further ones."""
+    """The first names of a list, escaped and truncated, and the number of further ones; blanks at an end are shown."""
     every = list(names)
-    return ", ".join(shown(visible(name)) for name in every[:8]) + (f" and {len(every) - 8} more" if every[8:] else "")
+    texts = [quoted(name) if str(name) != str(name).strip() else shown(visible(name)) for name in every[:8]]
+    return ", ".join(texts) + (f" and {len(every) - 8} more" if every[8:] else "")
 
 
 def quoted(value: object) -> str:

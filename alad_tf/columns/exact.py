@@ -26,7 +26,9 @@ def frame(rows: Sequence[Sequence[object]], names: Sequence[str]) -> pd.DataFram
     """Rows of Python cells as columns of the types of their cells."""
     cells = pd.DataFrame(rows, columns=list(names), dtype=object)
     inferred = cells.infer_objects()
-    return inferred.assign(**{name: exact(cells[name], inferred[name]) for name in inferred.select_dtypes("float64")})
+    for name in inferred.select_dtypes("float64"):
+        inferred[name] = exact(cells[name], inferred[name])
+    return inferred
 
 
 def as_frame(table: pa.Table) -> pd.DataFrame:

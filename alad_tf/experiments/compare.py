@@ -25,8 +25,9 @@ from alad_tf.io import atomic, locks, manifest, model_folder
 from alad_tf.report import plots, results
 from alad_tf.report.rendering import FORMATS, Figure, Table, mean_std
 from alad_tf.report.results import METRICS
+from alad_tf.tabular import readers
 from alad_tf.tabular.dialects import ANY, Dialect
-from alad_tf.tabular.fit import Preparation, logged_warnings, normal_rows, settled
+from alad_tf.tabular.fit import Preparation, logged_warnings, normal_rows
 from alad_tf.tabular.labelled import LabelledRows
 from alad_tf.typing import Document
 
@@ -62,7 +63,7 @@ class Rows:
                 "Expected --label and --normal, by which methods are compared. Received: neither. Without labels, "
                 "methods differ in time and in the rows that they flag, and there is no way to tell which is right."
             )
-        dialect = settled(train, dialect)
+        dialect = readers.settled(train, dialect)
         cells = TrainingCells(*preparation.encoder(normal_rows(train, preparation, dialect)))
         judged = LabelledRows(test, cells.encoder.columns, labels, dialect)
         x_test, anomaly, invalid = judged.features(cells.encoder)

@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,7 +101,7 @@ def fit_file(
         _require_options(labels, test, validation, false_positive_rate)
         _require_apart(options.get("log_dir"), folder)
         started = time.monotonic()
-        dialect = settled(path, dialect)
+        dialect = readers.settled(path, dialect)
         frame = normal_rows(path, preparation, dialect)
         encoder, cells = preparation.encoder(frame)
         judge = None if test is None or labels is None else LabelledRows(test, encoder.columns, labels, dialect)
@@ -158,14 +158,6 @@ def _require_apart(log_dir: Path | str | None, folder: Path) -> None:
 def checkpoint_of(folder: Path) -> Path:
     """Folder of the training checkpoint, beside the future model folder."""
     return folder.with_name(f"{folder.name}.training")
-
-
-def settled(path: Path, asked: Dialect, usual: Dialect | None = None, expected: Collection[str] = ()) -> Dialect:
-    """Apply `readers.settle` and log remarks on the file."""
-    dialect = readers.settle(path, asked, usual, expected)
-    for line, is_warning in readers.remarks(path, dialect):
-        logger.log(logging.WARNING if is_warning else logging.INFO, "%s", line)
-    return dialect
 
 
 def _metrics(rows: LabelledRows, model: Model) -> str:

@@ -12,7 +12,7 @@ from alad_tf.columns.encoder import Encoder
 from alad_tf.columns.schema import Columns, Kind, require
 from alad_tf.errors import DataError
 from alad_tf.tabular import readers
-from alad_tf.tabular.dialects import Dialect
+from alad_tf.tabular.dialects import ANY, Dialect
 from alad_tf.tabular.labels import Labels, warn_of_unlabelled
 from alad_tf.tabular.model import CHUNK_ROWS, require_columns
 
@@ -33,7 +33,7 @@ class LabelledRows:
 
     def __init__(self, path: Path, columns: Columns, labels: Labels, usual: Dialect) -> None:
         self._path, self._columns, self.labels = path, columns, labels
-        self._dialect = readers.settle(path, usual=usual, expected=columns.sources)
+        self._dialect = readers.settled(path, ANY, usual, columns.sources)
         present = readers.columns(path, self._dialect)
         require_columns(path, columns, present)
         require(present, [labels.column], "--label")

@@ -7,6 +7,7 @@ that a file truncated while it is read is refused like any other damaged file.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +41,8 @@ from alad_tf.tabular.formats import (
     require_width,
 )
 from alad_tf.tabular.steady import steady
+
+logger = logging.getLogger(__name__)
 
 Numbered = Iterator[tuple[pa.Table, int]]
 
@@ -123,7 +126,9 @@ def _stacked(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """All rows in one frame, in which a column of categories stays one."""
     for name in frames[0].columns[[isinstance(kind, pd.CategoricalDtype) for kind in frames[0].dtypes]]:
         every = union_categoricals([frame[name] for frame in frames])
-        frames = [frame.assign(**{name: frame[name].cat.set_categories(every.categories)}) for frame in frames]
+        frames = [frame.copy(deep=False) for frame in frames]
+        for frame in frames:
+            frame[name] = frame[name].cat.set_categories(every.categories)
     return pd.concat(frames, ignore_index=True)
 
 
@@ -242,6 +247,14 @@ def columns(path: Path, dialect: Dialect | None = None) -> list[str]:
     return _named(path, _every_column(path, dialect))
 
 
+def settled(path: Path, asked: Dialect, usual: Dialect | None = None, expected: Collection[str] = ()) -> Dialect:
+    """Apply `settle` and log remarks on the file."""
+    dialect = settle(path, asked, usual, expected)
+    for line, is_warning in remarks(path, dialect):
+        logger.log(logging.WARNING if is_warning else logging.INFO, "%s", line)
+    return dialect
+
+
 def remarks(path: Path, dialect: Dialect) -> Iterator[tuple[str, bool]]:
     """Yield remarks on how a file is read, one line each, and whether the remark is a warning."""
     settings = dialect.described()
@@ -254,7 +267,11 @@ def remarks(path: Path, dialect: Dialect) -> Iterator[tuple[str, bool]]:
     if kind == ".xlsx" and dialect.sheet is None:
         titles = excel_files.sheets(path)
         if len(titles) > 1:
-            yield f"{path.name}: sheet {titles[0]!r} is read, not {listed(titles[1:])}; --sheet names another", True
+            yield (
+                f"{path.name}: sheet {titles[0]!r} is read, not {listed(titles[1:])}; if you mean another, name it by "
+                "--sheet or save it as a file of its own",
+                True,
+            )
     if kind in (*TEXT, ".xlsx") and dialect.header is not False and dialects.looks_like_data(every):
         yield f"the first row of {path.name} looks like data: {listed(every)}; if it is, pass --no-header", True
     if kind in TEXT and {"score", "is_valid", "reason"} <= {*every}:

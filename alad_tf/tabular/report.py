@@ -15,8 +15,7 @@ from alad_tf.estimator import explanations, thresholds
 from alad_tf.report.page import AnomalousRow, Cell, Page
 from alad_tf.report.score_view import ScoreView
 from alad_tf.tabular import readers
-from alad_tf.tabular.dialects import ANY
-from alad_tf.tabular.fit import settled
+from alad_tf.tabular.dialects import ANY, Dialect
 from alad_tf.tabular.labels import Labels
 from alad_tf.tabular.model import CHUNK_ROWS, Model, bar, sound, trained_on
 from alad_tf.tabular.profiles import DriftCounter
@@ -41,6 +40,7 @@ class Rows:
         id_column: column with the names of the rows; None: they are numbered from 1.
         top: number of anomalous rows to list.
         source: what the page calls the file; None: its path.
+        dialect: how the file is read, as far as it is known.
     """
 
     path: Path
@@ -48,6 +48,7 @@ class Rows:
     id_column: str | None = None
     top: int = 25
     source: str | None = None
+    dialect: Dialect = ANY
 
 
 def model_page(folder: Path, rows: Rows | None = None) -> Page:
@@ -74,7 +75,7 @@ def model_page(folder: Path, rows: Rows | None = None) -> Page:
         view = ScoreView(reference, model.estimator.threshold_, None, f"{model.estimator.reference_} of the model")
         return replace(page, scores=view, missing=missing)
     _, usual = trained_on(folder)
-    dialect = settled(rows.path, ANY, usual, model.columns.sources)
+    dialect = readers.settled(rows.path, rows.dialect, usual, model.columns.sources)
     present = readers.columns(rows.path, dialect)
     beside = [name for name in (rows.id_column, rows.labels.column if rows.labels else None) if name is not None]
     require(present, beside, "--id, --label")

@@ -16,7 +16,6 @@ from alad_tf.errors import DataError, SettingsError, quoted
 from alad_tf.io import outputs
 from alad_tf.tabular import readers, writers
 from alad_tf.tabular.dialects import ANY, Dialect
-from alad_tf.tabular.fit import settled
 from alad_tf.tabular.formats import Advance
 from alad_tf.tabular.labels import LabelledScores, Labels
 from alad_tf.tabular.model import CHUNK_ROWS, Model, bar, require_columns, trained_on
@@ -68,7 +67,7 @@ def score_file(
     """
     with _claimed(output, path, folder, overwrite):
         columns, usual = trained_on(folder)
-        dialect = settled(path, dialect, usual, columns.sources)
+        dialect = readers.settled(path, dialect, usual, columns.sources)
         present = readers.columns(path, dialect)
         beside = [name for name in (id_column, labels.column if labels else None) if name is not None]
         require(present, beside, "--id, --label")

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-from command import run
+from command import refused, run
 from own_rows import QUICK, mixed
 from tolerances import bound
 
@@ -169,6 +169,34 @@ def test_label_test_file_and_false_positive_rate(tmp_path: Path, capfd: pytest.C
     scored = pd.read_csv(tmp_path / "scored.csv")
     expected = metrics.evaluate((rows["kind"] == "bad").to_numpy(np.uint8), scored["score"].to_numpy(), 1 / 3)
     assert f"AUROC {expected['auroc']:.4f}, average precision {expected['average_precision']:.4f}" in line
+
+
+def test_remarks_on_the_test_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    rows = pd.DataFrame({"a": np.arange(40) * 0.1, "kind": ["good", "bad"] * 20})
+    rows.to_csv(tmp_path / "train.csv", index=False)
+    with pd.ExcelWriter(tmp_path / "test.xlsx") as book:
+        for sheet in ("rows", "more"):
+            rows.to_excel(book, sheet_name=sheet, index=False)
+    labels = ["--label", "kind", "--normal", "good", "--test", tmp_path / "test.xlsx"]
+    assert run("fit", tmp_path / "train.csv", "--model", tmp_path / "model", *labels, *QUICK) == 0
+    assert "test.xlsx: sheet 'rows' is read, not more;" in capfd.readouterr().err
+
+
+def test_names_with_blanks_are_quoted(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "rows.csv").write_text("a, kind\n1, good\n")
+    line = refused(
+        capfd,
+        "fit",
+        tmp_path / "rows.csv",
+        "--model",
+        tmp_path / "model",
+        "--label",
+        "kind",
+        "--normal",
+        "good",
+        *QUICK,
+    )
+    assert "Received: kind. Allowed: a, ' kind'." in line
 
 
 def test_seed(tmp_path: Path, trained: Path) -> None:

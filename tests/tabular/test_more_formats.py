@@ -44,6 +44,21 @@ def workbook(path: Path, **sheets: Sequence[Sequence[object]]) -> Path:
     return path
 
 
+@pytest.mark.parametrize("suffix", [".jsonl", ".xlsx", ".feather"])
+def test_a_column_may_have_any_name(tmp_path: Path, suffix: str) -> None:
+    """`DataFrame.assign` takes no column self."""
+    path = tmp_path / f"rows{suffix}"
+    frame = pd.DataFrame({"self": [1.5, 2.5], "cells": ["x", "y"]})
+    if suffix == ".jsonl":
+        frame.to_json(path, orient="records", lines=True)
+    elif suffix == ".feather":
+        frame["self"] = frame["self"].astype("category")
+        frame.to_feather(path)
+    else:
+        workbook(path, one=[["self", "cells"], [1.5, "x"], [2.5, "y"]])
+    assert readers.read(path)["self"].astype(float).tolist() == [1.5, 2.5]
+
+
 # Excel ------------------------------------------------------------------------------------------------------------
 
 
@@ -67,7 +82,7 @@ def test_sheets(tmp_path: Path) -> None:
     first = readers.settle(path)
     assert readers.columns(path, first) == ["a"]
     (line,) = readers.remarks(path, first)
-    assert line == ("rows.xlsx: sheet 'one' is read, not two; --sheet names another", True)
+    assert line[0].startswith("rows.xlsx: sheet 'one' is read, not two; if you mean another, ") and line[1]
     second = readers.settle(path, Dialect(sheet="two"))
     assert readers.read(path, dialect=second)["b"].tolist() == [2]
     assert "Expected the sheet 'three'" in refused(path, Dialect(sheet="three"))

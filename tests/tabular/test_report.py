@@ -164,3 +164,16 @@ def test_scores_beside_a_column_of_that_name(folder: Path) -> None:
     rows.to_csv(folder / "own.csv", index=False)
     page = model_page(folder / "model", Rows(folder / "own.csv"))
     assert page.scores is not None and float(page.scores.scores.max()) == 2.0
+
+
+def test_rows_in_a_sheet_and_in_a_dialect(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with pd.ExcelWriter(tmp_path / "new.xlsx") as book:
+        pd.DataFrame({"x": [1]}).to_excel(book, sheet_name="cover", index=False)
+        table(30, 2).to_excel(book, sheet_name="rows", index=False)
+    page = ["--output", tmp_path / "page.html"]
+    assert run("report", folder / "model", tmp_path / "new.xlsx", *page, "--sheet", "rows") == 0
+    table(30, 2).to_csv(tmp_path / "new.csv", index=False, sep="^")
+    assert run("report", folder / "model", tmp_path / "new.csv", *page, "--sep", "^", "--overwrite") == 0
+    assert "30 rows" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    capfd.readouterr()
+    assert "Expected ROWS with" in refused(capfd, "report", folder / "model", *page, "--overwrite", "--sep", "^")
