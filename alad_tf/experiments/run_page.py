@@ -23,6 +23,10 @@ LOSSES = {
     "loss": "loss",
     "validation": "score of the validation rows",
 }
+TIED = (
+    "The threshold flags more rows than that share, by {:,}, because their scores equal that of the last flagged row. "
+    "The metrics count the rows with this score by the fraction of them that is flagged."
+)
 INVERTED = "On KDD99 the attacks are the normal class, as in the paper: 'anomalies' here are ordinary connections."
 
 
@@ -42,34 +46,43 @@ def run_page(folder: Path, top: int) -> Page:
         DataError: the run is not complete, or one of its files is damaged.
     """
     result = results.read_run(folder)
-    name = f"{paper.DATASET_NAMES.get(result['dataset'], result['dataset'])}, {result['method']}, seed {result['seed']}"
-    history = results.read_history(folder / "history.jsonl") if (folder / "history.jsonl").exists() else []
+    has_history = (folder / "history.jsonl").exists()
+    history = results.read_history(folder / "history.jsonl") if has_history else []
     losses = {}
     for key, title in LOSSES.items():
         line = [(record["epoch"], record[key]) for record in history if record.get(key) is not None]
         if line:
             losses[title] = ([epoch for epoch, _ in line], [loss for _, loss in line])
-    missing = {"losses": "The folder of this run has no history.jsonl, so its losses are unknown."}
+    no_losses = "This method has no losses." if has_history else "Its losses are unknown: it has no history.jsonl."
+    missing = {"losses": no_losses}
     view: ScoreView | None = None
     rows: list[AnomalousRow] = []
+    notes = [
+        f"Made by alad report from the run {folder}. This page loads nothing from the network.",
+        "Precision, recall and F1 flag the share of test rows that the paper flags (Section V-A).",
+        *([INVERTED] if result["dataset"] == "kdd99" else []),
+    ]
     if (folder / "scores.npz").exists():
-        view, rows = _scores(folder / "scores.npz", result, top)
+        view, rows, tied = _scores(folder / "scores.npz", result, top)
+        notes += [TIED.format(tied)] if tied else []
     else:
         missing["scores"] = "The folder of this run has no scores.npz, which published results leave out."
     return Page(
-        title=f"Run of the paper's protocol: {name}",
+        title=f"Run of the paper's protocol: {_name(result)}",
         facts=_facts(result),
         losses=losses,
         scores=view,
         metrics=_metrics(result),
         rows=rows,
         missing=missing,
-        notes=[
-            f"Made by alad report from the run {folder}. This page loads nothing from the network.",
-            "Precision, recall and F1 flag the share of test rows that the paper flags (Section V-A).",
-            *([INVERTED] if result["dataset"] == "kdd99" else []),
-        ],
+        notes=notes,
     )
+
+
+def _name(result: Document) -> str:
+    dataset, task = result["dataset"], results.task_of(result)
+    of_task = "" if task is None else f", normal class {paper.CLASS_NAMES[dataset][task]}"
+    return f"{paper.DATASET_NAMES.get(dataset, dataset)}, {result['method']}{of_task}, seed {result['seed']}"
 
 
 def _facts(result: Document) -> list[tuple[str, object]]:
@@ -84,10 +97,19 @@ def _facts(result: Document) -> list[tuple[str, object]]:
         ("Training rows", _count(result, "n_train")),
         ("Test rows", _count(result, "n_test")),
         *((name, value) for name, value in optional.items() if value is not None),
-        ("Epochs", result["epochs"]),
+        *([("Epochs", _epochs(result))] if results.table_epochs(result["dataset"], result["method"]) else []),
         ("Time", f"{result['seconds']:g} s"),
         ("Settings", settings),
     ]
+
+
+def _epochs(result: Document) -> str:
+    """The epochs of a run, beside the most that it could take if it could stop early."""
+    if "last_epoch" not in result:
+        return str(result["epochs"])
+    best = result.get("best")
+    of_best = f", the best {best['epoch']}" if isinstance(best, dict) and "epoch" in best else ""
+    return f"{result['last_epoch']} of at most {result['epochs']}{of_best}"
 
 
 def _count(result: Document, key: str) -> str:
@@ -104,12 +126,16 @@ def _metrics(result: Document) -> tuple[list[str], list[list[object]]]:
         printed = paper.printed(result["dataset"], result["method"], score)
         if printed:
             means = (f"{printed[metric].mean:.4f}" if metric in printed else "" for metric in METRICS)
-            rows.append([f"{score}, the paper's mean", *means])
+            over = " over all classes" if results.task_of(result) is not None else ""
+            rows.append([f"{score}, the paper's mean{over}", *means])
     return ["Score", *METRICS.values()], rows
 
 
-def _scores(path: Path, result: Document, top: int) -> tuple[ScoreView, list[AnomalousRow]]:
-    """The run's first score of all test rows, and the rows with the largest scores."""
+def _scores(path: Path, result: Document, top: int) -> tuple[ScoreView, list[AnomalousRow], int]:
+    """The run's first score of all test rows, the rows with the largest scores, and how many too many are flagged.
+
+    A threshold flags all rows with the score of the last row that the protocol flags.
+    """
     try:
         arrays = archives.arrays(path)
         name = next(iter(result["scores"]))
@@ -122,7 +148,8 @@ def _scores(path: Path, result: Document, top: int) -> tuple[ScoreView, list[Ano
         raise DataError(f"Expected the scores of a run in {path}. Received: {one_line(error)}.") from error
     flagged = n_flagged(len(scores), result.get("top_fraction") or max(float(anomalous.mean()), 1 / len(scores)))
     cut = np.partition(scores, len(scores) - flagged)[len(scores) - flagged]
-    view = ScoreView(scores, float(np.nextafter(cut, -np.inf)), anomalous, f"test rows by the score {name!r}")
-    order = np.argsort(-scores, kind="stable")[:top]
-    kinds = ("normal", "anomalous")
-    return view, [AnomalousRow(f"test row {k + 1}", float(scores[k]), None, kinds[int(anomalous[k])]) for k in order]
+    by = "" if name == "score" else f" by the score {name!r}"
+    view = ScoreView(scores, float(np.nextafter(cut, -np.inf)), anomalous, f"test rows{by}")
+    order, kinds = np.argsort(-scores, kind="stable")[:top], ("normal", "anomalous")
+    rows = [AnomalousRow(f"test row {k + 1}", float(scores[k]), None, kinds[int(anomalous[k])]) for k in order]
+    return view, rows, int((scores >= cut).sum()) - flagged

@@ -290,8 +290,13 @@ def _read_result(path: Path, dataset: str, method: str, seed: int) -> Document:
 
 
 def read_run(folder: Path) -> Document:
-    """Read the result of the run in a folder, wherever it is. Raises DataError as `load_results`."""
+    """Read the result of the run in a folder, wherever it is. Raises DataError as `load_results`, or if it has none."""
     path = folder / "result.json"
+    if not path.exists():
+        raise DataError(
+            f"Expected a complete run. Received: {folder}, without a result.json. Its `alad reproduce` command goes on "
+            "with it."
+        )
     result = _complete(path)
     return _sound(path, result, {key: result.get(key, "?") for key in ("dataset", "method", "seed")})
 

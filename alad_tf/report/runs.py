@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 from alad_tf import stack
 from alad_tf.errors import visible
@@ -68,7 +69,7 @@ def table(own: Results, published: Results | None) -> Table:
 
 
 def command(dataset: str, method: str, results: Sequence[Document]) -> str:
-    """The call of `alad reproduce` that does these runs of a method; "-" for a name that no call gives."""
+    """The calls of `alad reproduce` that do these runs of a method; "-" for a name that no call gives."""
     base = paper.base_method(method)
     options = _ABLATIONS.get(base, f" --method {base}")
     if base in paper.TABLE_VI.get(dataset, {}) and paper.RELEASED not in method:
@@ -83,15 +84,26 @@ def command(dataset: str, method: str, results: Sequence[Document]) -> str:
     epochs = results[0]["epochs"]
     if "--epochs" not in options and table_epochs(dataset, method) not in (None, epochs):
         options += f" --epochs {epochs}"
-    seeds = sorted({result["seed"] for result in results})
-    options += f" --seed {seeds[0]}" if seeds[0] else ""
-    return f"alad reproduce {dataset}{_tasks(results)}{options} --runs {len(seeds)}"
+    return "; ".join(f"alad reproduce {dataset}{_tasks(tasks)}{options}{runs}" for runs, tasks in _calls(results))
 
 
-def _tasks(results: Iterable[Document]) -> str:
+def _calls(results: Iterable[Document]) -> list[tuple[str, list[int | None]]]:
+    """The options for seeds of each call, and its normal classes: a call does consecutive seeds of each class."""
+    seeds: dict[int | None, list[int]] = {}
+    for result in results:
+        seeds.setdefault(task_of(result), []).append(result["seed"])
+    calls: dict[str, list[int | None]] = {}
+    for task in sorted(seeds, key=lambda task: -1 if task is None else task):
+        for _, span in groupby(enumerate(sorted(seeds[task])), key=lambda pair: pair[1] - pair[0]):
+            consecutive = [seed for _, seed in span]
+            start = f" --seed {consecutive[0]}" if consecutive[0] else ""
+            calls.setdefault(f"{start} --runs {len(consecutive)}", []).append(task)
+    return list(calls.items())
+
+
+def _tasks(classes: Sequence[int | None]) -> str:
     """The option for the normal classes; none for all ten and for tabular data."""
-    classes = sorted({task for task in map(task_of, results) if task is not None})
-    return f" --normal-class {','.join(map(str, classes))}" if 0 < len(classes) < CLASSES else ""
+    return f" --normal-class {','.join(map(str, classes))}" if classes != [None] and len(classes) < CLASSES else ""
 
 
 def _versions(result: Document) -> str:

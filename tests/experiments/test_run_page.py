@@ -51,6 +51,38 @@ def test_rows_that_were_drawn() -> None:
     assert facts["Test rows"] == "256 of 12,000, drawn at random with the seed" and facts["Training rows"] == "3,619"
 
 
+def test_epochs_and_class_of_a_run_that_stopped_early() -> None:
+    page = run_page(PUBLISHED.parents[2] / "cifar10" / "ALAD-releasedDynamics" / "class0" / "seed0", top=1)
+    assert dict(page.facts)["Epochs"] == "22 of at most 100, the best 11"
+    assert page.title.endswith("CIFAR-10, ALAD-releasedDynamics, normal class airplane, seed 0")
+    assert page.metrics is not None and page.metrics[1][1][0] == "features, the paper's mean over all classes"
+
+
+def test_a_method_without_epochs_and_losses() -> None:
+    page = run_page(PUBLISHED.parents[1] / "IF" / "seed0", top=1)
+    assert "Epochs" not in dict(page.facts)
+    assert page.missing["losses"] in ("This method has no losses.", "Its losses are unknown: it has no history.jsonl.")
+
+
+def test_rows_with_the_score_of_the_last_flagged_row(tmp_path: Path) -> None:
+    """Of 2148 rows 100 are flagged, and 7 more have the score of the last of them."""
+    shutil.copytree(TOY, tmp_path / "run")
+    with np.load(TOY / "scores.npz") as arrays:
+        scores, labels = arrays["features"].astype(np.float64), arrays["y_test"]
+    order = np.argsort(-scores)
+    scores[order[95:107]] = scores[order[95]]
+    np.savez(tmp_path / "run" / "scores.npz", features=scores, y_test=labels)
+    (note,) = [note for note in run_page(tmp_path / "run", top=1).notes if "more rows than that share" in note]
+    assert "by 7, because" in note
+    assert not any("more rows than that share" in note for note in run_page(TOY, top=1).notes)
+
+
+def test_a_run_that_is_not_complete(tmp_path: Path) -> None:
+    shutil.copy(TOY / "config.json", tmp_path)
+    with pytest.raises(DataError, match="Expected a complete run.*without a result.json. Its `alad reproduce`"):
+        run_page(tmp_path, top=1)
+
+
 def test_published_run_has_no_scores(tmp_path: Path) -> None:
     assert is_run(PUBLISHED) and not is_run(tmp_path)
     page = run_page(PUBLISHED, top=7)

@@ -30,6 +30,20 @@ def test_runs_of_two_stacks_and_days(tmp_path: Path) -> None:
     assert table.footnotes[:2] == [versions, "[2] Versions were not recorded."]
 
 
+def test_a_call_does_consecutive_seeds_of_its_classes(tmp_path: Path) -> None:
+    for seed in (0, 5, 6):
+        write_run(tmp_path, "kdd99", "ALAD-noDzz", seed)
+    for normal_class, seed in ((1, 0), (3, 0), (3, 1), (4, 2)):
+        write_image_run(tmp_path, "svhn", normal_class, seed, 0.5)
+    tabular, images = (row[3] for row in comparison.table("runs", tmp_path).rows)
+    first = "alad reproduce kdd99 --no-dzz"
+    assert tabular == f"{first} --runs 1; {first} --seed 5 --runs 2"
+    assert images.split("; ") == [
+        f"alad reproduce svhn --normal-class {classes} --dynamics released {seeds}"
+        for classes, seeds in (("1", "--runs 1"), ("3", "--runs 2"), ("4", "--seed 2 --runs 1"))
+    ]
+
+
 def test_no_date(tmp_path: Path) -> None:
     path = write_run(tmp_path, "kdd99", "ALAD", 0, date="yesterday")
     with pytest.raises(DataError, match=f"{path}.*date 'yesterday' where"):
