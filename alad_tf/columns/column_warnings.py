@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator
+from typing import Callable
 
 import numpy as np
 import pandas as pd
 
-from alad_tf.columns import number_text
+from alad_tf.columns import dates, number_text
 from alad_tf.columns.coarse import coarse_feature
 from alad_tf.errors import listed, quoted
 
@@ -17,6 +19,32 @@ DISTINCT_ROWS = 20  # minimum number of rows for a warning about distinct values
 NEARLY_ALL = 0.995  # fraction of rows with the same value in a nearly constant column
 MOST_CODES = 20
 ROWS_A_CODE = 10
+_FORMS: dict[str, Callable[[str], bool]] = {
+    "points": number_text.has_zero_decimals,
+    "plain": number_text.is_plain,
+    "written": number_text.is_written,
+    "dates": dates.is_written,
+}
+_TEXTS = {
+    "nearly": f"one value in at least {NEARLY_ALL:.1%} of the rows: {{}}",
+    "distinct": "a different value in each row: {}; drop columns that only identify the row (--drop)",
+    "codes": "few distinct whole numbers: {}; if they are codes, not amounts, name the columns with --categorical",
+    "points": (
+        "whole numbers with decimals like 1.0, which become categories: {}; 1 is another category, so write them alike "
+        "in all files, or name the columns with --numeric"
+    ),
+    "plain": (
+        "numbers that are stored as text and become categories: {}; name the columns with --numeric or --categorical"
+    ),
+    "written": (
+        "numbers with commas, separators, signs or units, which become categories: {}; write them as plain numbers, "
+        "pass --decimal , for decimal commas, or name the columns with --categorical"
+    ),
+    "dates": (
+        "dates in a form that is not read, which become categories: {}; write them like 2026-11-28, or --drop the "
+        "columns"
+    ),
+}
 
 
 def column_warnings(
@@ -24,8 +52,8 @@ def column_warnings(
 ) -> Iterator[str]:
     """Yield warnings about training cells, one line each.
 
-    Reasons: few rows; columns that are constant or nearly so, that identify the row, or that may be codes; numbers in
-    text; names of labels; differences that are lost in floating-point precision.
+    Reasons: few rows; columns that are constant or nearly so, that identify the row, or that may be codes; numbers and
+    dates in text; names of labels; differences that are lost in floating-point precision.
 
     Args:
         cells: result of `Columns.training_rows` for the frame.
@@ -35,7 +63,7 @@ def column_warnings(
     """
     if len(cells) < max(FEW_ROWS, 2 * cells.shape[1]):
         yield f"{len(cells)} rows of {cells.shape[1]} columns are few for training: scores will vary between seeds"
-    kinds: dict[str, list[str]] = {"nearly": [], "distinct": [], "codes": [], "plain": [], "written": []}
+    kinds: dict[str, list[str]] = defaultdict(list)
     for name in cells.columns:
         numbers = frame[name].to_numpy()
         by_name = name in categorical or isinstance(frame[name].dtype, pd.CategoricalDtype)
@@ -49,43 +77,21 @@ def column_warnings(
             continue
         if name.lower() in LABEL_NAMES:
             yield f"column {quoted(name)} is trained on; if it is a label, name it with --label or --drop it"
-        kind = (None if by_name else _numbers_in_text(cells[name])) or _kind(cells[name])
+        kind = _in_text(cells[name], by_name) or _kind(cells[name])
         if kind == "constant":
             yield f"column {quoted(name)} is constant: {cells[name].head(1).tolist()[0]!r} in all rows"
         elif kind:
             kinds[kind].append(repr(name))
-    if kinds["nearly"]:
-        yield f"one value in at least {NEARLY_ALL:.1%} of the rows: {listed(kinds['nearly'])}"
-    if kinds["distinct"]:
-        yield (
-            f"a different value in each row: {listed(kinds['distinct'])}; drop columns that only identify the row "
-            "(--drop)"
-        )
-    if kinds["codes"]:
-        yield (
-            f"few distinct whole numbers: {listed(kinds['codes'])}; if they are codes, not amounts, name the columns "
-            "with --categorical"
-        )
-
-    if kinds["plain"]:
-        yield (
-            f"numbers that are stored as text and become categories: {listed(kinds['plain'])}; name the columns with "
-            "--numeric or --categorical"
-        )
-    if kinds["written"]:
-        yield (
-            f"numbers with commas, separators, signs or units, which become categories: {listed(kinds['written'])}; "
-            "write them as plain numbers, pass --decimal , for decimal commas, or name the columns with --categorical"
-        )
+    yield from (text.format(listed(kinds[kind])) for kind, text in _TEXTS.items() if kinds[kind])
 
 
-def _numbers_in_text(column: pd.Series) -> str | None:
-    """Whether most cells of a column of text are numbers: "plain" or "written"; None for other columns."""
+def _in_text(column: pd.Series, by_name: bool) -> str | None:
+    """What most cells of a column of text are, the first of `_FORMS`; None for others and for columns of numbers."""
     if pd.api.types.is_numeric_dtype(column):
         return None
     counts = column.value_counts()
-    for kind, test in (("plain", number_text.is_plain), ("written", number_text.is_written)):
-        if 2 * counts[[test(cell) for cell in counts.index]].sum() > counts.sum():
+    for kind, test in _FORMS.items():
+        if (kind == "points" or not by_name) and 2 * counts[[test(cell) for cell in counts.index]].sum() > counts.sum():
             return kind
     return None
 

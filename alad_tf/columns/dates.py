@@ -25,6 +25,10 @@ _PATTERNS = {
     re.compile(rf"\d{{1,2}}/\d{{1,2}}/\d{{4}}( {_CLOCK})?"): ("%m/%d/%Y", "%d/%m/%Y"),
     re.compile(rf"\d{{4}}/\d{{1,2}}/\d{{1,2}}( {_CLOCK})?"): ("%Y/%m/%d",),
 }
+_OTHER = re.compile(
+    r"(\d{1,2}([-./ ])(\d{1,2}|[A-Za-z]{3,9})\2|[A-Za-z]{3,9}\.? \d{1,2}, )\d{2}(\d{2})?"
+    rf"(,? {_CLOCK}( ?[AaPp]\.?[Mm]\.?)?)?"
+)
 _BEGIN = {ISO: r"\d{4}-?\d{2}-?\d{2}", TIME: r"\d{1,2}:\d{2}"}  # pandas also reads "now", and a year as its first day
 _ZONE = r":\d{2}.*(?:Z|[+-]\d{2}(?::?\d{2})?)\s*$"
 _YEAR = re.compile(r"(?<!\d)\d{4}(?!\d)")
@@ -37,6 +41,11 @@ _PARTS: dict[str, tuple[int, Callable[[Any], Any]]] = {  # days in two cycles, a
     "weekday": (14, lambda when: when.dt.day_of_week),
     "hour": (2, lambda when: when.dt.hour + when.dt.minute / 60 + when.dt.second / 3600),
 }
+
+
+def is_written(cell: object) -> bool:
+    """Whether a cell is a date in another form than those that are read, such as 05-03-2023, 5 Mar 23 or with AM."""
+    return isinstance(cell, str) and _OTHER.fullmatch(cell.strip()) is not None
 
 
 @dataclass(frozen=True)

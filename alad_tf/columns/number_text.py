@@ -27,6 +27,11 @@ def is_plain(cell: SupportsFloat | str) -> bool:
     return not isinstance(cell, (bool, np.bool_))
 
 
+def has_zero_decimals(cell: object) -> bool:
+    """Whether a cell is a whole number with decimals, such as 1.0."""
+    return isinstance(cell, str) and re.fullmatch(r"\s*[+-]?\d+\.0+\s*", cell) is not None
+
+
 def has_decimal_comma(cell: object) -> bool:
     """Whether a cell is a number with one comma, such as 66,8."""
     return isinstance(cell, str) and _DECIMAL_COMMA.fullmatch(cell) is not None

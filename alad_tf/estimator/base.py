@@ -74,7 +74,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         """AUROC on rows X [n, d] with labels y [n], above 0 (1) for normal rows, others (-1, 0) for anomalies.
 
         Raises:
-            DataError: labels that are no finite numbers, or rows of one kind.
+            DataError: labels that are not finite numbers, or rows of one kind.
         """
         labels = np.asarray(y)
         if labels.dtype.kind not in "biuf":

@@ -68,7 +68,7 @@ class Log:
         if not all(type(count) is int and 0 <= count < 2**31 for count in (log.step, log.epoch)):
             raise ValueError("no counts of steps and epochs")
         if type(log.complete) is not bool:
-            raise TypeError("no word on whether training has ended")
+            raise TypeError("it is not recorded whether training has ended")
         if best.keys() != {"epoch", "step", "validation"} or any(len(x) != log.epoch for x in log.history.values()):
             raise ValueError("no history of each epoch")
         if not np.isfinite(np.array([*losses, *best.values()], np.float64)).all():
@@ -131,8 +131,8 @@ class Checkpoint:
         other = sorted(name for name in {*before, *settings} if before.get(name) != settings.get(name))
         if other:
             raise SettingsError(
-                f"Expected the call of the training that was interrupted, whose checkpoint is {self.folder}. Received: "
-                f"other {', '.join(other)}. Repeat that call, or remove the folder to start again."
+                f"Expected the call of the interrupted training, whose checkpoint is in {self.folder}. Received: "
+                f"a different {', '.join(other)}. Repeat that call, or remove the folder to start again."
             )
         log, best = Log.of_document(self._documents["log"]), self._arrays.get("best")
         try:

@@ -33,7 +33,7 @@ def pictures(
         A function that returns [k, 2 height, width, channels] in [0, 1].
 
     Raises:
-        SettingsError: image_shape does not have d entries, or sizes that are no positive whole numbers.
+        SettingsError: image_shape does not have d entries, or sizes that are not positive whole numbers.
     """
     shape = tuple(image_shape)
     whole = all(isinstance(size, Integral) and size > 0 for size in shape)

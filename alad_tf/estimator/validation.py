@@ -126,8 +126,8 @@ def hold_out(X: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.nda
         raise SettingsError(f"Expected a share of X above 0 and below 1. Received: {share}.")
     if len(X) - math.ceil(share * len(X)) < 2:
         raise SettingsError(
-            f"Expected at least 2 rows to train on beside those held out. Received: {len(X)} rows, of which the share "
-            f"{share} is to be held out."
+            f"Expected at least 2 rows to train on beside those held out. Received: {len(X)} rows, with a fraction of "
+            f"{share} to be held out."
         )
     training, held_out = train_test_split(X, test_size=share, random_state=seed)
     return training, held_out

@@ -195,7 +195,7 @@ def _table(found: dict[str, list[Document]], rows: Rows) -> Table:
     lines = [[method, *(_cell(runs, name) for name in columns)] for method, runs in _ranked(found).items()]
     notes = [
         rows.described() + ".",
-        "Precision, recall and F1: as many rows are flagged as there are anomalies. Seconds: wall-clock, here and now.",
+        "Precision, recall and F1: as many rows are flagged as there are anomalies. Seconds: wall-clock.",
         *_failures(found),
     ]
     return Table("Methods by AUROC", ["Method", *columns.values()], lines, notes)

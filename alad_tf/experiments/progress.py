@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tqdm import tqdm
 
 from alad_tf.experiments.baseline_settings import AnySettings
+from alad_tf.report.footnotes import epochs_text
 
 LOSS_NAMES = {"loss": "loss", "loss_d": "D", "loss_ge": "G/E", "loss_g": "G"}  # names shown in progress lines
 FIRST_REPORT_SECONDS = 15.0  # of training before the first progress line, without a terminal
@@ -29,8 +30,9 @@ class ProgressBoard:
         if done:
             self.say(f"{self.title}: complete already: {', '.join(done)}")
         if to_do:
-            what = "" if settings.table is None else f"{settings.epochs} epochs each of "
-            self.say(f"{self.title}: {what}{', '.join(to_do)}")
+            each = " each" if len(to_do) > 1 else ""
+            epochs = "" if settings.table is None else f": {epochs_text(settings.epochs)}{each}"
+            self.say(f"{self.title}: {', '.join(to_do)}{epochs}")
 
     def show(self, name: str, progress: Progress) -> None:
         """Update the line of a run."""

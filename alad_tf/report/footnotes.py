@@ -17,7 +17,7 @@ CEILINGS = {
 OF_IMAGES = "On images, the runs of each task are averaged first; mean ± sample standard deviation are over the tasks."
 ORIGINS = {
     "this machine": "this machine: mean ± sample standard deviation over the runs in the output directory.",
-    "published": "published: the same, over the runs whose results are part of the project.",
+    "published": "published: mean ± sample standard deviation over the runs whose results are part of the project.",
 }
 OF_PROTOCOL = (
     "AUROC and average precision depend on the ranking of the test rows and need no threshold. The average precision "

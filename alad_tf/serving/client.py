@@ -55,7 +55,7 @@ class RestClient:
         seconds: time limit of a call, from the first byte sent to the last byte received; at most a day.
 
     Raises:
-        SettingsError: a URL without a host, or with another scheme; a version or a time limit that is none.
+        SettingsError: a URL without a host, or with another scheme; an invalid version or time limit.
         DataError: a description that cannot be read, or of something else.
     """
 

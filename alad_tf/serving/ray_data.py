@@ -203,8 +203,8 @@ def _claim(output: Path, scorer: BatchScorer, parts: list[Part]) -> None:
     if (output / JOB).exists():
         if (output / JOB).read_bytes() != json.dumps(job).encode():
             raise SettingsError(
-                f"Expected an output of the same job. Received: {output}, of another model or other files. Choose "
-                "another."
+                f"Expected an output of the same job. Received: {output}, which belongs to another model or other "
+                "files. Choose another folder."
             )
         return
     if output.exists() and (not output.is_dir() or any(output.iterdir())):

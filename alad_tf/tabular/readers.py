@@ -308,7 +308,11 @@ def _named(path: Path, every: list[str]) -> list[str]:
     if doubled or nameless:
         plural = "s" if len(nameless) > 1 else ""
         problem = f"{listed(doubled)} more than once" if doubled else f"no name for column{plural} {listed(nameless)}"
-        advice = "If its first row is data, pass --no-header" if dialects.looks_like_data(names) else "Name each once"
+        advice = (
+            "If its first row is data, pass --no-header"
+            if dialects.looks_like_data(names)
+            else "Give each a name of its own"
+        )
         raise DataError(f"Expected a unique name for each column of {path}. Received: {problem}. {advice}.")
     return names
 

@@ -111,3 +111,26 @@ def test_numbers_in_text(cells: list[str], words: str) -> None:
 def test_codes_are_no_numbers(cells: list[str]) -> None:
     frame = pd.DataFrame({"a": cells * 60})
     assert not list(column_warnings(frame, frame, True))
+
+
+@pytest.mark.parametrize(
+    "days", ["05-03-2023", "05/03/23", "03/05/2023 02:15 PM", "05 Mar 2023", "5-Mar-23", "March 5, 2023"]
+)
+def test_dates_in_other_forms(days: str) -> None:
+    frame = pd.DataFrame({"when": [days, days.replace("05", "06").replace("5", "6")] * 60, "x": np.arange(120) * 0.5})
+    (told,) = column_warnings(frame, frame, True)
+    assert "dates in a form that is not read, which become categories: 'when';" in told
+
+
+@pytest.mark.parametrize("words", [["a 1", "b 2"], ["1.2.3-rc", "1-2"], ["12:30 PM", "1:30 AM"], ["May", "June"]])
+def test_other_words_are_no_dates(words: list[str]) -> None:
+    frame = pd.DataFrame({"word": words * 60, "x": np.arange(120) * 0.5})
+    assert not list(column_warnings(frame, frame, True))
+
+
+def test_whole_numbers_with_decimals() -> None:
+    """Categories are text: 1.0 in one file and 1 in the next are two."""
+    frame = pd.DataFrame({"code": ["1.0", "2.0", None] * 40, "x": np.arange(120) * 0.5})
+    for categorical in ({"code"}, set()):
+        (told,) = column_warnings(frame, frame, True, categorical)
+        assert "whole numbers with decimals like 1.0, which become categories: 'code'; 1 is another category" in told

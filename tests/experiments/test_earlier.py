@@ -114,6 +114,6 @@ def test_through_the_scheduler(
     write(QUICK, tmp_path, name="ALAD", seed=1)
     no_time = scheduler.Budget(time.monotonic() - 1, 1.0)
     scheduler.run_all(TOY, [0, 1], tmp_path, jobs=1, budget=no_time)
-    assert "toy ALAD: 300 epochs each of seed 0, seed 1" in capfd.readouterr().err
+    assert "toy ALAD: seed 0, seed 1: 300 epochs each" in capfd.readouterr().err
     assert all((QUICK.folder(tmp_path, seed) / "result.json").exists() for seed in (0, 1))
     assert [path.name for path in there.iterdir()] == ["config.json"]

@@ -30,7 +30,7 @@ def test_plain_lines(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixtu
     board.end("seed 4", None)
     board.close()
     assert capfd.readouterr().err.splitlines() == [
-        "toy ALAD-1epochs: 1 epochs each of seed 4",
+        "toy ALAD-1epochs: seed 4: 1 epoch",
         "toy ALAD-1epochs seed 4: 12%, D 1.23, G/E 2.35, about 7 min left",
         "toy ALAD-1epochs seed 4: 50%, D 1.23, G/E 2.35, about 2 min left",
         "toy ALAD-1epochs seed 4: 75%, D 1.23, G/E 2.35, F1 0.8765, about 1 min left",

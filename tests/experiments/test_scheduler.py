@@ -152,7 +152,7 @@ def test_failures_are_named_by_seed_and_the_others_go_on(
     captured = capfd.readouterr()
     assert captured.out == ""
     lines = captured.err.splitlines()
-    assert lines[0] == "toy ALAD-1epochs: 1 epochs each of seed 0, seed 1, seed 2, seed 3, seed 4, seed 5, seed 6"
+    assert lines[0] == "toy ALAD-1epochs: seed 0, seed 1, seed 2, seed 3, seed 4, seed 5, seed 6: 1 epoch each"
     ends = [f"toy ALAD-1epochs {reason}" for reason in reasons] + [
         f"toy ALAD-1epochs seed {seed}: complete" for seed in (0, 6)
     ]
@@ -175,7 +175,7 @@ def test_next_call_makes_what_is_missing_and_nothing_else(
     assert [state(TOY.folder(tmp_path, seed)) == before[seed] for seed in range(3)] == [True, False, True]
     assert capfd.readouterr().err.splitlines() == [
         "toy ALAD-1epochs: complete already: seed 0, seed 2",
-        "toy ALAD-1epochs: 1 epochs each of seed 1",
+        "toy ALAD-1epochs: seed 1: 1 epoch",
         "toy ALAD-1epochs seed 1: complete",
     ]
 
@@ -311,7 +311,7 @@ def test_stopped_in_the_middle(script: Script, tmp_path: Path, stop: Callable[[i
     code, error = stopped(reproduce(out, seeds=4, jobs=2), lambda: all(path.exists() for path in ready), stop)
     assert code == 130, error
     assert error.splitlines() == [
-        "toy ALAD-1epochs: 1 epochs each of seed 0, seed 1, seed 2, seed 3",
+        "toy ALAD-1epochs: seed 0, seed 1, seed 2, seed 3: 1 epoch each",
         "toy ALAD-1epochs seed 0: complete",
         "toy ALAD-1epochs seed 1: stopped at step 1 of 4; the same command resumes there",
         "toy ALAD-1epochs seed 2: stopped at step 1 of 4; the same command resumes there",
@@ -352,7 +352,7 @@ def test_signals_of_a_terminal_are_left_to_the_parent_from_a_workers_start(
         signal.signal(signal.SIGINT, before)
     assert is_complete(TOY.folder(tmp_path / "out", 0))
     assert capfd.readouterr().err.splitlines() == [
-        "toy ALAD-1epochs: 1 epochs each of seed 0",
+        "toy ALAD-1epochs: seed 0: 1 epoch",
         "toy ALAD-1epochs seed 0: complete",
     ]
 

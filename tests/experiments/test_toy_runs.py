@@ -53,7 +53,7 @@ def test_stopped_then_completed(made: Made) -> None:
     code, error = made.stopped
     assert code == 130, error
     assert error.splitlines() == [
-        "toy ALAD-1epochs: 1 epochs each of seed 0, seed 1",
+        "toy ALAD-1epochs: seed 0, seed 1: 1 epoch each",
         "toy ALAD-1epochs seed 0: complete",
         f"alad: interrupted; {GOES_ON}",
     ]
@@ -62,7 +62,7 @@ def test_stopped_then_completed(made: Made) -> None:
     assert made.done.returncode == 0
     assert made.done.stderr.splitlines() == [
         "toy ALAD-1epochs: complete already: seed 0",
-        "toy ALAD-1epochs: 1 epochs each of seed 1",
+        "toy ALAD-1epochs: seed 1: 1 epoch",
         "toy ALAD-1epochs seed 1: complete",
     ]
     assert state(made.runs[0]) == made.files_then[0]

@@ -129,7 +129,7 @@ def test_text_in_a_column_of_numbers(tmp_path: Path, only: list[str] | None) -> 
         ("ü,b\n1,".encode() + b"\xff\n", "UTF-8 'b'"),
         (b"a,b,a\n1,2,3\n", "a more than once"),
         (b"a,,c\n1,2,3\n", "no name column 2"),
-        (b"a,,,c\n1,2,3,4\n", "Received: no name for columns 2, 3. Name each once."),
+        (b"a,,,c\n1,2,3,4\n", "Received: no name for columns 2, 3. Give each a name of its own."),
         (b",a,,c,\n1,2,3,4,5\n", "no name for columns 3, 5."),
         (b"sep=;\r\na;b\n1;2\n", "header line 1 'sep=;', a line for Excel. Remove --sep"),
         (b"sep=\t\na\tb\n1\t2\n", "'sep=', a line for Excel."),

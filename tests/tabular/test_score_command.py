@@ -137,7 +137,7 @@ def test_rows_that_are_not_valid(trained: Path, capfd: pytest.CaptureFixture[str
     assert flagged["p_value"].isna().all() and scored.loc[scored["is_valid"], "reason"].isna().all()
     others = scored["is_valid"].to_numpy()
     pd.testing.assert_frame_equal(scored[others], clean[others], rtol=0.0, atol=close(trained, rows))
-    assert "4 rows without a score" in capfd.readouterr().out
+    assert "4 rows have no score" in capfd.readouterr().out
     nothing = score(trained, bad.iloc[[1, 3]], "--explain", 1)
     assert nothing["score"].isna().all() and not nothing["is_valid"].any()
 
