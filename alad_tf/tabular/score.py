@@ -180,7 +180,8 @@ class _Counts:
         share = self.anomalies / self.rows
         lines = [f"{self.rows} rows, {self.anomalies} anomalies ({share:.2%}) above {model.estimator.threshold_:.6g}"]
         if self.invalid:
-            lines.append(f"{self.invalid} rows have no score (is_valid is False); the column reason says why")
+            have = "row has" if self.invalid == 1 else "rows have"
+            lines.append(f"{self.invalid} {have} no score (is_valid is False); the column reason says why")
         for name, count in self.unknown.items():
             lines.append(f"{count} cells of column {quoted(name)} hold categories that were not seen in training")
         return lines

@@ -72,7 +72,7 @@ def test_how_the_file_was_read_is_kept(trained: Path, capfd: pytest.CaptureFixtu
 def test_the_table_comes_back_as_it_was(trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     score(trained, trained / "new.csv", tmp_path / "scored.csv")
     told = capfd.readouterr()
-    assert "1 rows have no score" in told.out
+    assert "1 row has no score" in told.out
     assert "new.csv: column 1 has no name and is left out as an index" in told.err
     before = [line.split(";", 1)[1] for line in (trained / "new.csv").read_text(encoding="latin-1").splitlines()]
     after = (tmp_path / "scored.csv").read_text(encoding="utf-8").splitlines()
