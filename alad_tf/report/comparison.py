@@ -137,14 +137,13 @@ def comparison(
             headed = method
         note = sheet.marks([paper.note(dataset, method, score)]) if metrics else ""
         lead = [f"  {score}{note}"] if several else [f"{method}{note}{data}", runs.label]
-        ours = runs.scores.get(score)
         if metrics:
             number, _ = paper.place(dataset, method, score) or (0, "")
             places = {metric: (4, paper.DECIMALS.get(number, 4)) for metric in metrics}
             places.update({metric: (3, 3) for metric in metrics if metric in ("precision", "recall")})
-            sheet.rows.append(lead + _beside(ours, paper.printed(dataset, method, score), places))
+            sheet.rows.append(lead + _beside(runs, score, paper.printed(dataset, method, score), places))
         else:
-            sheet.rows.append(lead + [_ours(ours, metric, 4) for metric in METRICS])
+            sheet.rows.append(lead + [_ours(runs.scores.get(score), metric, 4) for metric in METRICS])
     header = ["Score"] if several else ["Method", "Runs"]
     header += _beside_header(metrics) if metrics else [*METRICS.values()]
     title = f"{DATASET_NAMES.get(dataset, dataset)}: " + (
@@ -212,8 +211,8 @@ def _protocol_table(sheet: _Sheet) -> Table:
 
 
 def _protocol_row(name: str, runs: _Runs, score: str, printed: Mapping[str, Printed]) -> list[str]:
-    figures = runs.scores[score]
-    return [name, runs.label, *_beside(figures, printed, {"auroc": (4, 4)}), _ours(figures, _AP, 4)]
+    beside = _beside(runs, score, printed, {"auroc": (4, 4)})
+    return [name, runs.label, *beside, _ours(runs.scores[score], _AP, 4)]
 
 
 def _halves_table(sheet: _Sheet) -> Table:
@@ -285,6 +284,7 @@ class _Runs(NamedTuple):
     notes: Sequence[str]  # footnotes on their data and training
     unshared: _Runs | None = None  # results without the test rows that also occur in the training set
     number: int = 0
+    stand_in: bool = False  # on other data than those of Table I
 
 
 _NOT_RUN = _Runs("not run", {}, [])
@@ -339,7 +339,8 @@ def _sum_up(runs: Mapping[str, Sequence[Document]]) -> _Runs:
     if base not in (*CLASSICAL, *paper.EPOCHS_NOT_PRINTED) and epochs != paper.EPOCHS.get(dataset, epochs):
         label += f", {epochs_text(epochs)}"
     unshared = _unshared(summary["unshared"], label, results) if "unshared" in summary else None
-    return _Runs(label, summary["scores"], list(notes_of(summary, results)), unshared, len(results))
+    notes = list(notes_of(summary, results))
+    return _Runs(label, summary["scores"], notes, unshared, len(results), bool(summary.get("stand_in")))
 
 
 def _unshared(summary: Document, label: str, results: Sequence[Document]) -> _Runs:
@@ -372,19 +373,22 @@ def _printed_beside(
     """A row of a table of the paper, with all metrics of that table unless given."""
     digits = (paper.DECIMALS[number], paper.DECIMALS[number])
     printed = paper.cells(number, dataset, row.key)
-    return _beside(runs.scores.get(row.score), printed, dict.fromkeys(metrics or _metrics_of(number), digits))
+    return _beside(runs, row.score, printed, dict.fromkeys(metrics or _metrics_of(number), digits))
 
 
-def _beside(ours: _Figures | None, printed: Mapping[str, Printed], places: Mapping[str, tuple[int, int]]) -> list[str]:
-    """Our value and the paper's for each metric, then ours minus the paper's for the last metric.
+def _beside(
+    runs: _Runs, score: str, printed: Mapping[str, Printed], places: Mapping[str, tuple[int, int]]
+) -> list[str]:
+    """Our value and the paper's for each metric, then ours minus the paper's for the last metric if they compare.
 
     `places`: digits after the decimal point by metric, for ours and for the paper's.
     """
+    ours = runs.scores.get(score)
     cells: list[str] = []
     for metric, (our_places, paper_places) in places.items():
         cells.append(_ours(ours, metric, our_places))
         cells.append(mean_std(*printed[metric], paper_places) if metric in printed else Figure("-"))
-    if not (ours and printed):
+    if not (ours and printed) or runs.stand_in:
         return [*cells, Figure("-")]
     return [*cells, _difference(ours[metric]["mean"] - printed[metric].mean, paper_places)]
 

@@ -124,6 +124,7 @@ def test_stand_in_data_are_named_in_every_table(tmp_path: Path, number: int) -> 
         (footnote,) = [line for line in table.footnotes if line.endswith(note)]
         mark = footnote.split(" ")[0]
         assert any(mark in row[0] for row in table.rows if "0.5000" in row or "this machine" in row[0])
+        assert {row[table.header.index("diff.")] for row in table.rows if "0.5000" in row} == {"-"}
     assert comparison.summarise(comparison.load_results(tmp_path, "svhn", RELEASED))["stand_in"].startswith(
         "stand-in data"
     )
