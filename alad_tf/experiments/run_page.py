@@ -81,7 +81,8 @@ def run_page(folder: Path, top: int) -> Page:
 
 def _name(result: Document) -> str:
     dataset, task = result["dataset"], results.task_of(result)
-    of_task = "" if task is None else f", normal class {paper.CLASS_NAMES[dataset][task]}"
+    classes = dict(enumerate(paper.CLASS_NAMES.get(dataset, ())))
+    of_task = "" if task is None else f", normal class {classes.get(task, task)}"
     return f"{paper.DATASET_NAMES.get(dataset, dataset)}, {result['method']}{of_task}, seed {result['seed']}"
 
 
