@@ -132,7 +132,7 @@ class Checkpoint:
         if other:
             raise SettingsError(
                 f"Expected the call of the interrupted training, whose checkpoint is in {self.folder}. Received: "
-                f"other values of {', '.join(other)}. Repeat that call, or remove the folder to start again."
+                f"other {', '.join(other)}. Repeat that call, or remove the folder to start again."
             )
         log, best = Log.of_document(self._documents["log"]), self._arrays.get("best")
         try:
