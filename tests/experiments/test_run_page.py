@@ -58,10 +58,13 @@ def test_epochs_and_class_of_a_run_that_stopped_early() -> None:
     assert page.metrics is not None and page.metrics[1][1][0] == "features, the paper's mean over all classes"
 
 
-def test_a_method_without_epochs_and_losses() -> None:
-    page = run_page(PUBLISHED.parents[1] / "IF" / "seed0", top=1)
+def test_a_method_without_epochs_and_losses(tmp_path: Path) -> None:
+    shutil.copytree(PUBLISHED.parents[1] / "IF" / "seed0", tmp_path / "run")
+    page = run_page(tmp_path / "run", top=1)
     assert "Epochs" not in dict(page.facts)
-    assert page.missing["losses"] in ("This method has no losses.", "Its losses are unknown: it has no history.jsonl.")
+    assert page.missing["losses"] == "Its losses are unknown: it has no history.jsonl."
+    (tmp_path / "run" / "history.jsonl").touch()
+    assert run_page(tmp_path / "run", top=1).missing["losses"] == "This method has no losses."
 
 
 def test_rows_with_the_score_of_the_last_flagged_row(tmp_path: Path) -> None:

@@ -82,7 +82,8 @@ def test_sheets(tmp_path: Path) -> None:
     first = readers.settle(path)
     assert readers.columns(path, first) == ["a"]
     (line,) = readers.remarks(path, first)
-    assert line[0].startswith("rows.xlsx: sheet 'one' is read, not two; if you mean another, ") and line[1]
+    advice = "if you mean another, name it by --sheet or save it as a file of its own"
+    assert line == (f"rows.xlsx: sheet 'one' is read, not two; {advice}", True)
     second = readers.settle(path, Dialect(sheet="two"))
     assert readers.read(path, dialect=second)["b"].tolist() == [2]
     assert "Expected the sheet 'three'" in refused(path, Dialect(sheet="three"))
