@@ -11,7 +11,6 @@ import pandas as pd
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from alad_tf.columns.exact import without_mask
 from alad_tf.errors import DataError, SettingsError, quoted, visible
 
 
@@ -92,14 +91,14 @@ def first_text(X: object) -> str | None:
 
 
 def nan_for_missing(X: npt.ArrayLike) -> npt.ArrayLike:
-    """Rows with NaN in place of masked cells, and of None, NA and NaT in columns of objects.
+    """Rows with NaN in place of None, NA and NaT in the columns of objects of a frame.
 
     Raises:
         DataError: dates or times, which NumPy would convert to numbers.
     """
     if not isinstance(X, pd.DataFrame):
         _refuse_times(X, "")
-        return without_mask(X)
+        return X
     if all(dtype.kind in "biuf" for dtype in X.dtypes):
         return X
     rows = X.copy(deep=False)
